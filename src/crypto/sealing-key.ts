@@ -1,0 +1,153 @@
+/**
+ * One AES-256-GCM key and the layout of everything it seals:
+ *
+ *     version (1 byte, 0x01) | key id (8) | nonce (12) | ciphertext | tag (16)
+ *
+ * The key id is the first 8 bytes of SHA-256("claude-api-gateway key id\0" + key). The additional
+ * authenticated data is, in this order and each as a 4-byte big-endian length and UTF-8 bytes:
+ * purpose, table, column, row, owner; before them stand the value's own version and key id.
+ *
+ * Nonces are random, so one key may seal 2^32 values (NIST SP 800-38D, section 8.3). A data key
+ * belongs to one user or conversation, and stays far below.
+ */
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto'
+import { inspect } from 'node:util'
+
+const ALGORITHM = 'aes-256-gcm'
+const KEY_ID_DOMAIN = 'claude-api-gateway key id\0'
+const MAC_DOMAIN = 'claude-api-gateway mac\0'
+
+const VERSION = 1
+const KEY_BYTES = 32
+const HEADER_BYTES = 1 + 8
+const NONCE_BYTES = 12
+const TAG_BYTES = 16
+
+/** Where a sealed value lives and whose it is. It opens there and nowhere else. */
+export type Binding = { table: string; column: string; row: string; owner: string }
+
+/** Keeps a wrapped data key from being opened, and shown, as if it were a value. */
+type Purpose = 'value' | 'data key'
+
+/** One 256-bit key. Its bytes can be wrapped under another key, but never leave in the clear. */
+export class SealingKey {
+  /** 16 hex digits; tells keys apart and reveals nothing about them. */
+  readonly id: string
+  readonly #key: KeyObject
+  readonly #header: Buffer
+
+  constructor(bytes: Uint8Array) {
+    if (bytes.byteLength !== KEY_BYTES) {
+      throw new Error(`A key must have exactly ${KEY_BYTES} bytes.`)
+    }
+    this.id = createHash('sha256').update(KEY_ID_DOMAIN).update(bytes).digest('hex').slice(0, 16)
+    this.#key = createSecretKey(bytes)
+    this.#header = Buffer.concat([Buffer.of(VERSION), Buffer.from(this.id, 'hex')])
+  }
+
+  static generate(): SealingKey {
+    return new SealingKey(randomBytes(KEY_BYTES))
+  }
+
+  seal(plaintext: Uint8Array, binding: Binding): Buffer {
+    return this.#seal(plaintext, 'value', binding)
+  }
+
+  /** @throws Error, always the same one, unless this key sealed exactly this for this binding. */
+  open(sealed: Uint8Array, binding: Binding): Buffer {
+    return this.#open(sealed, 'value', binding)
+  }
+
+  wrap(key: SealingKey, binding: Binding): Buffer {
+    return this.#seal(key.#key.export(), 'data key', binding)
+  }
+
+  /** @throws Error, always the same one, unless this key wrapped exactly this for this binding. */
+  unwrap(sealed: Uint8Array, binding: Binding): SealingKey {
+    return new SealingKey(this.#open(sealed, 'data key', binding))
+  }
+
+  /** HMAC-SHA256 under a key of its own for each label, derived by HKDF-SHA256 (RFC 5869). */
+  mac(label: string, data: string): Buffer {
+    const derived = hkdfSync('sha256', this.#key, '', MAC_DOMAIN + label, KEY_BYTES)
+    return createHmac('sha256', Buffer.from(derived)).update(data).digest()
+  }
+
+  toJSON(): string {
+    return `SealingKey(${this.id})`
+  }
+
+  [inspect.custom](): string {
+    return this.toJSON()
+  }
+
+  #seal(plaintext: Uint8Array, purpose: Purpose, binding: Binding): Buffer {
+    const nonce = randomBytes(NONCE_BYTES)
+    const cipher = createCipheriv(ALGORITHM, this.#key, nonce, { authTagLength: TAG_BYTES })
+    cipher.setAAD(additionalData(this.#header, purpose, binding))
+    const ciphertext = [cipher.update(plaintext), cipher.final()]
+    return Buffer.concat([this.#header, nonce, ...ciphertext, cipher.getAuthTag()])
+  }
+
+  #open(sealed: Uint8Array, purpose: Purpose, binding: Binding): Buffer {
+    const { header, nonce, ciphertext, tag } = parts(sealed)
+    if (!header.equals(this.#header)) throw doesNotOpen()
+    const decipher = createDecipheriv(ALGORITHM, this.#key, nonce, { authTagLength: TAG_BYTES })
+    decipher.setAAD(additionalData(header, purpose, binding)).setAuthTag(tag)
+    try {
+      return Buffer.concat([decipher.update(ciphertext), decipher.final()])
+    } catch {
+      throw doesNotOpen()
+    }
+  }
+}
+
+/**
+ * The id of the key that sealed a value, read without opening it and therefore not to be trusted.
+ *
+ * @throws Error if it is not a sealed value.
+ */
+export function keyIdOf(sealed: Uint8Array): string {
+  return parts(sealed).header.toString('hex', 1)
+}
+
+function parts(sealed: Uint8Array) {
+  const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
+  const tagAt = bytes.length - TAG_BYTES
+  const ciphertextAt = HEADER_BYTES + NONCE_BYTES
+  if (tagAt < ciphertextAt || bytes[0] !== VERSION) throw doesNotOpen()
+  return {
+    header: bytes.subarray(0, HEADER_BYTES),
+    nonce: bytes.subarray(HEADER_BYTES, ciphertextAt),
+    ciphertext: bytes.subarray(ciphertextAt, tagAt),
+    tag: bytes.subarray(tagAt),
+  }
+}
+
+/** Length-prefixed, so that no two bindings encode alike ("a" + "bc" is not "ab" + "c"). */
+function additionalData(header: Buffer, purpose: Purpose, binding: Binding): Buffer {
+  const { table, column, row, owner } = binding
+  const fields = [purpose, table, column, row, owner].flatMap((field) => {
+    const bytes = Buffer.from(field, 'utf8')
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(bytes.length)
+    return [length, bytes]
+  })
+  return Buffer.concat([header, ...fields])
+}
+
+/** One error for every cause: which check failed would help only someone who tampers. */
+function doesNotOpen(): Error {
+  return new Error(
+    'A sealed value does not open: it is damaged, or it was sealed for another row or owner.',
+  )
+}

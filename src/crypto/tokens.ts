@@ -1,0 +1,177 @@
+/**
+ * Access tokens: JWTs signed with Ed25519, of type `at+jwt` (RFC 9068, section 2.1).
+ *
+ * Checked here: signature, `kid`, `alg`, `typ`, `iss`, `aud`, `exp` and that `sub`, `jti` and `iat`
+ * are there. Not checked here: whether the session that `jti` names, or its user, still exists.
+ * Whoever accepts a token asks the database that.
+ */
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPair,
+  type JsonWebKey,
+  type KeyObject,
+} from 'node:crypto'
+import { inspect, promisify } from 'node:util'
+import { calculateJwkThumbprint, errors, jwtVerify, SignJWT } from 'jose'
+import { AppError } from '../errors.ts'
+
+const ALGORITHM = 'EdDSA'
+const TOKEN_TYPE = 'at+jwt'
+/** Ours have about 500; nothing longer is worth parsing. */
+const MAX_TOKEN_LENGTH = 4_096
+
+/** Holds a private key: seal it before it is stored, and never log it. */
+export interface SigningKey {
+  /** The JWK thumbprint (RFC 7638, SHA-256). */
+  kid: string
+  privateJwk: JsonWebKey
+  publicJwk: JsonWebKey
+  createdAt: Date
+}
+
+/** One Ed25519 public key as a JWKS publishes it. */
+export type PublicJwk = {
+  kty: 'OKP'
+  crv: 'Ed25519'
+  x: string
+  kid: string
+  alg: string
+  use: string
+}
+
+export type AccessClaims = { userId: string; sessionId: string; expiresAt: Date; scope?: string }
+
+type KeyPair = { kid: string; privateKey: KeyObject; publicKey: KeyObject }
+
+export async function generateSigningKey(): Promise<SigningKey> {
+  const { privateKey, publicKey } = await promisify(generateKeyPair)('ed25519')
+  return {
+    kid: await calculateJwkThumbprint(publicKey),
+    privateJwk: privateKey.export({ format: 'jwk' }),
+    publicJwk: publicKey.export({ format: 'jwk' }),
+    createdAt: new Date(),
+  }
+}
+
+export class AccessTokens {
+  readonly #issuer: string
+  readonly #audience: string
+  readonly #signer: KeyPair
+  readonly #byKid: ReadonlyMap<string, KeyPair>
+
+  /**
+   * `keys`: the first signs, all verify.
+   *
+   * @throws Error without keys, or if one is not an Ed25519 key.
+   */
+  constructor(options: { issuer: string; audience: string; keys: readonly SigningKey[] }) {
+    const pairs = options.keys.map(importKey)
+    const [signer] = pairs
+    if (!signer) throw new Error('Access tokens need at least one signing key.')
+    this.#issuer = options.issuer
+    this.#audience = options.audience
+    this.#signer = signer
+    this.#byKid = new Map(pairs.map((pair) => [pair.kid, pair]))
+  }
+
+  /** `expiresAt` is rounded down to whole seconds. */
+  sign(claims: AccessClaims): Promise<string> {
+    return new SignJWT(claims.scope === undefined ? {} : { scope: claims.scope })
+      .setProtectedHeader({ alg: ALGORITHM, kid: this.#signer.kid, typ: TOKEN_TYPE })
+      .setIssuer(this.#issuer)
+      .setAudience(this.#audience)
+      .setSubject(claims.userId)
+      .setJti(claims.sessionId)
+      .setIssuedAt()
+      .setExpirationTime(claims.expiresAt)
+      .sign(this.#signer.privateKey)
+  }
+
+  /**
+   * @throws AppError `unauthenticated`, saying whether the token ran out or was never any good; its
+   * `cause` is the reason as a short code, for the log.
+   */
+  async verify(token: string): Promise<AccessClaims> {
+    if (token.length > MAX_TOKEN_LENGTH) throw invalid('too long')
+    try {
+      const { payload } = await jwtVerify(token, ({ kid }) => this.#publicKey(kid), {
+        algorithms: [ALGORITHM],
+        typ: TOKEN_TYPE,
+        issuer: this.#issuer,
+        audience: this.#audience,
+        requiredClaims: ['sub', 'jti', 'iat', 'exp'],
+      })
+      return toClaims(payload)
+    } catch (thrown) {
+      throw thrown instanceof errors.JWTExpired ? expired() : invalid(reasonOf(thrown))
+    }
+  }
+
+  /** What `jwks.json` publishes: public members only. */
+  jwks(): { keys: PublicJwk[] } {
+    return { keys: [...this.#byKid.values()].map(toPublicJwk) }
+  }
+
+  toJSON(): string {
+    return `AccessTokens(${[...this.#byKid.keys()].join(', ')})`
+  }
+
+  [inspect.custom](): string {
+    return this.toJSON()
+  }
+
+  #publicKey(kid: string | undefined): KeyObject {
+    const pair = kid === undefined ? undefined : this.#byKid.get(kid)
+    if (!pair) throw new errors.JWKSNoMatchingKey()
+    return pair.publicKey
+  }
+}
+
+/** The public key is derived from the private one, so the two cannot disagree. */
+function importKey({ kid, privateJwk }: SigningKey): KeyPair {
+  const privateKey = createPrivateKey({ key: privateJwk, format: 'jwk' })
+  if (privateKey.asymmetricKeyType !== 'ed25519') {
+    throw new Error(`Signing key ${kid} is not an Ed25519 key.`)
+  }
+  return { kid, privateKey, publicKey: createPublicKey(privateKey) }
+}
+
+function toPublicJwk({ kid, publicKey }: KeyPair): PublicJwk {
+  const { x = '' } = publicKey.export({ format: 'jwk' })
+  return { kty: 'OKP', crv: 'Ed25519', x, kid, alg: ALGORITHM, use: 'sig' }
+}
+
+/** jose checks that the claims are there, not that they are text. */
+function toClaims(payload: Record<string, unknown>): AccessClaims {
+  const { sub, jti, exp, scope } = payload
+  if (typeof sub !== 'string' || typeof jti !== 'string' || typeof exp !== 'number') {
+    throw new errors.JWTInvalid('malformed claims')
+  }
+  return {
+    userId: sub,
+    sessionId: jti,
+    expiresAt: new Date(exp * 1000),
+    ...(typeof scope === 'string' ? { scope } : {}),
+  }
+}
+
+/** Only the code: the errors of jose carry the claims. */
+function reasonOf(thrown: unknown): string {
+  if (thrown instanceof errors.JWTClaimValidationFailed) return `${thrown.code} ${thrown.claim}`
+  return thrown instanceof errors.JOSEError ? thrown.code : 'not verifiable'
+}
+
+function expired(): AppError {
+  return new AppError('unauthenticated', 'The access token has expired. Sign in again.', {
+    cause: 'expired',
+  })
+}
+
+function invalid(reason: string): AppError {
+  return new AppError(
+    'unauthenticated',
+    'The access token is not valid here. Sign in again to get a new one.',
+    { cause: reason },
+  )
+}

@@ -1,0 +1,132 @@
+/** Row types of db/migrations, as Kysely sees them: camelCase, instants as Date, int8 as string. */
+
+import type { ColumnType, Generated, JSONColumnType } from 'kysely'
+
+type Instant = ColumnType<Date, Date | undefined, Date>
+type NullableInstant = ColumnType<Date | null, Date | null | undefined, Date | null>
+/** Written with JSON.stringify: pg would turn a JavaScript array into a PostgreSQL array. */
+type Json<T extends object | null> = JSONColumnType<T, string, string>
+
+export type MessageStatus =
+  | 'running'
+  | 'complete'
+  | 'refused'
+  | 'failed'
+  | 'cancelled'
+  | 'interrupted'
+
+export interface UsersTable {
+  id: string
+  username: string
+  usernameKey: string
+  email: string
+  emailKey: string
+  passwordHash: string
+  dataKey: Buffer
+  createdAt: Instant
+}
+
+export interface ApiKeysTable {
+  userId: string
+  sealed: Buffer
+  lastFour: string
+  createdAt: Instant
+  rejectedAt: NullableInstant
+}
+
+export interface SessionsTable {
+  id: string
+  userId: string
+  createdAt: Instant
+  expiresAt: Date
+  revokedAt: NullableInstant
+}
+
+export interface SignInFailuresTable {
+  id: Generated<string>
+  accountKey: string
+  userId: string | null
+  failedAt: Instant
+}
+
+export interface SigningKeysTable {
+  kid: string
+  publicJwk: Json<Record<string, unknown>>
+  sealed: Buffer
+  createdAt: Instant
+}
+
+export interface ConversationsTable {
+  id: string
+  userId: string
+  dataKey: Buffer
+  title: Buffer
+  systemPrompt: Buffer | null
+  model: string
+  isActive: Generated<boolean>
+  messageCount: Generated<number>
+  historyStart: Generated<number>
+  runningMessageId: string | null
+  createdAt: Instant
+  updatedAt: Instant
+}
+
+export interface MessagesTable {
+  id: string
+  conversationId: string
+  userId: string
+  position: number
+  role: 'user' | 'assistant'
+  status: MessageStatus
+  content: Buffer | null
+  model: string
+  tokenCount: Generated<number>
+  createdAt: Instant
+  result: JSONColumnType<Record<string, unknown> | null, string | null, string | null>
+  errorCode: string | null
+  requestId: string | null
+  idempotencyHash: Buffer | null
+  requestFingerprint: Buffer | null
+  replicaId: string | null
+  leaseExpiresAt: NullableInstant
+  finishedAt: NullableInstant
+  durationMs: number | null
+  upstreamMs: number | null
+}
+
+export interface LedgerTable {
+  id: Generated<string>
+  userId: string
+  conversationId: string
+  messageId: string
+  model: string
+  inputTokens: number
+  cacheWrite5mTokens: number
+  cacheWrite1hTokens: number
+  cacheReadTokens: number
+  outputTokens: number
+  thinkingTokens: number
+  unitPrices: JSONColumnType<Record<string, number> | null, string | null, never>
+  costNanoUsd: ColumnType<string | null, string | bigint | null, never>
+  estimated: string | null
+  requestId: string | null
+  createdAt: Instant
+}
+
+export interface RateLimitsTable {
+  key: string
+  hits: number
+  resetAt: Date
+}
+
+export interface Schema {
+  users: UsersTable
+  apiKeys: ApiKeysTable
+  sessions: SessionsTable
+  signInFailures: SignInFailuresTable
+  signingKeys: SigningKeysTable
+  conversations: ConversationsTable
+  messages: MessagesTable
+  ledger: LedgerTable
+  rateLimits: RateLimitsTable
+}

@@ -1,0 +1,100 @@
+/**
+ * Every way the gateway refuses or fails, by the code its callers see.
+ *
+ * An AppError may be thrown anywhere below the edges; the Express error handler and the MCP tool
+ * runner are the only places that turn one into a status or a result. Its message is written for
+ * the person or model that reads it: what is wrong and what to do, never a secret, never message
+ * text. Anything else that is thrown is a bug: logged, and shown as `internal`.
+ */
+
+/** What each code means to an HTTP client, and whether the same call may succeed later. */
+export const ERROR_CODES = {
+  invalid_input: { status: 400, retryable: false },
+  invalid_api_key: { status: 400, retryable: false },
+  idempotency_conflict: { status: 409, retryable: false },
+  unauthenticated: { status: 401, retryable: false },
+  invalid_credentials: { status: 401, retryable: false },
+  forbidden: { status: 403, retryable: false },
+  registration_closed: { status: 403, retryable: false },
+  not_found: { status: 404, retryable: false },
+  username_taken: { status: 409, retryable: false },
+  email_taken: { status: 409, retryable: false },
+  conversation_busy: { status: 409, retryable: true },
+  request_too_large: { status: 413, retryable: false },
+  rate_limited: { status: 429, retryable: true },
+  overloaded: { status: 503, retryable: true },
+  database_unavailable: { status: 503, retryable: true },
+  shutting_down: { status: 503, retryable: true },
+  model_retired: { status: 400, retryable: false },
+  model_not_available: { status: 404, retryable: false },
+  context_too_long: { status: 400, retryable: false },
+  spend_limit: { status: 400, retryable: false },
+  spend_limit_reached: { status: 429, retryable: false },
+  upstream_invalid_request: { status: 400, retryable: false },
+  upstream_key_rejected: { status: 400, retryable: false },
+  upstream_billing: { status: 402, retryable: false },
+  upstream_forbidden: { status: 403, retryable: false },
+  upstream_conflict: { status: 409, retryable: true },
+  upstream_timeout: { status: 504, retryable: true },
+  upstream_unavailable: { status: 502, retryable: true },
+  cancelled: { status: 499, retryable: true },
+  interrupted: { status: 503, retryable: true },
+  internal: { status: 500, retryable: false },
+} as const satisfies Record<string, { status: number; retryable: boolean }>
+
+export type ErrorCode = keyof typeof ERROR_CODES
+
+type Extra = {
+  /** Whole seconds after which a repeat may succeed. */
+  retryAfterSeconds?: number | undefined
+  /** Machine-readable facts for the caller: field names, a replacement model, a request id. */
+  details?: Record<string, unknown> | undefined
+  /** Overrides the code's usual answer. */
+  retryable?: boolean | undefined
+  /** For the log only. */
+  cause?: unknown
+}
+
+export class AppError extends Error {
+  override readonly name = 'AppError'
+  readonly code: ErrorCode
+  readonly retryable: boolean
+  readonly retryAfterSeconds: number | undefined
+  readonly details: Record<string, unknown> | undefined
+
+  constructor(code: ErrorCode, message: string, extra: Extra = {}) {
+    super(message, extra.cause === undefined ? undefined : { cause: extra.cause })
+    this.code = code
+    this.retryable = extra.retryable ?? ERROR_CODES[code].retryable
+    this.retryAfterSeconds = extra.retryAfterSeconds
+    this.details = extra.details
+  }
+
+  get status(): number {
+    return ERROR_CODES[this.code].status
+  }
+}
+
+/** What a caller may be told about anything that was thrown. */
+export function toAppError(thrown: unknown): AppError {
+  if (thrown instanceof AppError) return thrown
+  return new AppError('internal', 'Something went wrong inside the gateway. It has been logged.', {
+    cause: thrown,
+  })
+}
+
+/** The body of a failure, the same in a tool result and in an HTTP answer (design: Results). */
+export function toErrorBody(error: AppError) {
+  return {
+    success: false as const,
+    error: {
+      code: error.code,
+      message: error.message,
+      retryable: error.retryable,
+      ...(error.retryAfterSeconds === undefined
+        ? {}
+        : { retry_after_seconds: error.retryAfterSeconds }),
+      ...(error.details === undefined ? {} : { details: error.details }),
+    },
+  }
+}

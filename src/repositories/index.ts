@@ -1,0 +1,39 @@
+import type { Kysely } from 'kysely'
+import type { Schema } from '../database/schema.ts'
+import { ApiKeyRepository } from './api-keys.ts'
+import { ConversationRepository } from './conversations.ts'
+import { LeaseRepository } from './leases.ts'
+import { LedgerRepository } from './ledger.ts'
+import { MessageRepository } from './messages.ts'
+import { RateLimitRepository } from './rate-limits.ts'
+import { SessionRepository } from './sessions.ts'
+import { SignInFailureRepository } from './sign-in-failures.ts'
+import { SigningKeyRepository } from './signing-keys.ts'
+import { StatisticsRepository } from './statistics.ts'
+import { UserRepository } from './users.ts'
+
+export type Repositories = ReturnType<typeof createRepositories>
+
+/** Runs the work in one transaction; a throw rolls all of it back. */
+export type Transact = <T>(work: (repositories: Repositories) => Promise<T>) => Promise<T>
+
+/** Every query of the gateway, by table or aggregate. */
+export function createRepositories(db: Kysely<Schema>) {
+  return {
+    apiKeys: new ApiKeyRepository(db),
+    conversations: new ConversationRepository(db),
+    leases: new LeaseRepository(db),
+    ledger: new LedgerRepository(db),
+    messages: new MessageRepository(db),
+    rateLimits: new RateLimitRepository(db),
+    sessions: new SessionRepository(db),
+    signInFailures: new SignInFailureRepository(db),
+    signingKeys: new SigningKeyRepository(db),
+    statistics: new StatisticsRepository(db),
+    users: new UserRepository(db),
+  }
+}
+
+export function createTransact(db: Kysely<Schema>): Transact {
+  return (work) => db.transaction().execute((tx) => work(createRepositories(tx)))
+}

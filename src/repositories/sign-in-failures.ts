@@ -1,0 +1,55 @@
+import { type Kysely, sql } from 'kysely'
+import type { Schema } from '../database/schema.ts'
+
+export class SignInFailureRepository {
+  readonly #db: Kysely<Schema>
+
+  constructor(db: Kysely<Schema>) {
+    this.#db = db
+  }
+
+  async insert(failure: { accountKey: string; userId: string | null }): Promise<void> {
+    await this.#db.insertInto('signInFailures').values(failure).execute()
+  }
+
+  /** Failures of one account in the last `windowSeconds`, and when the oldest of them was. */
+  async countRecent(accountKey: string, windowSeconds: number) {
+    const row = await this.#db
+      .selectFrom('signInFailures')
+      .select((select) => [
+        select.fn.countAll<string>().as('failures'),
+        select.fn.min<Date | null>('failedAt').as('oldestAt'),
+      ])
+      .where('accountKey', '=', accountKey)
+      .where('failedAt', '>', sql<Date>`now() - make_interval(secs => ${windowSeconds})`)
+      .executeTakeFirstOrThrow()
+    return { failures: Number(row.failures), oldestAt: row.oldestAt }
+  }
+
+  /** In the last 24 hours: one user's, or (null) everybody's, unknown names included. */
+  async countLastDay(userId: string | null): Promise<number> {
+    const { failures } = await this.#db
+      .selectFrom('signInFailures')
+      .select((select) => select.fn.countAll<string>().as('failures'))
+      .where('failedAt', '>', sql<Date>`now() - interval '24 hours'`)
+      .$if(userId !== null, (query) => query.where('userId', '=', userId as string))
+      .executeTakeFirstOrThrow()
+    return Number(failures)
+  }
+
+  /** A right password clears the account's count. The rows stay for the security status. */
+  async clear(accountKey: string): Promise<void> {
+    await this.#db
+      .updateTable('signInFailures')
+      .set({ accountKey: '' })
+      .where('accountKey', '=', accountKey)
+      .execute()
+  }
+
+  async deleteOld(): Promise<void> {
+    await this.#db
+      .deleteFrom('signInFailures')
+      .where('failedAt', '<', sql<Date>`now() - interval '24 hours'`)
+      .execute()
+  }
+}

@@ -1,0 +1,65 @@
+import type { Insertable, Kysely } from 'kysely'
+import type { Schema, UsersTable } from '../database/schema.ts'
+import { AppError } from '../errors.ts'
+import { violatedConstraint } from './constraints.ts'
+
+export type NewUser = Insertable<UsersTable>
+
+export class UserRepository {
+  readonly #db: Kysely<Schema>
+
+  constructor(db: Kysely<Schema>) {
+    this.#db = db
+  }
+
+  /** @throws AppError username_taken or email_taken. */
+  async insert(user: NewUser): Promise<void> {
+    try {
+      await this.#db.insertInto('users').values(user).execute()
+    } catch (error) {
+      throw translateTaken(error)
+    }
+  }
+
+  /** Which of the two names is in use already, without inserting. */
+  async findTaken(usernameKey: string, emailKey: string) {
+    const rows = await this.#db
+      .selectFrom('users')
+      .select(['usernameKey', 'emailKey'])
+      .where((where) => where.or({ usernameKey, emailKey }))
+      .execute()
+    return {
+      username: rows.some((row) => row.usernameKey === usernameKey),
+      email: rows.some((row) => row.emailKey === emailKey),
+    }
+  }
+
+  async findByUsername(usernameKey: string) {
+    return this.#db
+      .selectFrom('users')
+      .select(['id', 'username', 'passwordHash'])
+      .where('usernameKey', '=', usernameKey)
+      .executeTakeFirst()
+  }
+
+  async updatePasswordHash(id: string, passwordHash: string): Promise<void> {
+    await this.#db.updateTable('users').set({ passwordHash }).where('id', '=', id).execute()
+  }
+}
+
+export const usernameTaken = () =>
+  new AppError('username_taken', 'This username is in use. Choose another one.', {
+    details: { field: 'username' },
+  })
+
+export const emailTaken = () =>
+  new AppError('email_taken', 'This email address is in use. Sign in, or use another one.', {
+    details: { field: 'email' },
+  })
+
+function translateTaken(error: unknown): unknown {
+  const constraint = violatedConstraint(error)
+  if (constraint === 'users_username_unique') return usernameTaken()
+  if (constraint === 'users_email_unique') return emailTaken()
+  return error
+}
