@@ -11,6 +11,7 @@
 export const ERROR_CODES = {
   invalid_input: { status: 400, retryable: false },
   invalid_api_key: { status: 400, retryable: false },
+  api_key_missing: { status: 400, retryable: false },
   idempotency_conflict: { status: 409, retryable: false },
   unauthenticated: { status: 401, retryable: false },
   invalid_credentials: { status: 401, retryable: false },
@@ -78,10 +79,30 @@ export class AppError extends Error {
 /** What a caller may be told about anything that was thrown. */
 export function toAppError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown
+  if (isDatabaseGone(thrown)) return databaseUnavailable(thrown)
   return new AppError('internal', 'Something went wrong inside the gateway. It has been logged.', {
     cause: thrown,
   })
 }
+
+/**
+ * Whether a statement failed because PostgreSQL could not be reached or gave up on the connection,
+ * rather than because of the statement: SQLSTATE classes 08, 53 and 57P, socket errors, and the two
+ * messages that the pg driver throws without a code.
+ */
+export function isDatabaseGone(thrown: unknown): boolean {
+  if (!(thrown instanceof Error)) return false
+  const { code } = thrown as Error & { code?: unknown }
+  if (typeof code === 'string' && /^(08|53|57P)|^E(CONN|PIPE|HOST|NOTFOUND|AI_)/.test(code))
+    return true
+  return /^(Connection terminated|timeout exceeded when trying to connect)/.test(thrown.message)
+}
+
+const databaseUnavailable = (cause: unknown) =>
+  new AppError('database_unavailable', 'The database cannot be reached. Try again in a moment.', {
+    retryAfterSeconds: 5,
+    cause,
+  })
 
 /** The body of a failure, the same in a tool result and in an HTTP answer (design: Results). */
 export function toErrorBody(error: AppError) {

@@ -45,7 +45,7 @@ create table sign_in_failures (
   failed_at   timestamptz not null default now()
 );
 comment on table sign_in_failures is 'Wrong passwords, kept a day: per-account limit and security status.';
-comment on column sign_in_failures.account_key is 'SHA-256 of the name that was tried, existing or not';
+comment on column sign_in_failures.account_key is 'SHA-256 of the name that was tried, existing or not; empty once a right password followed';
 create index sign_in_failures_account on sign_in_failures (account_key, failed_at);
 create index sign_in_failures_time on sign_in_failures (failed_at);
 

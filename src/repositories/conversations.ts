@@ -92,11 +92,20 @@ export class ConversationRepository {
       .executeTakeFirstOrThrow(conversationNotFound)
   }
 
+  async updateSystemPrompt(id: string, userId: string, systemPrompt: Buffer | null): Promise<void> {
+    await this.#db
+      .updateTable('conversations')
+      .set({ systemPrompt })
+      .where('id', '=', id)
+      .where('userId', '=', userId)
+      .execute()
+  }
+
   /** Frees the conversation after the answer it was reserved for. */
   async release(
     id: string,
     answerId: string,
-    changes: { model?: string; systemPrompt?: Buffer | null; historyStart?: number },
+    changes: { model: string; historyStart?: number },
   ): Promise<void> {
     await this.#db
       .updateTable('conversations')

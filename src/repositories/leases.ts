@@ -10,36 +10,34 @@ export class LeaseRepository {
     this.#db = db
   }
 
-  /** Renews every answer of this process in one statement. */
-  async renew(replicaId: string, leaseSeconds: number): Promise<void> {
+  /** Renews the named answers of this process in one statement. */
+  async renew(replicaId: string, answerIds: readonly string[], leaseSeconds: number) {
     await this.#db
       .updateTable('messages')
       .set({ leaseExpiresAt: leaseEnd(leaseSeconds) })
+      .where('id', 'in', answerIds)
       .where('replicaId', '=', replicaId)
       .where('status', '=', 'running')
-      .where('role', '=', 'assistant')
       .execute()
   }
 
   /**
-   * Closes answers that nobody generates any more, both rows of each turn, and frees their
+   * Closes answers that other processes left behind, both rows of each turn, and frees their
    * conversations, in one statement.
    *
-   * @param scope `expired`: leases that ran out. `foreign`: whatever this process did not begin,
-   *   for a database that only one process can have open.
+   * @param which `expired`: whose lease ran out. `all`: whatever this process did not begin, for a
+   *   database that only one process can have open.
    * @returns ids of the answers closed.
    */
-  async closeOrphans(scope: 'expired' | { foreignTo: string }): Promise<string[]> {
-    const orphaned =
-      scope === 'expired'
-        ? sql`lease_expires_at < now()`
-        : sql`replica_id is distinct from ${scope.foreignTo}::uuid`
+  async closeOrphans(replicaId: string, which: 'expired' | 'all'): Promise<string[]> {
+    const orphaned = which === 'expired' ? sql`lease_expires_at < now()` : sql`true`
     const { rows } = await sql<{ id: string }>`
       with answers as (
         update messages set
           status = 'interrupted', error_code = 'interrupted', finished_at = now(),
           replica_id = null, lease_expires_at = null
-        where role = 'assistant' and status = 'running' and ${orphaned}
+        where role = 'assistant' and status = 'running'
+          and replica_id is distinct from ${replicaId}::uuid and ${orphaned}
         returning id, conversation_id, position
       ), questions as (
         update messages m set status = 'interrupted', finished_at = now()

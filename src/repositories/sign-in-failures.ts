@@ -8,8 +8,14 @@ export class SignInFailureRepository {
     this.#db = db
   }
 
-  async insert(failure: { accountKey: string; userId: string | null }): Promise<void> {
-    await this.#db.insertInto('signInFailures').values(failure).execute()
+  /** @returns the row's id. */
+  async insert(failure: { accountKey: string; userId: string | null }): Promise<string> {
+    const { id } = await this.#db
+      .insertInto('signInFailures')
+      .values(failure)
+      .returning('id')
+      .executeTakeFirstOrThrow()
+    return id
   }
 
   /** Failures of one account in the last `windowSeconds`, and when the oldest of them was. */
@@ -37,8 +43,13 @@ export class SignInFailureRepository {
     return Number(failures)
   }
 
-  /** A right password clears the account's count. The rows stay for the security status. */
-  async clear(accountKey: string): Promise<void> {
+  /** For an attempt that turned out to be no failure. */
+  async delete(id: string): Promise<void> {
+    await this.#db.deleteFrom('signInFailures').where('id', '=', id).execute()
+  }
+
+  /** Earlier failures no longer count against the account; they stay for the security status. */
+  async forgive(accountKey: string): Promise<void> {
     await this.#db
       .updateTable('signInFailures')
       .set({ accountKey: '' })

@@ -1,0 +1,123 @@
+import { APIError } from '@anthropic-ai/sdk'
+import { AppError } from '../errors.ts'
+import {
+  brokenStream,
+  isTemperatureRefusal,
+  stoppedFailure,
+  toFailure,
+  unusableKeyFailure,
+} from './failure.ts'
+import { type ClaudeOutcome, toOutcome } from './outcome.ts'
+import type { BuiltRequest } from './request.ts'
+import { withRetry } from './retry.ts'
+import { Reply } from './stream.ts'
+import { isSendableKey, Transport } from './transport.ts'
+import { Watch } from './watch.ts'
+
+export type { ClaudeOutcome } from './outcome.ts'
+export { totalInputTokens, type Usage } from './usage.ts'
+
+const PROOF_DEADLINE_MS = 20_000
+const DEFAULT_MAX_CONNECTIONS = 256
+
+export interface Claude {
+  /**
+   * Resolves when Anthropic accepts the key. Free of charge.
+   *
+   * @throws AppError `invalid_api_key`, `rate_limited`, or `upstream_unavailable` when that could
+   * not be found out.
+   */
+  proveKey(apiKey: string): Promise<void>
+
+  /**
+   * Asks Claude and waits for the whole answer. Never throws for upstream trouble: refusals,
+   * failures and cancellation are outcomes, with whatever was received and what it cost.
+   *
+   * @param options.onText called for each piece of text with all of the text so far. The string is
+   * cheap to hold and dear to read: read it seldom, not for every piece.
+   */
+  answer(
+    apiKey: string,
+    request: BuiltRequest,
+    options: { signal: AbortSignal; onText?: (textSoFar: string) => void },
+  ): Promise<ClaudeOutcome>
+
+  /** What the last call found: any HTTP answer, errors included, counts as reachable. */
+  lastSeen(): { status: 'unknown' | 'reachable' | 'unreachable'; at: Date | null }
+}
+
+type Limits = { deadlineMs: number; idleMs: number }
+
+export class AnthropicClaude implements Claude {
+  readonly #transport: Transport
+  readonly #limits: Limits
+  /** Models that refused a temperature although the table says they take one. */
+  readonly #withoutTemperature = new Set<string>()
+  #lastSeen: ReturnType<Claude['lastSeen']> = { status: 'unknown', at: null }
+
+  /**
+   * @param options.deadlineMs for a whole answer, retries included.
+   * @param options.idleMs longest silence before the first event and between events; pings do not
+   * count as events, and a model that is thinking may be silent.
+   * @param options.maxConnections calls beyond it wait for a free one.
+   */
+  constructor(options: Limits & { baseUrl: string; maxConnections?: number }) {
+    this.#limits = { deadlineMs: options.deadlineMs, idleMs: options.idleMs }
+    this.#transport = new Transport({
+      baseUrl: options.baseUrl,
+      timeoutMs: options.deadlineMs,
+      maxConnections: options.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
+    })
+  }
+
+  async proveKey(apiKey: string): Promise<void> {
+    if (!isSendableKey(apiKey) || apiKey.startsWith('sk-ant-admin')) throw invalidKey()
+    const deadlineMs = Math.min(this.#limits.deadlineMs, PROOF_DEADLINE_MS)
+    const watch = new Watch(new AbortController().signal, { ...this.#limits, deadlineMs })
+    try {
+      await withRetry(watch, () =>
+        this.#seeing(this.#transport.listOneModel(apiKey, watch.signal), watch),
+      )
+    } catch (thrown) {
+      throw toProofFailure(thrown)
+    } finally {
+      watch.close()
+    }
+  }
+
+  async answer(
+    apiKey: string,
+    request: BuiltRequest,
+    { signal, onText }: { signal: AbortSignal; onText?: (textSoFar: string) => void },
+  ): Promise<ClaudeOutcome> {
+    const startedAt = performance.now()
+    const watch = new Watch(signal, this.#limits)
+    const reply = new Reply(request.body.model, onText)
+    const warnings: string[] = []
+    let requestId: string | null = null
+    let error: AppError | null = null
+    try {
+      if (!isSendableKey(apiKey)) throw unusableKeyFailure()
+      const stream = await this.#open(apiKey, request, watch, warnings)
+      requestId = stream.requestId
+      for await (const event of stream.events) hear(event, reply, watch)
+      if (!reply.isFinished) error = brokenStream()
+    } catch (thrown) {
+      error = thrown instanceof AppError ? thrown : toFailure(thrown, request.body.model)
+    } finally {
+      watch.close()
+    }
+    if (watch.stopped !== null) error = stoppedFailure(watch.stopped)
+    if (reply.isFinished) error = null
+    return toOutcome(reply, { error, requestId, warnings, startedAt })
+  }
+
+  lastSeen(): ReturnType<Claude['lastSeen']> {
+    return this.#lastSeen
+  }
+
+  /** Ends every connection; answers still running end as failed. */
+  async close(): Promise<void> {
+    await this.#transport.close()
+  }
+}

@@ -1,0 +1,45 @@
+import type { ContentBlock, Turn } from './content.ts'
+
+const HIDDEN_BLOCKS = new Set(['thinking', 'redacted_thinking'])
+
+/**
+ * Stored turns as they may be sent again: whole pairs of user and assistant, in order.
+ *
+ * Thinking is left out, which the API allows outside tool use: its blocks are bound to the model,
+ * the account and every byte before them, and fail the request when one of these has changed
+ * (Anthropic API docs: Extended thinking, preserving thinking blocks). A pair whose answer has no
+ * text left is skipped whole, so that roles alternate: two user messages in a row would be merged.
+ */
+export function replayHistory(history: readonly Turn[]): Turn[] {
+  const replayed: Turn[] = []
+  let question: Turn | undefined
+  for (const turn of history) {
+    if (turn.role === 'user') {
+      question = toSendable(turn)
+    } else {
+      const answer = toSendable(turn)
+      if (question !== undefined && answer !== undefined) replayed.push(question, answer)
+      question = undefined
+    }
+  }
+  return replayed
+}
+
+/** Undefined when nothing readable is left: the API refuses blank text. */
+function toSendable({ role, content }: Turn): Turn | undefined {
+  const blocks = content
+    .filter((block) => !HIDDEN_BLOCKS.has(block.type) && !isBlankText(block))
+    .map((block) => (block.type === 'text' ? textBlock(block.text ?? '') : block))
+  return blocks.some(({ type }) => role === 'user' || type === 'text')
+    ? { role, content: blocks }
+    : undefined
+}
+
+function isBlankText(block: ContentBlock): boolean {
+  return block.type === 'text' && (block.text ?? '').trim() === ''
+}
+
+/** The one shape of a text block: the prompt cache compares bytes. */
+export function textBlock(text: string) {
+  return { type: 'text' as const, text }
+}

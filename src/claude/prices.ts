@@ -1,0 +1,134 @@
+import { z } from 'zod'
+import { AppError } from '../errors.ts'
+import { ANTHROPIC_PRICES, type PriceEntry } from './price-list.ts'
+import type { Usage } from './usage.ts'
+
+/**
+ * Nano-USD (a billionth of a dollar) per token. One USD per million tokens is 1000 of them, so
+ * every published price is a whole number and no cost is ever rounded.
+ */
+export interface UnitPrices {
+  input: number
+  output: number
+  cacheWrite5m: number
+  cacheWrite1h: number
+  cacheRead: number
+}
+
+export class PriceTable {
+  readonly #byModel = new Map<string, PriceEntry[]>()
+
+  constructor(entries: readonly PriceEntry[]) {
+    const newestFirst = [...entries].sort(
+      (a, b) =>
+        b.effectiveFrom.localeCompare(a.effectiveFrom) ||
+        (b.abovePromptTokens ?? 0) - (a.abovePromptTokens ?? 0),
+    )
+    for (const entry of newestFirst) {
+      const sameModel = this.#byModel.get(entry.model)
+      if (sameModel === undefined) this.#byModel.set(entry.model, [entry])
+      else sameModel.push(entry)
+    }
+  }
+
+  /**
+   * What one token of each kind cost on that day, or null when this model's price is unknown.
+   * A dated id (`claude-haiku-4-5-20251001`) costs what its undated one does.
+   *
+   * @param totalInputTokens the whole prompt, cached parts included: it decides the band, and the
+   * band applies to all tokens of the request.
+   */
+  unitPrices(model: string, totalInputTokens: number, at: Date): UnitPrices | null {
+    const entries = this.#byModel.get(model) ?? this.#byModel.get(model.replace(/-\d{8}$/, ''))
+    const day = at.toISOString().slice(0, 10)
+    const current = entries?.find((entry) => entry.effectiveFrom <= day)?.effectiveFrom
+    const entry = entries?.find(
+      ({ effectiveFrom, abovePromptTokens = -1 }) =>
+        effectiveFrom === current && totalInputTokens > abovePromptTokens,
+    )
+    if (entry === undefined) return null
+    const { input, output, cacheWrite5m, cacheWrite1h, cacheRead } = entry
+    return { input, output, cacheWrite5m, cacheWrite1h, cacheRead }
+  }
+}
+
+/** Exact cost in nano-USD. Thinking tokens are part of the output and are not charged twice. */
+export function costNanoUsd(usage: Usage, prices: UnitPrices): bigint {
+  const charge = (tokens: number, price: number) => BigInt(tokens) * BigInt(price)
+  return (
+    charge(usage.inputTokens, prices.input) +
+    charge(usage.cacheWrite5mTokens, prices.cacheWrite5m) +
+    charge(usage.cacheWrite1hTokens, prices.cacheWrite1h) +
+    charge(usage.cacheReadTokens, prices.cacheRead) +
+    charge(usage.outputTokens, prices.output)
+  )
+}
+
+/** USD per million tokens, as prices are published, to nano-USD per token. */
+const UsdPerMillion = z
+  .number()
+  .nonnegative()
+  .max(1_000_000)
+  .refine((usd) => Math.abs(usd * 1000 - Math.round(usd * 1000)) < 1e-6, {
+    error: 'must be a multiple of 0.001 USD per million tokens',
+  })
+  .transform((usd) => Math.round(usd * 1000))
+
+/**
+ * One row of a price file: `[{"model": "claude-sonnet-5-5", "effective_from": "2026-12-01",
+ * "input": 2, "output": 10, "cache_write_5m": 2.5, "cache_write_1h": 4, "cache_read": 0.1}]`.
+ * Prices are USD per million tokens; without `effective_from` the row holds for all time;
+ * `above_prompt_tokens` makes it the band for longer prompts.
+ */
+const OverrideEntry = z.strictObject({
+  model: z.string().min(1),
+  effective_from: z.iso.date().default('0001-01-01'),
+  input: UsdPerMillion,
+  output: UsdPerMillion,
+  cache_write_5m: UsdPerMillion,
+  cache_write_1h: UsdPerMillion,
+  cache_read: UsdPerMillion,
+  above_prompt_tokens: z.int().positive().optional(),
+})
+
+/**
+ * Anthropic's prices, with the operator's rows laid over them: from the first date a model is named
+ * in the override, only the override counts for that model.
+ *
+ * @param overrideJson parsed JSON of the documented shape, an array of rows.
+ * @throws AppError `invalid_input` that names the bad field.
+ */
+export function loadPriceTable(overrideJson?: unknown): PriceTable {
+  if (overrideJson === undefined) return new PriceTable(ANTHROPIC_PRICES)
+  const parsed = z.array(OverrideEntry).safeParse(overrideJson)
+  if (!parsed.success) throw badPriceFile(parsed.error)
+  const overrides = parsed.data.map(toPriceEntry)
+  const kept = ANTHROPIC_PRICES.filter((ours) => !overrides.some((row) => supersedes(row, ours)))
+  return new PriceTable([...kept, ...overrides])
+}
+
+function supersedes(override: PriceEntry, ours: PriceEntry): boolean {
+  return override.model === ours.model && override.effectiveFrom <= ours.effectiveFrom
+}
+
+function toPriceEntry(row: z.infer<typeof OverrideEntry>): PriceEntry {
+  return {
+    model: row.model,
+    effectiveFrom: row.effective_from,
+    input: row.input,
+    output: row.output,
+    cacheWrite5m: row.cache_write_5m,
+    cacheWrite1h: row.cache_write_1h,
+    cacheRead: row.cache_read,
+    ...(row.above_prompt_tokens === undefined
+      ? {}
+      : { abovePromptTokens: row.above_prompt_tokens }),
+  }
+}
+
+function badPriceFile(error: z.ZodError): AppError {
+  const fields = error.issues.map(({ path, message }) => `${z.core.toDotPath(path)}: ${message}`)
+  return new AppError('invalid_input', `The price table is not valid. ${fields.join('; ')}.`, {
+    details: { fields },
+  })
+}

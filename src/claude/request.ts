@@ -1,0 +1,78 @@
+import type { ContentBlock, Turn } from './content.ts'
+import { replayHistory, textBlock } from './history.ts'
+import type { Effort, ModelInfo, ThinkingType } from './models.ts'
+import { chooseEffort, chooseTemperature, chooseThinking, clampMaxTokens } from './parameters.ts'
+
+export type { ContentBlock, Turn } from './content.ts'
+
+export interface ChatRequest {
+  model: string
+  /** What the gateway knows of the model; undefined for one it does not know. */
+  info: ModelInfo | undefined
+  /** Complete turns, oldest first. */
+  history: Turn[]
+  message: string
+  system?: string
+  maxTokens: number
+  temperature?: number
+  stopSequences?: string[]
+  thinking: 'off' | 'adaptive'
+  effort?: Effort
+  /** An opaque hash, for `metadata.user_id`: never a name or an address. */
+  endUserId: string
+}
+
+/** The version that still takes sampling parameters, and the one everything else uses. */
+export type ApiVersion = '2023-06-01' | '2026-10-21'
+
+/** The body of `POST /v1/messages` (Anthropic API docs: Messages). */
+export interface MessageBody {
+  model: string
+  max_tokens: number
+  messages: Turn[]
+  stream: true
+  metadata: { user_id: string }
+  system?: ContentBlock[]
+  temperature?: number
+  stop_sequences?: string[]
+  thinking?: { type: ThinkingType }
+  output_config?: { effort: Effort }
+  cache_control?: { type: 'ephemeral' }
+}
+
+export interface BuiltRequest {
+  body: MessageBody
+  apiVersion: ApiVersion
+  /** What was asked for and could not be sent as it was, for the person who asked. */
+  warnings: string[]
+}
+
+/**
+ * The request for one chat turn, with every parameter the model would refuse left out or brought
+ * within bounds, and said so in `warnings`.
+ *
+ * The same history gives the same bytes, so that each turn reads its predecessors from the prompt
+ * cache (Anthropic API docs: Prompt caching). A first message sets no cache mark: writing costs a
+ * quarter more, and most conversations never have a second one.
+ */
+export function buildRequest(chat: ChatRequest): BuiltRequest {
+  const warnings: string[] = []
+  const past = replayHistory(chat.history)
+  const thinking = chooseThinking(chat, warnings)
+  const effort = chooseEffort(chat, thinking, warnings)
+  const temperature = chooseTemperature(chat, thinking, warnings)
+  const body: MessageBody = {
+    model: chat.model,
+    max_tokens: clampMaxTokens(chat, warnings),
+    ...(chat.system ? { system: [textBlock(chat.system)] } : {}),
+    messages: [...past, { role: 'user', content: [textBlock(chat.message)] }],
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(chat.stopSequences?.length ? { stop_sequences: chat.stopSequences } : {}),
+    ...(thinking === undefined ? {} : { thinking: { type: thinking } }),
+    ...(effort === undefined ? {} : { output_config: { effort } }),
+    ...(past.length === 0 ? {} : { cache_control: { type: 'ephemeral' as const } }),
+    metadata: { user_id: chat.endUserId },
+    stream: true,
+  }
+  return { body, apiVersion: temperature === undefined ? '2026-10-21' : '2023-06-01', warnings }
+}

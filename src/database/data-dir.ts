@@ -1,0 +1,120 @@
+/**
+ * One process at a time in a data folder: the embedded database has no lock of its own, and two
+ * processes in it lose each other's rows without an error.
+ *
+ * Claims are numbered files in `gateway.lock/`, and the highest number counts. Each is made with
+ * O_EXCL, so only one process can succeed a dead one, and a number is never used twice, so a
+ * process that looked too early cannot take over from the successor either.
+ */
+
+import { unlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { chmod, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { AppError } from '../errors.ts'
+import { isAlive, type ProcessIdentity, thisProcess } from './process-identity.ts'
+
+const HEARTBEAT_MS = 2_000
+/** A holder on another host is taken for dead after this long without a heartbeat. */
+const SILENCE_MS = 10_000
+const RELEASED = 'released'
+
+/**
+ * Makes the folder if need be, for its owner alone (mode 0700), and claims it for this process.
+ * A claim ends with the process, however that ends; nothing has to be cleaned up by hand.
+ *
+ * @throws AppError database_unavailable naming the process that holds the folder.
+ */
+export async function claimDataDir(path: string): Promise<{ release(): Promise<void> }> {
+  await makePrivate(path)
+  const folder = join(path, 'gateway.lock')
+  await makePrivate(folder)
+  for (;;) {
+    const latest = await latestClaim(folder)
+    if (latest > 0) await refuseIfHeld(path, join(folder, String(latest)))
+    if (await take(folder, latest + 1)) return hold(join(folder, String(latest + 1)))
+  }
+}
+
+async function makePrivate(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 })
+  const { mode } = await stat(path)
+  // A mounted volume may belong to somebody else; everything inside is private by itself.
+  if (mode & 0o077) await chmod(path, 0o700).catch(() => {})
+}
+
+async function latestClaim(folder: string): Promise<number> {
+  const names = await readdir(folder)
+  return Math.max(0, ...names.map(Number).filter(Number.isSafeInteger))
+}
+
+async function refuseIfHeld(path: string, file: string): Promise<void> {
+  const holder = await readClaim(file)
+  if (!holder || !(await isHeld(file, holder))) return
+  const where = holder.host === thisProcess().host ? '' : ` on ${holder.host}`
+  throw new AppError(
+    'database_unavailable',
+    `The data folder ${path} is used by process ${holder.pid}${where}. Stop it first, or set DATA_DIR to another folder.`,
+    { retryable: false },
+  )
+}
+
+/** Undefined when it was released, succeeded, or never written to the end. */
+async function readClaim(file: string): Promise<ProcessIdentity | undefined> {
+  for (let tries = 0; tries < 10; tries++) {
+    const text = await readFile(file, 'utf8').catch(() => RELEASED)
+    if (text === RELEASED) return undefined
+    if (text.endsWith('\n')) return JSON.parse(text) as ProcessIdentity
+    await sleep(50)
+  }
+  return undefined
+}
+
+async function isHeld(file: string, holder: ProcessIdentity): Promise<boolean> {
+  if (holder.host === thisProcess().host) return isAlive(holder)
+  // Process ids of another host or container say nothing here: watch for its heartbeat.
+  const before = await modifiedAt(file)
+  for (let waited = 0; waited < SILENCE_MS; waited += 500) {
+    await sleep(500)
+    if ((await modifiedAt(file)) !== before) return (await readClaim(file)) !== undefined
+  }
+  return false
+}
+
+async function modifiedAt(file: string): Promise<number> {
+  return (await stat(file).catch(() => undefined))?.mtimeMs ?? 0
+}
+
+/** False when somebody else was faster. */
+async function take(folder: string, number: number): Promise<boolean> {
+  const file = join(folder, String(number))
+  try {
+    writeFileSync(file, `${JSON.stringify(thisProcess())}\n`, { flag: 'wx', mode: 0o600 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  }
+  // A slow process may make a number that was succeeded and removed since it looked.
+  if ((await latestClaim(folder)) > number) {
+    unlinkSync(file)
+    return false
+  }
+  const older = (await readdir(folder)).filter((name) => Number(name) < number)
+  await Promise.all(older.map((name) => rm(join(folder, name), { force: true })))
+  return true
+}
+
+function hold(file: string): { release(): Promise<void> } {
+  const heartbeat = setInterval(() => {
+    const now = new Date()
+    utimesSync(file, now, now)
+  }, HEARTBEAT_MS)
+  heartbeat.unref()
+  return {
+    async release() {
+      clearInterval(heartbeat)
+      // Kept, not removed: the next claim must get a higher number.
+      writeFileSync(file, RELEASED)
+    },
+  }
+}

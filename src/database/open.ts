@@ -1,0 +1,109 @@
+/** Opens the gateway's database: PostgreSQL by its URL, or the embedded one in the data folder. */
+
+import { CamelCasePlugin, type Dialect, Kysely, sql } from 'kysely'
+import { AppError } from '../errors.ts'
+import { claimDataDir } from './data-dir.ts'
+import { openPglite } from './embedded.ts'
+import { pgliteDialect } from './pglite-dialect.ts'
+import { postgresqlDialect } from './postgresql.ts'
+import type { Schema } from './schema.ts'
+
+export type DatabaseOptions = {
+  /** Of a PostgreSQL server, 14 or newer. Left out: the embedded database. */
+  url?: string | undefined
+  /** Folder of the embedded database; not touched when there is a URL. */
+  dataDir: string
+  /** Connections to PostgreSQL at most; 10 unless given. The embedded database has one. */
+  poolSize?: number | undefined
+  /** PostgreSQL cancels a statement after this; 30 000 unless given, 0 is never. */
+  statementTimeoutMs?: number | undefined
+  /** How long a query waits for the embedded database's one session; 15 000 unless given. */
+  lockTimeoutMs?: number | undefined
+  /** Told of PostgreSQL connections that broke while nobody was waiting on them. */
+  onError?: ((error: Error) => void) | undefined
+}
+
+export type DatabaseKind = 'postgresql' | 'embedded'
+
+export type Database = {
+  db: Kysely<Schema>
+  kind: DatabaseKind
+  /** Milliseconds one round trip takes. */
+  ping(): Promise<number>
+  /** Waits for the transactions that are running. May be called again. */
+  close(): Promise<void>
+}
+
+const OLDEST_POSTGRESQL = 14
+
+/**
+ * Does not migrate. The embedded database takes the data folder for itself (see claimDataDir).
+ *
+ * @throws AppError database_unavailable when the server cannot be reached or is too old, or when
+ * another process uses the data folder.
+ */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const { url, poolSize = 10, statementTimeoutMs = 30_000, onError = () => {} } = options
+  return url === undefined
+    ? openEmbedded(options.dataDir, options.lockTimeoutMs ?? 15_000)
+    : openPostgresql(postgresqlDialect({ url, poolSize, statementTimeoutMs, onError }))
+}
+
+async function openPostgresql(dialect: Dialect): Promise<Database> {
+  const database = assemble('postgresql', dialect, async () => {})
+  try {
+    await refuseOldServer(database.db)
+    return database
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+async function openEmbedded(dataDir: string, lockTimeoutMs: number): Promise<Database> {
+  const claim = await claimDataDir(dataDir)
+  try {
+    const pglite = await openPglite(dataDir)
+    return assemble('embedded', pgliteDialect(pglite, lockTimeoutMs), async () => {
+      // Kysely closes a driver only once it was used.
+      if (!pglite.closed) await pglite.close()
+      await claim.release()
+    })
+  } catch (error) {
+    await claim.release()
+    throw error
+  }
+}
+
+function assemble(kind: DatabaseKind, dialect: Dialect, after: () => Promise<void>): Database {
+  const db = new Kysely<Schema>({
+    dialect,
+    plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
+  })
+  let closing: Promise<void> | undefined
+  return {
+    db,
+    kind,
+    async ping() {
+      const startedAt = performance.now()
+      await sql`select 1`.execute(db)
+      return performance.now() - startedAt
+    },
+    close() {
+      closing ??= db.destroy().then(after)
+      return closing
+    },
+  }
+}
+
+async function refuseOldServer(db: Kysely<Schema>): Promise<void> {
+  const { rows } = await sql<{ version: number }>`
+    select current_setting('server_version_num')::int as version`.execute(db)
+  const major = Math.floor((rows[0]?.version ?? 0) / 10_000)
+  if (major >= OLDEST_POSTGRESQL) return
+  throw new AppError(
+    'database_unavailable',
+    `The server at DATABASE_URL is PostgreSQL ${major}; the gateway needs ${OLDEST_POSTGRESQL} or newer.`,
+    { retryable: false },
+  )
+}

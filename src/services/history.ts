@@ -1,0 +1,77 @@
+/**
+ * Which earlier messages go to Claude with a new one.
+ *
+ * When they no longer fit, a large step is cut off the front, at a user's turn, and the cut is
+ * remembered. A window that slides by one turn would change the beginning of every request, and
+ * with it miss Anthropic's prompt cache every time (Anthropic API docs: Prompt caching).
+ */
+
+import { estimateTokens } from '../claude/tokens.ts'
+import { type ContentBlock, textOf } from './vault.ts'
+
+/** A whole turn as stored. */
+export type Turn = {
+  /** Of the user's message. */
+  position: number
+  user: ContentBlock[]
+  assistant: ContentBlock[]
+}
+
+export type HistoryLimits = {
+  /** Messages in one request, the new one included. */
+  maxMessages: number
+  /** Tokens that the turns may take. */
+  maxTokens: number
+}
+
+/** What is left after a cut, of either limit: the room until the next one. */
+const KEPT_SHARE = 0.6
+
+/** Pairs up stored messages; a turn whose answer has no text is nothing Claude accepts, and left out. */
+export function toTurns(
+  messages: readonly { position: number; role: string; content: ContentBlock[] }[],
+): Turn[] {
+  return messages.flatMap((message, index) => {
+    const answer = messages[index + 1]
+    if (message.role !== 'user' || answer?.position !== message.position + 1) return []
+    if (textOf(answer.content).trim() === '') return []
+    return [{ position: message.position, user: message.content, assistant: answer.content }]
+  })
+}
+
+/** The newest turns that fit; all of them while they do, a share of the limit once they do not. */
+export function fitHistory(turns: readonly Turn[], limits: HistoryLimits): Turn[] {
+  return keepNewestTokens(keepNewestMessages(turns, limits.maxMessages), limits.maxTokens)
+}
+
+/** For a request that Anthropic found too long all the same: about half of the text. */
+export function halveHistory(turns: readonly Turn[]): Turn[] {
+  const total = sum(turns.map(tokensOf))
+  const kept = newestWithin(turns, total / 2)
+  return kept.length < turns.length ? kept : []
+}
+
+function keepNewestMessages(turns: readonly Turn[], maxMessages: number): readonly Turn[] {
+  if (turns.length * 2 + 1 <= maxMessages) return turns
+  const keptTurns = Math.floor((maxMessages * KEPT_SHARE) / 2)
+  return keptTurns === 0 ? [] : turns.slice(-keptTurns)
+}
+
+function keepNewestTokens(turns: readonly Turn[], maxTokens: number): Turn[] {
+  if (sum(turns.map(tokensOf)) <= maxTokens) return [...turns]
+  return newestWithin(turns, maxTokens * KEPT_SHARE)
+}
+
+function newestWithin(turns: readonly Turn[], maxTokens: number): Turn[] {
+  let first = turns.length
+  for (let tokens = 0; first > 0; first--) {
+    tokens += tokensOf(turns[first - 1] as Turn)
+    if (tokens > maxTokens) break
+  }
+  return turns.slice(first)
+}
+
+const tokensOf = (turn: Turn) =>
+  estimateTokens(textOf(turn.user)) + estimateTokens(textOf(turn.assistant))
+
+const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0)

@@ -1,0 +1,132 @@
+/** What remains of an answer: the row it is stored as, its line in the ledger, the caller's result. */
+
+import type { ClaudeOutcome } from '../claude/client.ts'
+import { costNanoUsd, type PriceTable } from '../claude/prices.ts'
+import { totalInputTokens } from '../claude/usage.ts'
+import type { NewLedgerRow } from '../repositories/ledger.ts'
+import type { TurnEnd } from '../repositories/messages.ts'
+import { INTERRUPTED } from './running-answers.ts'
+
+/** send_message's result but for its text, which is sealed apart from it. */
+export type SendReceipt = {
+  conversation_id: string
+  message_id: string
+  status: 'complete' | 'refused'
+  model: string
+  usage: {
+    input_tokens: number
+    output_tokens: number
+    cache_read_input_tokens: number
+    cache_creation_input_tokens: number
+  }
+  cost_usd: number | null
+  stop_reason: string | null
+  stop_sequence: string | null
+  truncated: boolean
+  refused: boolean
+  refusal_category: string | null
+  request_id: string | null
+  history: { sent: number; omitted: number }
+  warnings: string[]
+}
+
+export type TurnIds = { conversationId: string; userId: string; answerId: string }
+
+const TRUNCATING = new Set(['max_tokens', 'model_context_window_exceeded'])
+
+/** The ledger's line for a call that was billed; null when nothing was. */
+export function toLedgerRow(
+  ids: TurnIds,
+  outcome: ClaudeOutcome,
+  prices: PriceTable,
+  at: Date,
+): NewLedgerRow | null {
+  const { usage } = outcome
+  if (usage === null) return null
+  const unitPrices = prices.unitPrices(outcome.model, totalInputTokens(usage), at)
+  return {
+    userId: ids.userId,
+    conversationId: ids.conversationId,
+    messageId: ids.answerId,
+    model: outcome.model,
+    inputTokens: usage.inputTokens,
+    cacheWrite5mTokens: usage.cacheWrite5mTokens,
+    cacheWrite1hTokens: usage.cacheWrite1hTokens,
+    cacheReadTokens: usage.cacheReadTokens,
+    outputTokens: usage.outputTokens,
+    thinkingTokens: usage.thinkingTokens,
+    unitPrices,
+    costNanoUsd: unitPrices === null ? null : costNanoUsd(usage, unitPrices),
+    estimated: outcome.usageEstimated,
+    requestId: outcome.requestId,
+  }
+}
+
+/** What a delivered answer tells its caller besides the text. */
+export function toReceipt(
+  ids: TurnIds,
+  outcome: ClaudeOutcome,
+  cost: NewLedgerRow['costNanoUsd'] | undefined,
+  history: { sent: number; omitted: number },
+  warnings: readonly string[],
+): SendReceipt {
+  const { usage, stopReason } = outcome
+  const truncated = TRUNCATING.has(stopReason ?? '')
+  const refused = outcome.status === 'refused'
+  return {
+    conversation_id: ids.conversationId,
+    message_id: ids.answerId,
+    status: refused ? 'refused' : 'complete',
+    model: outcome.model,
+    usage: {
+      input_tokens: usage === null ? 0 : totalInputTokens(usage),
+      output_tokens: usage?.outputTokens ?? 0,
+      cache_read_input_tokens: usage?.cacheReadTokens ?? 0,
+      cache_creation_input_tokens:
+        usage === null ? 0 : usage.cacheWrite5mTokens + usage.cacheWrite1hTokens,
+    },
+    cost_usd: usage === null ? 0 : toUsd(cost),
+    stop_reason: stopReason,
+    stop_sequence: outcome.stopSequence,
+    truncated,
+    refused,
+    refusal_category: outcome.refusalCategory,
+    request_id: outcome.requestId,
+    history,
+    warnings: [...warnings, ...outcome.warnings, ...emptyAnswerWarning(outcome, truncated)],
+  }
+}
+
+/** How the turn is stored. A refused answer's text is discarded, a broken one's is kept. */
+export function toTurnEnd(
+  outcome: ClaudeOutcome,
+  sealedContent: Buffer | null,
+  receipt: SendReceipt | null,
+  durationMs: number,
+  stopReason: unknown,
+): TurnEnd {
+  const interrupted = outcome.status === 'cancelled' && stopReason === INTERRUPTED
+  return {
+    status: interrupted ? 'interrupted' : outcome.status,
+    content: sealedContent,
+    model: outcome.model,
+    tokenCount: outcome.usage?.outputTokens ?? 0,
+    result: receipt,
+    errorCode: interrupted ? 'interrupted' : (outcome.error?.code ?? null),
+    requestId: outcome.requestId,
+    durationMs: Math.round(durationMs),
+    upstreamMs: Math.round(outcome.upstreamMs),
+    keepIdempotencyKey: outcome.usage !== null || receipt !== null,
+  }
+}
+
+function emptyAnswerWarning(outcome: ClaudeOutcome, truncated: boolean): string[] {
+  if (outcome.status !== 'complete' || outcome.text !== '') return []
+  if (!truncated) return ['Claude ended its answer without any text.']
+  return [
+    'max_tokens was used up before any text, probably by thinking. Send again with a larger max_tokens.',
+  ]
+}
+
+const toUsd = (nanoUsd: NewLedgerRow['costNanoUsd'] | undefined) =>
+  nanoUsd === null || nanoUsd === undefined ? null : Number(nanoUsd) / 1e9

@@ -1,0 +1,158 @@
+/**
+ * What is sealed under which key, and bound to which row.
+ *
+ * The key-encryption key wraps one data key per user and one per conversation; everything else is
+ * sealed under those. Destroying a data key's row makes all it sealed unreadable.
+ */
+
+import { type Binding, DataKey, type KeyRing } from '../crypto/sealed.ts'
+
+/** A block of a message as Anthropic's API has it; kept verbatim. */
+export type ContentBlock = { type: string; [field: string]: unknown }
+
+export class Vault {
+  readonly #ring: KeyRing
+
+  constructor(ring: KeyRing) {
+    this.#ring = ring
+  }
+
+  createUserKey(userId: string) {
+    const key = DataKey.generate()
+    return {
+      wrapped: this.#ring.wrap(key, userKeyBinding(userId)),
+      vault: new UserVault(userId, key),
+    }
+  }
+
+  openUser(userId: string, wrapped: Buffer): UserVault {
+    return new UserVault(userId, this.#ring.unwrap(wrapped, userKeyBinding(userId)))
+  }
+
+  createConversationKey(id: string, userId: string) {
+    const key = DataKey.generate()
+    const wrapped = this.#ring.wrap(key, conversationKeyBinding(id, userId))
+    return { wrapped, vault: new ConversationVault(id, userId, key) }
+  }
+
+  openConversation({ id, userId, dataKey }: { id: string; userId: string; dataKey: Buffer }) {
+    const key = this.#ring.unwrap(dataKey, conversationKeyBinding(id, userId))
+    return new ConversationVault(id, userId, key)
+  }
+
+  sealSigningKey(kid: string, privateJwk: object): Buffer {
+    return this.#ring.seal(JSON.stringify(privateJwk), signingKeyBinding(kid))
+  }
+
+  openSigningKey(kid: string, sealed: Buffer): Record<string, unknown> {
+    return JSON.parse(this.#ring.openText(sealed, signingKeyBinding(kid)))
+  }
+}
+
+/** A user's own values. */
+export class UserVault {
+  readonly #userId: string
+  readonly #key: DataKey
+
+  constructor(userId: string, key: DataKey) {
+    this.#userId = userId
+    this.#key = key
+  }
+
+  sealApiKey(apiKey: string): Buffer {
+    return this.#key.seal(apiKey, this.#binding('api_keys', 'sealed'))
+  }
+
+  openApiKey(sealed: Buffer): string {
+    return this.#key.openText(sealed, this.#binding('api_keys', 'sealed'))
+  }
+
+  /** What may be stored of a caller's idempotency key: enough to recognise it. */
+  idempotencyHash(idempotencyKey: string): Buffer {
+    return this.#key.mac('idempotency key', idempotencyKey)
+  }
+
+  /** Tells a repeated call from a different one without keeping its text. */
+  requestFingerprint(canonicalArguments: string): Buffer {
+    return this.#key.mac('request fingerprint', canonicalArguments)
+  }
+
+  #binding(table: string, column: string): Binding {
+    return { table, column, row: this.#userId, owner: this.#userId }
+  }
+}
+
+/** One conversation's texts. */
+export class ConversationVault {
+  readonly #id: string
+  readonly #userId: string
+  readonly #key: DataKey
+
+  constructor(id: string, userId: string, key: DataKey) {
+    this.#id = id
+    this.#userId = userId
+    this.#key = key
+  }
+
+  sealTitle(title: string): Buffer {
+    return this.#key.seal(title, this.#binding('title'))
+  }
+
+  openTitle(sealed: Buffer): string {
+    return this.#key.openText(sealed, this.#binding('title'))
+  }
+
+  sealSystemPrompt(text: string): Buffer {
+    return this.#key.seal(text, this.#binding('system_prompt'))
+  }
+
+  openSystemPrompt(sealed: Buffer): string {
+    return this.#key.openText(sealed, this.#binding('system_prompt'))
+  }
+
+  sealContent(messageId: string, content: readonly ContentBlock[]): Buffer {
+    return this.#key.seal(JSON.stringify(content), this.#contentBinding(messageId))
+  }
+
+  openContent(messageId: string, sealed: Buffer): ContentBlock[] {
+    return JSON.parse(this.#key.openText(sealed, this.#contentBinding(messageId)))
+  }
+
+  #binding(column: string): Binding {
+    return { table: 'conversations', column, row: this.#id, owner: this.#userId }
+  }
+
+  /** The row of a content names its conversation too: a message cannot be moved into another one. */
+  #contentBinding(messageId: string): Binding {
+    const row = `${this.#id}/${messageId}`
+    return { table: 'messages', column: 'content', row, owner: this.#userId }
+  }
+}
+
+const userKeyBinding = (userId: string): Binding => ({
+  table: 'users',
+  column: 'data_key',
+  row: userId,
+  owner: userId,
+})
+
+const conversationKeyBinding = (id: string, userId: string): Binding => ({
+  table: 'conversations',
+  column: 'data_key',
+  row: id,
+  owner: userId,
+})
+
+const signingKeyBinding = (kid: string): Binding => ({
+  table: 'signing_keys',
+  column: 'sealed',
+  row: kid,
+  owner: '',
+})
+
+/** The text a reader sees of a message: its text blocks, one after the other. */
+export function textOf(content: readonly ContentBlock[]): string {
+  return content
+    .map((block) => (block.type === 'text' && typeof block.text === 'string' ? block.text : ''))
+    .join('')
+}

@@ -1,0 +1,92 @@
+import { type FinishedMessage, finalUsage, messageStart } from './message.ts'
+import type { Answer } from './reply.ts'
+import { tokensOfBytes } from './tokens.ts'
+import type { ContentBlock } from './wire.ts'
+
+/** One server-sent event, ready to write, and how many output tokens it brings. */
+export interface Frame {
+  data: string
+  tokens: number
+  kind: 'start' | 'text' | 'end' | 'other'
+}
+
+export const PING = event('ping', {})
+
+/** @param data the event's payload without its `type`, which repeats the event's name. */
+export function event(type: string, data: object): string {
+  return rawEvent(type, JSON.stringify({ type, ...data }))
+}
+
+export function rawEvent(type: string, json: string): string {
+  return `event: ${type}\ndata: ${json}\n\n`
+}
+
+/** The events of a whole message in order, one ping after the first block start (Anthropic API docs: Streaming messages). */
+export function* framesOf(message: FinishedMessage, chunkSize: number): Generator<Frame> {
+  const { answer } = message
+  yield frame(event('message_start', { message: messageStart(message) }), 0, 'start')
+  for (const [index, output] of answer.blocks.entries()) {
+    const start = event('content_block_start', { index, content_block: opening(output.block) })
+    yield frame(start, hasDeltas(output.block) ? 0 : output.tokens)
+    if (index === 0) yield frame(PING)
+    yield* deltas(index, output, chunkSize)
+    yield frame(event('content_block_stop', { index }))
+  }
+  const { stopReason: stop_reason, stopSequence: stop_sequence, stopDetails: stop_details } = answer
+  const delta = { stop_reason, stop_sequence, stop_details, container: null }
+  yield frame(event('message_delta', { delta, usage: finalUsage(message) }), 0, 'end')
+  yield frame(event('message_stop', {}), 0, 'end')
+}
+
+function frame(data: string, tokens = 0, kind: Frame['kind'] = 'other'): Frame {
+  return { data, tokens, kind }
+}
+
+function hasDeltas({ type }: ContentBlock): boolean {
+  return type === 'text' || type === 'thinking' || type === 'tool_use'
+}
+
+function opening(block: ContentBlock): ContentBlock {
+  if (block.type === 'text') return { ...block, text: '' }
+  if (block.type === 'thinking') return { ...block, thinking: '', signature: '' }
+  if (block.type === 'tool_use') return { ...block, input: {} }
+  return block
+}
+
+function* deltas(index: number, { block, tokens }: Answer['blocks'][number], chunkSize: number) {
+  const delta = (fields: object) => event('content_block_delta', { index, delta: fields })
+  if (block.type === 'text') yield* textDeltas(index, block.text ?? '', chunkSize)
+  if (block.type === 'thinking') {
+    const { thinking, signature } = block
+    if (thinking) yield frame(delta({ type: 'thinking_delta', thinking }))
+    yield frame(delta({ type: 'signature_delta', signature }), tokens)
+  }
+  if (block.type === 'tool_use') {
+    const partial_json = JSON.stringify(block.input ?? {})
+    yield frame(delta({ type: 'input_json_delta', partial_json }), tokens)
+  }
+}
+
+/** Tokens are charged as they appear, so that they add up to the count of the whole text. */
+function* textDeltas(index: number, text: string, chunkSize: number): Generator<Frame> {
+  let charged = 0
+  let bytes = 0
+  for (const chunk of chunksOf(text, chunkSize)) {
+    bytes += Buffer.byteLength(chunk)
+    const tokens = tokensOfBytes(bytes) - charged
+    charged += tokens
+    const delta = { type: 'text_delta', text: chunk }
+    yield frame(event('content_block_delta', { index, delta }), tokens, 'text')
+  }
+}
+
+/** Pieces of about `size` UTF-16 units that never split a character. */
+function* chunksOf(text: string, size: number): Generator<string> {
+  let start = 0
+  while (start < text.length) {
+    let end = start + size
+    if (/[\uD800-\uDBFF]/.test(text.charAt(end - 1))) end += 1
+    yield text.slice(start, end)
+    start = end
+  }
+}

@@ -1,0 +1,59 @@
+/** Fresh databases for tests, of every kind this run has. */
+
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { get } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { json } from 'node:stream/consumers'
+import { describe, inject } from 'vitest'
+import { type PostgresqlSupply, runSql, withDatabase } from './database-supplies.ts'
+
+export type DatabaseKind = 'embedded' | 'postgresql'
+
+/** For openDatabase; call drop() after closing it. */
+export type FreshDatabase = { url?: string; dataDir: string; drop(): Promise<void> }
+
+/** Embedded always; PostgreSQL where TEST_DATABASE_URL or an installed server gives one. */
+export const databaseKinds: readonly DatabaseKind[] = inject('databaseKinds')
+
+/** The same tests once per kind of database, each in a `describe` of its own. */
+export function describeDatabases(name: string, body: (kind: DatabaseKind) => void): void {
+  describe.each(databaseKinds)(`${name} (%s)`, body)
+}
+
+/**
+ * A database of its own, migrated and empty.
+ *
+ * The embedded one is made by openDatabase, from the snapshot this makes sure of.
+ */
+export async function freshDatabaseOptions(kind: DatabaseKind): Promise<FreshDatabase> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'gateway-test-'))
+  const removeFolder = () => rm(dataDir, { recursive: true, force: true })
+  const supply = await ask(kind)
+  if (kind === 'embedded') return { dataDir, drop: removeFolder }
+  const { adminUrl, template } = supply
+  const name = `gateway_test_${randomBytes(6).toString('hex')}`
+  await runSql(adminUrl, `create database ${name} template ${template}`)
+  return {
+    url: withDatabase(adminUrl, name),
+    dataDir,
+    async drop() {
+      await runSql(adminUrl, `drop database ${name} with (force)`)
+      await removeFolder()
+    },
+  }
+}
+
+/** Waits until this run's database of that kind is ready for use. */
+async function ask(kind: DatabaseKind): Promise<PostgresqlSupply> {
+  const answer = await new Promise<unknown>((resolve, reject) => {
+    get(`${inject('databaseDesk')}/${kind}`, (response) => resolve(json(response))).on(
+      'error',
+      reject,
+    )
+  })
+  const supply = answer as PostgresqlSupply & { error?: string }
+  if (supply.error) throw new Error(supply.error)
+  return supply
+}
