@@ -6,6 +6,7 @@
  */
 
 import { z } from 'zod'
+import { parseEncryptionKey } from './encryption-key.ts'
 
 const seconds = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
 const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
@@ -15,6 +16,15 @@ const list = z.string().transform((text) =>
     .map((item) => item.trim())
     .filter((item) => item !== ''),
 )
+
+const encryptionKey = z.string().transform((text, context) => {
+  try {
+    return parseEncryptionKey(text)
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as Error).message })
+    return z.NEVER
+  }
+})
 
 const databaseUrl = z.string().superRefine((text, context) => {
   if (/^postgres(ql)?:\/\/./.test(text)) return
@@ -62,13 +72,13 @@ export const SETTINGS = {
       '`postgres://…`, version 14 or newer. Left out: the embedded database in `DATA_DIR`.',
     ),
   DATABASE_POOL_SIZE: count(1, 200).default(10).describe('Connections to PostgreSQL per process.'),
-  ENCRYPTION_KEY: z
-    .string()
+  ENCRYPTION_KEY: encryptionKey
     .optional()
     .describe(
       '32 bytes in base64, base64url or hex; seals every secret. Generated into `DATA_DIR` for the embedded database, required with `DATABASE_URL`.',
     ),
   ENCRYPTION_KEYS_PREVIOUS: list
+    .pipe(z.array(encryptionKey))
     .default([])
     .describe('Older keys, comma separated, that still open what they sealed.'),
   SESSION_TIMEOUT: seconds(60, 31_536_000)
@@ -182,37 +192,39 @@ export const SETTINGS = {
     .describe('On SIGTERM, time for running answers to finish.'),
 }
 
-/** Rules that take more than one setting to check. */
-const Environment = z.object(SETTINGS).superRefine((env, context) => {
-  const missing = (field: keyof typeof SETTINGS, message: string) =>
-    context.addIssue({ code: 'custom', path: [field], message })
-  if (env.DATABASE_URL !== undefined && env.ENCRYPTION_KEY === undefined) {
-    missing(
-      'ENCRYPTION_KEY',
-      'is required with DATABASE_URL, the same on every replica; make one with: openssl rand -base64 32',
-    )
-  }
-  if (env.TLS_CERT_FILE !== undefined && env.TLS_KEY_FILE === undefined) {
-    missing('TLS_KEY_FILE', 'is required with TLS_CERT_FILE')
-  }
-  if (env.TLS_KEY_FILE !== undefined && env.TLS_CERT_FILE === undefined) {
-    missing('TLS_CERT_FILE', 'is required with TLS_KEY_FILE')
-  }
-  if (env.METRICS === 'token' && env.METRICS_TOKEN === undefined) {
-    missing('METRICS_TOKEN', 'is required with METRICS=token')
-  }
-})
+const Environment = z.object(SETTINGS)
 
-/** @throws Error naming every missing or malformed setting, never its value. */
+type Issue = { path: readonly PropertyKey[]; message: string }
+type Given = { [Name in keyof typeof SETTINGS]?: string }
+
+/** Rules that take more than one setting; they look at what is given, right or wrong. */
+function missingSettings(given: Given): Issue[] {
+  const rules: [keyof Given, boolean, string][] = [
+    [
+      'ENCRYPTION_KEY',
+      given.DATABASE_URL !== undefined,
+      'is required with DATABASE_URL, the same on every replica; make one with: openssl rand -base64 32',
+    ],
+    ['TLS_KEY_FILE', given.TLS_CERT_FILE !== undefined, 'is required with TLS_CERT_FILE'],
+    ['TLS_CERT_FILE', given.TLS_KEY_FILE !== undefined, 'is required with TLS_KEY_FILE'],
+    ['METRICS_TOKEN', given.METRICS === 'token', 'is required with METRICS=token'],
+  ]
+  return rules
+    .filter(([name, isNeeded]) => isNeeded && given[name] === undefined)
+    .map(([name, , message]) => ({ path: [name], message }))
+}
+
+/** @throws ConfigError naming every missing or malformed setting, never its value. */
 export function loadConfig(env: Record<string, string | undefined> = process.env) {
-  const given = Object.fromEntries(
+  const given: Given = Object.fromEntries(
     Object.keys(SETTINGS).flatMap((name) => {
       const value = env[name]?.trim()
       return value === undefined || value === '' ? [] : [[name, value]]
     }),
   )
   const parsed = Environment.safeParse(given)
-  if (!parsed.success) throw new ConfigError(parsed.error.issues)
+  const issues = [...(parsed.error?.issues ?? []), ...missingSettings(given)]
+  if (!parsed.success || issues.length > 0) throw new ConfigError(issues)
   return toConfig(parsed.data, env)
 }
 
@@ -221,7 +233,7 @@ export type Config = ReturnType<typeof loadConfig>
 /** Names what is wrong with each setting, so that all can be mended at once. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
-  constructor(issues: readonly { path: readonly PropertyKey[]; message: string }[]) {
+  constructor(issues: readonly Issue[]) {
     const lines = issues.map(({ path, message }) => `  ${path.map(String).join('.')}: ${message}`)
     super(`These settings are wrong or missing:\n${lines.join('\n')}`)
   }

@@ -1,14 +1,16 @@
 import { APIError } from '@anthropic-ai/sdk'
-import { AppError } from '../errors.ts'
+import type { AppError } from '../errors.ts'
 import {
   brokenStream,
   isTemperatureRefusal,
+  requestIdOf,
   stoppedFailure,
   toFailure,
   unusableKeyFailure,
 } from './failure.ts'
+import { assertPlausibleKey, toProofFailure } from './key-proof.ts'
 import { type ClaudeOutcome, toOutcome } from './outcome.ts'
-import type { BuiltRequest } from './request.ts'
+import { type BuiltRequest, withoutTemperature } from './request.ts'
 import { withRetry } from './retry.ts'
 import { Reply } from './stream.ts'
 import { isSendableKey, Transport } from './transport.ts'
@@ -39,7 +41,7 @@ export interface Claude {
   answer(
     apiKey: string,
     request: BuiltRequest,
-    options: { signal: AbortSignal; onText?: (textSoFar: string) => void },
+    options: { signal: AbortSignal; onText?: ((textSoFar: string) => void) | undefined },
   ): Promise<ClaudeOutcome>
 
   /** What the last call found: any HTTP answer, errors included, counts as reachable. */
@@ -71,12 +73,12 @@ export class AnthropicClaude implements Claude {
   }
 
   async proveKey(apiKey: string): Promise<void> {
-    if (!isSendableKey(apiKey) || apiKey.startsWith('sk-ant-admin')) throw invalidKey()
+    assertPlausibleKey(apiKey)
     const deadlineMs = Math.min(this.#limits.deadlineMs, PROOF_DEADLINE_MS)
     const watch = new Watch(new AbortController().signal, { ...this.#limits, deadlineMs })
     try {
       await withRetry(watch, () =>
-        this.#seeing(this.#transport.listOneModel(apiKey, watch.signal), watch),
+        this.#noting(this.#transport.listOneModel(apiKey, watch.signal), watch),
       )
     } catch (thrown) {
       throw toProofFailure(thrown)
@@ -88,28 +90,30 @@ export class AnthropicClaude implements Claude {
   async answer(
     apiKey: string,
     request: BuiltRequest,
-    { signal, onText }: { signal: AbortSignal; onText?: (textSoFar: string) => void },
+    { signal, onText }: { signal: AbortSignal; onText?: ((textSoFar: string) => void) | undefined },
   ): Promise<ClaudeOutcome> {
     const startedAt = performance.now()
     const watch = new Watch(signal, this.#limits)
     const reply = new Reply(request.body.model, onText)
     const warnings: string[] = []
-    let requestId: string | null = null
     let error: AppError | null = null
     try {
-      if (!isSendableKey(apiKey)) throw unusableKeyFailure()
       const stream = await this.#open(apiKey, request, watch, warnings)
-      requestId = stream.requestId
-      for await (const event of stream.events) hear(event, reply, watch)
-      if (!reply.isFinished) error = brokenStream()
+      reply.requestId = stream.requestId
+      for await (const event of stream.events) {
+        reply.add(event)
+        if (reply.isThinking) watch.expectSilence()
+        else watch.expectMore()
+      }
+      error = brokenStream()
     } catch (thrown) {
-      error = thrown instanceof AppError ? thrown : toFailure(thrown, request.body.model)
+      reply.requestId ??= requestIdOf(thrown)
+      error = toFailure(thrown, request.body.model)
     } finally {
       watch.close()
     }
     if (watch.stopped !== null) error = stoppedFailure(watch.stopped)
-    if (reply.isFinished) error = null
-    return toOutcome(reply, { error, requestId, warnings, startedAt })
+    return toOutcome(reply, { error: reply.isFinished ? null : error, warnings, startedAt })
   }
 
   lastSeen(): ReturnType<Claude['lastSeen']> {
@@ -119,5 +123,42 @@ export class AnthropicClaude implements Claude {
   /** Ends every connection; answers still running end as failed. */
   async close(): Promise<void> {
     await this.#transport.close()
+  }
+
+  /** Sends the request, and once more without its temperature when that alone is refused. */
+  async #open(apiKey: string, request: BuiltRequest, watch: Watch, warnings: string[]) {
+    if (!isSendableKey(apiKey)) throw unusableKeyFailure()
+    if (watch.stopped !== null) throw stoppedFailure(watch.stopped)
+    const { model, temperature } = request.body
+    const send = (built: BuiltRequest) =>
+      withRetry(watch, () =>
+        this.#noting(this.#transport.openAnswer(apiKey, built, watch.signal), watch),
+      )
+    if (temperature === undefined) return send(request)
+    if (!this.#withoutTemperature.has(model)) {
+      try {
+        return await send(request)
+      } catch (thrown) {
+        if (!isTemperatureRefusal(thrown)) throw thrown
+        this.#withoutTemperature.add(model)
+      }
+    }
+    warnings.push(`temperature was left out: ${model} takes none any more.`)
+    return send(withoutTemperature(request))
+  }
+
+  /** Remembers whether an attempt reached Anthropic; one the caller cancelled says nothing. */
+  async #noting<T>(attempt: Promise<T>, watch: Watch): Promise<T> {
+    try {
+      const result = await attempt
+      this.#lastSeen = { status: 'reachable', at: new Date() }
+      return result
+    } catch (thrown) {
+      const answered = thrown instanceof APIError && thrown.status !== undefined
+      if (answered || watch.stopped !== 'cancelled') {
+        this.#lastSeen = { status: answered ? 'reachable' : 'unreachable', at: new Date() }
+      }
+      throw thrown
+    }
   }
 }

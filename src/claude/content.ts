@@ -15,8 +15,3 @@ export interface Turn {
   role: 'user' | 'assistant'
   content: ContentBlock[]
 }
-
-/** The text a reader sees: all text blocks, joined. */
-export function textOf(content: readonly ContentBlock[]): string {
-  return content.map((block) => (block.type === 'text' ? (block.text ?? '') : '')).join('')
-}

@@ -116,9 +116,15 @@ const INVALID_REQUEST: Verdict = {
  * upstream bodies and parser errors quote what people wrote.
  */
 export function toFailure(thrown: unknown, model: string): AppError {
+  if (thrown instanceof AppError) return thrown
   if (thrown instanceof APIConnectionError) return connectionFailure(thrown)
   if (thrown instanceof APIError) return apiFailure(thrown, model)
   return brokenStream()
+}
+
+/** What Anthropic's support asks for first. */
+export function requestIdOf(thrown: unknown): string | null {
+  return thrown instanceof APIError ? (thrown.requestID ?? null) : null
 }
 
 /** The stream ended, or could not be read, before the answer was complete. */

@@ -33,13 +33,12 @@ export interface ClaudeOutcome {
 
 type Ending = {
   error: AppError | null
-  requestId: string | null
   warnings: string[]
   startedAt: number
 }
 
 /** Sums up a reply that will not grow any more. */
-export function toOutcome(reply: Reply, { error, requestId, warnings, startedAt }: Ending) {
+export function toOutcome(reply: Reply, { error, warnings, startedAt }: Ending) {
   const status = statusOf(reply, error)
   const isFree = status === 'refused' && !reply.hasOutput
   return {
@@ -51,7 +50,7 @@ export function toOutcome(reply: Reply, { error, requestId, warnings, startedAt 
     refusalCategory: reply.refusalCategory,
     usage: isFree ? null : reply.usage(),
     usageEstimated: reply.isUsageEstimated && !isFree ? estimateReason(error) : null,
-    requestId,
+    requestId: reply.requestId,
     model: reply.model,
     error,
     warnings,

@@ -4,6 +4,7 @@ import type { Effort, ModelInfo, ThinkingType } from './models.ts'
 import { chooseEffort, chooseTemperature, chooseThinking, clampMaxTokens } from './parameters.ts'
 
 export type { ContentBlock, Turn } from './content.ts'
+export type { Effort } from './models.ts'
 
 export interface ChatRequest {
   model: string
@@ -75,4 +76,10 @@ export function buildRequest(chat: ChatRequest): BuiltRequest {
     stream: true,
   }
   return { body, apiVersion: temperature === undefined ? '2026-10-21' : '2023-06-01', warnings }
+}
+
+/** The same request for a model that turned out to take no temperature. */
+export function withoutTemperature({ body, warnings }: BuiltRequest): BuiltRequest {
+  const { temperature: _, ...rest } = body
+  return { body: rest, apiVersion: '2026-10-21', warnings }
 }

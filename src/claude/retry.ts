@@ -1,5 +1,5 @@
-import { APIConnectionError, APIError, APIUserAbortError } from '@anthropic-ai/sdk'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { APIConnectionError, APIError, APIUserAbortError } from '@anthropic-ai/sdk'
 import type { Watch } from './watch.ts'
 
 const MAX_TRIES = 2

@@ -19,6 +19,7 @@ export class Reply {
   readonly content: ContentBlock[] = []
   text = ''
   model: string
+  requestId: string | null = null
   stopReason: string | null = null
   stopSequence: string | null = null
   refusalCategory: string | null = null
@@ -113,7 +114,8 @@ export class Reply {
         block.signature = delta.signature
         break
       case 'citations_delta':
-        block.citations = [...((block.citations as unknown[] | null) ?? []), delta.citation]
+        if (Array.isArray(block.citations)) block.citations.push(delta.citation)
+        else block.citations = [delta.citation]
         break
       case 'input_json_delta':
         this.#partialJson.set(index, (this.#partialJson.get(index) ?? '') + delta.partial_json)

@@ -1,8 +1,11 @@
 import Anthropic from '@anthropic-ai/sdk'
 import type { Stream } from '@anthropic-ai/sdk/core/streaming'
 import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages'
-import { Agent, fetch } from 'undici'
+import { Agent, fetch as undiciFetch } from 'undici'
 import type { BuiltRequest } from './request.ts'
+
+/** The fetch that belongs to our Agent; only the declared types of the two packages differ. */
+const fetch = undiciFetch as unknown as typeof globalThis.fetch
 
 export interface AnswerStream {
   events: AsyncIterable<RawMessageStreamEvent>

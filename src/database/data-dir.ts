@@ -7,31 +7,33 @@
  * process that looked too early cannot take over from the successor either.
  */
 
-import { unlinkSync, utimesSync, writeFileSync } from 'node:fs'
-import { chmod, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { unlinkSync, writeFileSync } from 'node:fs'
+import { chmod, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import { isAlive, type ProcessIdentity, thisProcess } from './process-identity.ts'
 
 const HEARTBEAT_MS = 2_000
-/** A holder on another host is taken for dead after this long without a heartbeat. */
-const SILENCE_MS = 10_000
 const RELEASED = 'released'
 
 /**
  * Makes the folder if need be, for its owner alone (mode 0700), and claims it for this process.
  * A claim ends with the process, however that ends; nothing has to be cleaned up by hand.
  *
+ * @param options.silenceMs after this long without a heartbeat, a holder on another host is dead.
  * @throws AppError database_unavailable naming the process that holds the folder.
  */
-export async function claimDataDir(path: string): Promise<{ release(): Promise<void> }> {
+export async function claimDataDir(
+  path: string,
+  { silenceMs = 10_000 } = {},
+): Promise<{ release(): Promise<void> }> {
   await makePrivate(path)
   const folder = join(path, 'gateway.lock')
   await makePrivate(folder)
   for (;;) {
     const latest = await latestClaim(folder)
-    if (latest > 0) await refuseIfHeld(path, join(folder, String(latest)))
+    if (latest > 0) await refuseIfHeld(path, join(folder, String(latest)), silenceMs)
     if (await take(folder, latest + 1)) return hold(join(folder, String(latest + 1)))
   }
 }
@@ -48,9 +50,9 @@ async function latestClaim(folder: string): Promise<number> {
   return Math.max(0, ...names.map(Number).filter(Number.isSafeInteger))
 }
 
-async function refuseIfHeld(path: string, file: string): Promise<void> {
+async function refuseIfHeld(path: string, file: string, silenceMs: number): Promise<void> {
   const holder = await readClaim(file)
-  if (!holder || !(await isHeld(file, holder))) return
+  if (!holder || !(await isHeld(file, holder, silenceMs))) return
   const where = holder.host === thisProcess().host ? '' : ` on ${holder.host}`
   throw new AppError(
     'database_unavailable',
@@ -70,11 +72,11 @@ async function readClaim(file: string): Promise<ProcessIdentity | undefined> {
   return undefined
 }
 
-async function isHeld(file: string, holder: ProcessIdentity): Promise<boolean> {
+async function isHeld(file: string, holder: ProcessIdentity, silenceMs: number): Promise<boolean> {
   if (holder.host === thisProcess().host) return isAlive(holder)
   // Process ids of another host or container say nothing here: watch for its heartbeat.
   const before = await modifiedAt(file)
-  for (let waited = 0; waited < SILENCE_MS; waited += 500) {
+  for (let waited = 0; waited < silenceMs; waited += 500) {
     await sleep(500)
     if ((await modifiedAt(file)) !== before) return (await readClaim(file)) !== undefined
   }
@@ -107,14 +109,14 @@ async function take(folder: string, number: number): Promise<boolean> {
 function hold(file: string): { release(): Promise<void> } {
   const heartbeat = setInterval(() => {
     const now = new Date()
-    utimesSync(file, now, now)
+    utimes(file, now, now).catch(() => {})
   }, HEARTBEAT_MS)
   heartbeat.unref()
   return {
     async release() {
       clearInterval(heartbeat)
       // Kept, not removed: the next claim must get a higher number.
-      writeFileSync(file, RELEASED)
+      await writeFile(file, RELEASED).catch(() => {})
     },
   }
 }

@@ -15,14 +15,14 @@ export type OneConnection = {
   release(): void
 }
 
-export function oneConnection(pglite: PGlite, lockTimeoutMs: number): OneConnection {
+export function oneConnection(pglite: PGlite, acquireTimeoutMs: number): OneConnection {
   const connection = new PgliteConnection(pglite)
   const waiting: (() => void)[] = []
   let held = false
 
   return {
     async acquire() {
-      if (held) await turn(waiting, lockTimeoutMs)
+      if (held) await turn(waiting, acquireTimeoutMs)
       // Set again by a waiter, but never unset between two holders: nobody can jump the queue.
       held = true
       return connection
@@ -35,7 +35,7 @@ export function oneConnection(pglite: PGlite, lockTimeoutMs: number): OneConnect
   }
 }
 
-function turn(waiting: (() => void)[], lockTimeoutMs: number): Promise<void> {
+function turn(waiting: (() => void)[], acquireTimeoutMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const grant = () => {
       clearTimeout(timer)
@@ -43,19 +43,19 @@ function turn(waiting: (() => void)[], lockTimeoutMs: number): Promise<void> {
     }
     const timer = setTimeout(() => {
       waiting.splice(waiting.indexOf(grant), 1)
-      reject(busy(lockTimeoutMs))
-    }, lockTimeoutMs)
+      reject(busy(acquireTimeoutMs))
+    }, acquireTimeoutMs)
     waiting.push(grant)
   })
 }
 
-function busy(lockTimeoutMs: number): AppError {
+function busy(acquireTimeoutMs: number): AppError {
   const cause = new Error(
     'No connection came free: probably a query on db inside an open transaction, or a transaction held across slow work.',
   )
   return new AppError(
     'database_unavailable',
-    `The database was busy for ${lockTimeoutMs / 1000} s. Try again shortly.`,
+    `The database was busy for ${acquireTimeoutMs / 1000} s. Try again shortly.`,
     { cause },
   )
 }

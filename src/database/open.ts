@@ -17,8 +17,11 @@ export type DatabaseOptions = {
   poolSize?: number | undefined
   /** PostgreSQL cancels a statement after this; 30 000 unless given, 0 is never. */
   statementTimeoutMs?: number | undefined
-  /** How long a query waits for the embedded database's one session; 15 000 unless given. */
-  lockTimeoutMs?: number | undefined
+  /**
+   * How long a query waits for a connection that others hold; unless given, 5 000 for PostgreSQL
+   * and 15 000 for the embedded database, which has one only.
+   */
+  acquireTimeoutMs?: number | undefined
   /** Told of PostgreSQL connections that broke while nobody was waiting on them. */
   onError?: ((error: Error) => void) | undefined
 }
@@ -43,10 +46,17 @@ const OLDEST_POSTGRESQL = 14
  * another process uses the data folder.
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const { url, poolSize = 10, statementTimeoutMs = 30_000, onError = () => {} } = options
-  return url === undefined
-    ? openEmbedded(options.dataDir, options.lockTimeoutMs ?? 15_000)
-    : openPostgresql(postgresqlDialect({ url, poolSize, statementTimeoutMs, onError }))
+  const { url, acquireTimeoutMs } = options
+  if (url === undefined) return openEmbedded(options.dataDir, acquireTimeoutMs ?? 15_000)
+  return openPostgresql(
+    postgresqlDialect({
+      url,
+      poolSize: options.poolSize ?? 10,
+      statementTimeoutMs: options.statementTimeoutMs ?? 30_000,
+      acquireTimeoutMs: acquireTimeoutMs ?? 5_000,
+      onError: options.onError ?? (() => {}),
+    }),
+  )
 }
 
 async function openPostgresql(dialect: Dialect): Promise<Database> {
@@ -60,11 +70,11 @@ async function openPostgresql(dialect: Dialect): Promise<Database> {
   }
 }
 
-async function openEmbedded(dataDir: string, lockTimeoutMs: number): Promise<Database> {
+async function openEmbedded(dataDir: string, acquireTimeoutMs: number): Promise<Database> {
   const claim = await claimDataDir(dataDir)
   try {
     const pglite = await openPglite(dataDir)
-    return assemble('embedded', pgliteDialect(pglite, lockTimeoutMs), async () => {
+    return assemble('embedded', pgliteDialect(pglite, acquireTimeoutMs), async () => {
       // Kysely closes a driver only once it was used.
       if (!pglite.closed) await pglite.close()
       await claim.release()
@@ -78,7 +88,7 @@ async function openEmbedded(dataDir: string, lockTimeoutMs: number): Promise<Dat
 function assemble(kind: DatabaseKind, dialect: Dialect, after: () => Promise<void>): Database {
   const db = new Kysely<Schema>({
     dialect,
-    plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
+    plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true, underscoreBeforeDigits: true })],
   })
   let closing: Promise<void> | undefined
   return {

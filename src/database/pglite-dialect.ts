@@ -2,7 +2,7 @@
  * Kysely on PGlite: one session, handed out in order, so that no two transactions ever mix.
  *
  * A query on `db` inside an open transaction of the same process can never get the session, because
- * the transaction holds it. Instead of hanging for ever it fails after `lockTimeoutMs`.
+ * the transaction holds it. Instead of hanging for ever it fails after `acquireTimeoutMs`.
  */
 
 import type { PGlite } from '@electric-sql/pglite'
@@ -20,11 +20,11 @@ import {
 } from 'kysely'
 import { type OneConnection, oneConnection } from './one-connection.ts'
 
-/** @param lockTimeoutMs how long a query waits for the session before it fails. */
-export function pgliteDialect(pglite: PGlite, lockTimeoutMs: number): Dialect {
+/** @param acquireTimeoutMs how long a query waits for the session before it fails. */
+export function pgliteDialect(pglite: PGlite, acquireTimeoutMs: number): Dialect {
   return {
     createAdapter: () => new PgliteAdapter(),
-    createDriver: () => new PgliteDriver(pglite, lockTimeoutMs),
+    createDriver: () => new PgliteDriver(pglite, acquireTimeoutMs),
     createIntrospector: (db: Kysely<unknown>) => new PostgresIntrospector(db),
     createQueryCompiler: () => new PostgresQueryCompiler(),
   }
@@ -40,9 +40,9 @@ class PgliteDriver implements Driver {
   readonly #pglite: PGlite
   readonly #session: OneConnection
 
-  constructor(pglite: PGlite, lockTimeoutMs: number) {
+  constructor(pglite: PGlite, acquireTimeoutMs: number) {
     this.#pglite = pglite
-    this.#session = oneConnection(pglite, lockTimeoutMs)
+    this.#session = oneConnection(pglite, acquireTimeoutMs)
   }
 
   async init(): Promise<void> {

@@ -14,7 +14,6 @@ export const LIFT_LIMITS = 'set statement_timeout = 0'
 
 /** How much later than the server the client gives up: only when the server cannot be reached. */
 const CLIENT_GRACE_MS = 2_000
-const CONNECT_TIMEOUT_MS = 5_000
 
 export type PostgresqlOptions = {
   url: string
@@ -22,6 +21,8 @@ export type PostgresqlOptions = {
   poolSize: number
   /** The server cancels a statement after this; 0 is never. */
   statementTimeoutMs: number
+  /** How long to wait for a free connection or a new one. */
+  acquireTimeoutMs: number
   /** Told of connections that broke while nobody was using them. */
   onError: (error: Error) => void
 }
@@ -31,7 +32,7 @@ export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
     connectionString: options.url,
     max: options.poolSize,
     statement_timeout: options.statementTimeoutMs,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    connectionTimeoutMillis: options.acquireTimeoutMs,
     keepAlive: true,
     application_name: 'claude-api-gateway',
     types: { getTypeParser },

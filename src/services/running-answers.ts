@@ -14,6 +14,10 @@ export class RunningAnswers {
     return [...this.#running.keys()]
   }
 
+  get isStopping(): boolean {
+    return this.#stopping
+  }
+
   /** @throws AppError shutting_down once {@link drain} has begun. */
   refuseWhenStopping(): void {
     if (!this.#stopping) return

@@ -37,7 +37,8 @@ export class Exchange {
   }
 
   sendError(error: ApiError): void {
-    this.sendJson(error.status, errorBody(error, this.requestId), error.headers)
+    if (this.#res.headersSent) this.destroy()
+    else this.sendJson(error.status, errorBody(error, this.requestId), error.headers)
   }
 
   send(status: number, body: string, headers: Record<string, string>): void {

@@ -18,7 +18,7 @@ export type PlainFault = { on?: FaultRoute; delayMs?: number } & (
       retryAfter?: number | string
       headers?: Record<string, string>
     }
-  /** Any bytes: an edge's HTML page, or broken JSON under 200. */
+  /** Any bytes, `application/json` unless `headers` says otherwise: an edge's page, broken JSON under 200. */
   | { kind: 'raw'; status: number; body: string; headers?: Record<string, string> }
   | { kind: 'drop_before_headers' }
 )

@@ -27,7 +27,7 @@ export async function inflict(
   const isThere = await exchange.wait(latencyMs + (fault?.delayMs ?? 0))
   if (!isThere) return true
   if (fault?.kind === 'drop_before_headers') exchange.destroy()
-  else if (fault?.kind === 'raw') exchange.send(fault.status, fault.body, fault.headers ?? {})
+  else if (fault?.kind === 'raw') exchange.sendJson(fault.status, fault.body, fault.headers)
   else if (fault?.kind === 'status') throw scriptedError(fault)
   else return false
   return true

@@ -1,5 +1,6 @@
 import { ApiError, invalid } from './api-error.ts'
-import { findModel, MODELS, type Model } from './models.ts'
+import type { Model } from './model-profiles.ts'
+import { findModel, MODELS } from './models.ts'
 
 const LIFECYCLES = ['active', 'deprecated', 'retired']
 const DEFAULT_LIMIT = 20

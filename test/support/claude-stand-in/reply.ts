@@ -95,11 +95,11 @@ function limited({ request, model, prompt }: Checked, drafted: ContentBlock[]) {
     const whole = stop ? { ...block, text: stop.before } : block
     const tokens = outputTokens(whole)
     if (tokens > room) {
-      const fitting = fit(whole, room)
-      if (fitting) blocks.push({ block: fitting, tokens: outputTokens(fitting, room) })
+      const part = fitting(whole, room)
+      if (part) blocks.push({ block: part, tokens: outputTokens(part, room) })
       return { blocks, stopReason: full }
     }
-    if (!stop || stop.before !== '') blocks.push({ block: whole, tokens })
+    if (stop?.before !== '') blocks.push({ block: whole, tokens })
     if (stop) return { blocks, stopReason: 'stop_sequence', stopSequence: stop.sequence }
     room -= tokens
   }
@@ -117,7 +117,7 @@ function firstStop(text: string, sequences: string[] | null | undefined) {
 }
 
 /** The part of a block that `room` tokens allow; a block other than text is whole or absent. */
-function fit(block: ContentBlock, room: number): ContentBlock | undefined {
+function fitting(block: ContentBlock, room: number): ContentBlock | undefined {
   if (block.type === 'thinking') return room > 0 ? block : undefined
   const text = block.type === 'text' ? cutToTokens(block.text ?? '', room) : ''
   return text === '' ? undefined : { ...block, text }

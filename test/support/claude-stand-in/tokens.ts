@@ -1,4 +1,4 @@
-import type { Model } from './models.ts'
+import type { Model } from './model-profiles.ts'
 import { signedBy } from './signature.ts'
 import { blocksOf, type CacheControl, type ContentBlock, type MessagesRequest } from './wire.ts'
 

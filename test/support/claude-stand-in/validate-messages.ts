@@ -1,5 +1,5 @@
 import { invalid } from './api-error.ts'
-import type { Model } from './models.ts'
+import type { Model } from './model-profiles.ts'
 import { signedBy } from './signature.ts'
 import { checkCacheControl, expectThat, forbidOthers, isObject } from './validate-shape.ts'
 import { type ApiVersion, blocksOf, type ContentBlock, type MessagesRequest } from './wire.ts'

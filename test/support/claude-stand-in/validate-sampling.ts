@@ -1,5 +1,5 @@
 import { invalid } from './api-error.ts'
-import type { Model } from './models.ts'
+import type { Model } from './model-profiles.ts'
 import type { ApiVersion, MessagesRequest } from './wire.ts'
 
 const SAMPLING = ['temperature', 'top_p', 'top_k'] as const

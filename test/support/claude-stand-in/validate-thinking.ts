@@ -1,5 +1,5 @@
 import { invalid } from './api-error.ts'
-import type { Model } from './models.ts'
+import type { Model } from './model-profiles.ts'
 import { expectThat, forbidOthers } from './validate-shape.ts'
 import type { MessagesRequest, ThinkingType } from './wire.ts'
 

@@ -1,5 +1,6 @@
 import { ApiError, invalid } from './api-error.ts'
-import { findModel, type Model } from './models.ts'
+import type { Model } from './model-profiles.ts'
+import { findModel } from './models.ts'
 import { type Prompt, promptOf } from './tokens.ts'
 import { checkBreakpoints } from './validate-breakpoints.ts'
 import * as messages from './validate-messages.ts'

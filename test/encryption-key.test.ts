@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { parseEncryptionKey } from '../../src/crypto/encryption-key.ts'
+import { parseEncryptionKey } from '../src/encryption-key.ts'
 
 const key = Buffer.from('fb2dffbe5cf5d4a1f3e20b9966d0e7a8b1c3d5f7091b2d3f4e5f60718293a4ff', 'hex')
 

@@ -1,0 +1,129 @@
+/** The wiring of the gateway, top to bottom. */
+
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AnthropicClaude } from './claude/client.ts'
+import { loadPriceTable } from './claude/prices.ts'
+import type { Config } from './config.ts'
+import { readOrMakeKeyFile } from './crypto/key-file.ts'
+import { Passwords } from './crypto/passwords.ts'
+import { KeyRing } from './crypto/sealed.ts'
+import { AccessTokens } from './crypto/tokens.ts'
+import { migrateToLatest, pendingMigrations } from './database/migrate.ts'
+import { type Database, openDatabase } from './database/open.ts'
+import { parseEncryptionKey } from './encryption-key.ts'
+import { counterStore, openRedisStores } from './http/rate-limit-stores.ts'
+import { createHttpApp } from './http/server.ts'
+import { createLogger, type Logger } from './log.ts'
+import { createRepositories, createTransact, type Repositories } from './repositories/index.ts'
+import { createServices } from './services/index.ts'
+import { loadSigningKeys } from './services/signing-keys.ts'
+import { Vault } from './services/vault.ts'
+import { createTelemetry } from './telemetry.ts'
+
+/** What tests may replace. Everything else is the real thing. */
+export type Overrides = { log?: Logger }
+
+export type App = Awaited<ReturnType<typeof createApp>>
+
+/** The folder of the embedded database also keeps the key that was made for it. */
+const KEY_FILE = 'encryption-key'
+
+/**
+ * Opens and migrates the database, and assembles the gateway on it. Does not listen.
+ *
+ * @throws AppError or Error, with nothing left open, when something it needs is not there.
+ */
+export async function createApp(config: Config, overrides: Overrides = {}) {
+  const log = overrides.log ?? createLogger(config.log.level)
+  const database = await openDatabase({
+    ...config.database,
+    onError: (err) => log.warn({ err }, 'a database connection broke'),
+  })
+  try {
+    return await assemble(config, database, log)
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+async function assemble(config: Config, database: Database, log: Logger) {
+  const { db, kind } = database
+  const keyRing = await openKeyRing(config, kind)
+  const migrations = await migrateToLatest(db, kind, (message) => log.warn(message))
+  if (migrations.length > 0) log.info({ migrations }, 'database migrated')
+
+  const repositories = createRepositories(db)
+  const transact = createTransact(db)
+  const prices = loadPriceTable(await readPrices(config.chat.pricesFile))
+  const claude = new AnthropicClaude(config.upstream)
+  const tokens = new AccessTokens({
+    issuer: config.http.publicUrl,
+    audience: `${config.http.publicUrl}/mcp`,
+    keys: await loadSigningKeys(repositories.signingKeys, new Vault(keyRing)),
+  })
+  const services = createServices({
+    config,
+    repositories,
+    transact,
+    claude,
+    prices,
+    keyRing,
+    passwords: new Passwords({ threadPoolSize: config.accounts.threadPoolSize }),
+    tokens,
+    database: { kind, ping: () => database.ping(), pendingMigrations: () => pendingMigrations(db) },
+    log,
+  })
+  const telemetry = createTelemetry()
+  telemetry.watchRunningAnswers(() => services.running.ids.length)
+  const shared = await openSharedStores(config, kind, repositories, log)
+  await services.upkeep.start()
+
+  return {
+    http: createHttpApp({ config, services, log, telemetry, stores: shared?.store }),
+    databaseKind: kind,
+    services,
+    repositories,
+    log,
+    /**
+     * Waits up to `graceMs` for running answers, records the rest as interrupted, and closes the
+     * database. Stop listening first.
+     */
+    async close(graceMs: number): Promise<void> {
+      await services.running.drain(graceMs)
+      await services.upkeep.stop()
+      await claude.close()
+      await shared?.close()
+      await database.close()
+    },
+  }
+}
+
+async function openKeyRing({ database, secrets }: Config, kind: Database['kind']) {
+  const current = secrets.encryptionKey ?? (await embeddedKey(database.dataDir, kind))
+  return new KeyRing(current, secrets.encryptionKeysPrevious)
+}
+
+async function embeddedKey(dataDir: string, kind: Database['kind']): Promise<Buffer> {
+  if (kind !== 'embedded') throw new Error('ENCRYPTION_KEY is required with DATABASE_URL.')
+  return parseEncryptionKey(await readOrMakeKeyFile(join(dataDir, KEY_FILE)))
+}
+
+async function readPrices(file: string | undefined): Promise<unknown> {
+  return file === undefined ? undefined : JSON.parse(await readFile(file, 'utf8'))
+}
+
+/** Counters for all replicas: in Redis if there is one, else in PostgreSQL; none for one process. */
+async function openSharedStores(
+  { limits }: Config,
+  kind: Database['kind'],
+  { rateLimits }: Repositories,
+  log: Logger,
+) {
+  if (limits.redisUrl !== undefined) {
+    return openRedisStores(limits.redisUrl, (err) => log.warn({ err }, 'Redis is away'))
+  }
+  if (kind === 'embedded') return undefined
+  return { store: (prefix: string) => counterStore(rateLimits, prefix), close: async () => {} }
+}

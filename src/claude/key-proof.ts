@@ -1,0 +1,43 @@
+import { APIError } from '@anthropic-ai/sdk'
+import { AppError } from '../errors.ts'
+import { toFailure } from './failure.ts'
+import { isSendableKey } from './transport.ts'
+
+/**
+ * What can be said of a key without asking Anthropic.
+ *
+ * @throws AppError `invalid_api_key` for an Admin API key, which cannot call Claude, and for text
+ * that no HTTP header can carry.
+ */
+export function assertPlausibleKey(apiKey: string): void {
+  if (apiKey.startsWith('sk-ant-admin')) {
+    throw new AppError(
+      'invalid_api_key',
+      'This is an Admin API key, which cannot call Claude. ' +
+        'Make an ordinary API key (sk-ant-api...) in the Anthropic Console.',
+    )
+  }
+  if (!isSendableKey(apiKey)) throw rejectedKey()
+}
+
+/** Why a key could not be proven: it is bad, or nobody could say. */
+export function toProofFailure(thrown: unknown): AppError {
+  if (thrown instanceof APIError && (thrown.status === 401 || thrown.status === 403)) {
+    return rejectedKey()
+  }
+  const failure = toFailure(thrown, '')
+  if (failure.code === 'rate_limited') return failure
+  return new AppError(
+    'upstream_unavailable',
+    'Anthropic could not be asked whether the API key is valid. Try again in a moment.',
+    { retryAfterSeconds: failure.retryAfterSeconds, details: failure.details },
+  )
+}
+
+function rejectedKey(): AppError {
+  return new AppError(
+    'invalid_api_key',
+    'Anthropic does not accept this API key. ' +
+      'Copy a complete, active key (sk-ant-api...) from the Anthropic Console.',
+  )
+}

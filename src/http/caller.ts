@@ -1,0 +1,117 @@
+/**
+ * Who is asking: the Authorization header, or a tool call's access_token argument.
+ *
+ * A bad header is HTTP 401, which makes a client sign in again. A bad argument is a tool error,
+ * since only the argument's author can mend it. Nothing is decided here about what the caller
+ * may do.
+ */
+
+import type { NextFunction, Request, RequestHandler, Response } from 'express'
+import { AppError, toAppError } from '../errors.ts'
+import { type Inspected, inspectBody } from '../mcp/index.ts'
+import type { Asker } from '../mcp/run-tool.ts'
+import type { Caller, SessionService } from '../services/sessions.ts'
+import { sendAppError } from './json-rpc.ts'
+
+/** What is known of one request to /mcp on its way through the middleware. */
+export type McpRequest = {
+  inspected: Inspected
+  asker: Asker
+  /** Set when only HTTP can refuse: a bad bearer token, or the database is away. */
+  httpRefusal: AppError | null
+}
+
+const requests = new WeakMap<Request, McpRequest>()
+
+/** For the log: undefined for a request that was not identified, or is none of MCP's. */
+export function peekMcpRequest(req: Request): McpRequest | undefined {
+  return requests.get(req)
+}
+
+/** @throws Error where {@link identifyCaller} did not run before. */
+export function mcpRequestOf(req: Request): McpRequest {
+  const known = requests.get(req)
+  if (!known) throw new Error('identifyCaller has to run first')
+  return known
+}
+
+/** Finds out who is asking; refuses nobody yet, so that limits count refused requests too. */
+export function identifyCaller(sessions: Pick<SessionService, 'resolve'>): RequestHandler {
+  return async (req, _res, next) => {
+    const inspected = inspectBody(req.body)
+    requests.set(req, { inspected, ...(await identify(sessions, req, inspected)) })
+    next()
+  }
+}
+
+async function identify(
+  sessions: Pick<SessionService, 'resolve'>,
+  req: Request,
+  { accessTokenArgument }: Inspected,
+): Promise<Omit<McpRequest, 'inspected'>> {
+  const bearer = await resolved(sessions, bearerToken(req))
+  if (bearer instanceof AppError) {
+    return { asker: { caller: null, refusal: bearer }, httpRefusal: bearer }
+  }
+  const argument = await resolved(sessions, accessTokenArgument)
+  if (argument instanceof AppError) {
+    return { asker: { caller: bearer, refusal: argument }, httpRefusal: null }
+  }
+  const refusal = bearer && argument && bearer.userId !== argument.userId ? twoUsers() : null
+  return { asker: { caller: argument ?? bearer, refusal }, httpRefusal: null }
+}
+
+async function resolved(
+  sessions: Pick<SessionService, 'resolve'>,
+  token: unknown,
+): Promise<Caller | AppError | null> {
+  if (typeof token !== 'string' || token === '') return null
+  return sessions.resolve(token).catch(toAppError)
+}
+
+/** A header of another scheme is a token that cannot be good: '' would read as none at all. */
+function bearerToken(req: Request): string | undefined {
+  const header = req.headers.authorization
+  if (header === undefined) return undefined
+  return /^Bearer +(\S+) *$/i.exec(header)?.[1] ?? 'malformed'
+}
+
+type Demands = {
+  /** False: every request needs a token, the public tools' included. */
+  anonymous: boolean
+  /** Absolute URL of the protected resource metadata (RFC 9728). */
+  resourceMetadataUrl: string
+}
+
+/** Answers 401 with the challenge that makes a connector sign in, where a token is needed. */
+export function requireCaller({ anonymous, resourceMetadataUrl }: Demands): RequestHandler {
+  return (req: Request, res: Response, next: NextFunction) => {
+    const { inspected, asker, httpRefusal } = mcpRequestOf(req)
+    const isOpen = anonymous ? !needsCaller(inspected) : false
+    const error = httpRefusal ?? (isOpen || asker.caller || asker.refusal ? null : tokenMissing())
+    if (!error) return next()
+    if (error.status === 401) {
+      const reason = httpRefusal ? 'error="invalid_token", ' : ''
+      const challenge = `Bearer ${reason}resource_metadata="${resourceMetadataUrl}"`
+      res.setHeader('WWW-Authenticate', challenge)
+    }
+    sendAppError(res, error, inspected.id)
+  }
+}
+
+function needsCaller({ method, isToolCall, tool }: Inspected): boolean {
+  if (isToolCall) return tool?.access === 'user'
+  return method === 'resources/read'
+}
+
+const tokenMissing = () =>
+  new AppError(
+    'unauthenticated',
+    'This request needs an access token: send it as Authorization: Bearer. authenticate_user gives one.',
+  )
+
+const twoUsers = () =>
+  new AppError(
+    'forbidden',
+    'The Authorization header and the access_token argument belong to different users. Send only one.',
+  )

@@ -1,0 +1,44 @@
+import type { ErrorRequestHandler, Request } from 'express'
+import { AppError, toAppError, toErrorBody } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { INVALID_REQUEST, PARSE_ERROR, sendAppError, sendJsonRpcError } from './json-rpc.ts'
+
+/** The door of the HTTP side: whatever was thrown below becomes a status and JSON. */
+export function errorHandler(log: Logger): ErrorRequestHandler {
+  return (thrown: unknown, req, res, next) => {
+    if (res.headersSent) return next(thrown)
+    const bodyError = describeBodyError(thrown)
+    if (bodyError) {
+      const { status, code, message } = bodyError
+      return sendJsonRpcError(res, status, { code, message })
+    }
+    const error = toAppError(thrown)
+    if (error.code === 'internal') log.error({ err: error }, 'request failed')
+    if (isMcp(req)) return sendAppError(res, error)
+    res.status(error.status).json(toErrorBody(error))
+  }
+}
+
+/** Unknown addresses, as JSON. */
+export const notFound = () => {
+  throw new AppError('not_found', 'There is nothing at this address. The MCP endpoint is /mcp.')
+}
+
+const isMcp = (req: Request) => req.path === '/mcp'
+
+/**
+ * What express.json found wrong with a body. Its own messages quote the body, so they are replaced.
+ */
+function describeBodyError(thrown: unknown) {
+  const { type, status } = (thrown ?? {}) as { type?: unknown; status?: unknown }
+  if (type === 'entity.too.large') {
+    return { status: 413, code: INVALID_REQUEST, message: 'The request body is too large.' }
+  }
+  if (type === 'entity.parse.failed') {
+    return { status: 400, code: PARSE_ERROR, message: 'The request body is not valid JSON.' }
+  }
+  if (typeof type === 'string' && typeof status === 'number' && status < 500) {
+    return { status, code: INVALID_REQUEST, message: 'The request body cannot be read.' }
+  }
+  return undefined
+}

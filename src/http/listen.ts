@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+
+export type ListenOptions = {
+  host: string
+  port: number
+  tls: { certFile: string; keyFile: string } | undefined
+}
+
+export type Listening = {
+  /** The URL by which this machine reaches it. */
+  url: string
+  /** Reads the certificate again; new connections get the new one. Keeps the old one on an error. */
+  reloadCertificate(): void
+  /** Takes no new connections; resolves when the last one is done. */
+  close(): Promise<void>
+  /** Ends connections that {@link close} still waits for. */
+  cut(): void
+}
+
+/** Longer than the idle time of common load balancers (60 s), so that they close first, not we. */
+const KEEP_ALIVE_MS = 65_000
+
+/** @throws Error when the address cannot be had or the certificate cannot be read. */
+export async function listen(app: RequestListener, options: ListenOptions): Promise<Listening> {
+  const { host, port, tls } = options
+  const server = tls ? createTlsServer(readCertificate(tls), app) : createServer(app)
+  server.keepAliveTimeout = KEEP_ALIVE_MS
+  server.headersTimeout = KEEP_ALIVE_MS + 1000
+  await listening(server, host, port)
+  const { port: actualPort } = server.address() as AddressInfo
+  return {
+    url: `${tls ? 'https' : 'http'}://${toUrlHost(host)}:${actualPort}`,
+    reloadCertificate() {
+      if (tls) (server as TlsServer).setSecureContext(readCertificate(tls))
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeIdleConnections()
+      }),
+    cut: () => server.closeAllConnections(),
+  }
+}
+
+function readCertificate(tls: { certFile: string; keyFile: string }) {
+  return { cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) }
+}
+
+function listening(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+/** An address that means every interface is reached by its loopback one. */
+function toUrlHost(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1'
+  if (host === '::') return '[::1]'
+  return host.includes(':') ? `[${host}]` : host
+}

@@ -1,0 +1,36 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { type Request, Router } from 'express'
+import { AppError } from '../../errors.ts'
+import type { Telemetry } from '../../telemetry.ts'
+
+type MetricsAccess = { mode: 'off' | 'loopback' | 'token'; token: string | undefined }
+
+/** GET /metrics for Prometheus. To whom it is not open, it does not exist. */
+export function metricsRoutes(telemetry: Telemetry, access: MetricsAccess): Router {
+  const router = Router()
+  router.get('/metrics', async (req, res) => {
+    if (!isAllowed(req, access))
+      throw new AppError('not_found', 'There is nothing at this address.')
+    res.setHeader('Content-Type', telemetry.contentType)
+    res.send(await telemetry.text())
+  })
+  return router
+}
+
+/** Loopback is judged by the socket: a header says whatever its sender likes. */
+function isAllowed(req: Request, { mode, token }: MetricsAccess): boolean {
+  if (mode === 'loopback') return isLoopback(req.socket.remoteAddress ?? '') && !isForwarded(req)
+  if (mode !== 'token' || token === undefined) return false
+  return sameText(req.headers.authorization ?? '', `Bearer ${token}`)
+}
+
+const isLoopback = (address: string) => /^(::1|(::ffff:)?127(\.\d+){3})$/.test(address)
+
+/** A proxy on this machine is no caller on this machine. */
+const isForwarded = (req: Request) =>
+  req.headers['x-forwarded-for'] !== undefined || req.headers.forwarded !== undefined
+
+function sameText(a: string, b: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(a), digest(b))
+}

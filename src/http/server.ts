@@ -1,0 +1,52 @@
+import express, { type Express } from 'express'
+import helmet from 'helmet'
+import type { Config } from '../config.ts'
+import type { Logger } from '../log.ts'
+import type { Services } from '../services/index.ts'
+import type { Telemetry } from '../telemetry.ts'
+import { errorHandler, notFound } from './error-handler.ts'
+import { rateLimits, type SharedStores } from './rate-limit.ts'
+import { requestLog } from './request-log.ts'
+import { healthRoutes } from './routes/health.ts'
+import { mcpRoutes } from './routes/mcp.ts'
+import { metricsRoutes } from './routes/metrics.ts'
+import { protectedResourceRoutes, resourceMetadataUrl } from './routes/oauth.ts'
+
+export type HttpParts = {
+  config: Config
+  services: Services
+  log: Logger
+  telemetry: Telemetry
+  stores: SharedStores
+}
+
+const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
+const KNOWN_PATHS = ['/mcp', '/livez', '/readyz', '/health', '/metrics']
+
+/** Every URL of the gateway, in order. */
+export function createHttpApp({ config, services, log, telemetry, stores }: HttpParts): Express {
+  const { http, limits, mcp } = config
+  const publicHost = new URL(http.publicUrl).hostname
+  const app = express()
+  app.disable('x-powered-by')
+  app.set('trust proxy', http.trustProxy)
+  app.use(requestLog(log, telemetry, KNOWN_PATHS))
+  app.use(helmet())
+  app.use(healthRoutes(services))
+  app.use(metricsRoutes(telemetry, http.metrics))
+  app.use(protectedResourceRoutes(http.publicUrl))
+  app.use(
+    mcpRoutes({
+      runner: { services, log, telemetry, maxToolInputElements: mcp.maxToolInputElements },
+      limiters: rateLimits(limits, stores),
+      allowedHosts: [...LOOPBACK, publicHost, ...http.allowedHosts],
+      allowedOrigins: [...LOOPBACK, publicHost, ...http.allowedOrigins],
+      maxBodyBytes: http.maxBodyBytes,
+      anonymous: http.anonymous,
+      resourceMetadataUrl: resourceMetadataUrl(http.publicUrl),
+    }),
+  )
+  app.use(notFound)
+  app.use(errorHandler(log))
+  return app
+}

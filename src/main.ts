@@ -1,0 +1,99 @@
+/** Reads the settings, serves, and stops on SIGTERM or SIGINT. */
+
+import { resolve } from 'node:path'
+import { type App, createApp } from './app.ts'
+import { type Config, loadConfig } from './config.ts'
+import { type Listening, listen } from './http/listen.ts'
+
+/** Over the longest grace a stop may still need this for its last writes. */
+const STOP_MARGIN_MS = 10_000
+
+async function main(): Promise<void> {
+  const config = loadConfig()
+  const app = await createApp(config)
+  const listening = await listen(app.http, config.http).catch(async (error: unknown) => {
+    await app.close(0)
+    throw error
+  })
+  process.on('SIGTERM', () => void stop(config, app, listening))
+  process.on('SIGINT', () => void stop(config, app, listening))
+  process.on('SIGHUP', () => reloadCertificate(app, listening))
+  greet(config, app, listening.url)
+}
+
+let isStopping = false
+
+async function stop({ http }: Config, app: App, listening: Listening): Promise<void> {
+  if (isStopping) return
+  isStopping = true
+  const graceMs = http.shutdownGraceSeconds * 1000
+  app.log.info({ graceSeconds: http.shutdownGraceSeconds }, 'stopping')
+  setTimeout(() => process.exit(1), graceMs + STOP_MARGIN_MS).unref()
+  const closed = listening.close()
+  await app.close(graceMs)
+  listening.cut()
+  await closed
+  app.log.info('stopped')
+}
+
+function reloadCertificate(app: App, listening: Listening): void {
+  try {
+    listening.reloadCertificate()
+    app.log.info('certificate read again')
+  } catch (err) {
+    app.log.error({ err }, 'the certificate could not be read; the old one stays in use')
+  }
+}
+
+function greet(config: Config, app: App, url: string): void {
+  const { host, tls, trustProxy } = config.http
+  const isEmbedded = app.databaseKind === 'embedded'
+  const dataDir = resolve(config.database.dataDir)
+  const lines = [
+    '',
+    '  Claude API Gateway is running.',
+    '',
+    `  MCP endpoint   ${url}/mcp`,
+    isEmbedded ? `  Data           ${dataDir}` : '  Data           PostgreSQL (DATABASE_URL)',
+    `  Connect        claude mcp add --transport http claude-gateway ${url}/mcp`,
+    `  Check          curl ${url}/health`,
+    ...(isEmbedded ? EMBEDDED_WARNING : []),
+    ...(isExposed(host, tls !== undefined, trustProxy !== false) ? PLAIN_HTTP_WARNING : []),
+    '',
+  ]
+  // For a person; programs read the JSON lines of the log, which go to standard output.
+  process.stderr.write(`${lines.join('\n')}\n`)
+  app.log.info({ url: `${url}/mcp`, database: app.databaseKind }, 'listening')
+}
+
+const EMBEDDED_WARNING = [
+  '',
+  '  Embedded database: for one process. It survives a crash of the process, but not a power',
+  '  cut. Keep a copy of the folder; set DATABASE_URL for a team or in production.',
+]
+
+const PLAIN_HTTP_WARNING = [
+  '',
+  '  WARNING: listening beyond this machine in plain HTTP. Passwords, tokens and messages can be',
+  '  read on the way. Set TLS_CERT_FILE and TLS_KEY_FILE, or put a TLS proxy in front and set',
+  '  TRUST_PROXY.',
+]
+
+function isExposed(host: string, hasTls: boolean, hasTrustedProxy: boolean): boolean {
+  const isLoopback = host === 'localhost' || host === '::1' || /^127\./.test(host)
+  return !isLoopback && !hasTls && !hasTrustedProxy
+}
+
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'EADDRINUSE') return `${error.message}. Another program uses this port; set PORT.`
+  return process.env.LOG_LEVEL === 'debug' ? `${error.stack}` : error.message
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`\nThe gateway could not start. ${explain(error)}\n\n`)
+  process.exitCode = 1
+  // Whatever holds the process open belongs to a start that failed.
+  setTimeout(() => process.exit(), 1000).unref()
+})

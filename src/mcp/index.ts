@@ -1,0 +1,62 @@
+/** The protocol side behind one endpoint: which era a request belongs to, and who answers it. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { hostHeaderValidation, originValidation } from '@modelcontextprotocol/express'
+import { classifyInboundRequest } from '@modelcontextprotocol/server'
+import { createLegacyHandler } from './legacy.ts'
+import { createModernHandler } from './modern.ts'
+import { type Asker, findTool, type ToolRunner } from './run-tool.ts'
+
+/** Express middleware that answers 403 to a foreign Host or Origin header (DNS rebinding). */
+export const guards = { hostHeaderValidation, originValidation }
+
+/** What the HTTP side needs to know of a request before the SDKs see it. */
+export type Inspected = {
+  method: string | undefined
+  id: string | number | null
+  /** Undefined unless it is a tools/call of a tool that exists. */
+  tool: NonNullable<ReturnType<typeof findTool>>['tool'] | undefined
+  isToolCall: boolean
+  /** The access_token argument of a tool call, as it came. */
+  accessTokenArgument: unknown
+}
+
+/** Looks at a parsed JSON-RPC body without believing anything about it. */
+export function inspectBody(body: unknown): Inspected {
+  const { method, id, params } = (body ?? {}) as Record<string, unknown>
+  const isToolCall = method === 'tools/call'
+  const { name, arguments: args } = (isToolCall && params ? params : {}) as Record<string, unknown>
+  return {
+    method: typeof method === 'string' ? method : undefined,
+    id: typeof id === 'string' || typeof id === 'number' ? id : null,
+    tool: typeof name === 'string' ? findTool(name)?.tool : undefined,
+    isToolCall,
+    accessTokenArgument: (args as Record<string, unknown> | null | undefined)?.access_token,
+  }
+}
+
+/** Answers one POST of /mcp in the era it was written for. */
+export function createMcpHandler(runner: ToolRunner) {
+  const legacy = createLegacyHandler(runner)
+  const modern = createModernHandler(runner)
+  return (req: IncomingMessage, res: ServerResponse, body: unknown, asker: Asker) => {
+    const streams = inspectBody(body).tool?.streams === true
+    const handle = isLegacy(req, body) ? legacy : modern
+    return handle(req, res, body, asker, streams)
+  }
+}
+
+/** By the SDK's own rules; a request that fits neither era is the modern handler's to refuse. */
+function isLegacy(req: IncomingMessage, body: unknown): boolean {
+  const header = (name: string) => {
+    const value = req.headers[name]
+    return typeof value === 'string' ? value : undefined
+  }
+  const headers = {
+    protocolVersionHeader: header('mcp-protocol-version'),
+    mcpMethodHeader: header('mcp-method'),
+    mcpNameHeader: header('mcp-name'),
+  }
+  const given = Object.fromEntries(Object.entries(headers).filter(([, value]) => value))
+  return classifyInboundRequest({ httpMethod: 'POST', body, ...given }).kind === 'legacy'
+}

@@ -1,0 +1,112 @@
+/**
+ * Protocol revision 2026-07-28, on @modelcontextprotocol/server (v2).
+ *
+ * The SDK makes a server for every request from the factory below; nothing is shared between two.
+ * Closing the response stream is a cancellation here, by the specification.
+ */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { toNodeHandler } from '@modelcontextprotocol/node'
+import {
+  createMcpHandler,
+  ProtocolError,
+  ProtocolErrorCode,
+  ResourceNotFoundError,
+  Server,
+  type ServerContext,
+} from '@modelcontextprotocol/server'
+import { AjvJsonSchemaValidator } from '@modelcontextprotocol/server/validators/ajv'
+import { noProgress, throttledProgress } from './progress.ts'
+import { type Asker, findTool, runTool, type ToolRunner } from './run-tool.ts'
+import {
+  CAPABILITIES,
+  INSTRUCTIONS,
+  RESOURCE_LIST,
+  readResource,
+  SERVER_INFO,
+  TOOL_LIST,
+} from './surface.ts'
+
+const KEEP_ALIVE_MS = 15_000
+const SHARED_FOR_MS = 300_000
+
+/** The lists are the same for everybody; what a resource holds is one user's, and new each time. */
+const CACHE_HINTS = {
+  'server/discover': { ttlMs: SHARED_FOR_MS, cacheScope: 'public' },
+  'tools/list': { ttlMs: SHARED_FOR_MS, cacheScope: 'public' },
+  'resources/list': { ttlMs: SHARED_FOR_MS, cacheScope: 'public' },
+  'resources/templates/list': { ttlMs: SHARED_FOR_MS, cacheScope: 'public' },
+  'resources/read': { ttlMs: 0, cacheScope: 'private' },
+} as const
+
+/** Building one per request costs more than the request; it keeps nothing of what it validates. */
+const jsonSchemaValidator = new AjvJsonSchemaValidator()
+
+export function createModernHandler(runner: ToolRunner) {
+  const handlerFor = (responseMode: 'sse' | 'auto') => {
+    const handler = createMcpHandler(
+      ({ authInfo }) => createServer(runner, authInfo?.extra?.asker as Asker),
+      {
+        legacy: 'reject',
+        responseMode,
+        keepAliveMs: KEEP_ALIVE_MS,
+        onerror: (err) => runner.log.debug({ err }, 'modern handler'),
+      },
+    )
+    return toNodeHandler(handler)
+  }
+  const streaming = handlerFor('sse')
+  const plain = handlerFor('auto')
+
+  /** Answers one POST whose body was parsed already. `streams`: the answer may take minutes. */
+  return async function handle(
+    req: IncomingMessage,
+    res: ServerResponse,
+    body: unknown,
+    asker: Asker,
+    streams: boolean,
+  ): Promise<void> {
+    // The SDK's channel for what the HTTP side knows of the caller. It reads none of these fields.
+    const auth = { token: '', clientId: '', scopes: [], extra: { asker } }
+    const request = Object.assign(req, { auth }) as Parameters<typeof plain>[0]
+    await (streams ? streaming : plain)(request, res, body)
+  }
+}
+
+function createServer(runner: ToolRunner, asker: Asker): Server {
+  const server = new Server(SERVER_INFO, {
+    capabilities: CAPABILITIES,
+    instructions: INSTRUCTIONS,
+    cacheHints: CACHE_HINTS,
+    jsonSchemaValidator,
+  })
+  server.setRequestHandler('tools/list', () => TOOL_LIST)
+  server.setRequestHandler('resources/list', () => RESOURCE_LIST)
+  server.setRequestHandler('resources/templates/list', () => ({ resourceTemplates: [] }))
+  server.setRequestHandler('tools/call', ({ params }, { mcpReq }) => {
+    const entry = findTool(params.name)
+    if (!entry) {
+      throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${params.name}`)
+    }
+    const { signal } = mcpReq
+    const progress = progressOf(mcpReq)
+    return runTool(runner, { entry, args: params.arguments, asker, signal, progress })
+  })
+  server.setRequestHandler('resources/read', async ({ params: { uri } }) => {
+    const read = await readResource(runner, uri, asker)
+    if (!read) throw new ResourceNotFoundError(uri)
+    if ('failure' in read) {
+      throw new ProtocolError(read.failure.code, read.failure.message, read.failure.data)
+    }
+    return { contents: [{ uri, mimeType: 'application/json', text: read.text }] }
+  })
+  return server
+}
+
+function progressOf({ _meta, notify }: ServerContext['mcpReq']) {
+  const progressToken = _meta?.progressToken
+  if (progressToken === undefined) return noProgress
+  return throttledProgress((progress, message) =>
+    notify({ method: 'notifications/progress', params: { progressToken, progress, message } }),
+  )
+}

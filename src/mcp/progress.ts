@@ -1,0 +1,37 @@
+/** Progress notifications, throttled before anything is serialised. */
+
+/** Not more often than this; clients show one line and redraw it. */
+const MIN_INTERVAL_MS = 300
+/** Claude Code shows so much of a progress message. */
+const MAX_MESSAGE_LENGTH = 200
+
+type Send = (progress: number, message: string) => Promise<void>
+
+/**
+ * A function that takes the text so far, at any rate, and passes on its newest end.
+ *
+ * `progress` rises strictly, as the specification demands: it is the length of the text. A
+ * notification that cannot be delivered (the client is gone) is dropped.
+ */
+export function throttledProgress(send: Send): (textSoFar: string) => void {
+  let lastSentAt = Number.NEGATIVE_INFINITY
+  let lastLength = 0
+  return (textSoFar) => {
+    const now = performance.now()
+    if (textSoFar.length <= lastLength || now - lastSentAt < MIN_INTERVAL_MS) return
+    lastSentAt = now
+    lastLength = textSoFar.length
+    send(textSoFar.length, newestPart(textSoFar)).catch(() => {})
+  }
+}
+
+/** For a client that asked for no progress. */
+export const noProgress = () => {}
+
+function newestPart(text: string): string {
+  const line = text
+    .slice(-MAX_MESSAGE_LENGTH * 2)
+    .replace(/\s+/g, ' ')
+    .trim()
+  return line.length <= MAX_MESSAGE_LENGTH ? line : `…${line.slice(1 - MAX_MESSAGE_LENGTH)}`
+}

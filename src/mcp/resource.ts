@@ -1,0 +1,17 @@
+/** A resource as this gateway defines it: once, and knowing no SDK. */
+
+import type { Services } from '../services/index.ts'
+import type { Caller } from '../services/sessions.ts'
+
+export type Resource = {
+  uri: string
+  /** Without spaces, for programs. */
+  name: string
+  title: string
+  description: string
+  read(context: { caller: Caller; services: Services }): Promise<Record<string, unknown>>
+}
+
+export function defineResource(resource: Resource): Resource {
+  return resource
+}

@@ -1,0 +1,5 @@
+import type { Resource } from '../resource.ts'
+import { metrics } from './metrics.ts'
+
+/** Every resource, in the order clients see them. */
+export const resources: readonly Resource[] = [metrics]

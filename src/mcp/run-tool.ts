@@ -1,0 +1,130 @@
+/**
+ * Runs one tool call: the door at which whatever a tool throws becomes a result.
+ *
+ * Who is asking was found out before (http/caller.ts); here it is decided whether that is enough.
+ */
+
+import type { z } from 'zod'
+import { AppError, toAppError, toErrorBody } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import type { Services } from '../services/index.ts'
+import type { Caller } from '../services/sessions.ts'
+import type { Telemetry } from '../telemetry.ts'
+import { type CatalogueEntry, catalogue } from './catalogue.ts'
+
+/** What the HTTP side knows of a request when it hands it over. */
+export type Asker = {
+  caller: Caller | null
+  /** Why this call must not run: a wrong access_token argument, or a limit that was reached. */
+  refusal: AppError | null
+}
+
+export type ToolRunner = {
+  services: Services
+  maxToolInputElements: number
+  log: Logger
+  telemetry: Telemetry
+}
+
+export type ToolCall = {
+  entry: CatalogueEntry
+  args: unknown
+  asker: Asker
+  signal: AbortSignal
+  progress: (textSoFar: string) => void
+}
+
+/** The same object in both eras' result types. */
+export type ToolResult = {
+  content: [{ type: 'text'; text: string }]
+  structuredContent: Record<string, unknown>
+  isError?: true
+}
+
+/** Never throws: every failure is a result with `isError` that its reader can act on. */
+export async function runTool(runner: ToolRunner, call: ToolCall): Promise<ToolResult> {
+  const startedAt = performance.now()
+  const { tool } = call.entry
+  try {
+    const result = toResult(call.entry, await run(runner, call))
+    runner.telemetry.toolCall(tool.name, 'ok', performance.now() - startedAt)
+    return result
+  } catch (thrown) {
+    const error = toAppError(thrown)
+    runner.telemetry.toolCall(tool.name, error.code, performance.now() - startedAt)
+    logFailure(runner.log, tool.name, error)
+    return toFailure(error)
+  }
+}
+
+/** The catalogue's entry for a name on the wire. */
+export function findTool(name: string): CatalogueEntry | undefined {
+  return catalogue.get(name)
+}
+
+async function run(runner: ToolRunner, { entry, args, asker, signal, progress }: ToolCall) {
+  const { tool } = entry
+  if (asker.refusal) throw asker.refusal
+  if (tool.access === 'user' && asker.caller === null) throw tokenMissing()
+  refuseTooManyElements(args, runner.maxToolInputElements)
+  const parsed = entry.input.safeParse(args ?? {})
+  if (!parsed.success) throw invalidInput(parsed.error)
+  const context = { caller: asker.caller, services: runner.services, signal, progress }
+  return tool.run(parsed.data, context as never)
+}
+
+function toResult({ tool }: CatalogueEntry, output: Record<string, unknown>): ToolResult {
+  const structuredContent = tool.rows
+    ? { success: true, ...output }
+    : { success: true, data: output }
+  const text = JSON.stringify(tool.rows ? output[tool.rows] : structuredContent)
+  return { content: [{ type: 'text', text }], structuredContent }
+}
+
+function toFailure(error: AppError): ToolResult {
+  const structuredContent = toErrorBody(error)
+  const text = JSON.stringify(structuredContent)
+  return { content: [{ type: 'text', text }], structuredContent, isError: true }
+}
+
+function logFailure(log: Logger, tool: string, error: AppError): void {
+  if (error.code === 'internal') log.error({ err: error, tool }, 'tool failed')
+  else if (error.status >= 500) log.warn({ code: error.code, tool }, 'tool failed')
+}
+
+const tokenMissing = () =>
+  new AppError(
+    'unauthenticated',
+    'This tool needs an access token: send it as Authorization: Bearer, or as the access_token argument. authenticate_user gives one.',
+  )
+
+/** Names each wrong field; says nothing of its value, which may be a secret. */
+function invalidInput(error: z.ZodError): AppError {
+  const problems = error.issues.map(({ path, message }) => {
+    const field = path.map(String).join('.')
+    return field === '' ? message : `${field}: ${message}`
+  })
+  return new AppError('invalid_input', problems.join('; '), {
+    details: { fields: error.issues.map(({ path }) => path.map(String).join('.')) },
+  })
+}
+
+/**
+ * Bounds the work that validating hostile arguments can cause: the SDKs' `maxToolInputElements`
+ * for servers that are built on their low-level class (GHSA-46jr-4wx8-v453).
+ */
+function refuseTooManyElements(args: unknown, maxToolInputElements: number): void {
+  const stack: unknown[] = [args]
+  let elements = 0
+  while (stack.length > 0) {
+    const node = stack.pop()
+    if (typeof node !== 'object' || node === null) continue
+    const children = Object.values(node)
+    elements += children.length
+    if (elements > maxToolInputElements) {
+      const message = `The arguments hold more than ${maxToolInputElements} values.`
+      throw new AppError('invalid_input', message)
+    }
+    for (const child of children) stack.push(child)
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * A tool as this gateway defines it: once, and knowing no SDK. legacy.ts and modern.ts put the same
+ * definitions on the wire of either protocol era.
+ */
+
+import { z } from 'zod'
+import type { Services } from '../services/index.ts'
+import type { Caller } from '../services/sessions.ts'
+
+/** Begins every tool's name on the wire; added here and nowhere else. */
+export const TOOL_PREFIX = 'claude-api-gateway_'
+
+/** `public` tools may be called without a token. */
+export type Access = 'public' | 'user'
+
+export type ToolContext<A extends Access = Access> = {
+  caller: A extends 'user' ? Caller : Caller | null
+  services: Services
+  /** Aborted when the client cancels the call. */
+  signal: AbortSignal
+  /** Shows the newest text to a client that asked for progress. Cheap to call often. */
+  progress: (textSoFar: string) => void
+}
+
+/** What a client may assume of a tool (MCP specification: ToolAnnotations). */
+export type Hints = {
+  readOnly: boolean
+  destructive: boolean
+  idempotent: boolean
+  openWorld: boolean
+}
+
+type Definition<A extends Access, I extends z.ZodRawShape, O extends z.ZodRawShape> = {
+  /** Without the prefix. */
+  name: string
+  title: string
+  description: string
+  access: A
+  hints: Hints
+  /** A tighter limit per address, for what invites guessing or flooding. */
+  limitedAs?: 'registration' | 'sign-in'
+  /** Answers over an open stream, since it may take minutes. */
+  streams?: boolean
+  input: z.ZodObject<I>
+  /** The `data` of a successful result, or, with `rows`, the whole structured result. */
+  output: z.ZodObject<O>
+  /** The field of the output that is the text block by itself, as a bare JSON array. */
+  rows?: Extract<keyof O, string>
+  run(args: z.output<z.ZodObject<I>>, context: ToolContext<A>): Promise<z.input<z.ZodObject<O>>>
+}
+
+export type Tool = Omit<Definition<'public', z.ZodRawShape, z.ZodRawShape>, 'access' | 'run'> & {
+  access: Access
+  run(args: Record<string, unknown>, context: ToolContext<never>): Promise<Record<string, unknown>>
+}
+
+/** Checks a definition's types against one another; the list in tools/index.ts takes the result. */
+export function defineTool<A extends Access, I extends z.ZodRawShape, O extends z.ZodRawShape>(
+  definition: Definition<A, I, O>,
+): Tool {
+  return definition as unknown as Tool
+}
+
+/** The document's way to say who is asking, beside the Authorization header. */
+export const accessTokenArgument = z
+  .string()
+  .optional()
+  .describe(
+    'Access token from authenticate_user. Not needed when the client sends it as an Authorization: Bearer header.',
+  )
+
+/** ISO 8601, UTC with Z. */
+export const instant = z.iso.datetime()

@@ -1,0 +1,21 @@
+import type { Tool } from '../tool.ts'
+import { authenticateUser } from './authenticate-user.ts'
+import { getConversationHistory } from './get-conversation-history.ts'
+import { getConversations } from './get-conversations.ts'
+import { healthCheck } from './health-check.ts'
+import { registerUser } from './register-user.ts'
+import { revokeToken } from './revoke-token.ts'
+import { rotateToken } from './rotate-token.ts'
+import { sendMessage } from './send-message.ts'
+
+/** Every tool, in the order clients see them. */
+export const tools: readonly Tool[] = [
+  registerUser,
+  authenticateUser,
+  rotateToken,
+  revokeToken,
+  sendMessage,
+  getConversations,
+  getConversationHistory,
+  healthCheck,
+]

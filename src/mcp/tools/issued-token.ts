@@ -1,0 +1,20 @@
+import { z } from 'zod'
+import type { IssuedToken } from '../../services/sessions.ts'
+import { instant } from '../tool.ts'
+
+/** What the tools that issue an access token answer. */
+export const issuedToken = z.object({
+  access_token: z.string().describe('Treat it like a password.'),
+  token_type: z.literal('Bearer'),
+  expires_at: instant,
+  user_id: z.uuid(),
+})
+
+export function toIssuedToken({ accessToken, expiresAt, userId }: IssuedToken) {
+  return {
+    access_token: accessToken,
+    token_type: 'Bearer' as const,
+    expires_at: expiresAt.toISOString(),
+    user_id: userId,
+  }
+}

@@ -1,0 +1,123 @@
+import { z } from 'zod'
+import { defineTool } from '../tool.ts'
+
+const tokens = z.number().int()
+
+export const sendMessage = defineTool({
+  name: 'send_message',
+  title: 'Send a message to Claude',
+  description:
+    'Send a message to Claude and return the answer. Without conversation_id a new conversation begins; with it Claude sees what was said before. Billed to your own Anthropic key.',
+  access: 'user',
+  hints: { readOnly: false, destructive: false, idempotent: false, openWorld: true },
+  streams: true,
+  input: z.object({
+    message: z
+      .string()
+      .max(4_000_000)
+      .refine((text) => text.trim() !== '', 'must not be empty')
+      .describe('What to say to Claude, as plain text. Nothing is added to it.'),
+    conversation_id: z
+      .uuid('must be a conversation id, as send_message or get_conversations returned it')
+      .optional()
+      .describe('Continue this conversation of yours. Left out: begin a new one.'),
+    model: z
+      .string()
+      .trim()
+      .min(1)
+      .max(128)
+      .optional()
+      .describe(
+        "Model id, or sonnet, opus, haiku. Left out: the conversation's model, or the gateway's default.",
+      ),
+    max_tokens: z.number().int().min(1).max(1_000_000).optional().describe('Longest answer.'),
+    temperature: z
+      .number()
+      .min(0)
+      .max(1)
+      .optional()
+      .describe('Only older models take it; dropped with a warning for the others.'),
+    system_prompt: z
+      .string()
+      .max(1_000_000)
+      .optional()
+      .describe(
+        'Instructions for Claude; kept for the rest of the conversation. Empty removes them.',
+      ),
+    stop_sequences: z
+      .array(
+        z
+          .string()
+          .refine((text) => text.trim() !== '', 'must not be blank')
+          .max(1000),
+      )
+      .max(64)
+      .optional()
+      .describe('Texts at which Claude stops.'),
+    thinking: z
+      .enum(['off', 'adaptive'])
+      .default('off')
+      .describe('adaptive lets Claude think before it answers; thinking counts as output.'),
+    effort: z
+      .enum(['low', 'medium', 'high', 'xhigh', 'max'])
+      .optional()
+      .describe('How much work Claude puts in, where the model has it.'),
+    idempotency_key: z
+      .string()
+      .min(1)
+      .max(128)
+      .optional()
+      .describe(
+        'Any text of your choice for this one message. A repeat with the same key returns the stored answer and is not billed again.',
+      ),
+  }),
+  output: z.object({
+    conversation_id: z.uuid(),
+    message_id: z.uuid().describe("Of Claude's answer."),
+    status: z.enum(['complete', 'refused']),
+    content: z.string().describe("Claude's answer."),
+    model: z.string(),
+    usage: z.object({
+      input_tokens: tokens.describe('All input, cached or not.'),
+      output_tokens: tokens,
+      cache_read_input_tokens: tokens.describe('Of the input, read from the prompt cache.'),
+      cache_creation_input_tokens: tokens.describe('Of the input, written to the prompt cache.'),
+    }),
+    cost_usd: z.number().nullable().describe('null when the price of the model is not known.'),
+    stop_reason: z.string().nullable(),
+    stop_sequence: z.string().nullable(),
+    truncated: z.boolean().describe('The answer was cut at max_tokens or by the context window.'),
+    refused: z.boolean().describe('Claude declined; the turn is not part of the history.'),
+    refusal_category: z.string().nullable(),
+    request_id: z.string().nullable().describe("Anthropic's id of the call."),
+    history: z.object({
+      sent: z.number().int().describe('Earlier messages that Claude saw.'),
+      omitted: z
+        .number()
+        .int()
+        .describe('Earlier messages left out because of their number or length.'),
+    }),
+    replayed: z
+      .boolean()
+      .describe('The stored answer to an earlier call with this idempotency_key.'),
+    warnings: z.array(z.string()),
+  }),
+  async run(args, { caller, services, signal, progress }) {
+    return services.messages.send(
+      caller,
+      {
+        message: args.message,
+        conversationId: args.conversation_id,
+        model: args.model,
+        maxTokens: args.max_tokens,
+        temperature: args.temperature,
+        systemPrompt: args.system_prompt,
+        stopSequences: args.stop_sequences,
+        thinking: args.thinking,
+        effort: args.effort,
+        idempotencyKey: args.idempotency_key,
+      },
+      { signal, onText: progress },
+    )
+  },
+})

@@ -1,0 +1,89 @@
+import type { Claude } from '../claude/client.ts'
+import type { PriceTable } from '../claude/prices.ts'
+import type { Config } from '../config.ts'
+import type { Passwords } from '../crypto/passwords.ts'
+import { newId } from '../crypto/random.ts'
+import type { KeyRing } from '../crypto/sealed.ts'
+import type { AccessTokens } from '../crypto/tokens.ts'
+import type { Logger } from '../log.ts'
+import type { Repositories, Transact } from '../repositories/index.ts'
+import { AccountService } from './accounts.ts'
+import { ConversationService } from './conversations.ts'
+import { HealthService } from './health.ts'
+import { MessageService } from './messages.ts'
+import { MetricsService } from './metrics.ts'
+import { RunningAnswers } from './running-answers.ts'
+import { SessionService } from './sessions.ts'
+import { Turns } from './turns.ts'
+import { LEASE_SECONDS, Upkeep } from './upkeep.ts'
+import { Vault } from './vault.ts'
+
+export type Services = ReturnType<typeof createServices>
+
+type Parts = {
+  config: Config
+  repositories: Repositories
+  transact: Transact
+  claude: Claude
+  prices: PriceTable
+  keyRing: KeyRing
+  passwords: Passwords
+  tokens: AccessTokens
+  database: ConstructorParameters<typeof HealthService>[0]['database']
+  log: Logger
+}
+
+/** What the gateway does, in domain words; each service gets just what it uses. */
+export function createServices(parts: Parts) {
+  const { config, repositories, transact, claude, prices, keyRing, passwords, tokens, log } = parts
+  const { accounts, chat } = config
+  const vault = new Vault(keyRing)
+  const running = new RunningAnswers()
+  const replicaId = newId()
+  const sessions = new SessionService({
+    repositories,
+    transact,
+    tokens,
+    sessionSeconds: accounts.sessionSeconds,
+    adminUsernames: accounts.adminUsernames,
+  })
+  const turns = new Turns({
+    transact,
+    vault,
+    prices,
+    replicaId,
+    leaseSeconds: LEASE_SECONDS,
+    defaultModel: chat.defaultModel,
+    defaultMaxTokens: chat.defaultMaxTokens,
+    retiredModels: chat.retiredModels,
+    maxMessagesSent: chat.maxMessagesSent,
+  })
+  const isOnlyProcess = parts.database.kind === 'embedded'
+  return {
+    running,
+    sessions,
+    accounts: new AccountService({
+      repositories,
+      transact,
+      claude,
+      passwords,
+      sessions,
+      vault,
+      registrationOpen: accounts.registrationOpen,
+      validateApiKeys: accounts.validateApiKeys,
+      maxFailures: config.limits.signInFailuresPerAccount,
+    }),
+    messages: new MessageService({
+      repositories,
+      turns,
+      claude,
+      vault,
+      running,
+      defaultTemperature: chat.defaultTemperature,
+    }),
+    conversations: new ConversationService({ repositories, vault }),
+    metrics: new MetricsService({ repositories, encryptionKeyId: keyRing.currentKeyId }),
+    health: new HealthService({ claude, database: parts.database }),
+    upkeep: new Upkeep({ repositories, running, replicaId, isOnlyProcess, log }),
+  }
+}
