@@ -24,10 +24,10 @@ export interface ChatRequest {
 }
 
 /** The version that still takes sampling parameters, and the one everything else uses. */
-export type ApiVersion = '2023-06-01' | '2026-10-21'
+type ApiVersion = '2023-06-01' | '2026-10-21'
 
 /** The body of `POST /v1/messages` (Anthropic API docs: Messages). */
-export interface MessageBody {
+interface MessageBody {
   model: string
   max_tokens: number
   messages: Turn[]

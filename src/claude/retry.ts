@@ -33,7 +33,7 @@ export async function withRetry<T>(watch: Watch, attempt: () => Promise<T>): Pro
  * Milliseconds to wait before a repeat, or null when there must be none. `x-should-retry` decides
  * where it is sent; `retry-after` is obeyed up to 10 s, and a longer one is left to the caller.
  */
-export function retryDelayMs(thrown: unknown): number | null {
+function retryDelayMs(thrown: unknown): number | null {
   if (!(thrown instanceof APIError) || thrown instanceof APIUserAbortError) return null
   if (thrown instanceof APIConnectionError) return jittered(BACKOFF_MS)
   if (!mayRetry(thrown)) return null

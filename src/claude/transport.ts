@@ -7,7 +7,7 @@ import type { BuiltRequest } from './request.ts'
 /** The fetch that belongs to our Agent; only the declared types of the two packages differ. */
 const fetch = undiciFetch as unknown as typeof globalThis.fetch
 
-export interface AnswerStream {
+interface AnswerStream {
   events: AsyncIterable<RawMessageStreamEvent>
   requestId: string | null
 }

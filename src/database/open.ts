@@ -88,7 +88,9 @@ async function openEmbedded(dataDir: string, acquireTimeoutMs: number): Promise<
 function assemble(kind: DatabaseKind, dialect: Dialect, after: () => Promise<void>): Database {
   const db = new Kysely<Schema>({
     dialect,
-    plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true, underscoreBeforeDigits: true })],
+    plugins: [
+      new CamelCasePlugin({ maintainNestedObjectKeys: true, underscoreBeforeDigits: true }),
+    ],
   })
   let closing: Promise<void> | undefined
   return {

@@ -29,18 +29,21 @@ export async function openDesk(source: PostgresqlSource | undefined): Promise<De
     response.end(JSON.stringify(supply))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const prepared = async () => {
-    const asked = Object.values(shelves).flatMap((shelf) => shelf.asked() ?? [])
-    const settled = await Promise.allSettled(asked)
-    return settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []))
-  }
+  const asked = () =>
+    Promise.allSettled(Object.values(shelves).flatMap((shelf) => shelf.asked() ?? []))
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    used: async () => (await prepared()).map(({ name }) => name),
+    async used() {
+      return (await asked()).map((result) =>
+        result.status === 'fulfilled' ? result.value.name : `FAILED: ${result.reason.message}`,
+      )
+    },
     async close() {
       server.close()
       server.closeAllConnections()
-      for (const { drop } of await prepared()) await drop()
+      for (const result of await asked()) {
+        if (result.status === 'fulfilled') await result.value.drop()
+      }
     },
   }
 }

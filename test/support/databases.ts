@@ -28,9 +28,9 @@ export function describeDatabases(name: string, body: (kind: DatabaseKind) => vo
  * The embedded one is made by openDatabase, from the snapshot this makes sure of.
  */
 export async function freshDatabaseOptions(kind: DatabaseKind): Promise<FreshDatabase> {
+  const supply = await ask(kind)
   const dataDir = await mkdtemp(join(tmpdir(), 'gateway-test-'))
   const removeFolder = () => rm(dataDir, { recursive: true, force: true })
-  const supply = await ask(kind)
   if (kind === 'embedded') return { dataDir, drop: removeFolder }
   const { adminUrl, template } = supply
   const name = `gateway_test_${randomBytes(6).toString('hex')}`
