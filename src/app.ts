@@ -63,6 +63,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
     audience: `${config.http.publicUrl}/mcp`,
     keys: await loadSigningKeys(repositories.signingKeys, new Vault(keyRing)),
   })
+  const telemetry = createTelemetry()
   const services = createServices({
     config,
     repositories,
@@ -74,8 +75,8 @@ async function assemble(config: Config, database: Database, log: Logger) {
     tokens,
     database: { kind, ping: () => database.ping(), pendingMigrations: () => pendingMigrations(db) },
     log,
+    telemetry,
   })
-  const telemetry = createTelemetry()
   telemetry.watchRunningAnswers(() => services.running.ids.length)
   const shared = await openSharedStores(config, kind, repositories, log)
   await services.upkeep.start()

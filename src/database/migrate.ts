@@ -24,7 +24,7 @@ const LOCK_TABLE = 'schema_migrations_lock'
 export async function migrateToLatest<S>(
   db: Kysely<S>,
   kind: DatabaseKind,
-  warn: (message: string) => void = process.emitWarning,
+  warn: (message: string) => void = (message) => process.emitWarning(message),
 ): Promise<string[]> {
   // The usual start: no lock, and none of the Migrator's slow look at every table.
   if ((await pendingMigrations(db)).length === 0) {

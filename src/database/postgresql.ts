@@ -35,6 +35,8 @@ export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
     connectionTimeoutMillis: options.acquireTimeoutMs,
     keepAlive: true,
     application_name: 'claude-api-gateway',
+    // Days and months mean the same on every server, and in the embedded database.
+    options: '-c TimeZone=UTC',
     types: { getTypeParser },
   })
   // A connection that breaks emits 'error' whether it is idle or in a transaction between two
@@ -122,7 +124,11 @@ function meansUnavailable(error: unknown): boolean {
 }
 
 function unavailable(cause: unknown): AppError {
-  return new AppError('database_unavailable', 'The database does not answer. Try again shortly.', {
-    cause,
-  })
+  const { code } = cause as NodeJS.ErrnoException
+  const why = code ? ` (${code})` : ''
+  return new AppError(
+    'database_unavailable',
+    `The database is not available${why}. Try again shortly.`,
+    { cause },
+  )
 }

@@ -173,6 +173,7 @@ export class MessageRepository {
         'status',
         'content',
         'createdAt',
+        'finishedAt',
         'tokenCount',
         'model',
         'errorCode',

@@ -6,8 +6,9 @@
  * with it miss Anthropic's prompt cache every time (Anthropic API docs: Prompt caching).
  */
 
+import type { ContentBlock } from '../claude/content.ts'
 import { estimateTokens } from '../claude/tokens.ts'
-import { type ContentBlock, textOf } from './vault.ts'
+import { textOf } from './vault.ts'
 
 /** A whole turn as stored. */
 export type Turn = {

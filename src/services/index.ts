@@ -7,9 +7,12 @@ import type { KeyRing } from '../crypto/sealed.ts'
 import type { AccessTokens } from '../crypto/tokens.ts'
 import type { Logger } from '../log.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
+import type { Telemetry } from '../telemetry.ts'
 import { AccountService } from './accounts.ts'
 import { ConversationService } from './conversations.ts'
+import { Generation } from './generation.ts'
 import { HealthService } from './health.ts'
+import { Replays } from './idempotency.ts'
 import { MessageService } from './messages.ts'
 import { MetricsService } from './metrics.ts'
 import { RunningAnswers } from './running-answers.ts'
@@ -31,6 +34,7 @@ type Parts = {
   tokens: AccessTokens
   database: ConstructorParameters<typeof HealthService>[0]['database']
   log: Logger
+  telemetry: Telemetry
 }
 
 /** What the gateway does, in domain words; each service gets just what it uses. */
@@ -76,10 +80,11 @@ export function createServices(parts: Parts) {
     messages: new MessageService({
       repositories,
       turns,
-      claude,
+      replays: new Replays({ repositories, vault }),
+      generation: new Generation({ claude, defaultTemperature: chat.defaultTemperature }),
       vault,
       running,
-      defaultTemperature: chat.defaultTemperature,
+      telemetry: parts.telemetry,
     }),
     conversations: new ConversationService({ repositories, vault }),
     metrics: new MetricsService({ repositories, encryptionKeyId: keyRing.currentKeyId }),

@@ -4,6 +4,7 @@
  */
 
 import type { ClaudeOutcome } from '../claude/client.ts'
+import type { ContentBlock } from '../claude/content.ts'
 import { type ModelInfo, resolveModel } from '../claude/models.ts'
 import type { PriceTable } from '../claude/prices.ts'
 import { estimateTokens } from '../claude/tokens.ts'
@@ -14,7 +15,7 @@ import { fitHistory, type Turn, toTurns } from './history.ts'
 import type { SendInput } from './messages.ts'
 import { toTitle } from './title.ts'
 import { type SendReceipt, toLedgerRow, toReceipt, toTurnEnd } from './turn-end.ts'
-import type { ContentBlock, ConversationVault, Vault } from './vault.ts'
+import type { ConversationVault, Vault } from './vault.ts'
 
 export type ResolvedModel = { id: string; info: ModelInfo | undefined; warnings: string[] }
 

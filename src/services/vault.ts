@@ -5,10 +5,8 @@
  * sealed under those. Destroying a data key's row makes all it sealed unreadable.
  */
 
+import type { ContentBlock } from '../claude/content.ts'
 import { type Binding, DataKey, type KeyRing } from '../crypto/sealed.ts'
-
-/** A block of a message as Anthropic's API has it; kept verbatim. */
-export type ContentBlock = { type: string; [field: string]: unknown }
 
 export class Vault {
   readonly #ring: KeyRing
@@ -75,6 +73,11 @@ export class UserVault {
   /** Tells a repeated call from a different one without keeping its text. */
   requestFingerprint(canonicalArguments: string): Buffer {
     return this.#key.mac('request fingerprint', canonicalArguments)
+  }
+
+  /** Tells Anthropic one end user from another, and nothing else about them. */
+  endUserId(): string {
+    return this.#key.mac('end user', this.#userId).toString('hex')
   }
 
   #binding(table: string, column: string): Binding {
@@ -152,7 +155,5 @@ const signingKeyBinding = (kid: string): Binding => ({
 
 /** The text a reader sees of a message: its text blocks, one after the other. */
 export function textOf(content: readonly ContentBlock[]): string {
-  return content
-    .map((block) => (block.type === 'text' && typeof block.text === 'string' ? block.text : ''))
-    .join('')
+  return content.map((block) => (block.type === 'text' ? (block.text ?? '') : '')).join('')
 }

@@ -27,6 +27,11 @@ describeDatabases('openDatabase', (kind) => {
     expect(await database.ping()).toBeGreaterThan(0)
   })
 
+  test('counts days in UTC', async () => {
+    const { rows } = await sql`select current_setting('TimeZone') as zone`.execute(database.db)
+    expect(rows).toEqual([{ zone: 'UTC' }])
+  })
+
   test('gives every type as the other database does', async () => {
     const { rows } = await sql`
       select 9007199254740993::int8 as int8, array[1, 2]::int8[] as int8s, count(*), sum(x),

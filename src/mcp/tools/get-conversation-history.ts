@@ -31,7 +31,7 @@ export const getConversationHistory = defineTool({
         id: z.uuid(),
         role: z.enum(['user', 'assistant']),
         content: z.string(),
-        timestamp: instant,
+        timestamp: instant.describe('When you sent it, or when the answer was finished.'),
         token_count: z
           .number()
           .int()
@@ -56,7 +56,10 @@ export const getConversationHistory = defineTool({
         id: row.id,
         role: row.role,
         content: row.content,
-        timestamp: row.createdAt.toISOString(),
+        timestamp: (isAnswer(row)
+          ? (row.finishedAt ?? row.createdAt)
+          : row.createdAt
+        ).toISOString(),
         token_count: row.tokenCount,
         model_used: row.model,
         status: row.status,
@@ -67,3 +70,5 @@ export const getConversationHistory = defineTool({
     }
   },
 })
+
+const isAnswer = (row: { role: string }) => row.role === 'assistant'

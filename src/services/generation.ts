@@ -1,0 +1,104 @@
+/** Asking Claude for the answer to a turn that has begun. Knows nothing of how either is stored. */
+
+import type { Claude, ClaudeOutcome } from '../claude/client.ts'
+import { buildRequest } from '../claude/request.ts'
+import { toAppError } from '../errors.ts'
+import { halveHistory, type Turn } from './history.ts'
+import type { SendInput, SendOptions } from './messages.ts'
+import type { BegunTurn } from './turns.ts'
+
+/** With whose key, and as whom Anthropic may tell users apart. */
+export type Credentials = { apiKey: string; endUserId: string }
+
+/** `turn` is the one that was sent in the end: it may hold fewer earlier turns than it began with. */
+export type Generated = { turn: BegunTurn; outcome: ClaudeOutcome; warnings: string[] }
+
+type Deps = { claude: Claude; defaultTemperature: number | undefined }
+
+export class Generation {
+  readonly #deps: Deps
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  /**
+   * Never throws: a turn that has begun must end, whatever happens in here. A history that
+   * Anthropic finds too long is halved once.
+   */
+  async run(
+    turn: BegunTurn,
+    credentials: Credentials,
+    input: SendInput,
+    options: SendOptions,
+  ): Promise<Generated> {
+    const first = await this.#call(turn, credentials, input, options)
+    if (first.outcome.error?.code !== 'context_too_long' || turn.turns.length === 0) return first
+    const turns = halveHistory(turn.turns)
+    const omitted = turn.omitted + (turn.turns.length - turns.length) * 2
+    return this.#call({ ...turn, turns, omitted }, credentials, input, options)
+  }
+
+  async #call(
+    turn: BegunTurn,
+    { apiKey, endUserId }: Credentials,
+    input: SendInput,
+    { signal, onText }: SendOptions,
+  ): Promise<Generated> {
+    try {
+      const request = buildRequest({
+        model: turn.model.id,
+        info: turn.model.info,
+        history: toMessages(turn.turns),
+        message: input.message,
+        maxTokens: turn.maxTokens,
+        thinking: input.thinking,
+        endUserId,
+        ...defined({
+          system: turn.systemPrompt,
+          temperature: input.temperature ?? this.#deps.defaultTemperature,
+          stopSequences: input.stopSequences,
+          effort: input.effort,
+        }),
+      })
+      const outcome = await this.#deps.claude.answer(apiKey, request, { signal, onText })
+      return { turn, outcome, warnings: [...turn.model.warnings, ...request.warnings] }
+    } catch (error) {
+      return { turn, outcome: failedOutcome(turn, error), warnings: [] }
+    }
+  }
+}
+
+function toMessages(turns: readonly Turn[]) {
+  return turns.flatMap(({ user, assistant }) => [
+    { role: 'user' as const, content: user },
+    { role: 'assistant' as const, content: assistant },
+  ])
+}
+
+/** Without the fields that are undefined: absent and undefined differ in an API request. */
+function defined<T extends object>(fields: T) {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>
+  }
+}
+
+/** For a fault of the gateway's own, before anything was sent. */
+function failedOutcome(turn: BegunTurn, thrown: unknown): ClaudeOutcome {
+  return {
+    status: 'failed',
+    content: [],
+    text: '',
+    stopReason: null,
+    stopSequence: null,
+    refusalCategory: null,
+    usage: null,
+    usageEstimated: null,
+    requestId: null,
+    model: turn.model.id,
+    error: toAppError(thrown),
+    warnings: [],
+    upstreamMs: 0,
+    firstTokenMs: null,
+  }
+}

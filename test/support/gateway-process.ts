@@ -1,0 +1,50 @@
+/** The gateway as `npm start` runs it: a process of its own, on a free port of this machine. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+
+export type GatewayProcess = {
+  process: ChildProcess
+  /** Without a path. */
+  url: string
+  /** What it tells the person who started it. */
+  greeting: string
+  /** SIGTERM, and waits for its end. @returns its exit code. */
+  stop(): Promise<number | null>
+}
+
+/**
+ * Waits until it listens. Of this process's environment it gets PATH and HOME only, so that
+ * nobody's real settings are used.
+ *
+ * @throws Error with what it said when it ends instead.
+ */
+export async function startGatewayProcess(
+  settings: Record<string, string>,
+): Promise<GatewayProcess> {
+  const { PATH, HOME } = process.env
+  const child = spawn(process.execPath, ['--import', 'tsx', MAIN], {
+    env: { PATH, HOME, PORT: '0', ...settings },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const exit = once(child, 'close').then(([code]) => code as number | null)
+  let greeting = ''
+  child.stderr.on('data', (chunk) => {
+    greeting += chunk
+  })
+  for await (const line of createInterface({ input: child.stdout })) {
+    const { msg, url } = JSON.parse(line)
+    if (msg !== 'listening') continue
+    child.stdout.resume()
+    const stop = () => {
+      child.kill('SIGTERM')
+      return exit
+    }
+    return { process: child, url: new URL(url).origin, greeting, stop }
+  }
+  throw new Error(`The gateway ended with ${await exit}. ${greeting}`)
+}
