@@ -16,6 +16,7 @@ import { counterStore, openRedisStores } from './http/rate-limit-stores.ts'
 import { createHttpApp } from './http/server.ts'
 import { createLogger, type Logger } from './log.ts'
 import { createRepositories, createTransact, type Repositories } from './repositories/index.ts'
+import { ANSWERS_CHANNEL } from './repositories/messages.ts'
 import { createServices } from './services/index.ts'
 import { loadSigningKeys } from './services/signing-keys.ts'
 import { Vault } from './services/vault.ts'
@@ -79,6 +80,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
   })
   telemetry.watchRunningAnswers(() => services.running.ids.length)
   const shared = await openSharedStores(config, kind, repositories, log)
+  const listener = database.listen(ANSWERS_CHANNEL, services.onSignal)
   await services.upkeep.start()
 
   return {
@@ -94,6 +96,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
     async close(graceMs: number): Promise<void> {
       await services.running.drain(graceMs)
       await services.upkeep.stop()
+      await listener.close()
       await claude.close()
       await shared?.close()
       await database.close()

@@ -10,6 +10,15 @@ import { parseEncryptionKey } from './encryption-key.ts'
 
 const seconds = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
 const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
+/** Decimal USD, exact to a nano-USD. */
+const usd = z
+  .string()
+  .regex(/^\d{1,9}(\.\d{1,9})?$/, 'must be an amount in USD, for example 25 or 0.50')
+  .transform((text) => {
+    const [whole = '0', fraction = ''] = text.split('.')
+    return BigInt(whole) * 1_000_000_000n + BigInt(fraction.padEnd(9, '0'))
+  })
+
 const list = z.string().transform((text) =>
   text
     .split(',')
@@ -116,6 +125,20 @@ export const SETTINGS = {
   MAX_CONVERSATION_LENGTH: count(2, 100_000)
     .default(100)
     .describe('Most messages sent to Claude per call; older ones stay stored.'),
+  BUDGET_USD_PER_DAY: usd
+    .optional()
+    .describe('What each user may spend a day (UTC), in USD. Default: no limit.'),
+  BUDGET_USD_PER_MONTH: usd.optional().describe('The same for a month.'),
+  BUDGET_TOKENS_PER_DAY: count(0, Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe('Tokens each user may use a day (UTC), input and output. Default: no limit.'),
+  BUDGET_TOKENS_PER_MONTH: count(0, Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe('The same for a month.'),
+  UNPRICED_MODELS: z
+    .enum(['refuse', 'allow'])
+    .default('refuse')
+    .describe('Whether a model without a known price may be used under a budget in USD.'),
   PRICES_FILE: z
     .string()
     .optional()
@@ -284,6 +307,16 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
       retiredModels: env.RETIRED_MODELS,
       maxMessagesSent: env.MAX_CONVERSATION_LENGTH,
       pricesFile: env.PRICES_FILE,
+    },
+    budgets: {
+      defaults: {
+        day: { nanoUsd: env.BUDGET_USD_PER_DAY ?? null, tokens: env.BUDGET_TOKENS_PER_DAY ?? null },
+        month: {
+          nanoUsd: env.BUDGET_USD_PER_MONTH ?? null,
+          tokens: env.BUDGET_TOKENS_PER_MONTH ?? null,
+        },
+      },
+      unpricedModels: env.UNPRICED_MODELS,
     },
     upstream: {
       baseUrl: env.ANTHROPIC_BASE_URL,

@@ -29,6 +29,8 @@ export const ERROR_CODES = {
   model_retired: { status: 400, retryable: false },
   model_not_available: { status: 404, retryable: false },
   context_too_long: { status: 400, retryable: false },
+  model_price_unknown: { status: 400, retryable: false },
+  budget_exceeded: { status: 402, retryable: false },
   spend_limit: { status: 400, retryable: false },
   spend_limit_reached: { status: 429, retryable: false },
   upstream_invalid_request: { status: 400, retryable: false },
@@ -44,6 +46,9 @@ export const ERROR_CODES = {
 } as const satisfies Record<string, { status: number; retryable: boolean }>
 
 export type ErrorCode = keyof typeof ERROR_CODES
+
+export const isErrorCode = (code: string | null): code is ErrorCode =>
+  code !== null && Object.hasOwn(ERROR_CODES, code)
 
 type Extra = {
   /** Whole seconds after which a repeat may succeed. */
@@ -79,30 +84,15 @@ export class AppError extends Error {
 /** What a caller may be told about anything that was thrown. */
 export function toAppError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown
-  if (isDatabaseGone(thrown)) return databaseUnavailable(thrown)
   return new AppError('internal', 'Something went wrong inside the gateway. It has been logged.', {
     cause: thrown,
   })
 }
 
-/**
- * Whether a statement failed because PostgreSQL could not be reached or gave up on the connection,
- * rather than because of the statement: SQLSTATE classes 08, 53 and 57P, socket errors, and the two
- * messages that the pg driver throws without a code.
- */
+/** Whether something failed for want of the database, and may be tried again when it is back. */
 export function isDatabaseGone(thrown: unknown): boolean {
-  if (!(thrown instanceof Error)) return false
-  const { code } = thrown as Error & { code?: unknown }
-  if (typeof code === 'string' && /^(08|53|57P)|^E(CONN|PIPE|HOST|NOTFOUND|AI_)/.test(code))
-    return true
-  return /^(Connection terminated|timeout exceeded when trying to connect)/.test(thrown.message)
+  return thrown instanceof AppError && thrown.code === 'database_unavailable'
 }
-
-const databaseUnavailable = (cause: unknown) =>
-  new AppError('database_unavailable', 'The database cannot be reached. Try again in a moment.', {
-    retryAfterSeconds: 5,
-    cause,
-  })
 
 /** The body of a failure, the same in a tool result and in an HTTP answer (design: Results). */
 export function toErrorBody(error: AppError) {

@@ -17,7 +17,7 @@ export interface ClaudeOutcome {
   /** Null: nothing is billed (an error status, nothing begun, or refused before any output). */
   usage: Usage | null
   /** Why the output tokens are an estimate, when they are one. */
-  usageEstimated: 'stream_cancelled' | 'stream_broken' | 'stream_timed_out' | null
+  usageEstimated: 'stream_cancelled' | 'stream_broken' | 'stream_timed_out' | 'process_died' | null
   requestId: string | null
   /** The model that answered, else the one that was asked. */
   model: string

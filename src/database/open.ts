@@ -4,6 +4,7 @@ import { CamelCasePlugin, type Dialect, Kysely, sql } from 'kysely'
 import { AppError } from '../errors.ts'
 import { claimDataDir } from './data-dir.ts'
 import { openPglite } from './embedded.ts'
+import { type Listener, listenTo } from './notifications.ts'
 import { pgliteDialect } from './pglite-dialect.ts'
 import { postgresqlDialect } from './postgresql.ts'
 import type { Schema } from './schema.ts'
@@ -33,6 +34,11 @@ export type Database = {
   kind: DatabaseKind
   /** Milliseconds one round trip takes. */
   ping(): Promise<number>
+  /**
+   * Hears what other processes send to a channel with NOTIFY, though not reliably: see listenTo.
+   * The embedded database has no other processes.
+   */
+  listen(channel: string, onPayload: (payload: string) => void): Listener
   /** Waits for the transactions that are running. May be called again. */
   close(): Promise<void>
 }
@@ -48,19 +54,23 @@ const OLDEST_POSTGRESQL = 14
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const { url, acquireTimeoutMs } = options
   if (url === undefined) return openEmbedded(options.dataDir, acquireTimeoutMs ?? 15_000)
+  const onError = options.onError ?? (() => {})
+  const listen: Database['listen'] = (channel, onPayload) =>
+    listenTo({ url, channel, onPayload, onError: (error) => onError(error as Error) })
   return openPostgresql(
+    listen,
     postgresqlDialect({
       url,
       poolSize: options.poolSize ?? 10,
       statementTimeoutMs: options.statementTimeoutMs ?? 30_000,
       acquireTimeoutMs: acquireTimeoutMs ?? 5_000,
-      onError: options.onError ?? (() => {}),
+      onError,
     }),
   )
 }
 
-async function openPostgresql(dialect: Dialect): Promise<Database> {
-  const database = assemble('postgresql', dialect, async () => {})
+async function openPostgresql(listen: Database['listen'], dialect: Dialect): Promise<Database> {
+  const database = assemble('postgresql', dialect, listen, async () => {})
   try {
     await refuseOldServer(database.db)
     return database
@@ -74,7 +84,7 @@ async function openEmbedded(dataDir: string, acquireTimeoutMs: number): Promise<
   const claim = await claimDataDir(dataDir)
   try {
     const pglite = await openPglite(dataDir)
-    return assemble('embedded', pgliteDialect(pglite, acquireTimeoutMs), async () => {
+    return assemble('embedded', pgliteDialect(pglite, acquireTimeoutMs), NOBODY_ELSE, async () => {
       // Kysely closes a driver only once it was used.
       if (!pglite.closed) await pglite.close()
       await claim.release()
@@ -85,7 +95,14 @@ async function openEmbedded(dataDir: string, acquireTimeoutMs: number): Promise<
   }
 }
 
-function assemble(kind: DatabaseKind, dialect: Dialect, after: () => Promise<void>): Database {
+const NOBODY_ELSE: Database['listen'] = () => ({ close: async () => {} })
+
+function assemble(
+  kind: DatabaseKind,
+  dialect: Dialect,
+  listen: Database['listen'],
+  after: () => Promise<void>,
+): Database {
   const db = new Kysely<Schema>({
     dialect,
     plugins: [
@@ -96,6 +113,7 @@ function assemble(kind: DatabaseKind, dialect: Dialect, after: () => Promise<voi
   return {
     db,
     kind,
+    listen,
     async ping() {
       const startedAt = performance.now()
       await sql`select 1`.execute(db)

@@ -92,6 +92,41 @@ export interface MessagesTable {
   finishedAt: NullableInstant
   durationMs: number | null
   upstreamMs: number | null
+  tag: string | null
+  checkpointTokens: Generated<number>
+  cancelRequestedAt: NullableInstant
+  reservation: JSONColumnType<StoredReservation | null, string | null, string | null>
+}
+
+/** Money as decimal text: JSON has no 64-bit integers. */
+export interface StoredReservation {
+  day: string
+  month: string
+  nanoUsd: string
+  tokens: number
+  /** What the input probably is, for booking an answer whose process died. */
+  likelyInputTokens: number
+}
+
+export type BudgetPeriod = 'day' | 'month'
+
+export interface BudgetsTable {
+  userId: string
+  period: BudgetPeriod
+  setBy: 'admin' | 'user'
+  limitNanoUsd: ColumnType<string | null, string | null, string | null>
+  limitTokens: ColumnType<string | null, string | null, string | null>
+  updatedAt: Instant
+}
+
+export interface SpendingTable {
+  userId: string
+  period: BudgetPeriod
+  startsOn: string
+  spentNanoUsd: Generated<string>
+  spentTokens: Generated<string>
+  reservedNanoUsd: Generated<string>
+  reservedTokens: Generated<string>
 }
 
 export interface LedgerTable {
@@ -111,6 +146,8 @@ export interface LedgerTable {
   estimated: string | null
   requestId: string | null
   createdAt: Instant
+  tag: string | null
+  bookedOn: ColumnType<string, string | undefined, never>
 }
 
 export interface RateLimitsTable {
@@ -128,5 +165,7 @@ export interface Schema {
   conversations: ConversationsTable
   messages: MessagesTable
   ledger: LedgerTable
+  budgets: BudgetsTable
+  spending: SpendingTable
   rateLimits: RateLimitsTable
 }

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 import type { Schema } from '../database/schema.ts'
 import { ApiKeyRepository } from './api-keys.ts'
+import { BudgetRepository } from './budgets.ts'
 import { ConversationRepository } from './conversations.ts'
 import { LeaseRepository } from './leases.ts'
 import { LedgerRepository } from './ledger.ts'
@@ -21,6 +22,7 @@ export type Transact = <T>(work: (repositories: Repositories) => Promise<T>) => 
 export function createRepositories(db: Kysely<Schema>) {
   return {
     apiKeys: new ApiKeyRepository(db),
+    budgets: new BudgetRepository(db),
     conversations: new ConversationRepository(db),
     leases: new LeaseRepository(db),
     ledger: new LedgerRepository(db),

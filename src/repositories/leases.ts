@@ -2,7 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../database/schema.ts'
 import { leaseEnd } from './messages.ts'
 
-/** Which process is generating which answer, and what becomes of an answer whose process died. */
+/** Which process is generating which answer, and what it has written so far. */
 export class LeaseRepository {
   readonly #db: Kysely<Schema>
 
@@ -10,45 +10,77 @@ export class LeaseRepository {
     this.#db = db
   }
 
-  /** Renews the named answers of this process in one statement. */
-  async renew(replicaId: string, answerIds: readonly string[], leaseSeconds: number) {
-    await this.#db
+  /**
+   * Renews the named answers of this process in one statement.
+   *
+   * @returns ids of those that somebody asked to stop.
+   */
+  async renew(
+    replicaId: string,
+    answerIds: readonly string[],
+    leaseSeconds: number,
+  ): Promise<string[]> {
+    const renewed = await this.#db
       .updateTable('messages')
       .set({ leaseExpiresAt: leaseEnd(leaseSeconds) })
       .where('id', 'in', answerIds)
       .where('replicaId', '=', replicaId)
       .where('status', '=', 'running')
+      .returning(['id', 'cancelRequestedAt'])
       .execute()
+    return renewed.flatMap((row) => (row.cancelRequestedAt === null ? [] : [row.id]))
+  }
+
+  /** Saves the text so far of several answers of this process in one statement. */
+  async saveCheckpoints(
+    replicaId: string,
+    checkpoints: readonly { answerId: string; content: Buffer; tokens: number }[],
+  ): Promise<void> {
+    const rows = checkpoints.map(({ answerId, content, tokens }) => ({
+      id: answerId,
+      content: content.toString('base64'),
+      tokens,
+    }))
+    await sql`
+      update messages m set content = decode(c.content, 'base64'), checkpoint_tokens = c.tokens
+      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
+        as c(id uuid, content text, tokens integer)
+      where m.id = c.id and m.replica_id = ${replicaId}::uuid and m.status = 'running'`.execute(
+      this.#db,
+    )
   }
 
   /**
-   * Closes answers that other processes left behind, both rows of each turn, and frees their
-   * conversations, in one statement.
+   * Answers that other processes left behind.
    *
    * @param which `expired`: whose lease ran out. `all`: whatever this process did not begin, for a
    *   database that only one process can have open.
-   * @returns ids of the answers closed.
    */
-  async closeOrphans(replicaId: string, which: 'expired' | 'all'): Promise<string[]> {
-    const orphaned = which === 'expired' ? sql`lease_expires_at < now()` : sql`true`
-    const { rows } = await sql<{ id: string }>`
-      with answers as (
-        update messages set
-          status = 'interrupted', error_code = 'interrupted', finished_at = now(),
-          replica_id = null, lease_expires_at = null
-        where role = 'assistant' and status = 'running'
-          and replica_id is distinct from ${replicaId}::uuid and ${orphaned}
-        returning id, conversation_id, position
-      ), questions as (
-        update messages m set status = 'interrupted', finished_at = now()
-        from answers a
-        where m.conversation_id = a.conversation_id and m.position = a.position - 1
-      ), freed as (
-        update conversations c set running_message_id = null, updated_at = now()
-        from answers a
-        where c.id = a.conversation_id and c.running_message_id = a.id
+  async listOrphans(replicaId: string, which: 'expired' | 'all') {
+    return this.#db
+      .selectFrom('messages')
+      .innerJoin('conversations', 'conversations.id', 'messages.conversationId')
+      .select([
+        'messages.id',
+        'messages.conversationId',
+        'messages.userId',
+        'messages.content',
+        'messages.model',
+        'messages.tag',
+        'messages.checkpointTokens',
+        'messages.reservation',
+        'messages.createdAt',
+        'conversations.dataKey',
+      ])
+      .where('messages.role', '=', 'assistant')
+      .where('messages.status', '=', 'running')
+      .where('messages.replicaId', 'is distinct from', replicaId)
+      .$if(which === 'expired', (query) =>
+        query.where('messages.leaseExpiresAt', '<', sql<Date>`now()`),
       )
-      select id from answers`.execute(this.#db)
-    return rows.map((row) => row.id)
+      .limit(ORPHANS_AT_ONCE)
+      .execute()
   }
 }
+
+const ORPHANS_AT_ONCE = 200

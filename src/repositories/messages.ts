@@ -1,6 +1,9 @@
 import { type Kysely, sql } from 'kysely'
-import type { MessageStatus, Schema } from '../database/schema.ts'
+import type { MessageStatus, Schema, StoredReservation } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
+
+/** What replicas tell one another about answers: `finished <id>` and `cancel <id>`. */
+export const ANSWERS_CHANNEL = 'claude_api_gateway_answers'
 
 /** A turn as it begins: the user's message, and the place of the answer that is to come. */
 export type NewTurn = {
@@ -17,6 +20,8 @@ export type NewTurn = {
   requestFingerprint: Buffer | null
   replicaId: string
   leaseSeconds: number
+  tag: string | null
+  reservation: StoredReservation
 }
 
 /** How a turn ended. */
@@ -70,6 +75,8 @@ export class MessageRepository {
           requestFingerprint: turn.requestFingerprint,
           replicaId: turn.replicaId,
           leaseExpiresAt: leaseEnd(turn.leaseSeconds),
+          tag: turn.tag,
+          reservation: JSON.stringify(turn.reservation),
         },
       ])
       .execute()
@@ -96,6 +103,7 @@ export class MessageRepository {
         upstreamMs: end.upstreamMs,
         replicaId: null,
         leaseExpiresAt: null,
+        reservation: null,
         ...(end.keepIdempotencyKey ? {} : { idempotencyHash: null }),
       })
       .where('id', '=', answerId)
@@ -109,11 +117,12 @@ export class MessageRepository {
       .where('conversationId', '=', answer.conversationId)
       .where('position', '=', answer.position - 1)
       .execute()
+    await this.#notify('finished', answerId)
     return true
   }
 
-  /** The answer that an idempotency key stands for. */
-  async findByIdempotencyHash(userId: string, idempotencyHash: Buffer) {
+  /** Claude's side of a turn, with the key that opens it. */
+  async findAnswer(id: string, userId: string) {
     return this.#db
       .selectFrom('messages')
       .innerJoin('conversations', 'conversations.id', 'messages.conversationId')
@@ -123,13 +132,37 @@ export class MessageRepository {
         'messages.userId',
         'messages.status',
         'messages.content',
+        'messages.model',
         'messages.result',
         'messages.errorCode',
-        'messages.requestFingerprint',
+        'messages.requestId',
         'conversations.dataKey',
       ])
+      .where('messages.id', '=', id)
       .where('messages.userId', '=', userId)
-      .where('messages.idempotencyHash', '=', idempotencyHash)
+      .where('messages.role', '=', 'assistant')
+      .executeTakeFirst()
+  }
+
+  /** Leaves word for the process that generates the answer, and calls it at once if it listens. */
+  async requestCancel(id: string, userId: string): Promise<void> {
+    await this.#db
+      .updateTable('messages')
+      .set({ cancelRequestedAt: sql<Date>`now()` })
+      .where('id', '=', id)
+      .where('userId', '=', userId)
+      .where('status', '=', 'running')
+      .execute()
+    await this.#notify('cancel', id)
+  }
+
+  /** The answer that an idempotency key stands for. */
+  async findByIdempotencyHash(userId: string, idempotencyHash: Buffer) {
+    return this.#db
+      .selectFrom('messages')
+      .select(['id', 'status', 'conversationId', 'requestFingerprint'])
+      .where('userId', '=', userId)
+      .where('idempotencyHash', '=', idempotencyHash)
       .executeTakeFirst()
   }
 
@@ -204,6 +237,11 @@ export class MessageRepository {
           }),
       )
     return row.position
+  }
+
+  /** Within a transaction the others hear of it when it commits. */
+  async #notify(kind: 'finished' | 'cancel', answerId: string): Promise<void> {
+    await sql`select pg_notify(${ANSWERS_CHANNEL}, ${`${kind} ${answerId}`})`.execute(this.#db)
   }
 }
 

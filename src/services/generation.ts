@@ -4,7 +4,7 @@ import type { Claude, ClaudeOutcome } from '../claude/client.ts'
 import { buildRequest } from '../claude/request.ts'
 import { toAppError } from '../errors.ts'
 import { halveHistory, type Turn } from './history.ts'
-import type { SendInput, SendOptions } from './messages.ts'
+import type { SendInput } from './messages.ts'
 import type { BegunTurn } from './turns.ts'
 
 /** With whose key, and as whom Anthropic may tell users apart. */
@@ -13,6 +13,7 @@ export type Credentials = { apiKey: string; endUserId: string }
 /** `turn` is the one that was sent in the end: it may hold fewer earlier turns than it began with. */
 export type Generated = { turn: BegunTurn; outcome: ClaudeOutcome; warnings: string[] }
 
+type CallOptions = { signal: AbortSignal; onText: (textSoFar: string) => void }
 type Deps = { claude: Claude; defaultTemperature: number | undefined }
 
 export class Generation {
@@ -30,7 +31,7 @@ export class Generation {
     turn: BegunTurn,
     credentials: Credentials,
     input: SendInput,
-    options: SendOptions,
+    options: CallOptions,
   ): Promise<Generated> {
     const first = await this.#call(turn, credentials, input, options)
     if (first.outcome.error?.code !== 'context_too_long' || turn.turns.length === 0) return first
@@ -43,7 +44,7 @@ export class Generation {
     turn: BegunTurn,
     { apiKey, endUserId }: Credentials,
     input: SendInput,
-    { signal, onText }: SendOptions,
+    { signal, onText }: CallOptions,
   ): Promise<Generated> {
     try {
       const request = buildRequest({

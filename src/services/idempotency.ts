@@ -1,13 +1,14 @@
 /** One idempotency key, one call to Claude: recognising a repeat, and answering it. */
 
-import { AppError } from '../errors.ts'
+import { AppError, isErrorCode } from '../errors.ts'
 import type { Repositories } from '../repositories/index.ts'
+import type { AnswerService, FollowOptions } from './answers.ts'
 import type { SendInput, SendResult } from './messages.ts'
 import type { SendReceipt } from './turn-end.ts'
 import type { IdempotencyMarks } from './turns.ts'
-import { textOf, type UserVault, type Vault } from './vault.ts'
+import type { UserVault } from './vault.ts'
 
-type Deps = { repositories: Pick<Repositories, 'messages'>; vault: Vault }
+type Deps = { repositories: Pick<Repositories, 'messages'>; answers: AnswerService }
 
 /** What may be stored of a call's key; undefined for a call without one. */
 export function toMarks(vault: UserVault, input: SendInput): IdempotencyMarks | undefined {
@@ -20,6 +21,7 @@ export function toMarks(vault: UserVault, input: SendInput): IdempotencyMarks | 
   }
 }
 
+/** The answer that a key already stands for. */
 export class Replays {
   readonly #deps: Deps
 
@@ -28,20 +30,27 @@ export class Replays {
   }
 
   /**
-   * What a key already stands for; undefined when it is new.
+   * The stored result of a key's first call, or, while that runs, what it has become after the
+   * wait; undefined when the key is new.
    *
-   * @throws AppError idempotency_conflict for other arguments, conversation_busy while the first
-   *   call runs, cancelled or interrupted when it ended without an answer but was billed.
+   * @throws AppError idempotency_conflict for other arguments; cancelled, interrupted or the first
+   *   call's own code when it ended without an answer but was billed.
    */
-  async find(userId: string, marks: IdempotencyMarks): Promise<SendResult | undefined> {
+  async find(
+    userId: string,
+    marks: IdempotencyMarks,
+    options: FollowOptions,
+  ): Promise<SendResult | undefined> {
     const first = await this.#deps.repositories.messages.findByIdempotencyHash(userId, marks.hash)
     if (!first) return undefined
     if (!first.requestFingerprint?.equals(marks.fingerprint)) throw otherArguments()
-    if (first.status === 'running') throw firstCallRunning()
-    if (first.result === null) throw firstCallEnded(first)
-    const vault = this.#deps.vault.openConversation({ ...first, id: first.conversationId })
-    const content = first.content === null ? '' : textOf(vault.openContent(first.id, first.content))
-    return { ...(first.result as SendReceipt), content, replayed: true }
+    const { error_code: errorCode, ...view } = await this.#deps.answers.get(
+      { userId },
+      first.id,
+      options,
+    )
+    if (!['complete', 'refused', 'running'].includes(view.status)) throw ended(view, errorCode)
+    return { ...view, replayed: true }
   }
 }
 
@@ -52,17 +61,13 @@ const otherArguments = () =>
     { details: { field: 'idempotency_key' } },
   )
 
-const firstCallRunning = () =>
-  new AppError(
-    'conversation_busy',
-    'The first call with this idempotency_key is still running. Repeat it for the result.',
-    { retryAfterSeconds: 2 },
-  )
-
-function firstCallEnded(first: { id: string; conversationId: string; status: string }) {
+function ended(view: SendReceipt, errorCode: string | null) {
   return new AppError(
-    first.status === 'cancelled' ? 'cancelled' : 'interrupted',
-    `The first call with this idempotency_key ended as ${first.status} and may have been billed. Use a new key to send again.`,
-    { retryable: false, details: { conversation_id: first.conversationId, message_id: first.id } },
+    isErrorCode(errorCode) ? errorCode : 'interrupted',
+    `The first call with this idempotency_key ended as ${view.status} and may have been billed. get_message shows what there is; use a new key to send again.`,
+    {
+      retryable: false,
+      details: { conversation_id: view.conversation_id, message_id: view.message_id },
+    },
   )
 }

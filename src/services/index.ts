@@ -9,12 +9,16 @@ import type { Logger } from '../log.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { AccountService } from './accounts.ts'
+import { AnswerSignals, decodeSignal } from './answer-signals.ts'
+import { AnswerService } from './answers.ts'
+import { Budgets } from './budgets.ts'
 import { ConversationService } from './conversations.ts'
 import { Generation } from './generation.ts'
 import { HealthService } from './health.ts'
 import { Replays } from './idempotency.ts'
 import { MessageService } from './messages.ts'
 import { MetricsService } from './metrics.ts'
+import { Orphans } from './orphans.ts'
 import { RunningAnswers } from './running-answers.ts'
 import { SessionService } from './sessions.ts'
 import { Turns } from './turns.ts'
@@ -51,10 +55,15 @@ export function createServices(parts: Parts) {
     sessionSeconds: accounts.sessionSeconds,
     adminUsernames: accounts.adminUsernames,
   })
+  const budgets = new Budgets({
+    defaults: config.budgets.defaults,
+    unpricedModels: config.budgets.unpricedModels,
+  })
   const turns = new Turns({
     transact,
     vault,
     prices,
+    budgets,
     replicaId,
     leaseSeconds: LEASE_SECONDS,
     defaultModel: chat.defaultModel,
@@ -62,9 +71,21 @@ export function createServices(parts: Parts) {
     retiredModels: chat.retiredModels,
     maxMessagesSent: chat.maxMessagesSent,
   })
+  const signals = new AnswerSignals()
+  const answers = new AnswerService({ repositories, running, signals, vault })
+  const orphans = new Orphans({ repositories, turns, vault, replicaId })
   const isOnlyProcess = parts.database.kind === 'embedded'
   return {
     running,
+    /** For what other replicas say about answers. */
+    onSignal(payload: string) {
+      const signal = decodeSignal(payload)
+      if (signal?.kind === 'finished') signals.wake(signal.answerId)
+      if (signal?.kind === 'cancel')
+        running.abort(signal.answerId, new Error('cancelled by its user'))
+    },
+    answers,
+    budgets,
     sessions,
     accounts: new AccountService({
       repositories,
@@ -80,7 +101,7 @@ export function createServices(parts: Parts) {
     messages: new MessageService({
       repositories,
       turns,
-      replays: new Replays({ repositories, vault }),
+      replays: new Replays({ repositories, answers }),
       generation: new Generation({ claude, defaultTemperature: chat.defaultTemperature }),
       vault,
       running,
@@ -89,6 +110,6 @@ export function createServices(parts: Parts) {
     conversations: new ConversationService({ repositories, vault }),
     metrics: new MetricsService({ repositories, encryptionKeyId: keyRing.currentKeyId }),
     health: new HealthService({ claude, database: parts.database }),
-    upkeep: new Upkeep({ repositories, running, replicaId, isOnlyProcess, log }),
+    upkeep: new Upkeep({ repositories, running, orphans, replicaId, isOnlyProcess, log }),
   }
 }

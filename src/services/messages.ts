@@ -2,17 +2,19 @@
 
 import type { ClaudeOutcome } from '../claude/client.ts'
 import type { Effort } from '../claude/request.ts'
+import { estimateTokens } from '../claude/tokens.ts'
 import { totalInputTokens } from '../claude/usage.ts'
 import { AppError, isDatabaseGone, toAppError } from '../errors.ts'
 import { violatedConstraint } from '../repositories/constraints.ts'
 import type { Repositories } from '../repositories/index.ts'
 import type { Telemetry } from '../telemetry.ts'
-import type { Generated, Generation } from './generation.ts'
+import { emptyReceipt, type FollowOptions, settledWithin } from './answers.ts'
+import type { Credentials, Generated, Generation } from './generation.ts'
 import { type Replays, toMarks } from './idempotency.ts'
-import { INTERRUPTED, type RunningAnswers } from './running-answers.ts'
+import { INTERRUPTED, type RunningAnswer, type RunningAnswers } from './running-answers.ts'
 import type { Caller } from './sessions.ts'
 import type { SendReceipt } from './turn-end.ts'
-import type { IdempotencyMarks, Turns } from './turns.ts'
+import type { BegunTurn, IdempotencyMarks, Turns } from './turns.ts'
 import type { Vault } from './vault.ts'
 
 export type SendInput = {
@@ -26,14 +28,13 @@ export type SendInput = {
   thinking: 'off' | 'adaptive'
   effort?: Effort | undefined
   idempotencyKey?: string | undefined
+  tag?: string | undefined
 }
 
 export type SendResult = SendReceipt & { content: string; replayed: boolean }
 
-export type SendOptions = {
-  signal: AbortSignal
-  onText?: ((textSoFar: string) => void) | undefined
-}
+/** `signal` stops the answer itself while its first caller waits; running out of time does not. */
+export type SendOptions = FollowOptions
 
 type Deps = {
   repositories: Pick<Repositories, 'apiKeys'>
@@ -45,8 +46,10 @@ type Deps = {
   telemetry: Telemetry
 }
 
-/** How long a finished answer waits for the database to come back. */
-const FINISH_RETRY_MS = [250, 500, 1000, 2000, 4000, 8000]
+/** An answer that could not be written is tried again with these pauses, the last one repeated. */
+const FINISH_RETRY_MS = [250, 500, 1000, 2000, 5000]
+/** Then it is given up: its lease has long run out, and its memory is needed. */
+const FINISH_GIVE_UP_MS = 15 * 60_000
 
 export class MessageService {
   readonly #deps: Deps
@@ -56,7 +59,8 @@ export class MessageService {
   }
 
   /**
-   * Adds a message to a conversation, or to a new one, and returns Claude's answer.
+   * Adds a message to a conversation, or to a new one, and returns Claude's answer, or after
+   * `waitSeconds` what there is of it, as `running`; the answer goes on, for get_message.
    *
    * An abort of `signal` stops Claude; what was written until then is kept as `cancelled`, and
    * what was billed is booked.
@@ -66,27 +70,67 @@ export class MessageService {
    */
   async send(caller: Caller, input: SendInput, options: SendOptions): Promise<SendResult> {
     const startedAt = performance.now()
-    const { turns, replays, generation, running } = this.#deps
+    const { turns, replays, running } = this.#deps
     running.refuseWhenStopping()
     const { userId } = caller
-    const { credentials, userVault, wasRejected } = await this.#openKey(userId)
-    const marks = toMarks(userVault, input)
-    const stored = marks && (await replays.find(userId, marks))
+    const opened = await this.#openKey(userId)
+    const marks = toMarks(opened.userVault, input)
+    const stored = marks && (await replays.find(userId, marks, options))
     if (stored) return stored
 
     const begun = await turns
       .begin(userId, input, marks)
-      .catch((error: unknown) => this.#lostRace(userId, marks, error))
+      .catch((error: unknown) => this.#lostRace(userId, marks, options, error))
     if ('replayed' in begun) return begun
-    return running.run(begun.answerId, options.signal, async (signal) => {
-      const generated = await generation.run(begun, credentials, input, { ...options, signal })
-      const durationMs = performance.now() - startedAt
-      const receipt = await this.#finish(generated, { durationMs, stopReason: signal.reason })
-      this.#observe(generated.outcome, durationMs)
-      await this.#rememberKey(userId, generated.outcome, wasRejected)
-      if (!receipt) throw toSendError(generated, signal)
-      return { ...receipt, content: deliveredText(generated.outcome), replayed: false }
+    const saveText = (text: string) => ({
+      content: begun.vault.sealContent(begun.answerId, [{ type: 'text', text }]),
+      tokens: estimateTokens(text),
     })
+    running.start(begun.answerId, saveText, (answer) =>
+      this.#generate(begun, opened, input, answer, startedAt),
+    )
+    return this.#wait(begun, options)
+  }
+
+  /** From here on the answer is the process's own, not its caller's. */
+  async #generate(
+    turn: BegunTurn,
+    { credentials, wasRejected }: OpenedKey,
+    input: SendInput,
+    answer: RunningAnswer,
+    startedAt: number,
+  ): Promise<SendResult> {
+    const { signal } = answer.controller
+    const call = { signal, onText: answer.report }
+    const generated = await this.#deps.generation.run(turn, credentials, input, call)
+    const durationMs = performance.now() - startedAt
+    const receipt = await this.#finish(generated, { durationMs, stopReason: signal.reason }, answer)
+    this.#observe(generated.outcome, durationMs)
+    await this.#rememberKey(turn.userId, generated.outcome, wasRejected)
+    if (!receipt) throw toSendError(generated, signal)
+    return { ...receipt, content: deliveredText(generated.outcome), replayed: false }
+  }
+
+  async #wait(turn: BegunTurn, { waitSeconds, signal, onText }: SendOptions): Promise<SendResult> {
+    const { running } = this.#deps
+    const entry = running.find(turn.answerId)
+    if (!entry) throw new Error('an answer was waited for that never began')
+    const { answer, done } = entry
+    const stopText = answer.onText(onText)
+    const abort = () => running.abort(turn.answerId, signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    if (signal.aborted) abort()
+    try {
+      const trouble = new Promise<'trouble'>((resolve) =>
+        answer.onTrouble(() => resolve('trouble')),
+      )
+      const end = await Promise.race([settledWithin(done, waitSeconds * 1000), trouble])
+      if (end === 'trouble') throw keptForLater(turn)
+      return end === 'time' ? runningResult(turn, answer.textSoFar) : await done
+    } finally {
+      stopText()
+      signal.removeEventListener('abort', abort)
+    }
   }
 
   async #openKey(userId: string) {
@@ -103,27 +147,34 @@ export class MessageService {
   }
 
   /** Of two first calls with one key, the one that began second finds the other's turn. */
-  async #lostRace(userId: string, marks: IdempotencyMarks | undefined, error: unknown) {
+  async #lostRace(
+    userId: string,
+    marks: IdempotencyMarks | undefined,
+    options: SendOptions,
+    error: unknown,
+  ) {
     if (!marks || violatedConstraint(error) !== 'messages_idempotency') throw error
-    const stored = await this.#deps.replays.find(userId, marks)
+    const stored = await this.#deps.replays.find(userId, marks, options)
     if (!stored) throw error
     return stored
   }
 
-  /** The answer is kept while the database is away for a moment, and written when it is back. */
+  /** While the database is away the answer is kept here, its caller is told, and it is tried again. */
   async #finish(
     { turn, outcome, warnings }: Generated,
     timing: { durationMs: number; stopReason: unknown },
+    answer: RunningAnswer,
   ): Promise<SendReceipt | null> {
-    for (const delayMs of FINISH_RETRY_MS) {
+    const giveUpAt = performance.now() + FINISH_GIVE_UP_MS
+    for (let attempt = 0; ; attempt++) {
       try {
         return await this.#deps.turns.finish(turn, outcome, timing, warnings)
       } catch (error) {
-        if (!isDatabaseGone(error)) throw error
-        await new Promise((resolve) => setTimeout(resolve, delayMs))
+        if (!isDatabaseGone(error) || performance.now() > giveUpAt) throw error
+        answer.reportTrouble()
+        await pause(FINISH_RETRY_MS[attempt] ?? (FINISH_RETRY_MS.at(-1) as number))
       }
     }
-    return this.#deps.turns.finish(turn, outcome, timing, warnings)
   }
 
   #observe({ usage, upstreamMs }: ClaudeOutcome, durationMs: number): void {
@@ -141,7 +192,26 @@ export class MessageService {
   }
 }
 
+type OpenedKey = { credentials: Credentials; wasRejected: boolean }
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
 const deliveredText = (outcome: ClaudeOutcome) => (outcome.status === 'refused' ? '' : outcome.text)
+
+function runningResult(turn: BegunTurn, textSoFar: string): SendResult {
+  const row = { ...turn, id: turn.answerId, status: 'running' as const, model: turn.model.id }
+  return { ...emptyReceipt(row), content: textSoFar, replayed: false }
+}
+
+const keptForLater = (turn: BegunTurn) =>
+  new AppError(
+    'database_unavailable',
+    'Claude has answered, but the database cannot be reached. The answer is kept and will be stored: call get_message with this message_id later instead of sending again.',
+    {
+      retryAfterSeconds: 10,
+      details: { conversation_id: turn.conversationId, message_id: turn.answerId },
+    },
+  )
 
 /** Why there is no answer, with what is needed to find the turn again. */
 function toSendError({ turn, outcome }: Generated, signal: AbortSignal): AppError {

@@ -1,17 +1,66 @@
 import { AppError } from '../errors.ts'
-
-type Running = { controller: AbortController; done: Promise<unknown> }
+import type { SendResult } from './messages.ts'
 
 /** Why an answer was stopped from inside: its turn ends as `interrupted`, not as `cancelled`. */
 export const INTERRUPTED = Symbol('interrupted')
 
-/** The answers this process is generating, so that stopping it can wait for them. */
+/** One answer that this process is generating. It belongs to nobody's connection. */
+export class RunningAnswer {
+  readonly id: string
+  readonly controller = new AbortController()
+  readonly #listeners = new Set<(textSoFar: string) => void>()
+  readonly #troubled = new Set<() => void>()
+  #text = ''
+
+  constructor(id: string) {
+    this.id = id
+  }
+
+  get textSoFar(): string {
+    return this.#text
+  }
+
+  /** Called for every piece of text: cheap, and never throws into the stream it is called from. */
+  readonly report = (textSoFar: string): void => {
+    this.#text = textSoFar
+    for (const listener of this.#listeners) listener(textSoFar)
+  }
+
+  /** Tells whoever waits that the answer cannot be written for now. */
+  reportTrouble(): void {
+    for (const tell of this.#troubled) tell()
+  }
+
+  onTrouble(tell: () => void): void {
+    this.#troubled.add(tell)
+  }
+
+  /** @returns how to stop listening. */
+  onText(listener: ((textSoFar: string) => void) | undefined): () => void {
+    if (!listener) return () => {}
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+}
+
+type Entry = {
+  answer: RunningAnswer
+  /** Rejects with what the caller should be told; resolves or rejects once all is written. */
+  done: Promise<SendResult>
+  /** Seals the text so far, with its estimated tokens. */
+  checkpoint: (text: string) => { content: Buffer; tokens: number }
+  checkpointedLength: number
+}
+
+export type Checkpoint = { answerId: string; content: Buffer; tokens: number }
+
+/** The answers this process is generating: to wait for them, to stop them, to save their text. */
 export class RunningAnswers {
-  readonly #running = new Map<string, Running>()
+  readonly #entries = new Map<string, Entry>()
   #stopping = false
 
   get ids(): string[] {
-    return [...this.#running.keys()]
+    return [...this.#entries.keys()]
   }
 
   get isStopping(): boolean {
@@ -26,36 +75,49 @@ export class RunningAnswers {
     })
   }
 
-  /**
-   * Runs the work under an own abort signal, which follows the caller's.
-   *
-   * The work is not tied to the caller beyond that: it goes on, and is waited for by
-   * {@link drain}, when nobody awaits the returned promise any more.
-   */
-  run<T>(id: string, callerSignal: AbortSignal, work: (signal: AbortSignal) => Promise<T>) {
-    const controller = new AbortController()
-    const follow = () => controller.abort(callerSignal.reason)
-    if (callerSignal.aborted) follow()
-    callerSignal.addEventListener('abort', follow, { once: true })
-    const done = work(controller.signal).finally(() => {
-      callerSignal.removeEventListener('abort', follow)
-      this.#running.delete(id)
+  /** Begins the work; it goes on, and is waited for by {@link drain}, whoever still listens. */
+  start(
+    id: string,
+    checkpoint: Entry['checkpoint'],
+    work: (answer: RunningAnswer) => Promise<SendResult>,
+  ): void {
+    const answer = new RunningAnswer(id)
+    const done = work(answer).finally(() => this.#entries.delete(id))
+    // Whoever waits gets the error; an answer that nobody waits for must not end the process.
+    done.catch(() => {})
+    this.#entries.set(id, { answer, done, checkpoint, checkpointedLength: 0 })
+  }
+
+  find(id: string): Pick<Entry, 'answer' | 'done'> | undefined {
+    return this.#entries.get(id)
+  }
+
+  /** Stops one answer, if this process generates it. */
+  abort(id: string, reason: unknown): void {
+    this.#entries.get(id)?.answer.controller.abort(reason)
+  }
+
+  /** The sealed texts of the answers that have grown since the last time. */
+  takeCheckpoints(): Checkpoint[] {
+    return [...this.#entries.values()].flatMap((entry) => {
+      const text = entry.answer.textSoFar
+      if (text.length === entry.checkpointedLength) return []
+      entry.checkpointedLength = text.length
+      return [{ answerId: entry.answer.id, ...entry.checkpoint(text) }]
     })
-    this.#running.set(id, { controller, done })
-    return done
   }
 
   /** Takes no new work, gives what runs `graceMs`, interrupts the rest and waits for its record. */
   async drain(graceMs: number): Promise<void> {
     this.#stopping = true
-    const all = Promise.allSettled([...this.#running.values()].map(({ done }) => done))
+    const all = Promise.allSettled([...this.#entries.values()].map(({ done }) => done))
     let timer: NodeJS.Timeout | undefined
     const grace = new Promise((resolve) => {
       timer = setTimeout(resolve, graceMs)
     })
     await Promise.race([all, grace])
     clearTimeout(timer)
-    for (const { controller } of this.#running.values()) controller.abort(INTERRUPTED)
+    for (const id of this.ids) this.abort(id, INTERRUPTED)
     await all
   }
 }

@@ -3,6 +3,7 @@
 import type { ClaudeOutcome } from '../claude/client.ts'
 import { costNanoUsd, type PriceTable } from '../claude/prices.ts'
 import { totalInputTokens } from '../claude/usage.ts'
+import type { Amount, StoredReservation } from '../repositories/budgets.ts'
 import type { NewLedgerRow } from '../repositories/ledger.ts'
 import type { TurnEnd } from '../repositories/messages.ts'
 import { INTERRUPTED } from './running-answers.ts'
@@ -11,14 +12,15 @@ import { INTERRUPTED } from './running-answers.ts'
 export type SendReceipt = {
   conversation_id: string
   message_id: string
-  status: 'complete' | 'refused'
+  status: 'running' | TurnEnd['status']
   model: string
+  /** Null while the answer runs, and for one that was not delivered. */
   usage: {
     input_tokens: number
     output_tokens: number
     cache_read_input_tokens: number
     cache_creation_input_tokens: number
-  }
+  } | null
   cost_usd: number | null
   stop_reason: string | null
   stop_sequence: string | null
@@ -26,11 +28,17 @@ export type SendReceipt = {
   refused: boolean
   refusal_category: string | null
   request_id: string | null
-  history: { sent: number; omitted: number }
+  history: { sent: number; omitted: number } | null
   warnings: string[]
 }
 
-export type TurnIds = { conversationId: string; userId: string; answerId: string }
+export type TurnIds = {
+  conversationId: string
+  userId: string
+  answerId: string
+  tag: string | null
+  reservation: StoredReservation
+}
 
 const TRUNCATING = new Set(['max_tokens', 'model_context_window_exceeded'])
 
@@ -59,6 +67,17 @@ export function toLedgerRow(
     costNanoUsd: unitPrices === null ? null : costNanoUsd(usage, unitPrices),
     estimated: outcome.usageEstimated,
     requestId: outcome.requestId,
+    tag: ids.tag,
+    bookedOn: ids.reservation.day,
+  }
+}
+
+/** What the ledger's line takes from the budgets. */
+export function toSpent(row: NewLedgerRow | null, outcome: ClaudeOutcome): Amount {
+  if (row === null || outcome.usage === null) return { nanoUsd: 0n, tokens: 0 }
+  return {
+    nanoUsd: BigInt(row.costNanoUsd ?? 0),
+    tokens: totalInputTokens(outcome.usage) + outcome.usage.outputTokens,
   }
 }
 

@@ -10,11 +10,15 @@ import type { PriceTable } from '../claude/prices.ts'
 import { estimateTokens } from '../claude/tokens.ts'
 import { newId } from '../crypto/random.ts'
 import { AppError } from '../errors.ts'
+import type { StoredReservation } from '../repositories/budgets.ts'
+import { violatedConstraint } from '../repositories/constraints.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
+import type { Budgets } from './budgets.ts'
 import { fitHistory, type Turn, toTurns } from './history.ts'
+import { estimateInput } from './input-estimate.ts'
 import type { SendInput } from './messages.ts'
 import { toTitle } from './title.ts'
-import { type SendReceipt, toLedgerRow, toReceipt, toTurnEnd } from './turn-end.ts'
+import { type SendReceipt, toLedgerRow, toReceipt, toSpent, toTurnEnd } from './turn-end.ts'
 import type { ConversationVault, Vault } from './vault.ts'
 
 export type ResolvedModel = { id: string; info: ModelInfo | undefined; warnings: string[] }
@@ -35,12 +39,15 @@ export type BegunTurn = {
   turns: Turn[]
   /** Earlier whole messages that do not. */
   omitted: number
+  tag: string | null
+  reservation: StoredReservation
 }
 
 type Deps = {
   transact: Transact
   vault: Vault
   prices: PriceTable
+  budgets: Budgets
   replicaId: string
   leaseSeconds: number
   defaultModel: string
@@ -71,9 +78,10 @@ export class Turns {
   }
 
   /**
-   * Makes the user's message durable and reserves its conversation.
+   * Makes the user's message durable, reserves its conversation, and its worst case of the budget.
    *
-   * @throws AppError not_found, conversation_busy, model_retired; nothing is stored then.
+   * @throws AppError not_found, conversation_busy, model_retired, budget_exceeded,
+   *   model_price_unknown; nothing is stored then.
    */
   async begin(
     userId: string,
@@ -86,17 +94,30 @@ export class Turns {
         input.conversationId === undefined
           ? await this.#create(repositories, userId, answerId, input)
           : await this.#continue(repositories, userId, answerId, input, input.conversationId)
-      const maxTokens = input.maxTokens ?? this.#deps.defaultMaxTokens
-      const history = await this.#history(repositories, userId, opened, input, maxTokens)
-      await this.#insertMessages(repositories, userId, answerId, opened, input, marks)
-      const { id: conversationId, vault, model, systemPrompt } = opened
-      const turn = { conversationId, userId, answerId, vault, model, systemPrompt, maxTokens }
-      return { ...turn, ...history }
+      const wantedTokens = input.maxTokens ?? this.#deps.defaultMaxTokens
+      const history = await this.#history(repositories, userId, opened, input, wantedTokens)
+      const reserved = await this.#reserve(repositories, userId, opened, history, input)
+      const { id: conversationId, vault, systemPrompt, model } = opened
+      const turn: BegunTurn = {
+        conversationId,
+        userId,
+        answerId,
+        vault,
+        model: { ...model, warnings: [...model.warnings, ...reserved.warnings] },
+        systemPrompt,
+        maxTokens: Math.min(wantedTokens, reserved.isLowered ? reserved.maxTokens : wantedTokens),
+        ...history,
+        tag: input.tag ?? null,
+        reservation: reserved.reservation,
+      }
+      await this.#insertMessages(repositories, turn, opened.position, input, marks)
+      return turn
     })
   }
 
   /**
-   * Writes how the turn ended: answer, ledger and conversation together.
+   * Writes how the turn ended: settlement, answer, ledger and conversation together. May be called
+   * again when it is not known whether it succeeded.
    *
    * @returns the receipt of a delivered answer, null for any other end.
    * @throws AppError interrupted when the turn was closed in the meantime.
@@ -107,24 +128,79 @@ export class Turns {
     timing: { durationMs: number; stopReason: unknown },
     warnings: readonly string[],
   ): Promise<SendReceipt | null> {
+    try {
+      return await this.#finishOnce(turn, outcome, timing, warnings)
+    } catch (error) {
+      const isRepeat =
+        error instanceof AlreadyFinished || violatedConstraint(error) === 'ledger_message_unique'
+      if (!isRepeat) throw error
+      return this.#storedReceipt(turn, outcome)
+    }
+  }
+
+  async #finishOnce(
+    turn: BegunTurn,
+    outcome: ClaudeOutcome,
+    timing: { durationMs: number; stopReason: unknown },
+    warnings: readonly string[],
+  ): Promise<SendReceipt | null> {
     const ledgerRow = toLedgerRow(turn, outcome, this.#deps.prices, new Date())
     const delivered = outcome.status === 'complete' || outcome.status === 'refused'
     const history = { sent: turn.turns.length * 2, omitted: turn.omitted }
-    const receipt = delivered
-      ? toReceipt(turn, outcome, ledgerRow?.costNanoUsd, history, warnings)
-      : null
     const content = sealAnswer(turn, outcome)
-    const end = toTurnEnd(outcome, content, receipt, timing.durationMs, timing.stopReason)
-    await this.#deps.transact(async ({ messages, ledger, conversations }) => {
-      if (!(await messages.finishTurn(turn.answerId, end))) throw closedMeanwhile()
+    return this.#deps.transact(async (repositories) => {
+      const { messages, ledger, conversations } = repositories
+      const { userId, reservation } = turn
+      const spent = toSpent(ledgerRow, outcome)
+      const usage = await this.#deps.budgets.settle(repositories, userId, reservation, spent)
+      const said = [...warnings, ...usage]
+      const receipt = delivered
+        ? toReceipt(turn, outcome, ledgerRow?.costNanoUsd, history, said)
+        : null
+      const end = toTurnEnd(outcome, content, receipt, timing.durationMs, timing.stopReason)
+      if (!(await messages.finishTurn(turn.answerId, end))) throw new AlreadyFinished()
       if (ledgerRow) await ledger.insert(ledgerRow)
       const historyStart = turn.turns[0]?.position
       await conversations.release(turn.conversationId, turn.answerId, {
         model: turn.model.id,
         ...(historyStart === undefined || turn.omitted === 0 ? {} : { historyStart }),
       })
+      return receipt
     })
-    return receipt
+  }
+
+  /** After a commit whose acknowledgement was lost, the stored end is this call's own. */
+  async #storedReceipt(turn: BegunTurn, outcome: ClaudeOutcome): Promise<SendReceipt | null> {
+    const stored = await this.#deps.transact(({ messages }) =>
+      messages.findAnswer(turn.answerId, turn.userId),
+    )
+    if (stored?.requestId !== outcome.requestId || stored.status === 'interrupted') {
+      throw closedMeanwhile()
+    }
+    return stored.result as SendReceipt | null
+  }
+
+  async #reserve(
+    repositories: Repositories,
+    userId: string,
+    { model, systemPrompt }: Opened,
+    { turns }: Pick<BegunTurn, 'turns'>,
+    input: SendInput,
+  ) {
+    const now = new Date()
+    const { atMost: inputTokens, likely: likelyInputTokens } = estimateInput({
+      systemPrompt,
+      turns,
+      message: input.message,
+    })
+    const maxTokens = Math.min(
+      input.maxTokens ?? this.#deps.defaultMaxTokens,
+      model.info?.maxOutputTokens ?? Number.POSITIVE_INFINITY,
+    )
+    const unitPrices = this.#deps.prices.unitPrices(model.id, inputTokens, now)
+    const worst = { inputTokens, likelyInputTokens, maxTokens, unitPrices }
+    const reserved = await this.#deps.budgets.reserve(repositories, userId, worst, now)
+    return { ...reserved, isLowered: reserved.maxTokens < maxTokens }
   }
 
   async #create(
@@ -211,28 +287,34 @@ export class Turns {
 
   async #insertMessages(
     { messages }: Repositories,
-    userId: string,
-    answerId: string,
-    opened: Opened,
+    turn: BegunTurn,
+    position: number,
     input: SendInput,
     marks: IdempotencyMarks | undefined,
   ): Promise<void> {
     const userMessageId = newId()
     await messages.insertTurn({
-      conversationId: opened.id,
-      userId,
+      conversationId: turn.conversationId,
+      userId: turn.userId,
       userMessageId,
-      answerId,
-      position: opened.position,
-      content: opened.vault.sealContent(userMessageId, [{ type: 'text', text: input.message }]),
+      answerId: turn.answerId,
+      position,
+      content: turn.vault.sealContent(userMessageId, [{ type: 'text', text: input.message }]),
       tokenCount: estimateTokens(input.message),
-      model: opened.model.id,
+      model: turn.model.id,
       idempotencyHash: marks?.hash ?? null,
       requestFingerprint: marks?.fingerprint ?? null,
       replicaId: this.#deps.replicaId,
       leaseSeconds: this.#deps.leaseSeconds,
+      tag: turn.tag,
+      reservation: turn.reservation,
     })
   }
+}
+
+/** The turn is not running any more: rolls the second end of it back. */
+class AlreadyFinished extends Error {
+  override readonly name = 'AlreadyFinished'
 }
 
 function openContent(

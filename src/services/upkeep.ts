@@ -2,27 +2,33 @@
 
 import type { Logger } from '../log.ts'
 import type { Repositories } from '../repositories/index.ts'
+import type { Orphans } from './orphans.ts'
 import type { RunningAnswers } from './running-answers.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'leases' | 'rateLimits' | 'sessions' | 'signInFailures'>
   running: RunningAnswers
+  orphans: Orphans
   replicaId: string
   /** True for the embedded database: whatever runs at the start has nobody left to finish it. */
   isOnlyProcess: boolean
   log: Logger
 }
 
-/** A dead process is noticed after this long at the latest, plus one round of {@link ROUND_MS}. */
-export const LEASE_SECONDS = 15
-const ROUND_MS = 5000
-const ROUNDS_PER_CLEANING = 12
+/** Without a renewal for so long, an answer's process is taken for dead. */
+export const LEASE_SECONDS = 12
+/** Also how often the text of running answers is saved at most. */
+const ROUND_MS = 2000
+const ROUNDS_PER_ORPHAN_SEARCH = 2
+const ROUNDS_PER_CLEANING = 30
 
 export class Upkeep {
   readonly #deps: Deps
   #timer: NodeJS.Timeout | undefined
   #round = 0
   #current: Promise<void> = Promise.resolve()
+  /** Since when every round found the database. */
+  #steadySince = performance.now()
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -30,41 +36,62 @@ export class Upkeep {
 
   /** Closes what an earlier process left behind, then goes on until {@link stop}. */
   async start(): Promise<void> {
-    await this.#closeOrphans(this.#deps.isOnlyProcess ? 'all' : 'expired')
-    this.#timer = setInterval(() => {
-      this.#current = this.#runRound()
-    }, ROUND_MS)
-    this.#timer.unref()
+    if (this.#deps.isOnlyProcess) await this.#closeOrphans('all')
+    this.#plan()
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer)
+    clearTimeout(this.#timer)
     await this.#current
+    clearTimeout(this.#timer)
+  }
+
+  /** One round after the other: a slow database gets no second one on top. */
+  #plan(): void {
+    this.#timer = setTimeout(() => {
+      this.#current = this.#runRound().finally(() => this.#plan())
+    }, ROUND_MS)
+    this.#timer.unref()
   }
 
   /** A round that fails (the database is away) is only logged: the next one does its work. */
   async #runRound(): Promise<void> {
     this.#round += 1
     try {
-      await this.#renew()
-      if (!this.#deps.isOnlyProcess) await this.#closeOrphans('expired')
+      await this.#keepRunning()
+      const isSearchRound = this.#round % ROUNDS_PER_ORPHAN_SEARCH === 0
+      if (isSearchRound && this.#mayJudgeOthers()) await this.#closeOrphans('expired')
       if (this.#round % ROUNDS_PER_CLEANING === 0) await this.#clean()
     } catch (err) {
+      this.#steadySince = Number.POSITIVE_INFINITY
       this.#deps.log.warn({ err }, 'upkeep failed, will try again')
+      return
     }
+    this.#steadySince = Math.min(this.#steadySince, performance.now())
   }
 
-  async #renew(): Promise<void> {
-    const { ids } = this.#deps.running
+  async #keepRunning(): Promise<void> {
+    const { running, replicaId, repositories } = this.#deps
+    const { ids } = running
     if (ids.length === 0) return
-    await this.#deps.repositories.leases.renew(this.#deps.replicaId, ids, LEASE_SECONDS)
+    const cancelled = await repositories.leases.renew(replicaId, ids, LEASE_SECONDS)
+    for (const id of cancelled) running.abort(id, new Error('cancelled by its user'))
+    const checkpoints = running.takeCheckpoints()
+    if (checkpoints.length > 0) await repositories.leases.saveCheckpoints(replicaId, checkpoints)
+  }
+
+  /**
+   * While the database was away nobody could renew. Whoever comes back first gives the others the
+   * time of a lease before it takes their silence for their end.
+   */
+  #mayJudgeOthers(): boolean {
+    const { isOnlyProcess } = this.#deps
+    return !isOnlyProcess && performance.now() - this.#steadySince > LEASE_SECONDS * 1000
   }
 
   async #closeOrphans(which: 'expired' | 'all'): Promise<void> {
-    const closed = await this.#deps.repositories.leases.closeOrphans(this.#deps.replicaId, which)
-    if (closed.length > 0) {
-      this.#deps.log.warn({ answers: closed.length }, 'closed answers whose process had died')
-    }
+    const closed = await this.#deps.orphans.close(which)
+    if (closed > 0) this.#deps.log.warn({ answers: closed }, 'closed answers of a dead process')
   }
 
   async #clean(): Promise<void> {

@@ -1,7 +1,9 @@
 import type { Tool } from '../tool.ts'
 import { authenticateUser } from './authenticate-user.ts'
+import { cancelMessage } from './cancel-message.ts'
 import { getConversationHistory } from './get-conversation-history.ts'
 import { getConversations } from './get-conversations.ts'
+import { getMessage } from './get-message.ts'
 import { healthCheck } from './health-check.ts'
 import { registerUser } from './register-user.ts'
 import { revokeToken } from './revoke-token.ts'
@@ -15,6 +17,8 @@ export const tools: readonly Tool[] = [
   rotateToken,
   revokeToken,
   sendMessage,
+  getMessage,
+  cancelMessage,
   getConversations,
   getConversationHistory,
   healthCheck,

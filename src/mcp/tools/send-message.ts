@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { defineTool } from '../tool.ts'
-
-const tokens = z.number().int()
+import { answer, waitSeconds } from './answer.ts'
 
 export const sendMessage = defineTool({
   name: 'send_message',
@@ -70,37 +69,22 @@ export const sendMessage = defineTool({
       .describe(
         'Any text of your choice for this one message. A repeat with the same key returns the stored answer and is not billed again.',
       ),
+    tag: z
+      .string()
+      .trim()
+      .min(1)
+      .max(64)
+      .optional()
+      .describe('Your label for the cost of this message, for get_usage. Stored in clear.'),
+    wait_seconds: waitSeconds
+      .default(50)
+      .describe(
+        'How long to wait for the answer, 0 to 300. If it takes longer, status is running: call get_message with message_id. Keep it below the time after which your client gives up (claude.ai: 60).',
+      ),
   }),
   output: z.object({
-    conversation_id: z.uuid(),
-    message_id: z.uuid().describe("Of Claude's answer."),
-    status: z.enum(['complete', 'refused']),
-    content: z.string().describe("Claude's answer."),
-    model: z.string(),
-    usage: z.object({
-      input_tokens: tokens.describe('All input, cached or not.'),
-      output_tokens: tokens,
-      cache_read_input_tokens: tokens.describe('Of the input, read from the prompt cache.'),
-      cache_creation_input_tokens: tokens.describe('Of the input, written to the prompt cache.'),
-    }),
-    cost_usd: z.number().nullable().describe('null when the price of the model is not known.'),
-    stop_reason: z.string().nullable(),
-    stop_sequence: z.string().nullable(),
-    truncated: z.boolean().describe('The answer was cut at max_tokens or by the context window.'),
-    refused: z.boolean().describe('Claude declined; the turn is not part of the history.'),
-    refusal_category: z.string().nullable(),
-    request_id: z.string().nullable().describe("Anthropic's id of the call."),
-    history: z.object({
-      sent: z.number().int().describe('Earlier messages that Claude saw.'),
-      omitted: z
-        .number()
-        .int()
-        .describe('Earlier messages left out because of their number or length.'),
-    }),
-    replayed: z
-      .boolean()
-      .describe('The stored answer to an earlier call with this idempotency_key.'),
-    warnings: z.array(z.string()),
+    ...answer,
+    replayed: z.boolean().describe('The answer to an earlier call with this idempotency_key.'),
   }),
   async run(args, { caller, services, signal, progress }) {
     return services.messages.send(
@@ -116,8 +100,9 @@ export const sendMessage = defineTool({
         thinking: args.thinking,
         effort: args.effort,
         idempotencyKey: args.idempotency_key,
+        tag: args.tag,
       },
-      { signal, onText: progress },
+      { waitSeconds: args.wait_seconds, signal, onText: progress },
     )
   },
 })

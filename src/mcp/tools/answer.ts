@@ -1,0 +1,45 @@
+import { z } from 'zod'
+
+const tokens = z.number().int()
+
+export const waitSeconds = z.number().min(0).max(300)
+
+/** An answer as send_message, get_message and cancel_message show it. */
+export const answer = {
+  conversation_id: z.uuid(),
+  message_id: z.uuid().describe("Of Claude's answer."),
+  status: z
+    .enum(['running', 'complete', 'refused', 'failed', 'cancelled', 'interrupted'])
+    .describe('running: content is the text so far; get_message has the rest.'),
+  content: z.string().describe("Claude's answer."),
+  model: z.string(),
+  usage: z
+    .object({
+      input_tokens: tokens.describe('All input, cached or not.'),
+      output_tokens: tokens,
+      cache_read_input_tokens: tokens.describe('Of the input, read from the prompt cache.'),
+      cache_creation_input_tokens: tokens.describe('Of the input, written to the prompt cache.'),
+    })
+    .nullable()
+    .describe('null until the answer is complete.'),
+  cost_usd: z
+    .number()
+    .nullable()
+    .describe('null until the answer is complete, and when the price of the model is not known.'),
+  stop_reason: z.string().nullable(),
+  stop_sequence: z.string().nullable(),
+  truncated: z.boolean().describe('The answer was cut at max_tokens or by the context window.'),
+  refused: z.boolean().describe('Claude declined; the turn is not part of the history.'),
+  refusal_category: z.string().nullable(),
+  request_id: z.string().nullable().describe("Anthropic's id of the call."),
+  history: z
+    .object({
+      sent: z.number().int().describe('Earlier messages that Claude saw.'),
+      omitted: z
+        .number()
+        .int()
+        .describe('Earlier messages left out because of their number or length.'),
+    })
+    .nullable(),
+  warnings: z.array(z.string()),
+}

@@ -1,0 +1,28 @@
+import { z } from 'zod'
+import { defineTool } from '../tool.ts'
+import { answer, waitSeconds } from './answer.ts'
+
+export const getMessage = defineTool({
+  name: 'get_message',
+  title: 'Collect an answer',
+  description:
+    "Claude's answer by its message_id: finished, or the text so far. Use it when send_message said running, or the connection was lost.",
+  access: 'user',
+  hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
+  streams: true,
+  input: z.object({
+    message_id: z
+      .uuid('must be a message_id that send_message returned')
+      .describe('Of the answer.'),
+    wait_seconds: waitSeconds
+      .default(0)
+      .describe('How long to wait for a running answer to finish, 0 to 300.'),
+  }),
+  output: z.object({
+    ...answer,
+    error_code: z.string().nullable().describe('Why there is no complete answer.'),
+  }),
+  async run({ message_id: id, wait_seconds: waitSeconds }, { caller, services, signal, progress }) {
+    return services.answers.get(caller, id, { waitSeconds, signal, onText: progress })
+  },
+})

@@ -1,0 +1,96 @@
+/** Closing answers whose process died, so that nothing stays running and nothing stays reserved. */
+
+import type { ClaudeOutcome } from '../claude/client.ts'
+import { AppError } from '../errors.ts'
+import type { Repositories } from '../repositories/index.ts'
+import { INTERRUPTED } from './running-answers.ts'
+import type { BegunTurn, Turns } from './turns.ts'
+import type { Vault } from './vault.ts'
+
+type Deps = {
+  repositories: Pick<Repositories, 'leases'>
+  turns: Turns
+  vault: Vault
+  replicaId: string
+}
+
+type Orphan = Awaited<ReturnType<Repositories['leases']['listOrphans']>>[number]
+
+export class Orphans {
+  readonly #deps: Deps
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  /**
+   * Ends each as `interrupted`, with its last checkpoint as its text and its usage as an estimate.
+   *
+   * @returns how many this process closed; of several that try, one does.
+   */
+  async close(which: 'expired' | 'all'): Promise<number> {
+    const orphans = await this.#deps.repositories.leases.listOrphans(this.#deps.replicaId, which)
+    let closed = 0
+    for (const orphan of orphans) if (await this.#closeOne(orphan)) closed += 1
+    return closed
+  }
+
+  async #closeOne(orphan: Orphan): Promise<boolean> {
+    const turn = this.#toTurn(orphan)
+    const durationMs = Date.now() - orphan.createdAt.getTime()
+    try {
+      const timing = { durationMs, stopReason: INTERRUPTED }
+      await this.#deps.turns.finish(turn, toOutcome(orphan, turn), timing, [])
+      return true
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'interrupted') return false
+      throw error
+    }
+  }
+
+  #toTurn(orphan: Orphan): BegunTurn {
+    const { id: answerId, conversationId, userId, tag, reservation, model } = orphan
+    if (reservation === null) throw new Error(`running answer ${answerId} has no reservation`)
+    return {
+      conversationId,
+      userId,
+      answerId,
+      vault: this.#deps.vault.openConversation({ ...orphan, id: conversationId }),
+      model: { id: model, info: undefined, warnings: [] },
+      systemPrompt: undefined,
+      maxTokens: 0,
+      turns: [],
+      omitted: 0,
+      tag,
+      reservation,
+    }
+  }
+}
+
+/** Whether Anthropic was reached at all died with the process; its input is booked to be safe. */
+function toOutcome(orphan: Orphan, { vault, reservation }: BegunTurn): ClaudeOutcome {
+  const content = orphan.content === null ? [] : vault.openContent(orphan.id, orphan.content)
+  return {
+    status: 'cancelled',
+    content,
+    text: '',
+    stopReason: null,
+    stopSequence: null,
+    refusalCategory: null,
+    usage: {
+      inputTokens: reservation.likelyInputTokens,
+      cacheWrite5mTokens: 0,
+      cacheWrite1hTokens: 0,
+      cacheReadTokens: 0,
+      outputTokens: orphan.checkpointTokens,
+      thinkingTokens: 0,
+    },
+    usageEstimated: 'process_died',
+    requestId: null,
+    model: orphan.model,
+    error: null,
+    warnings: [],
+    upstreamMs: 0,
+    firstTokenMs: null,
+  }
+}
