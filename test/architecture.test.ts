@@ -10,6 +10,7 @@ const ANY_PACKAGE = ['zod']
 
 /** Imports point down this list. Root files (errors, config, log, telemetry, ...) are open to all. */
 const RULES: Record<string, Rule> = {
+  admin: { folders: ['services', 'repositories'], packages: /^$/ },
   http: {
     folders: ['mcp', 'oauth', 'services'],
     packages: /^(express|helmet|express-rate-limit|rate-limit-redis|redis)$/,
@@ -27,6 +28,7 @@ const RULES: Record<string, Rule> = {
 const ROOT_MAY_IMPORT: Record<string, RegExp> = {
   'main.ts': /^(app|config|http\/listen)\.ts$/,
   'app.ts': /./,
+  'admin.ts': /^(app|config|log|admin\/[a-z]+)\.ts$/,
   'config.ts': /^encryption-key\.ts$/,
 }
 const ROOT_PACKAGES: Record<string, string> = { 'log.ts': 'pino', 'telemetry.ts': 'prom-client' }
@@ -38,7 +40,7 @@ const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((fi
 
 function importsOf(file: string): string[] {
   const text = readFileSync(new URL(file, src), 'utf8')
-  const found = text.matchAll(/\b(?:from|import)\s*\(?\s*'([^']+)'/g)
+  const found = text.matchAll(/\b(?:from|import)\s*\(?\s*'([^'\n]+)'/g)
   return [...found].map(([, specifier = '']) => specifier)
 }
 

@@ -13,6 +13,7 @@ comment on column messages.reservation is 'running answers only: what is reserve
 alter table ledger
   add column tag       text,
   add column booked_on date not null default (now() at time zone 'utc')::date;
+update ledger set booked_on = (created_at at time zone 'utc')::date;
 comment on column ledger.booked_on is 'UTC day whose budget paid';
 create index ledger_user_booked on ledger (user_id, booked_on);
 create index ledger_booked on ledger (booked_on);
@@ -41,3 +42,12 @@ create table spending (
   primary key (user_id, period, starts_on)
 );
 comment on table spending is 'What a user spent in a day or month (UTC), and what running answers may still cost.';
+
+insert into spending (user_id, period, starts_on, spent_nano_usd, spent_tokens)
+select l.user_id, p.period, date_trunc(p.period, l.booked_on)::date, coalesce(sum(l.cost_nano_usd), 0),
+  sum(l.input_tokens + l.cache_write_5m_tokens + l.cache_write_1h_tokens + l.cache_read_tokens
+    + l.output_tokens)
+from ledger l
+cross join (values ('day'), ('month')) as p (period)
+where exists (select from users u where u.id = l.user_id)
+group by 1, 2, 3;

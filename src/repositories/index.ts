@@ -5,6 +5,7 @@ import { BudgetRepository } from './budgets.ts'
 import { ConversationRepository } from './conversations.ts'
 import { LeaseRepository } from './leases.ts'
 import { LedgerRepository } from './ledger.ts'
+import { LedgerAuditRepository } from './ledger-audit.ts'
 import { MessageRepository } from './messages.ts'
 import { RateLimitRepository } from './rate-limits.ts'
 import { SessionRepository } from './sessions.ts'
@@ -12,6 +13,8 @@ import { SignInFailureRepository } from './sign-in-failures.ts'
 import { SigningKeyRepository } from './signing-keys.ts'
 import { StatisticsRepository } from './statistics.ts'
 import { UserRepository } from './users.ts'
+
+export type { LedgerRow } from './ledger.ts'
 
 export type Repositories = ReturnType<typeof createRepositories>
 
@@ -26,6 +29,7 @@ export function createRepositories(db: Kysely<Schema>) {
     conversations: new ConversationRepository(db),
     leases: new LeaseRepository(db),
     ledger: new LedgerRepository(db),
+    ledgerAudit: new LedgerAuditRepository(db),
     messages: new MessageRepository(db),
     rateLimits: new RateLimitRepository(db),
     sessions: new SessionRepository(db),

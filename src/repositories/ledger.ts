@@ -1,8 +1,28 @@
-import type { Insertable, Kysely } from 'kysely'
+import { type Insertable, type Kysely, type RawBuilder, sql } from 'kysely'
 import type { LedgerTable, Schema } from '../database/schema.ts'
 
 export type NewLedgerRow = Omit<Insertable<LedgerTable>, 'unitPrices'> & {
   unitPrices: object | null
+}
+
+export type LedgerRow = Awaited<ReturnType<LedgerRepository['list']>>[number]
+export const USAGE_GROUPS = ['day', 'model', 'conversation', 'tag', 'user'] as const
+export type UsageGroup = (typeof USAGE_GROUPS)[number]
+
+/** First and last UTC day, both included. */
+export type DayRange = { from: string; to: string }
+
+/** Decimal text where 64 bits are needed. `key` is null for calls without a tag. */
+export type UsageSum = {
+  key: string | null
+  calls: string
+  estimatedCalls: string
+  unpricedCalls: string
+  inputTokens: string
+  outputTokens: string
+  cacheReadTokens: string
+  cacheWriteTokens: string
+  costNanoUsd: string
 }
 
 /** Append-only: nothing here updates or deletes. */
@@ -22,4 +42,51 @@ export class LedgerRepository {
       })
       .execute()
   }
+
+  /** Sums by group, dearest first (days in order); one user's, or (null) everybody's. */
+  async sum(userId: string | null, { from, to }: DayRange, by: UsageGroup): Promise<UsageSum[]> {
+    const mine = userId === null ? sql`true` : sql`l.user_id = ${userId}::uuid`
+    const order = by === 'day' ? sql`1` : sql`cost_nano_usd desc, 1`
+    const { rows } = await sql<UsageSum>`
+      select
+        ${GROUP_KEYS[by]} as key,
+        count(*) as calls,
+        count(l.estimated) as estimated_calls,
+        count(*) - count(l.cost_nano_usd) as unpriced_calls,
+        sum(${ALL_INPUT}) as input_tokens,
+        sum(l.output_tokens) as output_tokens,
+        sum(l.cache_read_tokens) as cache_read_tokens,
+        sum(l.cache_write_5m_tokens + l.cache_write_1h_tokens) as cache_write_tokens,
+        coalesce(sum(l.cost_nano_usd), 0)::bigint as cost_nano_usd
+      from ledger l left join users u on u.id = l.user_id
+      where ${mine} and l.booked_on between ${from}::date and ${to}::date
+      group by 1
+      order by ${order}`.execute(this.#db)
+    return rows
+  }
+
+  /** Rows after `afterId` in the order they were written, for an export in pages. */
+  async list({ from, to }: DayRange, afterId: string, limit: number) {
+    return this.#db
+      .selectFrom('ledger')
+      .leftJoin('users', 'users.id', 'ledger.userId')
+      .selectAll('ledger')
+      .select('users.username')
+      .where('ledger.id', '>', afterId)
+      .where('bookedOn', '>=', from)
+      .where('bookedOn', '<=', to)
+      .orderBy('ledger.id')
+      .limit(limit)
+      .execute()
+  }
+}
+
+const ALL_INPUT = sql`l.input_tokens + l.cache_write_5m_tokens + l.cache_write_1h_tokens + l.cache_read_tokens`
+
+const GROUP_KEYS: Record<UsageGroup, RawBuilder<unknown>> = {
+  day: sql`to_char(l.booked_on, 'YYYY-MM-DD')`,
+  model: sql`l.model`,
+  conversation: sql`l.conversation_id::text`,
+  tag: sql`l.tag`,
+  user: sql`coalesce(u.username, l.user_id::text)`,
 }

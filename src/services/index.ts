@@ -11,6 +11,7 @@ import type { Telemetry } from '../telemetry.ts'
 import { AccountService } from './accounts.ts'
 import { AnswerSignals, decodeSignal } from './answer-signals.ts'
 import { AnswerService } from './answers.ts'
+import { BudgetSettings } from './budget-settings.ts'
 import { Budgets } from './budgets.ts'
 import { ConversationService } from './conversations.ts'
 import { Generation } from './generation.ts'
@@ -23,6 +24,7 @@ import { RunningAnswers } from './running-answers.ts'
 import { SessionService } from './sessions.ts'
 import { Turns } from './turns.ts'
 import { LEASE_SECONDS, Upkeep } from './upkeep.ts'
+import { UsageService } from './usage.ts'
 import { Vault } from './vault.ts'
 
 export type Services = ReturnType<typeof createServices>
@@ -85,7 +87,8 @@ export function createServices(parts: Parts) {
         running.abort(signal.answerId, new Error('cancelled by its user'))
     },
     answers,
-    budgets,
+    budgetSettings: new BudgetSettings({ repositories, budgets }),
+    usage: new UsageService({ repositories }),
     sessions,
     accounts: new AccountService({
       repositories,

@@ -3,6 +3,7 @@
 import type { ClaudeOutcome } from '../claude/client.ts'
 import { AppError } from '../errors.ts'
 import type { Repositories } from '../repositories/index.ts'
+import { periodsAt } from './budget-periods.ts'
 import { INTERRUPTED } from './running-answers.ts'
 import type { BegunTurn, Turns } from './turns.ts'
 import type { Vault } from './vault.ts'
@@ -50,7 +51,6 @@ export class Orphans {
 
   #toTurn(orphan: Orphan): BegunTurn {
     const { id: answerId, conversationId, userId, tag, reservation, model } = orphan
-    if (reservation === null) throw new Error(`running answer ${answerId} has no reservation`)
     return {
       conversationId,
       userId,
@@ -62,10 +62,18 @@ export class Orphans {
       turns: [],
       omitted: 0,
       tag,
-      reservation,
+      reservation: reservation ?? nothingReserved(orphan.createdAt),
     }
   }
 }
+
+/** For a turn that a build without budgets began. */
+const nothingReserved = (at: Date) => ({
+  ...periodsAt(at),
+  nanoUsd: '0',
+  tokens: 0,
+  likelyInputTokens: 0,
+})
 
 /** Whether Anthropic was reached at all died with the process; its input is booked to be safe. */
 function toOutcome(orphan: Orphan, { vault, reservation }: BegunTurn): ClaudeOutcome {

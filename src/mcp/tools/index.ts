@@ -1,14 +1,17 @@
 import type { Tool } from '../tool.ts'
 import { authenticateUser } from './authenticate-user.ts'
 import { cancelMessage } from './cancel-message.ts'
+import { getBudget } from './get-budget.ts'
 import { getConversationHistory } from './get-conversation-history.ts'
 import { getConversations } from './get-conversations.ts'
 import { getMessage } from './get-message.ts'
+import { getUsage } from './get-usage.ts'
 import { healthCheck } from './health-check.ts'
 import { registerUser } from './register-user.ts'
 import { revokeToken } from './revoke-token.ts'
 import { rotateToken } from './rotate-token.ts'
 import { sendMessage } from './send-message.ts'
+import { setBudget } from './set-budget.ts'
 
 /** Every tool, in the order clients see them. */
 export const tools: readonly Tool[] = [
@@ -21,5 +24,8 @@ export const tools: readonly Tool[] = [
   cancelMessage,
   getConversations,
   getConversationHistory,
+  getUsage,
+  getBudget,
+  setBudget,
   healthCheck,
 ]

@@ -1,0 +1,108 @@
+/** Commands for the operator: `npm run admin -- <command>`. Uses the gateway's own settings. */
+
+import { parseArgs } from 'node:util'
+import { showBudget } from './admin/budget.ts'
+import { exportLedger, verifyLedger } from './admin/ledger.ts'
+import { type App, createApp } from './app.ts'
+import { loadConfig } from './config.ts'
+import { createLogger } from './log.ts'
+
+const USAGE = `Usage: npm run admin -- <command>
+
+  ledger verify                                    recompute every sum; exit code 1 on any drift
+  ledger export --format csv|jsonl [--from DAY] [--to DAY]
+  budget show USERNAME
+  budget set USERNAME --period day|month [--usd N] [--tokens N]   what is left out has no limit
+  budget reset USERNAME --period day|month         back to the gateway's default
+
+Days are UTC, as 2026-11-01. The embedded database is for one process: stop the gateway first.
+`
+
+const OPTIONS = {
+  format: { type: 'string' },
+  from: { type: 'string' },
+  to: { type: 'string' },
+  period: { type: 'string' },
+  usd: { type: 'string' },
+  tokens: { type: 'string' },
+} as const
+
+type Values = { [Name in keyof typeof OPTIONS]?: string }
+type Command = (app: App, operand: string, values: Values) => Promise<boolean>
+
+const print = (line: string) => void process.stdout.write(`${line}\n`)
+
+/** Each returns whether all is well. */
+const COMMANDS: Record<string, Command> = {
+  'ledger verify': ({ repositories }) => verifyLedger(repositories, print),
+  'ledger export': async ({ repositories }, _operand, values) => {
+    const range = { from: dayOf(values.from, '0001-01-01'), to: dayOf(values.to, '9999-12-31') }
+    await exportLedger(repositories, range, oneOf(values.format, ['csv', 'jsonl']), print)
+    return true
+  },
+  'budget show': async ({ services }, username) => {
+    await showBudget(services, username, print)
+    return true
+  },
+  'budget set': async ({ services }, username, values) => {
+    const limit = { nanoUsd: nanoUsdOf(values.usd), tokens: tokensOf(values.tokens) }
+    const period = oneOf(values.period, ['day', 'month'])
+    await services.budgetSettings.setForUser(username, period, limit)
+    await showBudget(services, username, print)
+    return true
+  },
+  'budget reset': async ({ services }, username, values) => {
+    const period = oneOf(values.period, ['day', 'month'])
+    await services.budgetSettings.setForUser(username, period, null)
+    await showBudget(services, username, print)
+    return true
+  },
+}
+
+function oneOf<T extends string>(value: string | undefined, choices: readonly T[]): T {
+  const choice = choices.find((candidate) => candidate === value)
+  if (choice === undefined) throw new Error(`Expected one of: ${choices.join(', ')}.\n\n${USAGE}`)
+  return choice
+}
+
+function dayOf(value: string | undefined, otherwise: string): string {
+  const day = value ?? otherwise
+  if (/^\d{4}-\d{2}-\d{2}$/.test(day) && !Number.isNaN(Date.parse(day))) return day
+  throw new Error('A day is written like 2026-11-01.')
+}
+
+function nanoUsdOf(value: string | undefined): bigint | null {
+  if (value === undefined) return null
+  if (!/^\d{1,9}(\.\d{1,9})?$/.test(value))
+    throw new Error('--usd takes an amount like 25 or 0.50.')
+  return BigInt(Math.round(Number(value) * 1e9))
+}
+
+function tokensOf(value: string | undefined): number | null {
+  if (value === undefined) return null
+  if (!/^\d{1,15}$/.test(value)) throw new Error('--tokens takes a whole number.')
+  return Number(value)
+}
+
+async function main(): Promise<boolean> {
+  const { positionals, values } = parseArgs({ options: OPTIONS, allowPositionals: true })
+  const [area = '', action = '', operand = ''] = positionals
+  const command = COMMANDS[`${area} ${action}`]
+  if (!command || (area === 'budget' && operand === '')) throw new Error(USAGE)
+  const config = loadConfig()
+  const app = await createApp(config, { log: createLogger('silent') })
+  try {
+    return await command(app, operand, values)
+  } finally {
+    await app.close(0)
+  }
+}
+
+main()
+  .then((isWell) => {
+    process.exitCode = isWell ? 0 : 1
+  })
+  .catch((error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    process.exitCode = 2
+  })

@@ -1,0 +1,70 @@
+import { z } from 'zod'
+import type { Services } from '../../services/index.ts'
+import { defineTool } from '../tool.ts'
+
+const day = z.iso.date('must be a day, for example 2026-11-01')
+
+const figures = {
+  calls: z.number().int().describe('Calls that were billed.'),
+  estimated_calls: z.number().int().describe('Of these, with usage that had to be estimated.'),
+  unpriced_calls: z.number().int().describe('Of these, without a known price: not in cost_usd.'),
+  input_tokens: z.number().int().describe('All input, cached or not.'),
+  output_tokens: z.number().int(),
+  cache_read_input_tokens: z.number().int(),
+  cache_creation_input_tokens: z.number().int(),
+  cost_usd: z.number(),
+}
+
+export const getUsage = defineTool({
+  name: 'get_usage',
+  title: 'Usage and cost',
+  description:
+    "What was used and what it cost, per day, model, conversation, tag or user: your own, or everybody's for an admin.",
+  access: 'user',
+  hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
+  input: z.object({
+    from: day.optional().describe('First day (UTC), included. Default: 30 days up to `to`.'),
+    to: day.optional().describe('Last day (UTC), included. Default: today.'),
+    group_by: z
+      .enum(['day', 'model', 'conversation', 'tag', 'user'])
+      .default('day')
+      .describe('What each row stands for.'),
+  }),
+  output: z.object({
+    scope: z.enum(['own', 'everybody']),
+    from: z.string(),
+    to: z.string(),
+    group_by: z.string(),
+    rows: z.array(
+      z.object({ key: z.string().nullable().describe('null: calls without a tag.'), ...figures }),
+    ),
+    total: z.object(figures),
+  }),
+  async run({ from, to, group_by: groupBy }, { caller, services }) {
+    const report = await services.usage.report(caller, { from, to }, groupBy)
+    return usageReport(report)
+  },
+})
+
+type Report = Awaited<ReturnType<Services['usage']['report']>>
+
+/** The tool's answer, which the usage resource gives too. */
+export function usageReport({ groupBy, rows, total, ...rest }: Report) {
+  return {
+    ...rest,
+    group_by: groupBy,
+    rows: rows.map((row) => ({ key: row.key, ...toFigures(row) })),
+    total: toFigures(total),
+  }
+}
+
+const toFigures = (row: Report['total']) => ({
+  calls: row.calls,
+  estimated_calls: row.estimatedCalls,
+  unpriced_calls: row.unpricedCalls,
+  input_tokens: row.inputTokens,
+  output_tokens: row.outputTokens,
+  cache_read_input_tokens: row.cacheReadTokens,
+  cache_creation_input_tokens: row.cacheWriteTokens,
+  cost_usd: row.costUsd,
+})

@@ -1,0 +1,44 @@
+import { z } from 'zod'
+import { defineTool } from '../tool.ts'
+import { budget, toBudget } from './budget.ts'
+
+const MAX_USD = 1_000_000
+
+export const setBudget = defineTool({
+  name: 'set_budget',
+  title: 'Set a budget',
+  description:
+    'Cap what may be spent in a day or month (UTC). Without username: a cap of your own, which counts where it is lower than the one given to you. Admins may set the limit of a user by name. Both limits are replaced; one that is left out is removed.',
+  access: 'user',
+  hints: { readOnly: false, destructive: true, idempotent: true, openWorld: false },
+  input: z.object({
+    period: z.enum(['day', 'month']).describe('Which budget.'),
+    limit_usd: z
+      .number()
+      .min(0)
+      .max(MAX_USD)
+      .nullish()
+      .describe('USD; null or left out: no limit.'),
+    limit_tokens: z
+      .number()
+      .int()
+      .min(0)
+      .nullish()
+      .describe('Tokens, input and output together; null or left out: no limit.'),
+    reset: z
+      .boolean()
+      .default(false)
+      .describe("true removes this cap altogether; for an admin: back to the gateway's default."),
+    username: z.string().max(64).optional().describe('Admins only: whose limit to set.'),
+  }),
+  output: budget,
+  async run(args, { caller, services }) {
+    const limit = {
+      nanoUsd: typeof args.limit_usd === 'number' ? BigInt(Math.round(args.limit_usd * 1e9)) : null,
+      tokens: args.limit_tokens ?? null,
+    }
+    const { username, period } = args
+    await services.budgetSettings.set(caller, username, period, args.reset ? null : limit)
+    return toBudget(await services.budgetSettings.show(caller, username))
+  },
+})

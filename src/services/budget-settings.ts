@@ -1,0 +1,82 @@
+/** Seeing and changing budgets: one's own, and as an admin anybody's. */
+
+import { AppError } from '../errors.ts'
+import type { BudgetPeriod } from '../repositories/budgets.ts'
+import type { Repositories } from '../repositories/index.ts'
+import type { Budgets, Limit } from './budgets.ts'
+import type { Caller } from './sessions.ts'
+
+type Deps = { repositories: Pick<Repositories, 'budgets' | 'users'>; budgets: Budgets }
+
+export class BudgetSettings {
+  readonly #deps: Deps
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  /** @throws AppError forbidden for somebody else's budget unless the caller is an admin. */
+  async show(caller: Caller, username: string | undefined) {
+    const userId = await this.#whose(caller, username)
+    return this.#deps.budgets.status(this.#deps.repositories, userId, new Date())
+  }
+
+  /**
+   * Sets (null: removes) a limit. With a username an admin replaces the default for that user;
+   * without one, users set a cap of their own, which counts where it is lower.
+   *
+   * @throws AppError forbidden or not_found.
+   */
+  async set(
+    caller: Caller,
+    username: string | undefined,
+    period: BudgetPeriod,
+    limit: Limit | null,
+  ): Promise<void> {
+    const userId = await this.#whose(caller, username)
+    await this.#store(userId, period, username === undefined ? 'user' : 'admin', limit)
+  }
+
+  /** For the operator, whom no caller stands for. @throws AppError not_found. */
+  async setForUser(username: string, period: BudgetPeriod, limit: Limit | null): Promise<void> {
+    await this.#store(await this.#find(username), period, 'admin', limit)
+  }
+
+  /** For the operator. @throws AppError not_found. */
+  async showForUser(username: string) {
+    const userId = await this.#find(username)
+    return this.#deps.budgets.status(this.#deps.repositories, userId, new Date())
+  }
+
+  async #store(
+    userId: string,
+    period: BudgetPeriod,
+    setBy: 'admin' | 'user',
+    limit: Limit | null,
+  ): Promise<void> {
+    const { budgets } = this.#deps.repositories
+    if (limit === null) return budgets.deleteLimit(userId, period, setBy)
+    await budgets.putLimit(userId, {
+      period,
+      setBy,
+      limitNanoUsd: limit.nanoUsd === null ? null : String(limit.nanoUsd),
+      limitTokens: limit.tokens === null ? null : String(limit.tokens),
+    })
+  }
+
+  async #whose(caller: Caller, username: string | undefined): Promise<string> {
+    if (username === undefined) return caller.userId
+    if (!caller.isAdmin) {
+      throw new AppError('forbidden', 'Only an admin may name another user. Leave username out.')
+    }
+    return this.#find(username)
+  }
+
+  async #find(username: string): Promise<string> {
+    const user = await this.#deps.repositories.users.findByUsername(username.toLowerCase())
+    if (user) return user.id
+    throw new AppError('not_found', 'There is no user with this name.', {
+      details: { field: 'username' },
+    })
+  }
+}
