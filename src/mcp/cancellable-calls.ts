@@ -1,3 +1,4 @@
+import { AppError } from '../errors.ts'
 import type { Asker } from './run-tool.ts'
 
 /**
@@ -35,7 +36,7 @@ export class CancellableCalls {
     const key = requestId === undefined ? undefined : keyOf(requestId, asker)
     const candidates = key === undefined ? undefined : this.#running.get(key)
     if (candidates?.size !== 1) return
-    for (const controller of candidates) controller.abort(new Error('cancelled by the client'))
+    for (const controller of candidates) controller.abort(cancelledByClient())
   }
 }
 
@@ -49,3 +50,5 @@ function cancelledRequestId(body: unknown): string | number | undefined {
   const requestId = params?.requestId
   return typeof requestId === 'string' || typeof requestId === 'number' ? requestId : undefined
 }
+
+const cancelledByClient = () => new AppError('cancelled', 'The client cancelled this call.')

@@ -51,12 +51,13 @@ export class LeaseRepository {
   }
 
   /**
-   * Answers that other processes left behind.
+   * Answers that nobody generates any more.
    *
-   * @param which `expired`: whose lease ran out. `all`: whatever this process did not begin, for a
+   * @param inHand ids of the answers this process is still generating.
+   * @param which `expired`: whose lease ran out. `all`: whatever is not in hand, for the start on a
    *   database that only one process can have open.
    */
-  async listOrphans(replicaId: string, which: 'expired' | 'all') {
+  async listOrphans(inHand: readonly string[], which: 'expired' | 'all') {
     return this.#db
       .selectFrom('messages')
       .innerJoin('conversations', 'conversations.id', 'messages.conversationId')
@@ -74,7 +75,7 @@ export class LeaseRepository {
       ])
       .where('messages.role', '=', 'assistant')
       .where('messages.status', '=', 'running')
-      .where('messages.replicaId', 'is distinct from', replicaId)
+      .$if(inHand.length > 0, (query) => query.where('messages.id', 'not in', inHand))
       .$if(which === 'expired', (query) =>
         query.where('messages.leaseExpiresAt', '<', sql<Date>`now()`),
       )

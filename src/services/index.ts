@@ -75,7 +75,7 @@ export function createServices(parts: Parts) {
   })
   const signals = new AnswerSignals()
   const answers = new AnswerService({ repositories, running, signals, vault })
-  const orphans = new Orphans({ repositories, turns, vault, replicaId })
+  const orphans = new Orphans({ repositories, turns, vault, running })
   const isOnlyProcess = parts.database.kind === 'embedded'
   return {
     running,
@@ -83,6 +83,7 @@ export function createServices(parts: Parts) {
     onSignal(payload: string) {
       const signal = decodeSignal(payload)
       if (signal?.kind === 'finished') signals.wake(signal.answerId)
+      if (signal?.kind === 'joined') running.join(signal.answerId)
       if (signal?.kind === 'cancel')
         running.abort(signal.answerId, new Error('cancelled by its user'))
     },
@@ -104,7 +105,7 @@ export function createServices(parts: Parts) {
     messages: new MessageService({
       repositories,
       turns,
-      replays: new Replays({ repositories, answers }),
+      replays: new Replays({ repositories, answers, running }),
       generation: new Generation({ claude, defaultTemperature: chat.defaultTemperature }),
       vault,
       running,

@@ -51,6 +51,9 @@ const FINISH_RETRY_MS = [250, 500, 1000, 2000, 5000]
 /** Then it is given up: its lease has long run out, and its memory is needed. */
 const FINISH_GIVE_UP_MS = 15 * 60_000
 
+/** How long a lost stream's answer waits for the repeat of its call. */
+const REPEAT_WITHIN_MS = 10_000
+
 export class MessageService {
   readonly #deps: Deps
 
@@ -117,7 +120,7 @@ export class MessageService {
     if (!entry) throw new Error('an answer was waited for that never began')
     const { answer, done } = entry
     const stopText = answer.onText(onText)
-    const abort = () => running.abort(turn.answerId, signal.reason)
+    const abort = () => this.#callerLeft(answer, turn.hasIdempotencyKey, signal.reason)
     signal.addEventListener('abort', abort, { once: true })
     if (signal.aborted) abort()
     try {
@@ -131,6 +134,20 @@ export class MessageService {
       stopText()
       signal.removeEventListener('abort', abort)
     }
+  }
+
+  /**
+   * A client of the 2026-07-28 era cancels by closing its stream, which is also what a broken
+   * connection looks like. A caller with an idempotency key may be about to repeat the call: it
+   * gets a moment to come back to the answer before that is stopped.
+   */
+  #callerLeft(answer: RunningAnswer, hasIdempotencyKey: boolean, reason: unknown): void {
+    const isExplicit = reason instanceof AppError && reason.code === 'cancelled'
+    if (isExplicit || !hasIdempotencyKey) return answer.controller.abort(reason)
+    const stopUnlessJoined = () => {
+      if (!answer.isJoined) answer.controller.abort(reason)
+    }
+    setTimeout(stopUnlessJoined, REPEAT_WITHIN_MS).unref()
   }
 
   async #openKey(userId: string) {

@@ -1,10 +1,13 @@
-/** Closing answers whose process died, so that nothing stays running and nothing stays reserved. */
+/**
+ * Closing answers whose process died, or could not write their end, so that nothing stays
+ * running and nothing stays reserved.
+ */
 
 import type { ClaudeOutcome } from '../claude/client.ts'
 import { AppError } from '../errors.ts'
 import type { Repositories } from '../repositories/index.ts'
 import { periodsAt } from './budget-periods.ts'
-import { INTERRUPTED } from './running-answers.ts'
+import { INTERRUPTED, type RunningAnswers } from './running-answers.ts'
 import type { BegunTurn, Turns } from './turns.ts'
 import type { Vault } from './vault.ts'
 
@@ -12,7 +15,7 @@ type Deps = {
   repositories: Pick<Repositories, 'leases'>
   turns: Turns
   vault: Vault
-  replicaId: string
+  running: RunningAnswers
 }
 
 type Orphan = Awaited<ReturnType<Repositories['leases']['listOrphans']>>[number]
@@ -30,7 +33,7 @@ export class Orphans {
    * @returns how many this process closed; of several that try, one does.
    */
   async close(which: 'expired' | 'all'): Promise<number> {
-    const orphans = await this.#deps.repositories.leases.listOrphans(this.#deps.replicaId, which)
+    const orphans = await this.#deps.repositories.leases.listOrphans(this.#deps.running.ids, which)
     let closed = 0
     for (const orphan of orphans) if (await this.#closeOne(orphan)) closed += 1
     return closed
@@ -62,6 +65,7 @@ export class Orphans {
       turns: [],
       omitted: 0,
       tag,
+      hasIdempotencyKey: false,
       reservation: reservation ?? nothingReserved(orphan.createdAt),
     }
   }

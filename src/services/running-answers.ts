@@ -20,6 +20,9 @@ export class RunningAnswer {
     return this.#text
   }
 
+  /** Somebody besides the first caller waits for it: then the first one's leaving ends nothing. */
+  isJoined = false
+
   /** Called for every piece of text: cheap, and never throws into the stream it is called from. */
   readonly report = (textSoFar: string): void => {
     this.#text = textSoFar
@@ -92,6 +95,12 @@ export class RunningAnswers {
     return this.#entries.get(id)
   }
 
+  /** Marks one answer as wanted by a repeat of its call, if this process generates it. */
+  join(id: string): void {
+    const entry = this.#entries.get(id)
+    if (entry) entry.answer.isJoined = true
+  }
+
   /** Stops one answer, if this process generates it. */
   abort(id: string, reason: unknown): void {
     this.#entries.get(id)?.answer.controller.abort(reason)
@@ -110,14 +119,21 @@ export class RunningAnswers {
   /** Takes no new work, gives what runs `graceMs`, interrupts the rest and waits for its record. */
   async drain(graceMs: number): Promise<void> {
     this.#stopping = true
-    const all = Promise.allSettled([...this.#entries.values()].map(({ done }) => done))
     let timer: NodeJS.Timeout | undefined
     const grace = new Promise((resolve) => {
       timer = setTimeout(resolve, graceMs)
     })
-    await Promise.race([all, grace])
+    await Promise.race([this.#untilIdle(() => {}), grace])
     clearTimeout(timer)
-    for (const id of this.ids) this.abort(id, INTERRUPTED)
-    await all
+    await this.#untilIdle(({ answer }) => answer.controller.abort(INTERRUPTED))
+  }
+
+  /** Round after round: an answer that was let in just before may begin during the first. */
+  async #untilIdle(touch: (entry: Entry) => void): Promise<void> {
+    while (this.#entries.size > 0) {
+      const all = [...this.#entries.values()]
+      all.forEach(touch)
+      await Promise.allSettled(all.map(({ done }) => done))
+    }
   }
 }

@@ -40,6 +40,7 @@ export type BegunTurn = {
   /** Earlier whole messages that do not. */
   omitted: number
   tag: string | null
+  hasIdempotencyKey: boolean
   reservation: StoredReservation
 }
 
@@ -108,6 +109,7 @@ export class Turns {
         maxTokens: Math.min(wantedTokens, reserved.isLowered ? reserved.maxTokens : wantedTokens),
         ...history,
         tag: input.tag ?? null,
+        hasIdempotencyKey: marks !== undefined,
         reservation: reserved.reservation,
       }
       await this.#insertMessages(repositories, turn, opened.position, input, marks)

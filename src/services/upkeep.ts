@@ -85,8 +85,7 @@ export class Upkeep {
    * time of a lease before it takes their silence for their end.
    */
   #mayJudgeOthers(): boolean {
-    const { isOnlyProcess } = this.#deps
-    return !isOnlyProcess && performance.now() - this.#steadySince > LEASE_SECONDS * 1000
+    return performance.now() - this.#steadySince > LEASE_SECONDS * 1000
   }
 
   async #closeOrphans(which: 'expired' | 'all'): Promise<void> {
