@@ -143,11 +143,11 @@ export class MessageService {
    */
   #callerLeft(answer: RunningAnswer, hasIdempotencyKey: boolean, reason: unknown): void {
     const isExplicit = reason instanceof AppError && reason.code === 'cancelled'
-    if (isExplicit || !hasIdempotencyKey) return answer.controller.abort(reason)
     const stopUnlessJoined = () => {
       if (!answer.isJoined) answer.controller.abort(reason)
     }
-    setTimeout(stopUnlessJoined, REPEAT_WITHIN_MS).unref()
+    if (isExplicit || !hasIdempotencyKey) answer.controller.abort(reason)
+    else setTimeout(stopUnlessJoined, REPEAT_WITHIN_MS).unref()
   }
 
   async #openKey(userId: string) {
