@@ -5,7 +5,7 @@ import type { Repositories } from '../repositories/index.ts'
 import type { AnswerSignals } from './answer-signals.ts'
 import type { RunningAnswers } from './running-answers.ts'
 import type { Caller } from './sessions.ts'
-import type { SendReceipt } from './turn-end.ts'
+import type { SendReceipt } from './turn-record.ts'
 import { textOf, type Vault } from './vault.ts'
 
 /** An answer as it stands: finished, given up, or so far. */

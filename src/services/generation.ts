@@ -5,7 +5,7 @@ import { buildRequest } from '../claude/request.ts'
 import { toAppError } from '../errors.ts'
 import { halveHistory, type Turn } from './history.ts'
 import type { SendInput } from './messages.ts'
-import type { BegunTurn } from './turns.ts'
+import type { BegunTurn } from './turn.ts'
 
 /** With whose key, and as whom Anthropic may tell users apart. */
 export type Credentials = { apiKey: string; endUserId: string }

@@ -5,8 +5,8 @@ import type { Repositories } from '../repositories/index.ts'
 import type { AnswerService, FollowOptions } from './answers.ts'
 import type { SendInput, SendResult } from './messages.ts'
 import type { RunningAnswers } from './running-answers.ts'
-import type { SendReceipt } from './turn-end.ts'
-import type { IdempotencyMarks } from './turns.ts'
+import type { IdempotencyMarks } from './turn.ts'
+import type { SendReceipt } from './turn-record.ts'
 import type { UserVault } from './vault.ts'
 
 type Deps = {

@@ -13,6 +13,7 @@ import { AnswerSignals, decodeSignal } from './answer-signals.ts'
 import { AnswerService } from './answers.ts'
 import { BudgetSettings } from './budget-settings.ts'
 import { Budgets } from './budgets.ts'
+import { ConversationOpening } from './conversation-opening.ts'
 import { ConversationService } from './conversations.ts'
 import { Generation } from './generation.ts'
 import { HealthService } from './health.ts'
@@ -22,7 +23,8 @@ import { MetricsService } from './metrics.ts'
 import { Orphans } from './orphans.ts'
 import { RunningAnswers } from './running-answers.ts'
 import { SessionService } from './sessions.ts'
-import { Turns } from './turns.ts'
+import { TurnBeginning } from './turn-beginning.ts'
+import { TurnEnding } from './turn-ending.ts'
 import { LEASE_SECONDS, Upkeep } from './upkeep.ts'
 import { UsageService } from './usage.ts'
 import { Vault } from './vault.ts'
@@ -61,21 +63,24 @@ export function createServices(parts: Parts) {
     defaults: config.budgets.defaults,
     unpricedModels: config.budgets.unpricedModels,
   })
-  const turns = new Turns({
+  const ending = new TurnEnding({ transact, prices, budgets })
+  const beginning = new TurnBeginning({
     transact,
-    vault,
+    conversations: new ConversationOpening({
+      vault,
+      defaultModel: chat.defaultModel,
+      retiredModels: chat.retiredModels,
+    }),
     prices,
     budgets,
     replicaId,
     leaseSeconds: LEASE_SECONDS,
-    defaultModel: chat.defaultModel,
     defaultMaxTokens: chat.defaultMaxTokens,
-    retiredModels: chat.retiredModels,
     maxMessagesSent: chat.maxMessagesSent,
   })
   const signals = new AnswerSignals()
   const answers = new AnswerService({ repositories, running, signals, vault })
-  const orphans = new Orphans({ repositories, turns, vault, running })
+  const orphans = new Orphans({ repositories, ending, vault, running })
   const isOnlyProcess = parts.database.kind === 'embedded'
   return {
     running,
@@ -104,7 +109,8 @@ export function createServices(parts: Parts) {
     }),
     messages: new MessageService({
       repositories,
-      turns,
+      beginning,
+      ending,
       replays: new Replays({ repositories, answers, running }),
       generation: new Generation({ claude, defaultTemperature: chat.defaultTemperature }),
       vault,

@@ -13,8 +13,10 @@ import type { Credentials, Generated, Generation } from './generation.ts'
 import { type Replays, toMarks } from './idempotency.ts'
 import { INTERRUPTED, type RunningAnswer, type RunningAnswers } from './running-answers.ts'
 import type { Caller } from './sessions.ts'
-import type { SendReceipt } from './turn-end.ts'
-import type { BegunTurn, IdempotencyMarks, Turns } from './turns.ts'
+import type { BegunTurn, IdempotencyMarks } from './turn.ts'
+import type { TurnBeginning } from './turn-beginning.ts'
+import type { TurnEnding, TurnTiming } from './turn-ending.ts'
+import type { SendReceipt } from './turn-record.ts'
 import type { Vault } from './vault.ts'
 
 export type SendInput = {
@@ -38,7 +40,8 @@ export type SendOptions = FollowOptions
 
 type Deps = {
   repositories: Pick<Repositories, 'apiKeys'>
-  turns: Turns
+  beginning: TurnBeginning
+  ending: TurnEnding
   replays: Replays
   generation: Generation
   vault: Vault
@@ -73,7 +76,7 @@ export class MessageService {
    */
   async send(caller: Caller, input: SendInput, options: SendOptions): Promise<SendResult> {
     const startedAt = performance.now()
-    const { turns, replays, running } = this.#deps
+    const { beginning, replays, running } = this.#deps
     running.refuseWhenStopping()
     const { userId } = caller
     const opened = await this.#openKey(userId)
@@ -81,7 +84,7 @@ export class MessageService {
     const stored = marks && (await replays.find(userId, marks, options))
     if (stored) return stored
 
-    const begun = await turns
+    const begun = await beginning
       .begin(userId, input, marks)
       .catch((error: unknown) => this.#lostRace(userId, marks, options, error))
     if ('replayed' in begun) return begun
@@ -179,13 +182,13 @@ export class MessageService {
   /** While the database is away the answer is kept here, its caller is told, and it is tried again. */
   async #finish(
     { turn, outcome, warnings }: Generated,
-    timing: { durationMs: number; stopReason: unknown },
+    timing: TurnTiming,
     answer: RunningAnswer,
   ): Promise<SendReceipt | null> {
     const giveUpAt = performance.now() + FINISH_GIVE_UP_MS
     for (let attempt = 0; ; attempt++) {
       try {
-        return await this.#deps.turns.finish(turn, outcome, timing, warnings)
+        return await this.#deps.ending.finish(turn, outcome, timing, warnings)
       } catch (error) {
         if (!isDatabaseGone(error) || performance.now() > giveUpAt) throw error
         answer.reportTrouble()

@@ -8,12 +8,13 @@ import { AppError } from '../errors.ts'
 import type { Repositories } from '../repositories/index.ts'
 import { periodsAt } from './budget-periods.ts'
 import { INTERRUPTED, type RunningAnswers } from './running-answers.ts'
-import type { BegunTurn, Turns } from './turns.ts'
+import type { BegunTurn } from './turn.ts'
+import type { TurnEnding } from './turn-ending.ts'
 import type { Vault } from './vault.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'leases'>
-  turns: Turns
+  ending: TurnEnding
   vault: Vault
   running: RunningAnswers
 }
@@ -44,7 +45,7 @@ export class Orphans {
     const durationMs = Date.now() - orphan.createdAt.getTime()
     try {
       const timing = { durationMs, stopReason: INTERRUPTED }
-      await this.#deps.turns.finish(turn, toOutcome(orphan, turn), timing, [])
+      await this.#deps.ending.finish(turn, toOutcome(orphan, turn), timing, [])
       return true
     } catch (error) {
       if (error instanceof AppError && error.code === 'interrupted') return false

@@ -1,0 +1,29 @@
+/** A turn that has begun: durable, and its conversation and its share of the budget reserved. */
+
+import type { ModelInfo } from '../claude/models.ts'
+import type { StoredReservation } from '../repositories/budgets.ts'
+import type { Turn } from './history.ts'
+import type { ConversationVault } from './vault.ts'
+
+export type ResolvedModel = { id: string; info: ModelInfo | undefined; warnings: string[] }
+
+/** What may be stored of an idempotency key. */
+export type IdempotencyMarks = { hash: Buffer; fingerprint: Buffer }
+
+/** A turn that is durable, and whose conversation is reserved for it. */
+export type BegunTurn = {
+  conversationId: string
+  userId: string
+  answerId: string
+  vault: ConversationVault
+  model: ResolvedModel
+  systemPrompt: string | undefined
+  maxTokens: number
+  /** Earlier turns that go to Claude. */
+  turns: Turn[]
+  /** Earlier whole messages that do not. */
+  omitted: number
+  tag: string | null
+  hasIdempotencyKey: boolean
+  reservation: StoredReservation
+}
