@@ -47,13 +47,17 @@ export function identifyCaller(sessions: Pick<SessionService, 'resolve'>): Reque
 async function identify(
   sessions: Pick<SessionService, 'resolve'>,
   req: Request,
-  { accessTokenArgument }: Inspected,
+  { accessTokenArgument, isToolCall }: Inspected,
 ): Promise<Omit<McpRequest, 'inspected'>> {
-  const bearer = await resolved(sessions, bearerToken(req))
+  const header = bearerToken(req)
+  const bearer = await resolved(sessions, header)
   if (bearer instanceof AppError) {
-    return { asker: { caller: null, refusal: bearer }, httpRefusal: bearer }
+    // What is wrong with the token is for HTTP to say; that the database is away, for the tool.
+    const isForHttp = bearer.status === 401 || !isToolCall
+    return { asker: { caller: null, refusal: bearer }, httpRefusal: isForHttp ? bearer : null }
   }
-  const argument = await resolved(sessions, accessTokenArgument)
+  const isSameToken = accessTokenArgument === header
+  const argument = isSameToken ? bearer : await resolved(sessions, accessTokenArgument)
   if (argument instanceof AppError) {
     return { asker: { caller: bearer, refusal: argument }, httpRefusal: null }
   }

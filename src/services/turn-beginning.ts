@@ -60,7 +60,7 @@ export class TurnBeginning {
         vault,
         model: { ...model, warnings: [...model.warnings, ...reserved.warnings] },
         systemPrompt,
-        maxTokens: Math.min(wantedTokens, reserved.isLowered ? reserved.maxTokens : wantedTokens),
+        maxTokens: reserved.isLowered ? reserved.maxTokens : wantedTokens,
         ...history,
         tag: input.tag ?? null,
         hasIdempotencyKey: marks !== undefined,
