@@ -61,34 +61,45 @@ const COMMANDS: Record<string, Command> = {
 
 function oneOf<T extends string>(value: string | undefined, choices: readonly T[]): T {
   const choice = choices.find((candidate) => candidate === value)
-  if (choice === undefined) throw new Error(`Expected one of: ${choices.join(', ')}.\n\n${USAGE}`)
+  if (choice === undefined) throw usageError(`Expected one of: ${choices.join(', ')}.`)
   return choice
 }
 
 function dayOf(value: string | undefined, otherwise: string): string {
   const day = value ?? otherwise
   if (/^\d{4}-\d{2}-\d{2}$/.test(day) && !Number.isNaN(Date.parse(day))) return day
-  throw new Error('A day is written like 2026-11-01.')
+  throw usageError('A day is written like 2026-11-01.')
 }
 
 function nanoUsdOf(value: string | undefined): bigint | null {
   if (value === undefined) return null
-  if (!/^\d{1,9}(\.\d{1,9})?$/.test(value))
-    throw new Error('--usd takes an amount like 25 or 0.50.')
-  return BigInt(Math.round(Number(value) * 1e9))
+  const [, whole, fraction = ''] = /^(\d{1,9})(?:\.(\d{1,9}))?$/.exec(value) ?? []
+  if (whole === undefined) throw usageError('--usd takes an amount like 25 or 0.50.')
+  return BigInt(whole + fraction.padEnd(9, '0'))
 }
 
 function tokensOf(value: string | undefined): number | null {
   if (value === undefined) return null
-  if (!/^\d{1,15}$/.test(value)) throw new Error('--tokens takes a whole number.')
+  if (!/^\d{1,15}$/.test(value)) throw usageError('--tokens takes a whole number.')
   return Number(value)
 }
 
+const usageError = (problem: string) => new Error(`${problem}\n\n${USAGE}`)
+
+function parse() {
+  try {
+    return parseArgs({ options: OPTIONS, allowPositionals: true })
+  } catch (error) {
+    throw usageError((error as Error).message)
+  }
+}
+
 async function main(): Promise<boolean> {
-  const { positionals, values } = parseArgs({ options: OPTIONS, allowPositionals: true })
+  const { positionals, values } = parse()
   const [area = '', action = '', operand = ''] = positionals
   const command = COMMANDS[`${area} ${action}`]
-  if (!command || (area === 'budget' && operand === '')) throw new Error(USAGE)
+  if (!command) throw usageError('There is no such command.')
+  if (area === 'budget' && operand === '') throw usageError('Whose budget?')
   const config = loadConfig()
   const app = await createApp(config, { log: createLogger('silent') })
   try {

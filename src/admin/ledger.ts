@@ -82,13 +82,15 @@ function toCsv(row: LedgerRow): string {
 }
 
 /**
- * RFC 4180. A text that a spreadsheet would run as a formula gets an apostrophe in front: tags and
- * model names come from users.
+ * RFC 4180. A text that a spreadsheet would run as a formula gets an apostrophe in front, and the
+ * other separator that spreadsheets know is quoted too: tags and model names come from users
+ * (OWASP: CSV Injection).
  */
 function csvField(value: string | number | null): string {
   const text = value === null ? '' : String(value)
-  const harmless = typeof value === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
-  return /[",\n\r]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless
+  const harmless =
+    typeof value === 'string' && /^[=+\-@\t\r\n＝＋－＠]/.test(text) ? `'${text}` : text
+  return /[",;\n\r]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless
 }
 
 /** Exact: as a text, since a spreadsheet's numbers are not. */

@@ -94,11 +94,12 @@ export class AnthropicClaude implements Claude {
   ): Promise<ClaudeOutcome> {
     const startedAt = performance.now()
     const watch = new Watch(signal, this.#limits)
-    const reply = new Reply(request.body.model, onText)
+    const { model, max_tokens: maxTokens } = request.body
+    const reply = new Reply(model, maxTokens, onText)
     const warnings: string[] = []
     let error: AppError | null = null
     try {
-      const stream = await this.#open(apiKey, request, watch, warnings)
+      const stream = await this.#open(apiKey, request, watch, reply, warnings)
       reply.requestId = stream.requestId
       for await (const event of stream.events) {
         reply.add(event)
@@ -108,7 +109,8 @@ export class AnthropicClaude implements Claude {
       error = brokenStream()
     } catch (thrown) {
       reply.requestId ??= requestIdOf(thrown)
-      error = toFailure(thrown, request.body.model)
+      error = toFailure(thrown, model)
+      if (thrown instanceof APIError && watch.stopped === null) reply.isUnderWay = false
     } finally {
       watch.close()
     }
@@ -126,14 +128,18 @@ export class AnthropicClaude implements Claude {
   }
 
   /** Sends the request, and once more without its temperature when that alone is refused. */
-  async #open(apiKey: string, request: BuiltRequest, watch: Watch, warnings: string[]) {
+  async #open(
+    apiKey: string,
+    request: BuiltRequest,
+    watch: Watch,
+    reply: Reply,
+    warnings: string[],
+  ) {
     if (!isSendableKey(apiKey)) throw unusableKeyFailure()
     if (watch.stopped !== null) throw stoppedFailure(watch.stopped)
     const { model, temperature } = request.body
     const send = (built: BuiltRequest) =>
-      withRetry(watch, () =>
-        this.#noting(this.#transport.openAnswer(apiKey, built, watch.signal), watch),
-      )
+      withRetry(watch, () => this.#noting(this.#attempt(apiKey, built, watch, reply), watch))
     if (temperature === undefined) return send(request)
     if (!this.#withoutTemperature.has(model)) {
       try {
@@ -145,6 +151,17 @@ export class AnthropicClaude implements Claude {
     }
     warnings.push(`temperature was left out: ${model} takes none any more.`)
     return send(withoutTemperature(request))
+  }
+
+  async #attempt(apiKey: string, request: BuiltRequest, watch: Watch, reply: Reply) {
+    reply.isUnderWay = true
+    try {
+      return await this.#transport.openAnswer(apiKey, request, watch.signal)
+    } catch (thrown) {
+      // Stopped from this side, it may have been begun all the same.
+      reply.isUnderWay = watch.stopped !== null
+      throw thrown
+    }
   }
 
   /** Remembers whether an attempt reached Anthropic; one the caller cancelled says nothing. */

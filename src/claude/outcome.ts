@@ -14,9 +14,12 @@ export interface ClaudeOutcome {
   stopReason: string | null
   stopSequence: string | null
   refusalCategory: string | null
-  /** Null: nothing is billed (an error status, nothing begun, or refused before any output). */
+  /**
+   * Null: nothing is billed (an error status, nothing begun, or refused before any output); with
+   * `usageEstimated`, it may be, but the call ended before the count of its input came.
+   */
   usage: Usage | null
-  /** Why the output tokens are an estimate, when they are one. */
+  /** Why the usage is an estimate, when it is one. */
   usageEstimated: 'stream_cancelled' | 'stream_broken' | 'stream_timed_out' | 'process_died' | null
   requestId: string | null
   /** The model that answered, else the one that was asked. */

@@ -28,13 +28,17 @@ export class Reply {
   /** Inside a thinking block, which may be silent for as long as the model thinks. */
   isThinking = false
   firstTextAt: number | null = null
+  /** A request is with Anthropic that was not answered with an error: it may be billed. */
+  isUnderWay = false
+  readonly #maxTokens: number
   readonly #onText: ((textSoFar: string) => void) | undefined
   readonly #partialJson = new Map<number, string>()
   #startUsage: UpstreamUsage | null = null
   #finalUsage: MessageDeltaUsage | null = null
 
-  constructor(model: string, onText?: (textSoFar: string) => void) {
+  constructor(model: string, maxTokens: number, onText?: (textSoFar: string) => void) {
     this.model = model
+    this.#maxTokens = maxTokens
     this.#onText = onText
   }
 
@@ -74,9 +78,9 @@ export class Reply {
     )
   }
 
-  /** Whether the output tokens are a guess: the true count comes last, and never came. */
+  /** Whether the true count, which comes last, is due and never came. */
   get isUsageEstimated(): boolean {
-    return this.#startUsage !== null && this.#finalUsage === null
+    return this.#finalUsage === null && (this.#startUsage !== null || this.isUnderWay)
   }
 
   /** What will be billed, as far as is known; null before the answer began. */
@@ -128,9 +132,9 @@ export class Reply {
     if (json && block !== undefined) block.input = JSON.parse(json)
   }
 
+  /** Never more than was asked for, which is what the budget had room for. */
   #guessOutput(): number {
-    return estimateTokens(
-      this.content.map(({ text, thinking }) => (text ?? '') + (thinking ?? '')).join(''),
-    )
+    const written = this.content.map(({ text, thinking }) => (text ?? '') + (thinking ?? ''))
+    return Math.min(this.#maxTokens, estimateTokens(written.join('')))
   }
 }

@@ -95,6 +95,7 @@ export interface MessagesTable {
   tag: string | null
   checkpointTokens: Generated<number>
   cancelRequestedAt: NullableInstant
+  joinedAt: NullableInstant
   reservation: JSONColumnType<StoredReservation | null, string | null, string | null>
 }
 

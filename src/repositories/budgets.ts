@@ -82,28 +82,7 @@ export class BudgetRepository {
    * it. Give a negative amount to reduce a reservation made in the same transaction.
    */
   async reserve(userId: string, periods: PayingPeriods, amount: Amount): Promise<Spending[]> {
-    const reserved = {
-      reservedNanoUsd: String(amount.nanoUsd),
-      reservedTokens: String(amount.tokens),
-    }
-    return this.#db
-      .insertInto('spending')
-      .values([
-        { userId, period: 'day', startsOn: periods.day, ...reserved },
-        { userId, period: 'month', startsOn: periods.month, ...reserved },
-      ])
-      .onConflict((conflict) =>
-        conflict.columns(['userId', 'period', 'startsOn']).doUpdateSet((set) => ({
-          reservedNanoUsd: set(
-            'spending.reservedNanoUsd',
-            '+',
-            set.ref('excluded.reservedNanoUsd'),
-          ),
-          reservedTokens: set('spending.reservedTokens', '+', set.ref('excluded.reservedTokens')),
-        })),
-      )
-      .returning([...SPENDING_COLUMNS])
-      .execute()
+    return this.#add(userId, periods, amount, { nanoUsd: 0n, tokens: 0 })
   }
 
   /** Turns a reservation into what was really spent. @returns both periods afterwards. */
@@ -113,20 +92,43 @@ export class BudgetRepository {
     reserved: Amount,
     spent: Amount,
   ): Promise<Spending[]> {
+    const released = { nanoUsd: -reserved.nanoUsd, tokens: -reserved.tokens }
+    return this.#add(userId, periods, released, spent)
+  }
+
+  /**
+   * One statement for every change, because it locks the day before the month: an update would
+   * lock the two in whatever order it finds them, and two transactions could wait for each other.
+   */
+  async #add(
+    userId: string,
+    periods: PayingPeriods,
+    reserved: Amount,
+    spent: Amount,
+  ): Promise<Spending[]> {
+    const amounts = {
+      reservedNanoUsd: String(reserved.nanoUsd),
+      reservedTokens: String(reserved.tokens),
+      spentNanoUsd: String(spent.nanoUsd),
+      spentTokens: String(spent.tokens),
+    }
     return this.#db
-      .updateTable('spending')
-      .set((set) => ({
-        reservedNanoUsd: set('reservedNanoUsd', '-', String(reserved.nanoUsd)),
-        reservedTokens: set('reservedTokens', '-', String(reserved.tokens)),
-        spentNanoUsd: set('spentNanoUsd', '+', String(spent.nanoUsd)),
-        spentTokens: set('spentTokens', '+', String(spent.tokens)),
-      }))
-      .where('userId', '=', userId)
-      .where((where) =>
-        where.or([
-          where.and({ period: 'day', startsOn: periods.day }),
-          where.and({ period: 'month', startsOn: periods.month }),
-        ]),
+      .insertInto('spending')
+      .values([
+        { userId, period: 'day', startsOn: periods.day, ...amounts },
+        { userId, period: 'month', startsOn: periods.month, ...amounts },
+      ])
+      .onConflict((conflict) =>
+        conflict.columns(['userId', 'period', 'startsOn']).doUpdateSet((set) => ({
+          reservedNanoUsd: set(
+            'spending.reservedNanoUsd',
+            '+',
+            set.ref('excluded.reservedNanoUsd'),
+          ),
+          reservedTokens: set('spending.reservedTokens', '+', set.ref('excluded.reservedTokens')),
+          spentNanoUsd: set('spending.spentNanoUsd', '+', set.ref('excluded.spentNanoUsd')),
+          spentTokens: set('spending.spentTokens', '+', set.ref('excluded.spentTokens')),
+        })),
       )
       .returning([...SPENDING_COLUMNS])
       .execute()

@@ -2,7 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import type { MessageStatus, Schema, StoredReservation } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 
-/** What replicas tell one another about answers: `finished <id>`, `cancel <id>`, `joined <id>`. */
+/** What replicas tell one another about answers: `finished <id>`, `cancel <id>`. */
 export const ANSWERS_CHANNEL = 'claude_api_gateway_answers'
 
 /** A turn as it begins: the user's message, and the place of the answer that is to come. */
@@ -239,13 +239,28 @@ export class MessageRepository {
     return row.position
   }
 
-  /** Tells the process that generates the answer that somebody else waits for it too. */
-  async notifyJoined(answerId: string): Promise<void> {
-    await this.#notify('joined', answerId)
+  /** Notes that a repeat of its call waits for the answer too. */
+  async putJoined(answerId: string): Promise<void> {
+    await this.#db
+      .updateTable('messages')
+      .set({ joinedAt: sql<Date>`now()` })
+      .where('id', '=', answerId)
+      .where('status', '=', 'running')
+      .execute()
+  }
+
+  /** Whether a repeat of its call came while the answer ran. */
+  async isJoined(answerId: string): Promise<boolean> {
+    const row = await this.#db
+      .selectFrom('messages')
+      .select('joinedAt')
+      .where('id', '=', answerId)
+      .executeTakeFirst()
+    return row !== undefined && row.joinedAt !== null
   }
 
   /** Within a transaction the others hear of it when it commits. */
-  async #notify(kind: 'finished' | 'cancel' | 'joined', answerId: string): Promise<void> {
+  async #notify(kind: 'finished' | 'cancel', answerId: string): Promise<void> {
     await sql`select pg_notify(${ANSWERS_CHANNEL}, ${`${kind} ${answerId}`})`.execute(this.#db)
   }
 }

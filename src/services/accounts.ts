@@ -104,7 +104,7 @@ export class AccountService {
   }
 
   async #proveKey(apiKey: string): Promise<void> {
-    if (apiKey.startsWith('sk-ant-admin')) {
+    if (/^sk-ant-admin/i.test(apiKey)) {
       throw new AppError(
         'invalid_api_key',
         'This is an Admin API key; it cannot send messages. Use a key that begins with sk-ant-api.',

@@ -1,10 +1,10 @@
 /** What replicas tell one another about answers, by way of the database's NOTIFY. */
 
-export type AnswerSignal = { kind: 'finished' | 'cancel' | 'joined'; answerId: string }
+export type AnswerSignal = { kind: 'finished' | 'cancel'; answerId: string }
 
 /** The payload, as the message repository sends it. */
 export function decodeSignal(payload: string): AnswerSignal | undefined {
-  const match = /^(finished|cancel|joined) ([0-9a-f-]{36})$/.exec(payload)
+  const match = /^(finished|cancel) ([0-9a-f-]{36})$/.exec(payload)
   return match
     ? { kind: match[1] as AnswerSignal['kind'], answerId: match[2] as string }
     : undefined

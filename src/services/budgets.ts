@@ -65,13 +65,14 @@ export class Budgets {
     const periods = periodsAt(now)
     const wanted = amountOf(worst, worst.maxTokens)
     const after = await budgets.reserve(userId, periods, wanted)
-    const maxTokens = Math.min(
-      ...PERIODS.map((period) =>
-        fittingTokens(limits[period], before(after, period, wanted), worst),
-      ),
-    )
+    const roomIn = (period: BudgetPeriod) =>
+      fittingTokens(limits[period], before(after, period, wanted), worst)
+    const room = { day: roomIn('day'), month: roomIn('month') }
+    const maxTokens = Math.min(room.day, room.month)
     if (maxTokens >= worst.maxTokens) return toReserved(periods, worst, worst.maxTokens, [])
-    if (maxTokens < Math.min(MIN_USEFUL_TOKENS, worst.maxTokens)) throw exceeded(limits, after, now)
+    const least = Math.min(MIN_USEFUL_TOKENS, worst.maxTokens)
+    // The later reset wins: when the month is used up, tomorrow does not help.
+    if (maxTokens < least) throw exceeded(room.month < least ? 'month' : 'day', now)
     const reduced = amountOf(worst, maxTokens)
     await budgets.reserve(userId, periods, {
       nanoUsd: reduced.nanoUsd - wanted.nanoUsd,
@@ -173,7 +174,8 @@ function fittingTokens(limit: Limit, taken: Amount, worst: WorstCase): number {
   if (limit.nanoUsd === null || worst.unitPrices === null) return byTokens
   const left = limit.nanoUsd - taken.nanoUsd - amountOf(worst, 0).nanoUsd
   if (left < 0n) return -1
-  return Math.min(byTokens, Number(left / BigInt(Math.max(1, worst.unitPrices.output))))
+  if (worst.unitPrices.output === 0) return byTokens
+  return Math.min(byTokens, Number(left / BigInt(worst.unitPrices.output)))
 }
 
 function toReserved(
@@ -196,8 +198,7 @@ function refuseUnpriced(limits: Limits): void {
   )
 }
 
-function exceeded(limits: Limits, after: readonly Spending[], now: Date): AppError {
-  const period = PERIODS.find((candidate) => isTighter(limits, after, candidate)) ?? 'day'
+function exceeded(period: BudgetPeriod, now: Date): AppError {
   const resetsAt = nextStart(period, now)
   return new AppError(
     'budget_exceeded',
@@ -207,18 +208,6 @@ function exceeded(limits: Limits, after: readonly Spending[], now: Date): AppErr
       details: { period, resets_at: resetsAt.toISOString() },
     },
   )
-}
-
-/** The later reset wins: when the month is used up, tomorrow does not help. */
-function isTighter(limits: Limits, after: readonly Spending[], period: BudgetPeriod): boolean {
-  if (period === 'day' && isOver(limits.month, after, 'month')) return false
-  return isOver(limits[period], after, period)
-}
-
-function isOver(limit: Limit, after: readonly Spending[], period: BudgetPeriod): boolean {
-  const { spent, reserved } = totals(after, period)
-  const isOverUsd = limit.nanoUsd !== null && spent.nanoUsd + reserved.nanoUsd > limit.nanoUsd
-  return isOverUsd || (limit.tokens !== null && spent.tokens + reserved.tokens > limit.tokens)
 }
 
 function usageWarning(limit: Limit, period: BudgetPeriod, after: readonly Spending[]): string[] {

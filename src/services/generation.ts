@@ -63,7 +63,8 @@ export class Generation {
         }),
       })
       const outcome = await this.#deps.claude.answer(apiKey, request, { signal, onText })
-      return { turn, outcome, warnings: [...turn.model.warnings, ...request.warnings] }
+      const warnings = [...turn.model.warnings, ...request.warnings]
+      return { turn, outcome: withLikelyInput(outcome, turn), warnings }
     } catch (error) {
       return { turn, outcome: failedOutcome(turn, error), warnings: [] }
     }
@@ -82,6 +83,20 @@ function defined<T extends object>(fields: T) {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>
   }
+}
+
+/** A call that may be billed without anybody having said how much is booked with its input. */
+function withLikelyInput(outcome: ClaudeOutcome, { reservation }: BegunTurn): ClaudeOutcome {
+  if (outcome.usage !== null || outcome.usageEstimated === null) return outcome
+  const usage = {
+    inputTokens: reservation.likelyInputTokens,
+    cacheWrite5mTokens: 0,
+    cacheWrite1hTokens: 0,
+    cacheReadTokens: 0,
+    outputTokens: 0,
+    thinkingTokens: 0,
+  }
+  return { ...outcome, usage }
 }
 
 /** For a fault of the gateway's own, before anything was sent. */

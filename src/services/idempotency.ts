@@ -4,7 +4,6 @@ import { AppError, isErrorCode } from '../errors.ts'
 import type { Repositories } from '../repositories/index.ts'
 import type { AnswerService, FollowOptions } from './answers.ts'
 import type { SendInput, SendResult } from './messages.ts'
-import type { RunningAnswers } from './running-answers.ts'
 import type { IdempotencyMarks } from './turn.ts'
 import type { SendReceipt } from './turn-record.ts'
 import type { UserVault } from './vault.ts'
@@ -12,7 +11,6 @@ import type { UserVault } from './vault.ts'
 type Deps = {
   repositories: Pick<Repositories, 'messages'>
   answers: AnswerService
-  running: RunningAnswers
 }
 
 /** What may be stored of a call's key; undefined for a call without one. */
@@ -49,7 +47,7 @@ export class Replays {
     const first = await this.#deps.repositories.messages.findByIdempotencyHash(userId, marks.hash)
     if (!first) return undefined
     if (!first.requestFingerprint?.equals(marks.fingerprint)) throw otherArguments()
-    if (first.status === 'running') await this.#join(first.id)
+    if (first.status === 'running') await this.#deps.repositories.messages.putJoined(first.id)
     const { error_code: errorCode, ...view } = await this.#deps.answers.get(
       { userId },
       first.id,
@@ -57,13 +55,6 @@ export class Replays {
     )
     if (!['complete', 'refused', 'running'].includes(view.status)) throw ended(view, errorCode)
     return { ...view, replayed: true }
-  }
-
-  /** Tells the answer's process, this one or another, that it is still wanted. */
-  async #join(answerId: string): Promise<void> {
-    const { running, repositories } = this.#deps
-    if (running.find(answerId)) running.join(answerId)
-    else await repositories.messages.notifyJoined(answerId)
   }
 }
 

@@ -80,7 +80,7 @@ export function createServices(parts: Parts) {
   })
   const signals = new AnswerSignals()
   const answers = new AnswerService({ repositories, running, signals, vault })
-  const orphans = new Orphans({ repositories, ending, vault, running })
+  const orphans = new Orphans({ repositories, ending, vault, running, log })
   const isOnlyProcess = parts.database.kind === 'embedded'
   return {
     running,
@@ -88,7 +88,6 @@ export function createServices(parts: Parts) {
     onSignal(payload: string) {
       const signal = decodeSignal(payload)
       if (signal?.kind === 'finished') signals.wake(signal.answerId)
-      if (signal?.kind === 'joined') running.join(signal.answerId)
       if (signal?.kind === 'cancel')
         running.abort(signal.answerId, new Error('cancelled by its user'))
     },
@@ -111,7 +110,7 @@ export function createServices(parts: Parts) {
       repositories,
       beginning,
       ending,
-      replays: new Replays({ repositories, answers, running }),
+      replays: new Replays({ repositories, answers }),
       generation: new Generation({ claude, defaultTemperature: chat.defaultTemperature }),
       vault,
       running,

@@ -39,7 +39,7 @@ export type SendResult = SendReceipt & { content: string; replayed: boolean }
 export type SendOptions = FollowOptions
 
 type Deps = {
-  repositories: Pick<Repositories, 'apiKeys'>
+  repositories: Pick<Repositories, 'apiKeys' | 'messages'>
   beginning: TurnBeginning
   ending: TurnEnding
   replays: Replays
@@ -90,7 +90,7 @@ export class MessageService {
     if ('replayed' in begun) return begun
     const saveText = (text: string) => ({
       content: begun.vault.sealContent(begun.answerId, [{ type: 'text', text }]),
-      tokens: estimateTokens(text),
+      tokens: Math.min(begun.maxTokens, estimateTokens(text)),
     })
     running.start(begun.answerId, saveText, (answer) =>
       this.#generate(begun, opened, input, answer, startedAt),
@@ -112,7 +112,8 @@ export class MessageService {
     const durationMs = performance.now() - startedAt
     const receipt = await this.#finish(generated, { durationMs, stopReason: signal.reason }, answer)
     this.#observe(generated.outcome, durationMs)
-    await this.#rememberKey(turn.userId, generated.outcome, wasRejected)
+    // A hint for the account page only; the answer is stored whether or not this is.
+    await this.#rememberKey(turn.userId, generated.outcome, wasRejected).catch(() => {})
     if (!receipt) throw toSendError(generated, signal)
     return { ...receipt, content: deliveredText(generated.outcome), replayed: false }
   }
@@ -142,15 +143,19 @@ export class MessageService {
   /**
    * A client of the 2026-07-28 era cancels by closing its stream, which is also what a broken
    * connection looks like. A caller with an idempotency key may be about to repeat the call: it
-   * gets a moment to come back to the answer before that is stopped.
+   * gets a moment to come back to the answer, on any replica, before that is stopped.
    */
   #callerLeft(answer: RunningAnswer, hasIdempotencyKey: boolean, reason: unknown): void {
     const isExplicit = reason instanceof AppError && reason.code === 'cancelled'
-    const stopUnlessJoined = () => {
-      if (!answer.isJoined) answer.controller.abort(reason)
-    }
+    const stop = () => void this.#stopUnlessJoined(answer, reason)
     if (isExplicit || !hasIdempotencyKey) answer.controller.abort(reason)
-    else setTimeout(stopUnlessJoined, REPEAT_WITHIN_MS).unref()
+    else setTimeout(stop, REPEAT_WITHIN_MS).unref()
+  }
+
+  /** Goes on while that cannot be found out: the key still leads to the answer. */
+  async #stopUnlessJoined({ id, controller }: RunningAnswer, reason: unknown): Promise<void> {
+    const isWanted = await this.#deps.repositories.messages.isJoined(id).catch(() => true)
+    if (!isWanted) controller.abort(reason)
   }
 
   async #openKey(userId: string) {

@@ -4,7 +4,8 @@
  */
 
 import type { ClaudeOutcome } from '../claude/client.ts'
-import { AppError } from '../errors.ts'
+import { AppError, isDatabaseGone } from '../errors.ts'
+import type { Logger } from '../log.ts'
 import type { Repositories } from '../repositories/index.ts'
 import { periodsAt } from './budget-periods.ts'
 import { INTERRUPTED, type RunningAnswers } from './running-answers.ts'
@@ -17,6 +18,7 @@ type Deps = {
   ending: TurnEnding
   vault: Vault
   running: RunningAnswers
+  log: Logger
 }
 
 type Orphan = Awaited<ReturnType<Repositories['leases']['listOrphans']>>[number]
@@ -30,6 +32,7 @@ export class Orphans {
 
   /**
    * Ends each as `interrupted`, with its last checkpoint as its text and its usage as an estimate.
+   * One that cannot be closed (its key is missing) is logged and keeps no other from it.
    *
    * @returns how many this process closed; of several that try, one does.
    */
@@ -41,15 +44,17 @@ export class Orphans {
   }
 
   async #closeOne(orphan: Orphan): Promise<boolean> {
-    const turn = this.#toTurn(orphan)
     const durationMs = Date.now() - orphan.createdAt.getTime()
     try {
+      const turn = this.#toTurn(orphan)
       const timing = { durationMs, stopReason: INTERRUPTED }
       await this.#deps.ending.finish(turn, toOutcome(orphan, turn), timing, [])
       return true
     } catch (error) {
       if (error instanceof AppError && error.code === 'interrupted') return false
-      throw error
+      if (isDatabaseGone(error)) throw error
+      this.#deps.log.error({ err: error, answerId: orphan.id }, 'an answer cannot be closed')
+      return false
     }
   }
 

@@ -20,9 +20,6 @@ export class RunningAnswer {
     return this.#text
   }
 
-  /** Somebody besides the first caller waits for it: then the first one's leaving ends nothing. */
-  isJoined = false
-
   /** Called for every piece of text: cheap, and never throws into the stream it is called from. */
   readonly report = (textSoFar: string): void => {
     this.#text = textSoFar
@@ -93,12 +90,6 @@ export class RunningAnswers {
 
   find(id: string): Pick<Entry, 'answer' | 'done'> | undefined {
     return this.#entries.get(id)
-  }
-
-  /** Marks one answer as wanted by a repeat of its call, if this process generates it. */
-  join(id: string): void {
-    const entry = this.#entries.get(id)
-    if (entry) entry.answer.isJoined = true
   }
 
   /** Stops one answer, if this process generates it. */

@@ -33,13 +33,17 @@ export async function startGatewayProcess(
   })
   const exit = once(child, 'close').then(([code]) => code as number | null)
   let greeting = ''
-  child.stderr.on('data', (chunk) => {
-    greeting += chunk
+  const greeted = new Promise<void>((resolve) => {
+    child.stderr.on('data', (chunk) => {
+      greeting += chunk
+      resolve()
+    })
   })
   for await (const line of createInterface({ input: child.stdout })) {
     const { msg, url } = JSON.parse(line)
     if (msg !== 'listening') continue
     child.stdout.resume()
+    await greeted
     const stop = () => {
       child.kill('SIGTERM')
       return exit

@@ -2,7 +2,12 @@ import { z } from 'zod'
 import type { Services } from '../../services/index.ts'
 import { defineTool } from '../tool.ts'
 
-const day = z.iso.date('must be a day, for example 2026-11-01')
+/** Before it there was no Claude, and dates near the year 0 are no dates to PostgreSQL. */
+const FIRST_DAY = '2020-01-01'
+
+const day = z.iso
+  .date('must be a day, for example 2026-11-01')
+  .refine((text) => text >= FIRST_DAY, `must be ${FIRST_DAY} or later`)
 
 const figures = {
   calls: z.number().int().describe('Calls that were billed.'),

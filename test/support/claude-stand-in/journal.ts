@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Billed } from './ledger.ts'
 
 const MAX_ENTRIES = 10_000
 const MAX_BODY_CHARACTERS = 64 * 1024 * 1024
@@ -19,6 +20,8 @@ export interface JournalEntry {
   key: string | undefined
   /** Undefined until answered, and for good when the connection was cut before. */
   status: number | undefined
+  /** What Anthropic would have billed for it so far; undefined when nothing. */
+  billed: Billed | undefined
   /** Milliseconds since the epoch. */
   at: number
 }

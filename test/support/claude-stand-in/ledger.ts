@@ -12,16 +12,23 @@ export interface Billed {
 export class Ledger {
   readonly #byKey = new Map<string, Billed>()
 
-  addCall(key: string, input: CacheUsage): void {
+  /** @returns the call's own bill, to which its output is added. */
+  addCall(key: string, input: CacheUsage): Billed {
+    const call = {
+      calls: 1,
+      inputTokens: input.inputTokens,
+      cacheCreationInputTokens: input.creation5mTokens + input.creation1hTokens,
+      cacheReadInputTokens: input.readTokens,
+      outputTokens: 0,
+    }
     const billed = this.#of(key)
-    billed.calls += 1
-    billed.inputTokens += input.inputTokens
-    billed.cacheCreationInputTokens += input.creation5mTokens + input.creation1hTokens
-    billed.cacheReadInputTokens += input.readTokens
+    for (const field of Object.keys(call) as (keyof Billed)[]) billed[field] += call[field]
+    return call
   }
 
-  addOutput(key: string, tokens: number): void {
+  addOutput(key: string, call: Billed, tokens: number): void {
     this.#of(key).outputTokens += tokens
+    call.outputTokens += tokens
   }
 
   /** The sum over one key, or over all. */

@@ -33,7 +33,7 @@ export async function postMessages(state: State, exchange: Exchange): Promise<vo
     )
   }
   const message = compose(state, checked, key, fault, exchange.requestId)
-  const onTokens = openAccount(state, key, message)
+  const onTokens = openAccount(state, key, message, exchange)
   const headersOut = rateLimitHeaders(state.now())
   const job = { exchange, message, headers: headersOut, fault: streamFault, onTokens }
   await (isStream ? writeStream(state, job) : writeJson(job))
@@ -59,10 +59,16 @@ function compose(
 }
 
 /** Books the input now. @returns what books the output. */
-function openAccount(state: State, key: string, { answer: { isBilled }, cache }: FinishedMessage) {
+function openAccount(
+  { ledger }: State,
+  key: string,
+  { answer: { isBilled }, cache }: FinishedMessage,
+  { entry }: Exchange,
+) {
   if (!isBilled) return () => {}
-  state.ledger.addCall(key, cache)
-  return (tokens: number) => state.ledger.addOutput(key, tokens)
+  const call = ledger.addCall(key, cache)
+  entry.billed = call
+  return (tokens: number) => ledger.addOutput(key, call, tokens)
 }
 
 async function writeJson({

@@ -110,6 +110,7 @@ function entryOf(req: IncomingMessage, body: string, at: number): JournalEntry {
     json: parsed(body),
     key: keyOf(headers),
     status: undefined,
+    billed: undefined,
     at,
   }
 }

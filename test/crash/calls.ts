@@ -1,0 +1,65 @@
+/** Tool calls through the balancer: as bare HTTP, and as the official clients make them. */
+
+import { postCall } from '../mcp/raw-call.ts'
+import { connectClient, type Era, type TestClient } from '../support/clients.ts'
+
+/** As JSON.parse gives it: `{success, data}` or `{success, error}`. */
+export type Result = ReturnType<typeof JSON.parse>
+
+export type Line = {
+  /** @throws whatever went wrong on the way; nothing is known of the call then. */
+  call(tool: string, args: Record<string, unknown>): Promise<Result>
+  /** Breaks the connection under the call that is on its way, if any. */
+  vanish(): Promise<void>
+}
+
+/** Longer than any wait_seconds of the load; a call that takes longer was forgotten by somebody. */
+const TIMEOUT_MS = 15_000
+
+export function openBareLine(url: string, era: Era, accessToken: string): Line {
+  let connection = new AbortController()
+  return {
+    async call(tool, args) {
+      connection = new AbortController()
+      const signal = AbortSignal.any([connection.signal, AbortSignal.timeout(TIMEOUT_MS)])
+      const headers = { Authorization: `Bearer ${accessToken}` }
+      const response = await postCall(url, era, tool, args, { headers, signal })
+      const text = await response.text()
+      if (response.status !== 200) throw new Error(`HTTP ${response.status}`)
+      return resultIn(text)
+    },
+    async vanish() {
+      connection.abort()
+    },
+  }
+}
+
+/** The answer is the last event, or the whole body. */
+function resultIn(text: string): Result {
+  const events = text.split('\n').filter((line) => line.startsWith('data: {'))
+  const json = events.at(-1)?.slice('data: '.length) ?? text
+  const { result } = JSON.parse(json)
+  if (result === undefined) throw new Error('the stream ended before its result')
+  return result.structuredContent
+}
+
+export function openOfficialLine(url: string, era: Era, accessToken: string): Line {
+  let client: TestClient | undefined
+  const hangUp = async () => {
+    const old = client
+    client = undefined
+    await old?.close().catch(() => {})
+  }
+  return {
+    async call(tool, args) {
+      client ??= await connectClient(era, url, accessToken)
+      try {
+        return (await client.call(tool, args, { timeout: TIMEOUT_MS })).structured
+      } catch (error) {
+        await hangUp()
+        throw error
+      }
+    },
+    vanish: hangUp,
+  }
+}

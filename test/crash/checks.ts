@@ -1,0 +1,155 @@
+/** What has to hold in the end, whatever was done. Each check names every violation. */
+
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { runSql } from '../support/database-supplies.ts'
+import type { Line } from './calls.ts'
+import type { Observations } from './observations.ts'
+import type { Tally } from './upstream.ts'
+
+export type Check = { promise: string; checked: number; violations: string[] }
+
+export type Remains = {
+  seen: Observations
+  lines: readonly Line[]
+  tallies: ReadonlyMap<string, Tally>
+  databaseUrl: string
+  settings: Record<string, string>
+  /** Processes that ended although nobody killed them. */
+  selfInflicted: string[]
+  kills: number
+}
+
+const ADMIN = fileURLToPath(new URL('../../dist/admin.js', import.meta.url))
+/** A lease, the search for orphans, and the time a replica waits before it judges others. */
+const SETTLE_SECONDS = 60
+
+/** Waits until no answer runs any more, as each replica promises within 30 s of a death. */
+export async function settle(databaseUrl: string): Promise<number> {
+  const startedAt = performance.now()
+  const seconds = () => (performance.now() - startedAt) / 1000
+  while (seconds() < SETTLE_SECONDS) {
+    const [row] = await runSql(
+      databaseUrl,
+      `select count(*)::int as running from messages where status = 'running'`,
+    )
+    if (row?.running === 0) break
+    await new Promise((resolve) => setTimeout(resolve, 250))
+  }
+  return seconds()
+}
+
+export async function checkAll(remains: Remains): Promise<Check[]> {
+  return [
+    await acknowledgedAreThere(remains),
+    await announcedHaveEnded(remains),
+    oneCallPerKey(remains),
+    {
+      promise: 'two answers to one key never differ, and an answer is never taken back',
+      checked: remains.seen.keys.size,
+      violations: remains.seen.contradictions,
+    },
+    ...(await databaseIsSound(remains.databaseUrl)),
+    await ledgerVerifies(remains.settings),
+    {
+      promise: 'no process ends of a fault by itself',
+      checked: remains.kills,
+      violations: remains.selfInflicted,
+    },
+  ]
+}
+
+async function acknowledgedAreThere({ seen, lines }: Remains): Promise<Check> {
+  const answers = [...seen.acknowledged.values()]
+  const violations: string[] = []
+  await eachOf(answers, async ({ sender, key, text, messageId }) => {
+    const { data } = await lineOf(lines, sender).call('get_message', { message_id: messageId })
+    if (data?.status !== 'complete' || data.content !== text) violations.push(`${key} is lost`)
+  })
+  const promise = 'every acknowledged answer is there, whole'
+  return { promise, checked: answers.length, violations }
+}
+
+async function announcedHaveEnded({ seen, lines }: Remains): Promise<Check> {
+  const announced = [...seen.announced]
+  const violations: string[] = []
+  await eachOf(announced, async ([messageId, sender]) => {
+    const { data } = await lineOf(lines, sender).call('get_message', { message_id: messageId })
+    if (data === undefined) violations.push(`message ${messageId} is lost`)
+    else if (data.status === 'running') violations.push(`message ${messageId} still runs`)
+  })
+  const promise = 'every message_id that a client was told leads to an answer that has ended'
+  return { promise, checked: announced.length, violations }
+}
+
+function oneCallPerKey({ seen, tallies }: Remains): Check {
+  const violations: string[] = []
+  for (const key of seen.keys) {
+    const begun = tallies.get(key)?.begun ?? 0
+    if (begun > 1) violations.push(`${key} was answered, and billed, ${begun} times`)
+    if (begun < 1 && seen.acknowledged.has(key)) violations.push(`${key} was never answered`)
+  }
+  const promise = 'Claude answers a key at most once, an acknowledged one exactly once'
+  return { promise, checked: seen.keys.size, violations }
+}
+
+const DATABASE_PROMISES: [string, string, string][] = [
+  [
+    'no answer is left running',
+    'select count(*)::int as count from messages',
+    `select id from messages where status = 'running' or replica_id is not null`,
+  ],
+  [
+    'no conversation is stuck',
+    'select count(*)::int as count from conversations',
+    'select id from conversations where running_message_id is not null',
+  ],
+  [
+    'no reservation is left',
+    'select count(*)::int as count from spending',
+    `select user_id || ' ' || period as id from spending
+     where reserved_nano_usd <> 0 or reserved_tokens <> 0`,
+  ],
+  [
+    'every complete answer is in the ledger',
+    `select count(*)::int as count from messages where role = 'assistant' and status = 'complete'`,
+    `select id from messages m where role = 'assistant' and status = 'complete'
+     and not exists (select from ledger l where l.message_id = m.id)`,
+  ],
+]
+
+async function databaseIsSound(url: string): Promise<Check[]> {
+  return Promise.all(
+    DATABASE_PROMISES.map(async ([promise, all, wrong]) => {
+      const [row] = await runSql(url, all)
+      const violations = (await runSql(url, wrong)).map(({ id }) => `${promise}: not so for ${id}`)
+      return { promise, checked: Number(row?.count), violations }
+    }),
+  )
+}
+
+async function ledgerVerifies(settings: Record<string, string>): Promise<Check> {
+  const { PATH, HOME } = process.env
+  const said = await new Promise<{ code: number; words: string }>((resolve) => {
+    const options = { env: { PATH, HOME, ...settings } }
+    execFile(process.execPath, [ADMIN, 'ledger', 'verify'], options, (error, stdout, stderr) =>
+      resolve({ code: error ? Number(error.code) : 0, words: `${stdout}${stderr}`.trim() }),
+    )
+  })
+  const promise = '`ledger verify`: every sum is what its rows add up to'
+  const checked = Number(/(\d+) rows/.exec(said.words)?.[1] ?? 0)
+  return { promise, checked, violations: said.code === 0 ? [] : said.words.split('\n') }
+}
+
+const lineOf = (lines: readonly Line[], sender: number) => lines[sender] as Line
+
+/** A few at a time; a call that fails on the way is made again. */
+async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const queue = [...items]
+  const worker = async () => {
+    for (let item = queue.pop(); item !== undefined; item = queue.pop()) {
+      await work(item).catch(() => work(item as T))
+    }
+  }
+  await Promise.all(Array.from({ length: 6 }, worker))
+}

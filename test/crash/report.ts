@@ -1,0 +1,78 @@
+import type { Check } from './checks.ts'
+import type { Figures } from './observations.ts'
+import type { Deeds } from './phases.ts'
+
+export type PhaseResult = { name: string; seconds: number; deeds: Deeds; figures: Figures }
+
+export type RunFacts = {
+  at: Date
+  gatewayVersion: string
+  postgresqlVersion: string
+  seconds: number
+  settledAfterSeconds: number
+  replicas: number
+  clients: number
+}
+
+/** docs/FAULTS.md: what was done, how often, and what it did. */
+export function toMarkdown(facts: RunFacts, phases: PhaseResult[], checks: Check[]): string {
+  const violations = checks.reduce((sum, check) => sum + check.violations.length, 0)
+  return `# What faults do to the gateway
+
+Written by \`npm run crash -- --seconds ${facts.seconds}\`; do not edit. Last run:
+${facts.at.toISOString()}, gateway ${facts.gatewayVersion}, Node ${process.version},
+PostgreSQL ${facts.postgresqlVersion}, ${process.platform} ${process.arch}.
+
+${facts.replicas} gateway processes on one PostgreSQL behind a plain TCP balancer, a local stand-in
+for Claude, ${facts.clients} clients of both protocol eras that send with idempotency keys and repeat each
+call until they know how it ended. ${facts.seconds} s of faults; ${facts.settledAfterSeconds.toFixed(1)} s after the last one no answer ran
+any more. **Violations: ${violations}.**
+
+## What was done
+
+| faults | time | what was done, how often | messages sent | answered | repeated calls | clients that vanished | ended without an answer |
+|---|--:|---|--:|--:|--:|--:|---|
+${phases.map(phaseRow).join('\n')}
+
+A message that was sent in one row may be answered in the next. "Ended without an answer": the
+caller was told so with an error that names the message, or its retries ran out (\`given up\`).
+
+## What was lost
+
+| promise | checked | violations |
+|---|--:|--:|
+${checks.map(({ promise, checked, violations: found }) => `| ${promise} | ${checked} | ${found.length} |`).join('\n')}
+${listViolations(checks)}
+## What is promised, exactly
+
+- **Acknowledged** is an answer that a client received with \`status: complete\`. It stays readable,
+  whole and under the same \`message_id\`, whatever fails afterwards.
+- **One key, one answer.** The stand-in counts, by a marker in the text, the calls that it began to
+  answer, which are those that Anthropic bills. No key has two, and an acknowledged key has exactly
+  one. Calls that were turned away before any answer (529) are tried again and cost nothing.
+- **What a killed process makes unavoidable:** its running answers end as \`interrupted\`, with the
+  text of the last checkpoint and an estimated usage. They are not asked for again behind the
+  caller's back: a repeat of the key is told \`interrupted\`, and sending again takes a new key, hence a
+  second charge, by the caller's own decision.
+- While PostgreSQL is away nothing new begins; an answer under way is kept in memory and written
+  when it is back. A process that is killed in that time loses what it could not write: such an
+  answer was never acknowledged, and ends as \`interrupted\`.
+`
+}
+
+function phaseRow({ name, seconds, deeds, figures }: PhaseResult): string {
+  const done = listed(deeds) || '-'
+  const { keys, acknowledged, repeats, vanished, ended } = figures
+  const cells = [name, `${seconds.toFixed(0)} s`, done, keys, acknowledged, repeats, vanished]
+  return `| ${cells.join(' | ')} | ${listed(ended) || '-'} |`
+}
+
+const listed = (counts: Record<string, number>) =>
+  Object.entries(counts)
+    .map(([what, times]) => `${what}: ${times}`)
+    .join('; ')
+
+function listViolations(checks: Check[]): string {
+  const lines = checks.flatMap(({ violations }) => violations).map((line) => `- ${line}`)
+  return lines.length === 0 ? '' : `\nViolations:\n\n${lines.join('\n')}\n`
+}
