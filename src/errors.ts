@@ -79,30 +79,15 @@ export class AppError extends Error {
 /** What a caller may be told about anything that was thrown. */
 export function toAppError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown
-  if (isDatabaseGone(thrown)) return databaseUnavailable(thrown)
   return new AppError('internal', 'Something went wrong inside the gateway. It has been logged.', {
     cause: thrown,
   })
 }
 
-/**
- * Whether a statement failed because PostgreSQL could not be reached or gave up on the connection,
- * rather than because of the statement: SQLSTATE classes 08, 53 and 57P, socket errors, and the two
- * messages that the pg driver throws without a code.
- */
+/** Whether something failed for want of the database, and may be tried again when it is back. */
 export function isDatabaseGone(thrown: unknown): boolean {
-  if (!(thrown instanceof Error)) return false
-  const { code } = thrown as Error & { code?: unknown }
-  if (typeof code === 'string' && /^(08|53|57P)|^E(CONN|PIPE|HOST|NOTFOUND|AI_)/.test(code))
-    return true
-  return /^(Connection terminated|timeout exceeded when trying to connect)/.test(thrown.message)
+  return thrown instanceof AppError && thrown.code === 'database_unavailable'
 }
-
-const databaseUnavailable = (cause: unknown) =>
-  new AppError('database_unavailable', 'The database cannot be reached. Try again in a moment.', {
-    retryAfterSeconds: 5,
-    cause,
-  })
 
 /** The body of a failure, the same in a tool result and in an HTTP answer (design: Results). */
 export function toErrorBody(error: AppError) {
