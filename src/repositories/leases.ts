@@ -25,19 +25,21 @@ export class LeaseRepository {
    * Closes answers that other processes left behind, both rows of each turn, and frees their
    * conversations, in one statement.
    *
-   * @param which `expired`: whose lease ran out. `all`: whatever this process did not begin, for a
+   * @param inHand ids of the answers this process is still generating; they are left alone.
+   * @param which `expired`: whose lease ran out. `all`: whatever is not in hand, for the start on a
    *   database that only one process can have open.
    * @returns ids of the answers closed.
    */
-  async closeOrphans(replicaId: string, which: 'expired' | 'all'): Promise<string[]> {
+  async closeOrphans(inHand: readonly string[], which: 'expired' | 'all'): Promise<string[]> {
     const orphaned = which === 'expired' ? sql`lease_expires_at < now()` : sql`true`
+    const inHandIds = sql`string_to_array(${inHand.join(',')}, ',')::uuid[]`
     const { rows } = await sql<{ id: string }>`
       with answers as (
         update messages set
           status = 'interrupted', error_code = 'interrupted', finished_at = now(),
           replica_id = null, lease_expires_at = null
         where role = 'assistant' and status = 'running'
-          and replica_id is distinct from ${replicaId}::uuid and ${orphaned}
+          and id <> all (${inHandIds}) and ${orphaned}
         returning id, conversation_id, position
       ), questions as (
         update messages m set status = 'interrupted', finished_at = now()

@@ -112,6 +112,15 @@ export class MessageRepository {
     return true
   }
 
+  async findStatus(answerId: string): Promise<MessageStatus | undefined> {
+    const row = await this.#db
+      .selectFrom('messages')
+      .select('status')
+      .where('id', '=', answerId)
+      .executeTakeFirst()
+    return row?.status
+  }
+
   /** The answer that an idempotency key stands for. */
   async findByIdempotencyHash(userId: string, idempotencyHash: Buffer) {
     return this.#db

@@ -3,7 +3,7 @@
 import { AppError } from '../errors.ts'
 import type { Repositories } from '../repositories/index.ts'
 import type { SendInput, SendResult } from './messages.ts'
-import type { SendReceipt } from './turn-end.ts'
+import { fromStored, type StoredReceipt } from './turn-end.ts'
 import type { IdempotencyMarks } from './turns.ts'
 import { textOf, type UserVault, type Vault } from './vault.ts'
 
@@ -17,6 +17,7 @@ export function toMarks(vault: UserVault, input: SendInput): IdempotencyMarks | 
   return {
     hash: vault.idempotencyHash(idempotencyKey),
     fingerprint: vault.requestFingerprint(JSON.stringify(given.sort())),
+    stopSequences: input.stopSequences ?? [],
   }
 }
 
@@ -41,7 +42,8 @@ export class Replays {
     if (first.result === null) throw firstCallEnded(first)
     const vault = this.#deps.vault.openConversation({ ...first, id: first.conversationId })
     const content = first.content === null ? '' : textOf(vault.openContent(first.id, first.content))
-    return { ...(first.result as SendReceipt), content, replayed: true }
+    const receipt = fromStored(first.result as StoredReceipt, marks.stopSequences)
+    return { ...receipt, content, replayed: true }
   }
 }
 

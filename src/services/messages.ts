@@ -152,6 +152,7 @@ function toSendError({ turn, outcome }: Generated, signal: AbortSignal): AppErro
   const { code, message, retryable, retryAfterSeconds, cause } = error
   const details = {
     ...error.details,
+    request_id: outcome.requestId,
     conversation_id: turn.conversationId,
     message_id: turn.answerId,
   }

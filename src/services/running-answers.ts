@@ -48,14 +48,21 @@ export class RunningAnswers {
   /** Takes no new work, gives what runs `graceMs`, interrupts the rest and waits for its record. */
   async drain(graceMs: number): Promise<void> {
     this.#stopping = true
-    const all = Promise.allSettled([...this.#running.values()].map(({ done }) => done))
     let timer: NodeJS.Timeout | undefined
     const grace = new Promise((resolve) => {
       timer = setTimeout(resolve, graceMs)
     })
-    await Promise.race([all, grace])
+    await Promise.race([this.#untilIdle(() => {}), grace])
     clearTimeout(timer)
-    for (const { controller } of this.#running.values()) controller.abort(INTERRUPTED)
-    await all
+    await this.#untilIdle(({ controller }) => controller.abort(INTERRUPTED))
+  }
+
+  /** Round after round: an answer that was let in just before may begin during the first. */
+  async #untilIdle(touch: (running: Running) => void): Promise<void> {
+    while (this.#running.size > 0) {
+      const all = [...this.#running.values()]
+      all.forEach(touch)
+      await Promise.allSettled(all.map(({ done }) => done))
+    }
   }
 }

@@ -30,6 +30,9 @@ export type SendReceipt = {
   warnings: string[]
 }
 
+/** As it is stored: a stop sequence is the caller's text, so only its number is kept. */
+export type StoredReceipt = Omit<SendReceipt, 'stop_sequence'> & { stop_sequence_index: number }
+
 export type TurnIds = { conversationId: string; userId: string; answerId: string }
 
 const TRUNCATING = new Set(['max_tokens', 'model_context_window_exceeded'])
@@ -97,11 +100,22 @@ export function toReceipt(
   }
 }
 
+export function toStored(receipt: SendReceipt, stopSequences: readonly string[]): StoredReceipt {
+  const { stop_sequence: stopSequence, ...rest } = receipt
+  return { ...rest, stop_sequence_index: stopSequences.indexOf(stopSequence ?? '') }
+}
+
+/** @param stopSequences the same as when it was stored. */
+export function fromStored(stored: StoredReceipt, stopSequences: readonly string[]): SendReceipt {
+  const { stop_sequence_index: index, ...rest } = stored
+  return { ...rest, stop_sequence: stopSequences[index] ?? null }
+}
+
 /** How the turn is stored. A refused answer's text is discarded, a broken one's is kept. */
 export function toTurnEnd(
   outcome: ClaudeOutcome,
   sealedContent: Buffer | null,
-  receipt: SendReceipt | null,
+  receipt: StoredReceipt | null,
   durationMs: number,
   stopReason: unknown,
 ): TurnEnd {

@@ -14,13 +14,17 @@ import type { Repositories, Transact } from '../repositories/index.ts'
 import { fitHistory, type Turn, toTurns } from './history.ts'
 import type { SendInput } from './messages.ts'
 import { toTitle } from './title.ts'
-import { type SendReceipt, toLedgerRow, toReceipt, toTurnEnd } from './turn-end.ts'
+import { type SendReceipt, toLedgerRow, toReceipt, toStored, toTurnEnd } from './turn-end.ts'
 import type { ConversationVault, Vault } from './vault.ts'
 
 export type ResolvedModel = { id: string; info: ModelInfo | undefined; warnings: string[] }
 
-/** What may be stored of an idempotency key. */
-export type IdempotencyMarks = { hash: Buffer; fingerprint: Buffer }
+/** What may be stored of an idempotency key, and what is not stored but needed for a replay. */
+export type IdempotencyMarks = {
+  hash: Buffer
+  fingerprint: Buffer
+  stopSequences: readonly string[]
+}
 
 /** A turn that is durable, and whose conversation is reserved for it. */
 export type BegunTurn = {
@@ -31,6 +35,9 @@ export type BegunTurn = {
   model: ResolvedModel
   systemPrompt: string | undefined
   maxTokens: number
+  stopSequences: readonly string[]
+  /** Of the user's message. */
+  position: number
   /** Earlier turns that go to Claude. */
   turns: Turn[]
   /** Earlier whole messages that do not. */
@@ -89,17 +96,19 @@ export class Turns {
       const maxTokens = input.maxTokens ?? this.#deps.defaultMaxTokens
       const history = await this.#history(repositories, userId, opened, input, maxTokens)
       await this.#insertMessages(repositories, userId, answerId, opened, input, marks)
-      const { id: conversationId, vault, model, systemPrompt } = opened
+      const { id: conversationId, vault, model, systemPrompt, position } = opened
+      const stopSequences = input.stopSequences ?? []
       const turn = { conversationId, userId, answerId, vault, model, systemPrompt, maxTokens }
-      return { ...turn, ...history }
+      return { ...turn, ...history, stopSequences, position }
     })
   }
 
   /**
-   * Writes how the turn ended: answer, ledger and conversation together.
+   * Writes how the turn ended: answer, ledger and conversation together. May be tried again.
    *
    * @returns the receipt of a delivered answer, null for any other end.
-   * @throws AppError interrupted when the turn was closed in the meantime.
+   * @throws AppError interrupted when the turn was closed in the meantime; what was billed is
+   *   booked then too.
    */
   async finish(
     turn: BegunTurn,
@@ -114,16 +123,23 @@ export class Turns {
       ? toReceipt(turn, outcome, ledgerRow?.costNanoUsd, history, warnings)
       : null
     const content = sealAnswer(turn, outcome)
-    const end = toTurnEnd(outcome, content, receipt, timing.durationMs, timing.stopReason)
-    await this.#deps.transact(async ({ messages, ledger, conversations }) => {
-      if (!(await messages.finishTurn(turn.answerId, end))) throw closedMeanwhile()
+    const result = receipt && toStored(receipt, turn.stopSequences)
+    const end = toTurnEnd(outcome, content, result, timing.durationMs, timing.stopReason)
+    const isEnded = await this.#deps.transact(async ({ messages, ledger, conversations }) => {
+      const isFirst = await messages.finishTurn(turn.answerId, end)
+      // Also when somebody else has closed the turn: it was billed all the same.
       if (ledgerRow) await ledger.insert(ledgerRow)
-      const historyStart = turn.turns[0]?.position
+      // An earlier try whose commit was done although the connection broke before it said so.
+      if (!isFirst) return (await messages.findStatus(turn.answerId)) === end.status
+      // A failed turn cuts nothing: its own message may have been what was too long.
+      const isCut = receipt !== null && turn.omitted > 0
       await conversations.release(turn.conversationId, turn.answerId, {
         model: turn.model.id,
-        ...(historyStart === undefined || turn.omitted === 0 ? {} : { historyStart }),
+        ...(isCut ? { historyStart: turn.turns[0]?.position ?? turn.position } : {}),
       })
+      return true
     })
+    if (!isEnded) throw closedMeanwhile()
     return receipt
   }
 
@@ -244,8 +260,9 @@ function openContent(
 
 function historyTokens(opened: Opened, message: string, maxTokens: number): number {
   const windowTokens = opened.model.info?.contextTokens ?? UNKNOWN_MODEL_WINDOW_TOKENS
+  const answerTokens = Math.min(maxTokens, opened.model.info?.maxOutputTokens ?? maxTokens)
   const fixed = estimateTokens(opened.systemPrompt ?? '') + estimateTokens(message)
-  return windowTokens * WINDOW_SHARE - maxTokens - fixed
+  return windowTokens * WINDOW_SHARE - answerTokens - fixed
 }
 
 function sealAnswer({ vault, answerId }: BegunTurn, outcome: ClaudeOutcome): Buffer | null {

@@ -47,7 +47,7 @@ export class Upkeep {
     this.#round += 1
     try {
       await this.#renew()
-      if (!this.#deps.isOnlyProcess) await this.#closeOrphans('expired')
+      await this.#closeOrphans('expired')
       if (this.#round % ROUNDS_PER_CLEANING === 0) await this.#clean()
     } catch (err) {
       this.#deps.log.warn({ err }, 'upkeep failed, will try again')
@@ -60,11 +60,11 @@ export class Upkeep {
     await this.#deps.repositories.leases.renew(this.#deps.replicaId, ids, LEASE_SECONDS)
   }
 
+  /** Also this process's own, where the end of an answer could not be written. */
   async #closeOrphans(which: 'expired' | 'all'): Promise<void> {
-    const closed = await this.#deps.repositories.leases.closeOrphans(this.#deps.replicaId, which)
-    if (closed.length > 0) {
-      this.#deps.log.warn({ answers: closed.length }, 'closed answers whose process had died')
-    }
+    const { repositories, running, log } = this.#deps
+    const closed = await repositories.leases.closeOrphans(running.ids, which)
+    if (closed.length > 0) log.warn({ answers: closed.length }, 'closed answers left unfinished')
   }
 
   async #clean(): Promise<void> {

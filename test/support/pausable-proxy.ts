@@ -6,6 +6,8 @@ export type PausableProxy = {
   url: string
   /** Connections stay open, and new ones are accepted, but nothing gets through any more. */
   pause(): void
+  /** Ends every connection, and new ones at once, as a server that is down does. */
+  cut(): void
   /** For new connections; what was sent in the silence is lost. */
   resume(): void
   close(): Promise<void>
@@ -15,7 +17,9 @@ export async function startPausableProxy(upstreamUrl: string): Promise<PausableP
   const upstream = new URL(upstreamUrl)
   const sockets = new Set<Socket>()
   let paused = false
+  let down = false
   const server = createServer((client) => {
+    if (down) return void client.destroy()
     const born = paused
     const target = connectTo(upstream)
     const link = (from: Socket, to: Socket) => {
@@ -36,8 +40,13 @@ export async function startPausableProxy(upstreamUrl: string): Promise<PausableP
     pause: () => {
       paused = true
     },
+    cut: () => {
+      down = true
+      for (const socket of sockets) socket.destroy()
+    },
     resume: () => {
       paused = false
+      down = false
     },
     async close() {
       for (const socket of sockets) socket.destroy()

@@ -4,50 +4,22 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import {
-  Client as ModernClient,
-  StreamableHTTPClientTransport as ModernTransport,
-} from '@modelcontextprotocol/client'
-import { Client as LegacyClient } from '@modelcontextprotocol/sdk/client/index.js'
-import { StreamableHTTPClientTransport as LegacyTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { createApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import { listen } from '../../src/http/listen.ts'
 import { createLogger } from '../../src/log.ts'
 import { startClaudeStandIn } from './claude-stand-in/server.ts'
-import { type DatabaseKind, freshDatabaseOptions } from './databases.ts'
+import { connectClient, type Era, register, type TestClient } from './clients.ts'
+import { type DatabaseKind, type FreshDatabase, freshDatabaseOptions } from './databases.ts'
 
-export type Era = 'legacy' | 'modern'
-export const eras: readonly Era[] = ['legacy', 'modern']
-
-/** What a tool call came back as, whichever client made it. */
-export type Answer = {
-  isError: boolean
-  text: string
-  /** As JSON.parse gives it: a wrong shape fails the expectation that reads it. */
-  structured: ReturnType<typeof JSON.parse>
-}
-
-export type TestClient = {
-  era: Era
-  raw: LegacyClient | ModernClient
-  call(tool: string, args?: Record<string, unknown>, options?: CallOptions): Promise<Answer>
-  close(): Promise<void>
-}
-type CallOptions = {
-  signal?: AbortSignal
-  onprogress?: (progress: { progress: number; message?: string }) => void
-  timeout?: number
-}
-
-export type TestUser = {
-  username: string
-  email: string
-  password: string
-  userId: string
-  apiKey: string
-  accessToken: string
-}
+export {
+  type Answer,
+  connectClient,
+  type Era,
+  eras,
+  type TestClient,
+  type TestUser,
+} from './clients.ts'
 
 export type TestApp = Awaited<ReturnType<typeof startApp>>
 
@@ -60,14 +32,16 @@ const GENEROUS = {
 
 type StartOptions = {
   kind: DatabaseKind
+  /** One that others use too, instead of a fresh one. Give the same ENCRYPTION_KEY, and drop it last. */
+  database?: Pick<FreshDatabase, 'url' | 'dataDir'>
   /** Settings, over limits that no test reaches by chance. */
   env?: Record<string, string>
   claude?: Parameters<typeof startClaudeStandIn>[0]
 }
 
-export async function startApp({ kind, env = {}, claude: claudeOptions }: StartOptions) {
+export async function startApp({ kind, database, env = {}, claude: claudeOptions }: StartOptions) {
   const claude = await startClaudeStandIn(claudeOptions)
-  const fresh = await freshDatabaseOptions(kind)
+  const fresh = database ? { ...database, drop: async () => {} } : await freshDatabaseOptions(kind)
   const config = loadConfig({
     PORT: '0',
     DATA_DIR: fresh.dataDir,
@@ -113,70 +87,5 @@ export async function startApp({ kind, env = {}, claude: claudeOptions }: StartO
       await fresh.drop()
       await claude.close()
     },
-  }
-}
-
-/** An official client of the era's SDK line, connected; with a token it sends it as a bearer header. */
-export async function connectClient(
-  era: Era,
-  url: string,
-  accessToken?: string,
-): Promise<TestClient> {
-  const headers = accessToken === undefined ? {} : { Authorization: `Bearer ${accessToken}` }
-  const options = { requestInit: { headers } }
-  const raw = era === 'legacy' ? newLegacyClient() : newModernClient()
-  const transport =
-    era === 'legacy'
-      ? new LegacyTransport(new URL(url), options)
-      : new ModernTransport(new URL(url), options)
-  await raw.connect(transport as never)
-  return {
-    era,
-    raw,
-    async call(tool, args = {}, callOptions = {}) {
-      const request = { name: `claude-api-gateway_${tool}`, arguments: args }
-      const result =
-        raw instanceof LegacyClient
-          ? await raw.callTool(request, undefined, callOptions as never)
-          : await raw.callTool(request, callOptions as never)
-      const [block] = result.content as { text: string }[]
-      return {
-        isError: result.isError === true,
-        text: block?.text ?? '',
-        structured: result.structuredContent,
-      }
-    },
-    close: () => raw.close(),
-  }
-}
-
-const newLegacyClient = () => new LegacyClient({ name: 'test-legacy', version: '1.0.0' })
-
-const newModernClient = () =>
-  new ModernClient(
-    { name: 'test-modern', version: '1.0.0' },
-    { versionNegotiation: { mode: { pin: '2026-07-28' } } },
-  )
-
-/** A user with a key that the stand-in accepts, signed in. */
-async function register(url: string, name?: string): Promise<TestUser> {
-  const username = name ?? `user-${randomBytes(5).toString('hex')}`
-  const email = `${username}@example.com`
-  const apiKey = `sk-ant-api03-${randomBytes(12).toString('hex')}`
-  const client = await connectClient('legacy', url)
-  try {
-    const registered = await client.call('register_user', {
-      username,
-      email,
-      anthropic_api_key: apiKey,
-    })
-    if (registered.isError) throw new Error(registered.text)
-    const { user_id: userId, password } = registered.structured.data
-    const signedIn = await client.call('authenticate_user', { username, password })
-    if (signedIn.isError) throw new Error(signedIn.text)
-    const accessToken: string = signedIn.structured.data.access_token
-    return { username, email, password, userId, apiKey, accessToken }
-  } finally {
-    await client.close()
   }
 }
