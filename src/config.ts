@@ -5,6 +5,7 @@
  * names, and a test holds them to it.
  */
 
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import { parseEncryptionKey } from './encryption-key.ts'
 
@@ -47,17 +48,38 @@ const databaseUrl = z.string().superRefine((text, context) => {
 
 const trustProxy = z
   .string()
-  .transform((text) => {
-    if (text === 'false') return false
-    if (/^\d+$/.test(text)) return Number(text)
-    return text
-  })
-  .refine((value) => value !== 'true' && value !== 0, {
+  .refine((text) => text === 'false' || /^[1-9]\d*$/.test(text) || isListOfNetworks(text), {
     message:
       'must be the number of proxies in front (1), or their addresses or subnets, comma separated',
   })
+  .transform((text) => {
+    if (text === 'false') return false
+    return /^\d+$/.test(text) ? Number(text) : text
+  })
+
+/** What Express takes besides a number (Express documentation: Behind proxies). */
+function isListOfNetworks(text: string): boolean {
+  return text.split(',').every((item) => {
+    const [address = '', prefix, ...rest] = item.trim().split('/')
+    if (/^(loopback|linklocal|uniquelocal)$/.test(address)) return prefix === undefined
+    const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
+    const isPrefix = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits)
+    return bits > 0 && isPrefix && rest.length === 0
+  })
+}
 
 const origin = z.url({ protocol: /^https?$/ }).transform((text) => text.replace(/\/+$/, ''))
+
+const bareOrigin = z
+  .url({ protocol: /^https?$/ })
+  .refine(isBareOrigin, 'must be scheme, host and port only, for example https://gateway.example')
+  .transform((text) => new URL(text).origin)
+
+function isBareOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return true
+  const { pathname, search, hash, username, password } = new URL(text)
+  return pathname === '/' && `${search}${hash}${username}${password}` === ''
+}
 
 /** Every setting, in the order the README shows them. Blank counts as not set. */
 export const SETTINGS = {
@@ -66,7 +88,7 @@ export const SETTINGS = {
     .default('127.0.0.1')
     .describe('Address to listen on. `0.0.0.0` for every interface.'),
   PORT: count(0, 65_535).default(3000).describe('Port to listen on.'),
-  PUBLIC_URL: origin
+  PUBLIC_URL: bareOrigin
     .optional()
     .describe(
       'The URL people reach the gateway at, without a path, for example `https://gateway.example`. Default: `http://HOST:PORT`.',

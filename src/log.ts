@@ -5,7 +5,7 @@
  * below is the second line of defence: a field by one of these names is cut wherever it turns up.
  */
 
-import { type Logger as PinoLogger, pino } from 'pino'
+import { type LogFn, type Logger as PinoLogger, pino } from 'pino'
 
 export type Logger = PinoLogger
 
@@ -43,6 +43,11 @@ export function createLogger(level: string, destination?: { write(line: string):
       censor: '[redacted]',
     },
     serializers: { err: describeError },
+    hooks: {
+      logMethod(this: Logger, args: Parameters<LogFn>, method: LogFn) {
+        method.apply(this, inOurWords(args))
+      },
+    },
   }
   return destination ? pino(options, destination) : pino(options)
 }
@@ -57,12 +62,25 @@ export function createLogger(level: string, destination?: { write(line: string):
 export function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error }
   const { code, name } = error as Error & { code?: unknown }
-  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line))
   return {
     type: name,
     ...(name === 'AppError' || name === 'ConfigError' ? { reason: error.message } : {}),
     ...(typeof code === 'string' ? { code } : {}),
-    stack: frames.slice(0, 12).map((line) => line.trim()),
+    stack: framesOf(error).slice(0, 12),
     ...(error.cause === undefined ? {} : { cause: describeError(error.cause) }),
   }
+}
+
+/** A stack begins with the message, and a message may have lines that look like frames. */
+function framesOf({ stack = '', message }: Error): string[] {
+  const frames = stack.slice(Math.max(0, stack.indexOf(message)) + message.length).split('\n')
+  return frames.filter((line) => /^\s+at .*(:\d+\)?|\))$/.test(line)).map((line) => line.trim())
+}
+
+/** pino takes an error's own message for a line that has none. */
+function inOurWords(args: Parameters<LogFn>): Parameters<LogFn> {
+  const [first, message = 'failed', ...rest] = args as unknown as [unknown, string?, ...unknown[]]
+  if (first instanceof Error) return [{ err: first }, message, ...rest] as Parameters<LogFn>
+  const hasError = typeof first === 'object' && first !== null && 'err' in first
+  return hasError ? ([first, message, ...rest] as unknown as Parameters<LogFn>) : args
 }

@@ -2,11 +2,13 @@
 
 alter table messages
   add column tag                 text,
+  add column stop_sequence       bytea,
   add column checkpoint_tokens   integer not null default 0,
   add column cancel_requested_at timestamptz,
   add column joined_at           timestamptz,
   add column reservation         jsonb;
 comment on column messages.tag is 'the caller''s label for cost allocation; in clear';
+comment on column messages.stop_sequence is 'answers only: sealed under the conversation''s data key';
 comment on column messages.checkpoint_tokens is 'running answers only: output so far, estimated, as of the text in content';
 comment on column messages.cancel_requested_at is 'running answers only: somebody asked its process to stop';
 comment on column messages.joined_at is 'a repeat of its call came while it ran, on whichever replica';

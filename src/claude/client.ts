@@ -17,7 +17,6 @@ import { isSendableKey, Transport } from './transport.ts'
 import { Watch } from './watch.ts'
 
 export type { ClaudeOutcome } from './outcome.ts'
-export { totalInputTokens, type Usage } from './usage.ts'
 
 const PROOF_DEADLINE_MS = 20_000
 const DEFAULT_MAX_CONNECTIONS = 256

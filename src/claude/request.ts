@@ -3,7 +3,7 @@ import { replayHistory, textBlock } from './history.ts'
 import type { Effort, ModelInfo, ThinkingType } from './models.ts'
 import { chooseEffort, chooseTemperature, chooseThinking, clampMaxTokens } from './parameters.ts'
 
-export type { ContentBlock, Turn } from './content.ts'
+export type { Turn } from './content.ts'
 export type { Effort } from './models.ts'
 
 export interface ChatRequest {

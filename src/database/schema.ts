@@ -93,6 +93,7 @@ export interface MessagesTable {
   durationMs: number | null
   upstreamMs: number | null
   tag: string | null
+  stopSequence: Buffer | null
   checkpointTokens: Generated<number>
   cancelRequestedAt: NullableInstant
   joinedAt: NullableInstant

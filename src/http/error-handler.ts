@@ -30,6 +30,7 @@ const isMcp = (req: Request) => req.path === '/mcp'
  * What express.json found wrong with a body. Its own messages quote the body, so they are replaced.
  */
 function describeBodyError(thrown: unknown) {
+  if (thrown instanceof AppError) return undefined
   const { type, status } = (thrown ?? {}) as { type?: unknown; status?: unknown }
   if (type === 'entity.too.large') {
     return { status: 413, code: INVALID_REQUEST, message: 'The request body is too large.' }
@@ -37,7 +38,7 @@ function describeBodyError(thrown: unknown) {
   if (type === 'entity.parse.failed') {
     return { status: 400, code: PARSE_ERROR, message: 'The request body is not valid JSON.' }
   }
-  if (typeof type === 'string' && typeof status === 'number' && status < 500) {
+  if (typeof status === 'number' && status >= 400 && status < 500) {
     return { status, code: INVALID_REQUEST, message: 'The request body cannot be read.' }
   }
   return undefined

@@ -8,6 +8,7 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { ipKeyGenerator, type Options, rateLimit, type Store } from 'express-rate-limit'
 import { AppError } from '../errors.ts'
+import type { Logger } from '../log.ts'
 import type { Tool } from '../mcp/tool.ts'
 import { mcpRequestOf } from './caller.ts'
 import { sendAppError } from './json-rpc.ts'
@@ -34,7 +35,7 @@ type Limiter = {
 const MINUTE_MS = 60_000
 
 /** In this order: what a user or an address may do at all, then the tighter ones. */
-export function rateLimits(limits: Limits, stores: SharedStores): RequestHandler[] {
+export function rateLimits(limits: Limits, stores: SharedStores, log: Logger): RequestHandler[] {
   const limitedAs = (kind: Tool['limitedAs']) => (req: Request) =>
     mcpRequestOf(req).inspected.tool?.limitedAs !== kind
   const limiters: Limiter[] = [
@@ -68,16 +69,21 @@ export function rateLimits(limits: Limits, stores: SharedStores): RequestHandler
       message: 'Too many sign-ins from this address.',
     },
   ]
-  return limiters.flatMap((limiter) => toMiddleware(limiter, stores))
+  return limiters.flatMap((limiter) => toMiddleware(limiter, stores, log))
 }
 
-function toMiddleware(limiter: Limiter, stores: SharedStores): RequestHandler[] {
+function toMiddleware(limiter: Limiter, stores: SharedStores, log: Logger): RequestHandler[] {
   const options: Partial<Options> = {
     windowMs: limiter.windowMs,
     limit: limiter.limit,
     keyGenerator: limiter.key,
     identifier: limiter.name,
     legacyHeaders: false,
+    // Its own logger writes what a store threw to standard error as it is.
+    logger: {
+      error: (err, message) => log.warn({ err }, message),
+      warn: (err, message) => log.warn({ err }, message),
+    },
     handler: (req, res, next) => refuse(req, res, next, limiter.message),
     ...(limiter.skip ? { skip: limiter.skip } : {}),
   }

@@ -38,7 +38,7 @@ export function createHttpApp({ config, services, log, telemetry, stores }: Http
   app.use(
     mcpRoutes({
       runner: { services, log, telemetry, maxToolInputElements: mcp.maxToolInputElements },
-      limiters: rateLimits(limits, stores),
+      limiters: rateLimits(limits, stores, log),
       allowedHosts: [...LOOPBACK, publicHost, ...http.allowedHosts],
       allowedOrigins: [...LOOPBACK, publicHost, ...http.allowedOrigins],
       maxBodyBytes: http.maxBodyBytes,

@@ -105,8 +105,14 @@ function invalidInput(error: z.ZodError): AppError {
     return field === '' ? message : `${field}: ${message}`
   })
   return new AppError('invalid_input', problems.join('; '), {
-    details: { fields: error.issues.map(({ path }) => path.map(String).join('.')) },
+    details: { fields: error.issues.flatMap(wrongFields) },
   })
+}
+
+/** An unknown field is an issue of the object that holds it, and would go unnamed. */
+function wrongFields(issue: z.core.$ZodIssue): string[] {
+  if (issue.code !== 'unrecognized_keys') return [issue.path.map(String).join('.')]
+  return issue.keys.map((key) => [...issue.path.map(String), key].join('.'))
 }
 
 /**

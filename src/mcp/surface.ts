@@ -33,7 +33,7 @@ export const RESOURCE_LIST = {
   })),
 }
 
-export const findResource = (uri: string) => resources.find((resource) => resource.uri === uri)
+const findResource = (uri: string) => resources.find((resource) => resource.uri === uri)
 
 /** A JSON-RPC error's parts: the SDKs have a class of their own for it. */
 export type ProtocolFailure = { code: number; message: string; data?: unknown }

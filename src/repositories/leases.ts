@@ -66,6 +66,7 @@ export class LeaseRepository {
         'messages.conversationId',
         'messages.userId',
         'messages.content',
+        'messages.position',
         'messages.model',
         'messages.tag',
         'messages.checkpointTokens',

@@ -33,6 +33,7 @@ export class LedgerRepository {
     this.#db = db
   }
 
+  /** Does nothing when the answer is booked already. */
   async insert(row: NewLedgerRow): Promise<void> {
     await this.#db
       .insertInto('ledger')
@@ -40,6 +41,7 @@ export class LedgerRepository {
         ...row,
         unitPrices: row.unitPrices === null ? null : JSON.stringify(row.unitPrices),
       })
+      .onConflict((conflict) => conflict.column('messageId').doNothing())
       .execute()
   }
 

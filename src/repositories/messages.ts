@@ -29,6 +29,8 @@ export type TurnEnd = {
   status: Exclude<MessageStatus, 'running'>
   /** The sealed answer; null when there is none. */
   content: Buffer | null
+  /** Sealed. */
+  stopSequence: Buffer | null
   model: string
   tokenCount: number
   result: Record<string, unknown> | null
@@ -93,6 +95,7 @@ export class MessageRepository {
       .set({
         status: end.status,
         content: end.content,
+        stopSequence: end.stopSequence,
         model: end.model,
         tokenCount: end.tokenCount,
         result: end.result === null ? null : JSON.stringify(end.result),
@@ -134,6 +137,7 @@ export class MessageRepository {
         'messages.content',
         'messages.model',
         'messages.result',
+        'messages.stopSequence',
         'messages.errorCode',
         'messages.requestId',
         'conversations.dataKey',

@@ -5,6 +5,7 @@ import type { Repositories } from '../repositories/index.ts'
 import type { AnswerSignals } from './answer-signals.ts'
 import type { RunningAnswers } from './running-answers.ts'
 import type { Caller } from './sessions.ts'
+import { fromStored } from './turn-ending.ts'
 import type { SendReceipt } from './turn-record.ts'
 import { textOf, type Vault } from './vault.ts'
 
@@ -81,7 +82,7 @@ export class AnswerService {
     const vault = this.#deps.vault.openConversation({ ...row, id: row.conversationId })
     const stored = row.content === null ? '' : textOf(vault.openContent(row.id, row.content))
     const local = row.status === 'running' ? this.#deps.running.find(answerId) : undefined
-    const receipt = (row.result as SendReceipt | null) ?? emptyReceipt(row)
+    const receipt = row.result === null ? emptyReceipt(row) : fromStored(vault, row)
     return { ...receipt, content: local?.answer.textSoFar ?? stored, error_code: row.errorCode }
   }
 }

@@ -15,8 +15,8 @@ import { INTERRUPTED, type RunningAnswer, type RunningAnswers } from './running-
 import type { Caller } from './sessions.ts'
 import type { BegunTurn, IdempotencyMarks } from './turn.ts'
 import type { TurnBeginning } from './turn-beginning.ts'
-import type { TurnEnding, TurnTiming } from './turn-ending.ts'
-import type { SendReceipt } from './turn-record.ts'
+import type { TurnEnding } from './turn-ending.ts'
+import type { SendReceipt, TurnTiming } from './turn-record.ts'
 import type { Vault } from './vault.ts'
 
 export type SendInput = {
@@ -247,6 +247,7 @@ function toSendError({ turn, outcome }: Generated, signal: AbortSignal): AppErro
   const { code, message, retryable, retryAfterSeconds, cause } = error
   const details = {
     ...error.details,
+    request_id: outcome.requestId,
     conversation_id: turn.conversationId,
     message_id: turn.answerId,
   }

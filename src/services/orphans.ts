@@ -72,6 +72,7 @@ export class Orphans {
       omitted: 0,
       tag,
       hasIdempotencyKey: false,
+      position: orphan.position - 1,
       reservation: reservation ?? nothingReserved(orphan.createdAt),
     }
   }

@@ -64,9 +64,10 @@ export class TurnBeginning {
         ...history,
         tag: input.tag ?? null,
         hasIdempotencyKey: marks !== undefined,
+        position: opened.position,
         reservation: reserved.reservation,
       }
-      await this.#insertMessages(repositories, turn, opened.position, input, marks)
+      await this.#insertMessages(repositories, turn, input, marks)
       return turn
     })
   }
@@ -120,7 +121,6 @@ export class TurnBeginning {
   async #insertMessages(
     { messages }: Repositories,
     turn: BegunTurn,
-    position: number,
     input: SendInput,
     marks: IdempotencyMarks | undefined,
   ): Promise<void> {
@@ -130,7 +130,7 @@ export class TurnBeginning {
       userId: turn.userId,
       userMessageId,
       answerId: turn.answerId,
-      position,
+      position: turn.position,
       content: turn.vault.sealContent(userMessageId, [{ type: 'text', text: input.message }]),
       tokenCount: estimateTokens(input.message),
       model: turn.model.id,
@@ -154,5 +154,6 @@ function openContent(
 function historyTokens(opened: OpenedConversation, message: string, maxTokens: number): number {
   const windowTokens = opened.model.info?.contextTokens ?? UNKNOWN_MODEL_WINDOW_TOKENS
   const fixed = estimateTokens(opened.systemPrompt ?? '') + estimateTokens(message)
-  return windowTokens * WINDOW_SHARE - maxTokens - fixed
+  const answerTokens = Math.min(maxTokens, opened.model.info?.maxOutputTokens ?? maxTokens)
+  return windowTokens * WINDOW_SHARE - answerTokens - fixed
 }

@@ -7,15 +7,18 @@ import { violatedConstraint } from '../repositories/constraints.ts'
 import type { Transact } from '../repositories/index.ts'
 import type { Budgets } from './budgets.ts'
 import type { BegunTurn } from './turn.ts'
-import { type SendReceipt, toLedgerRow, toReceipt, toSpent, toTurnEnd } from './turn-record.ts'
+import {
+  type SendReceipt,
+  type StoredReceipt,
+  type TurnTiming,
+  toLedgerRow,
+  toReceipt,
+  toSpent,
+  toTurnEnd,
+} from './turn-record.ts'
+import type { ConversationVault } from './vault.ts'
 
 type Deps = { transact: Transact; prices: PriceTable; budgets: Budgets }
-
-export type TurnTiming = {
-  durationMs: number
-  /** What the answer's signal was aborted with, if it was. */
-  stopReason: unknown
-}
 
 export class TurnEnding {
   readonly #deps: Deps
@@ -56,7 +59,7 @@ export class TurnEnding {
     const ledgerRow = toLedgerRow(turn, outcome, this.#deps.prices, new Date())
     const delivered = outcome.status === 'complete' || outcome.status === 'refused'
     const history = { sent: turn.turns.length * 2, omitted: turn.omitted }
-    const content = sealAnswer(turn, outcome)
+    const sealed = sealAnswer(turn, outcome)
     return this.#deps.transact(async (repositories) => {
       const { messages, ledger, conversations } = repositories
       const { userId, reservation } = turn
@@ -66,13 +69,14 @@ export class TurnEnding {
       const receipt = delivered
         ? toReceipt(turn, outcome, ledgerRow?.costNanoUsd, history, said)
         : null
-      const end = toTurnEnd(outcome, content, receipt, timing.durationMs, timing.stopReason)
+      const end = toTurnEnd(outcome, sealed, receipt, timing)
       if (!(await messages.finishTurn(turn.answerId, end))) throw new AlreadyFinished()
       if (ledgerRow) await ledger.insert(ledgerRow)
-      const historyStart = turn.turns[0]?.position
+      // A failed turn cuts nothing: its own message may have been what was too long.
+      const isCut = receipt !== null && turn.omitted > 0
       await conversations.release(turn.conversationId, turn.answerId, {
         model: turn.model.id,
-        ...(historyStart === undefined || turn.omitted === 0 ? {} : { historyStart }),
+        ...(isCut ? { historyStart: turn.turns[0]?.position ?? turn.position } : {}),
       })
       return receipt
     })
@@ -86,7 +90,7 @@ export class TurnEnding {
     if (stored?.requestId !== outcome.requestId || stored.status === 'interrupted') {
       throw closedMeanwhile()
     }
-    return stored.result as SendReceipt | null
+    return stored.result && fromStored(turn.vault, stored)
   }
 }
 
@@ -95,9 +99,24 @@ class AlreadyFinished extends Error {
   override readonly name = 'AlreadyFinished'
 }
 
-function sealAnswer({ vault, answerId }: BegunTurn, outcome: ClaudeOutcome): Buffer | null {
-  if (outcome.status === 'refused' || outcome.content.length === 0) return null
-  return vault.sealContent(answerId, outcome.content)
+function sealAnswer({ vault, answerId }: BegunTurn, outcome: ClaudeOutcome) {
+  const { status, content, stopSequence } = outcome
+  return {
+    content:
+      status === 'refused' || content.length === 0 ? null : vault.sealContent(answerId, content),
+    stopSequence: stopSequence === null ? null : vault.sealStopSequence(answerId, stopSequence),
+  }
+}
+
+/** The receipt as its caller got it. */
+export function fromStored(
+  vault: ConversationVault,
+  stored: { id: string; result: Record<string, unknown> | null; stopSequence: Buffer | null },
+): SendReceipt {
+  const receipt = stored.result as StoredReceipt
+  const sealed = stored.stopSequence
+  const stopSequence = sealed === null ? null : vault.openStopSequence(stored.id, sealed)
+  return { ...receipt, stop_sequence: stopSequence }
 }
 
 const closedMeanwhile = () =>

@@ -32,12 +32,21 @@ export type SendReceipt = {
   warnings: string[]
 }
 
+/** As it is stored: a stop sequence is the caller's text, and sealed apart from the rest. */
+export type StoredReceipt = Omit<SendReceipt, 'stop_sequence'>
+
 export type TurnIds = {
   conversationId: string
   userId: string
   answerId: string
   tag: string | null
   reservation: StoredReservation
+}
+
+export type TurnTiming = {
+  durationMs: number
+  /** What the answer's signal was aborted with, if it was. */
+  stopReason: unknown
 }
 
 const TRUNCATING = new Set(['max_tokens', 'model_context_window_exceeded'])
@@ -119,24 +128,28 @@ export function toReceipt(
 /** How the turn is stored. A refused answer's text is discarded, a broken one's is kept. */
 export function toTurnEnd(
   outcome: ClaudeOutcome,
-  sealedContent: Buffer | null,
+  sealed: { content: Buffer | null; stopSequence: Buffer | null },
   receipt: SendReceipt | null,
-  durationMs: number,
-  stopReason: unknown,
+  { durationMs, stopReason }: TurnTiming,
 ): TurnEnd {
   const interrupted = outcome.status === 'cancelled' && stopReason === INTERRUPTED
   return {
     status: interrupted ? 'interrupted' : outcome.status,
-    content: sealedContent,
+    content: sealed.content,
+    stopSequence: sealed.stopSequence,
     model: outcome.model,
     tokenCount: outcome.usage?.outputTokens ?? 0,
-    result: receipt,
+    result: receipt && withoutText(receipt),
     errorCode: interrupted ? 'interrupted' : (outcome.error?.code ?? null),
     requestId: outcome.requestId,
     durationMs: Math.round(durationMs),
     upstreamMs: Math.round(outcome.upstreamMs),
     keepIdempotencyKey: outcome.usage !== null || receipt !== null,
   }
+}
+
+function withoutText({ stop_sequence: _, ...rest }: SendReceipt): StoredReceipt {
+  return rest
 }
 
 function emptyAnswerWarning(outcome: ClaudeOutcome, truncated: boolean): string[] {

@@ -25,5 +25,7 @@ export type BegunTurn = {
   omitted: number
   tag: string | null
   hasIdempotencyKey: boolean
+  /** Of the user's message. */
+  position: number
   reservation: StoredReservation
 }

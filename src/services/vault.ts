@@ -114,21 +114,29 @@ export class ConversationVault {
   }
 
   sealContent(messageId: string, content: readonly ContentBlock[]): Buffer {
-    return this.#key.seal(JSON.stringify(content), this.#contentBinding(messageId))
+    return this.#key.seal(JSON.stringify(content), this.#messageBinding(messageId, 'content'))
+  }
+
+  sealStopSequence(messageId: string, text: string): Buffer {
+    return this.#key.seal(text, this.#messageBinding(messageId, 'stop_sequence'))
+  }
+
+  openStopSequence(messageId: string, sealed: Buffer): string {
+    return this.#key.openText(sealed, this.#messageBinding(messageId, 'stop_sequence'))
   }
 
   openContent(messageId: string, sealed: Buffer): ContentBlock[] {
-    return JSON.parse(this.#key.openText(sealed, this.#contentBinding(messageId)))
+    return JSON.parse(this.#key.openText(sealed, this.#messageBinding(messageId, 'content')))
   }
 
   #binding(column: string): Binding {
     return { table: 'conversations', column, row: this.#id, owner: this.#userId }
   }
 
-  /** The row of a content names its conversation too: a message cannot be moved into another one. */
-  #contentBinding(messageId: string): Binding {
+  /** A message's binding names its conversation too: it cannot be moved into another one. */
+  #messageBinding(messageId: string, column: 'content' | 'stop_sequence'): Binding {
     const row = `${this.#id}/${messageId}`
-    return { table: 'messages', column: 'content', row, owner: this.#userId }
+    return { table: 'messages', column, row, owner: this.#userId }
   }
 }
 

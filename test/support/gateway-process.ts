@@ -32,6 +32,9 @@ export async function startGatewayProcess(
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const exit = once(child, 'close').then(([code]) => code as number | null)
+  const end = () => child.kill()
+  process.once('exit', end)
+  exit.finally(() => process.off('exit', end))
   let greeting = ''
   const greeted = new Promise<void>((resolve) => {
     child.stderr.on('data', (chunk) => {
@@ -39,16 +42,19 @@ export async function startGatewayProcess(
       resolve()
     })
   })
-  for await (const line of createInterface({ input: child.stdout })) {
-    const { msg, url } = JSON.parse(line)
-    if (msg !== 'listening') continue
-    child.stdout.resume()
-    await greeted
-    const stop = () => {
-      child.kill('SIGTERM')
-      return exit
-    }
-    return { process: child, url: new URL(url).origin, greeting, stop }
+  // Read to the end: a full pipe would stop a gateway that logs.
+  const listening = new Promise<string>((resolve) => {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const { msg, url } = JSON.parse(line)
+      if (msg === 'listening') resolve(new URL(url).origin)
+    })
+  })
+  const url = await Promise.race([listening, exit])
+  if (typeof url !== 'string') throw new Error(`The gateway ended with ${url}. ${greeting}`)
+  await greeted
+  const stop = () => {
+    child.kill('SIGTERM')
+    return exit
   }
-  throw new Error(`The gateway ended with ${await exit}. ${greeting}`)
+  return { process: child, url, greeting, stop }
 }

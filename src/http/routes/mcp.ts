@@ -1,7 +1,9 @@
 import express, { type RequestHandler, Router } from 'express'
 import { createMcpHandler, guards } from '../../mcp/index.ts'
 import type { ToolRunner } from '../../mcp/run-tool.ts'
+import { refuseManyValues } from '../body-shape.ts'
 import { identifyCaller, mcpRequestOf, requireCaller } from '../caller.ts'
+import { cors } from '../cors.ts'
 import { INVALID_REQUEST, SERVER_ERROR, sendJsonRpcError } from '../json-rpc.ts'
 
 type McpRouteOptions = {
@@ -14,6 +16,9 @@ type McpRouteOptions = {
   resourceMetadataUrl: string
 }
 
+/** A generous share for what is in a body besides a tool's arguments, which have their own bound. */
+const OTHER_VALUES = 10_000
+
 /** POST /mcp: the MCP endpoint of both protocol eras. What a request passes, top to bottom. */
 export function mcpRoutes(options: McpRouteOptions): Router {
   const { runner, anonymous, resourceMetadataUrl } = options
@@ -21,11 +26,17 @@ export function mcpRoutes(options: McpRouteOptions): Router {
   const router = Router()
   router.use('/mcp', guards.hostHeaderValidation(options.allowedHosts))
   router.use('/mcp', guards.originValidation(options.allowedOrigins))
+  router.use('/mcp', cors)
   router.all('/mcp', postOnly)
   router.post(
     '/mcp',
     jsonOnly,
-    express.json({ limit: options.maxBodyBytes, strict: false, type: () => true }),
+    express.json({
+      limit: options.maxBodyBytes,
+      strict: false,
+      type: () => true,
+      verify: refuseManyValues(runner.maxToolInputElements + OTHER_VALUES),
+    }),
     singleMessage,
     identifyCaller(runner.services.sessions),
     ...options.limiters,

@@ -13,7 +13,7 @@ export function protectedResourceRoutes(publicUrl: string): Router {
   }
   router.get(
     ['/.well-known/oauth-protected-resource', '/.well-known/oauth-protected-resource/mcp'],
-    (_req, res) => void res.json(metadata),
+    (_req, res) => void res.setHeader('Access-Control-Allow-Origin', '*').json(metadata),
   )
   return router
 }

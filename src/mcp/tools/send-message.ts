@@ -25,6 +25,7 @@ export const sendMessage = defineTool({
       .trim()
       .min(1)
       .max(128)
+      .refine((text) => !text.includes('\0'), 'must not hold NUL characters')
       .optional()
       .describe(
         "Model id, or sonnet, opus, haiku. Left out: the conversation's model, or the gateway's default.",

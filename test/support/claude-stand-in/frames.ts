@@ -13,7 +13,7 @@ export interface Frame {
 export const PING = event('ping', {})
 
 /** @param data the event's payload without its `type`, which repeats the event's name. */
-export function event(type: string, data: object): string {
+function event(type: string, data: object): string {
   return rawEvent(type, JSON.stringify({ type, ...data }))
 }
 

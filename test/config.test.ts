@@ -1,0 +1,275 @@
+import { describe, expect, test } from 'vitest'
+import { loadConfig, SETTINGS } from '../src/config.ts'
+
+const KEY = Buffer.from('0b5e1f0c9ad34e7786f1c2d4a5b69788f9e0d1c2b3a4958677f60514233241aa', 'hex')
+const OTHER_KEY = Buffer.from(KEY).reverse()
+const POSTGRES = 'postgres://gateway:secret@db:5432/gateway'
+
+type Name = keyof typeof SETTINGS
+const names = Object.keys(SETTINGS) as Name[]
+
+test('without any setting everything has its default', () => {
+  expect(loadConfig({})).toEqual({
+    http: {
+      host: '127.0.0.1',
+      port: 3000,
+      publicUrl: 'http://127.0.0.1:3000',
+      tls: undefined,
+      trustProxy: false,
+      maxBodyBytes: 4_194_304,
+      allowedHosts: [],
+      allowedOrigins: [],
+      anonymous: true,
+      metrics: { mode: 'off', token: undefined },
+      shutdownGraceSeconds: 30,
+    },
+    mcp: { maxToolInputElements: 10_000 },
+    database: { url: undefined, dataDir: './data', poolSize: 10 },
+    secrets: { encryptionKey: undefined, encryptionKeysPrevious: [] },
+    accounts: {
+      registrationOpen: true,
+      validateApiKeys: true,
+      sessionSeconds: 3600,
+      adminUsernames: [],
+      threadPoolSize: 4,
+    },
+    chat: {
+      defaultModel: 'claude-sonnet-5-5',
+      defaultMaxTokens: 4096,
+      defaultTemperature: undefined,
+      retiredModels: 'refuse',
+      maxMessagesSent: 100,
+      pricesFile: undefined,
+    },
+    upstream: { baseUrl: 'https://api.anthropic.com', deadlineMs: 600_000, idleMs: 60_000 },
+    limits: {
+      requestsPerMinute: 60,
+      anonymousRequestsPerMinute: 60,
+      registrationsPerHour: 10,
+      signInsPerMinute: 10,
+      signInFailuresPerAccount: 10,
+      redisUrl: undefined,
+    },
+    log: { level: 'info' },
+  })
+})
+
+/** One value other than the default for every setting, and what must come of it. */
+const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unknown, unknown]> = {
+  HOST: ['0.0.0.0', ({ http }) => http.host, '0.0.0.0'],
+  PORT: ['8080', ({ http }) => http.port, 8080],
+  PUBLIC_URL: ['https://GW.example:443/', ({ http }) => http.publicUrl, 'https://gw.example'],
+  DATA_DIR: ['/var/lib/gateway', ({ database }) => database.dataDir, '/var/lib/gateway'],
+  DATABASE_URL: [POSTGRES, ({ database }) => database.url, POSTGRES],
+  DATABASE_POOL_SIZE: ['25', ({ database }) => database.poolSize, 25],
+  ENCRYPTION_KEY: [KEY.toString('base64'), ({ secrets }) => secrets.encryptionKey, KEY],
+  ENCRYPTION_KEYS_PREVIOUS: [
+    `${KEY.toString('hex')}, ${OTHER_KEY.toString('base64url')},`,
+    ({ secrets }) => secrets.encryptionKeysPrevious,
+    [KEY, OTHER_KEY],
+  ],
+  SESSION_TIMEOUT: ['60', ({ accounts }) => accounts.sessionSeconds, 60],
+  REGISTRATION: ['closed', ({ accounts }) => accounts.registrationOpen, false],
+  VALIDATE_API_KEYS: ['false', ({ accounts }) => accounts.validateApiKeys, false],
+  ADMIN_USERNAMES: ['Ada , bob,,', ({ accounts }) => accounts.adminUsernames, ['ada', 'bob']],
+  CLAUDE_MODEL: ['haiku', ({ chat }) => chat.defaultModel, 'haiku'],
+  MAX_TOKENS: ['1', ({ chat }) => chat.defaultMaxTokens, 1],
+  TEMPERATURE: ['0', ({ chat }) => chat.defaultTemperature, 0],
+  RETIRED_MODELS: ['map', ({ chat }) => chat.retiredModels, 'map'],
+  MAX_CONVERSATION_LENGTH: ['2', ({ chat }) => chat.maxMessagesSent, 2],
+  PRICES_FILE: ['/etc/prices.json', ({ chat }) => chat.pricesFile, '/etc/prices.json'],
+  ANTHROPIC_BASE_URL: [
+    'http://proxy.example/anthropic/',
+    ({ upstream }) => upstream.baseUrl,
+    'http://proxy.example/anthropic',
+  ],
+  UPSTREAM_TIMEOUT_SECONDS: ['90', ({ upstream }) => upstream.deadlineMs, 90_000],
+  UPSTREAM_IDLE_SECONDS: ['5', ({ upstream }) => upstream.idleMs, 5_000],
+  REQUESTS_PER_MINUTE: ['7', ({ limits }) => limits.requestsPerMinute, 7],
+  ANONYMOUS_REQUESTS_PER_MINUTE: ['7', ({ limits }) => limits.anonymousRequestsPerMinute, 7],
+  REGISTRATIONS_PER_HOUR: ['7', ({ limits }) => limits.registrationsPerHour, 7],
+  SIGN_INS_PER_MINUTE: ['7', ({ limits }) => limits.signInsPerMinute, 7],
+  SIGN_IN_FAILURES_PER_ACCOUNT: ['7', ({ limits }) => limits.signInFailuresPerAccount, 7],
+  REDIS_URL: ['rediss://cache:6379', ({ limits }) => limits.redisUrl, 'rediss://cache:6379'],
+  MCP_ANONYMOUS: ['false', ({ http }) => http.anonymous, false],
+  ALLOWED_HOSTS: [
+    'a.example,b.example',
+    ({ http }) => http.allowedHosts,
+    ['a.example', 'b.example'],
+  ],
+  ALLOWED_ORIGINS: ['a.example', ({ http }) => http.allowedOrigins, ['a.example']],
+  TRUST_PROXY: ['2', ({ http }) => http.trustProxy, 2],
+  TLS_CERT_FILE: ['cert.pem', ({ http }) => http.tls?.certFile, 'cert.pem'],
+  TLS_KEY_FILE: ['key.pem', ({ http }) => http.tls?.keyFile, 'key.pem'],
+  MAX_BODY_BYTES: ['1024', ({ http }) => http.maxBodyBytes, 1024],
+  MAX_TOOL_INPUT_ELEMENTS: ['10', ({ mcp }) => mcp.maxToolInputElements, 10],
+  METRICS: ['loopback', ({ http }) => http.metrics.mode, 'loopback'],
+  METRICS_TOKEN: ['0123456789abcdef', ({ http }) => http.metrics.token, '0123456789abcdef'],
+  LOG_LEVEL: ['silent', ({ log }) => log.level, 'silent'],
+  SHUTDOWN_GRACE_SECONDS: ['0', ({ http }) => http.shutdownGraceSeconds, 0],
+}
+
+/** What else a setting demands. */
+const WITH: Partial<Record<Name, Record<string, string>>> = {
+  DATABASE_URL: { ENCRYPTION_KEY: KEY.toString('hex') },
+  TLS_CERT_FILE: { TLS_KEY_FILE: 'key.pem' },
+  TLS_KEY_FILE: { TLS_CERT_FILE: 'cert.pem' },
+}
+
+describe.each(names)('%s', (name) => {
+  const [text, read, expected] = GOOD[name]
+
+  test('is read', () => {
+    expect(read(loadConfig({ ...WITH[name], [name]: text }))).toEqual(expected)
+    expect(read(loadConfig({}))).not.toEqual(expected)
+  })
+
+  test('may be surrounded by blanks, and blank is not set', () => {
+    expect(read(loadConfig({ ...WITH[name], [name]: ` ${text}\n` }))).toEqual(expected)
+    expect(loadConfig({ [name]: '  ' })).toEqual(loadConfig({}))
+  })
+
+  test('is described', () => expect(SETTINGS[name].description).toMatch(/^.{8,}\.$/s))
+})
+
+test('the rest of what is read', () => {
+  const publicUrlOf = (env: Record<string, string>) => loadConfig(env).http.publicUrl
+  expect(publicUrlOf({ HOST: '::1', PORT: '80' })).toBe('http://[::1]:80')
+  expect(publicUrlOf({ TLS_CERT_FILE: 'c', TLS_KEY_FILE: 'k' })).toBe('https://127.0.0.1:3000')
+  const trusted = ['false', '1', 'loopback', '10.0.0.0/8, fd00::/8', 'loopback,192.168.1.7']
+  expect(trusted.map((text) => loadConfig({ TRUST_PROXY: text }).http.trustProxy)).toEqual([
+    false,
+    1,
+    ...trusted.slice(2),
+  ])
+  expect(loadConfig({ UV_THREADPOOL_SIZE: '16' }).accounts.threadPoolSize).toBe(16)
+  expect(loadConfig({ UNKNOWN_SETTING: 'x' })).toEqual(loadConfig({}))
+})
+
+const NOT_WHOLE = ['1.5', 'many', '0x10zz', '-1', 'Infinity']
+const badNumber = (...more: string[]) => [...NOT_WHOLE, ...more]
+
+/** Values that are refused, by what the message must say. */
+const BAD: Partial<Record<Name, [string[], RegExp]>> = {
+  PORT: [badNumber('65536'), /number|int|>=0|<=65535/],
+  PUBLIC_URL: [
+    [
+      'gateway.example',
+      'ftp://gateway.example',
+      'https://gw.example/mcp',
+      'https://u:p@gw.example',
+    ],
+    /Invalid URL|scheme, host and port only/,
+  ],
+  DATABASE_URL: [
+    ['mysql://u:hidden@h/d', 'localhost:5432', 'postgres://', './data.db'],
+    /must look like postgres:\/\/user:password@host:5432\/database/,
+  ],
+  DATABASE_POOL_SIZE: [badNumber('0', '201'), /number|int|>=1|<=200/],
+  ENCRYPTION_KEY: [
+    ['hunter2-hunter2', 'your-32-byte-encryption-key', Buffer.alloc(32).toString('base64')],
+    /encryption key.*openssl rand -base64 32/,
+  ],
+  ENCRYPTION_KEYS_PREVIOUS: [
+    ['hunter2-hunter2', `${KEY.toString('hex')},hunter2-hunter2`],
+    /encryption key.*openssl rand -base64 32/,
+  ],
+  SESSION_TIMEOUT: [badNumber('59', '31536001'), /number|int|>=60|<=31536000/],
+  REGISTRATION: [['yes', 'Open'], /"open"\|"closed"/],
+  VALIDATE_API_KEYS: [['maybe', '2'], /"true".*"false"/],
+  MAX_TOKENS: [badNumber('0', '1000001'), /number|int|>=1|<=1000000/],
+  TEMPERATURE: [['hot', '-0.1', '1.1'], /number|>=0|<=1/],
+  RETIRED_MODELS: [['keep'], /"refuse"\|"map"/],
+  MAX_CONVERSATION_LENGTH: [badNumber('1', '100001'), /number|int|>=2|<=100000/],
+  ANTHROPIC_BASE_URL: [['api.anthropic.com', 'ws://api.anthropic.com'], /Invalid URL/],
+  UPSTREAM_TIMEOUT_SECONDS: [badNumber('0', '3601'), /number|int|>=1|<=3600/],
+  UPSTREAM_IDLE_SECONDS: [badNumber('0', '3601'), /number|int|>=1|<=3600/],
+  REQUESTS_PER_MINUTE: [badNumber('0', '1000001'), /number|int|>=1|<=1000000/],
+  ANONYMOUS_REQUESTS_PER_MINUTE: [badNumber('0'), /number|int|>=1/],
+  REGISTRATIONS_PER_HOUR: [badNumber('0'), /number|int|>=1/],
+  SIGN_INS_PER_MINUTE: [badNumber('0'), /number|int|>=1/],
+  SIGN_IN_FAILURES_PER_ACCOUNT: [badNumber('0'), /number|int|>=1/],
+  REDIS_URL: [['cache:6379', 'http://cache:6379', 'localhost'], /Invalid URL/],
+  MCP_ANONYMOUS: [['maybe'], /"true".*"false"/],
+  TRUST_PROXY: [
+    ['true', '0', 'proxy.example', '10.0.0.0/33', '10.0.0', '1.5', 'loopback,', 'loopback/8'],
+    /number of proxies in front \(1\), or their addresses or subnets/,
+  ],
+  MAX_BODY_BYTES: [badNumber('1023', '33554433'), /number|int|>=1024|<=33554432/],
+  MAX_TOOL_INPUT_ELEMENTS: [badNumber('9', '1000001'), /number|int|>=10|<=1000000/],
+  METRICS: [['on', 'public'], /"off"\|"loopback"\|"token"/],
+  METRICS_TOKEN: [['short-token-123'], />=16 characters/],
+  LOG_LEVEL: [['verbose', 'INFO'], /"fatal"\|"error"\|"warn"\|"info"\|"debug"\|"silent"/],
+  SHUTDOWN_GRACE_SECONDS: [badNumber('3601'), /number|int|>=0|<=3600/],
+}
+
+function complaintOf(env: Record<string, string>): string {
+  try {
+    loadConfig(env)
+  } catch (thrown) {
+    if (thrown instanceof Error) return thrown.message
+  }
+  return 'was accepted'
+}
+
+const wrong = Object.entries(BAD).flatMap(([name, [values, says]]) =>
+  values.map((value) => [name, value, says] as const),
+)
+
+test.each(wrong)('%s of %o is refused by name, saying what is wrong', (name, value, says) => {
+  const ENCRYPTION_KEY = KEY.toString('hex')
+  const complaint = complaintOf({ ENCRYPTION_KEY, [name]: value })
+  const [head, ...lines] = complaint.split('\n')
+  expect(head).toBe('These settings are wrong or missing:')
+  expect(lines).toHaveLength(1)
+  expect(lines[0]).toMatch(new RegExp(`^  ${name}(\\.\\d+)?: .*(${says.source})`))
+})
+
+test('only settings that take any text at all have no wrong value', () => {
+  expect(names.filter((name) => !(name in BAD))).toEqual([
+    'HOST',
+    'DATA_DIR',
+    'ADMIN_USERNAMES',
+    'CLAUDE_MODEL',
+    'PRICES_FILE',
+    'ALLOWED_HOSTS',
+    'ALLOWED_ORIGINS',
+    'TLS_CERT_FILE',
+    'TLS_KEY_FILE',
+  ])
+})
+
+test.each([
+  ['sqlite:///./gateway.db'],
+  ['sqlite:////var/lib/gateway.db'],
+  ['sqlite+aiosqlite:///x'],
+])('%s, as in other gateways, is refused with what to write instead', (DATABASE_URL) => {
+  const complaint = complaintOf({ DATABASE_URL, ENCRYPTION_KEY: KEY.toString('hex') })
+  expect(complaint).toMatch(/DATABASE_URL: SQLite is not supported: remove DATABASE_URL/)
+  expect(complaint).toContain('DATA_DIR')
+  expect(complaint).toContain('postgres://user:password@host:5432/database')
+})
+
+test.each([
+  ['ENCRYPTION_KEY', { DATABASE_URL: POSTGRES }, /required with DATABASE_URL.*openssl rand/],
+  ['TLS_KEY_FILE', { TLS_CERT_FILE: 'cert.pem' }, /required with TLS_CERT_FILE/],
+  ['TLS_CERT_FILE', { TLS_KEY_FILE: 'key.pem' }, /required with TLS_KEY_FILE/],
+  ['METRICS_TOKEN', { METRICS: 'token' }, /required with METRICS=token/],
+])('%s is missed with %o', (name, env, says) => {
+  const lines = complaintOf(env as Record<string, string>).split('\n')
+  expect(lines).toHaveLength(2)
+  expect(lines[1]).toMatch(new RegExp(`^  ${name}: .*${says.source}`))
+})
+
+test('all that is wrong is named at once, and no value is repeated', () => {
+  const everyWrong = Object.fromEntries(
+    Object.entries(BAD).map(([name, [values]]) => [name, values[0] as string]),
+  )
+  const complaint = complaintOf({ ...everyWrong, METRICS: 'token', TLS_CERT_FILE: 'cert.pem' })
+  const named = [...complaint.matchAll(/^ {2}([A-Z_]+)/gm)].map(([, name]) => name)
+  const expected = [...Object.keys(BAD).filter((name) => name !== 'METRICS'), 'TLS_KEY_FILE']
+  expect(named.sort()).toEqual(expected.sort())
+  for (const [name, value] of Object.entries(everyWrong)) {
+    if (value.length > 5) expect(complaint, name).not.toContain(value)
+  }
+})

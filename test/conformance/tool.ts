@@ -1,0 +1,37 @@
+/**
+ * Programs of the MCP project that need a newer Node than the gateway does. npx fetches them, with
+ * Node 24, into its own cache: they are no dependencies of ours.
+ */
+
+import { execFile } from 'node:child_process'
+import { dirname } from 'node:path'
+
+export type Run = { exitCode: number; stdout: string; stderr: string }
+
+export type Tool = (args: string[], cwd: string) => Promise<Run>
+
+/** @param specifier package and exact version. */
+export async function fetchTool(specifier: string, program: string): Promise<Tool> {
+  const npx = ['-y', '-p', 'node@24', '-p', specifier, '-c', `command -v ${program}`]
+  const { exitCode, stdout, stderr } = await run('npx', npx, { env: process.env })
+  const path = stdout.trim()
+  if (exitCode !== 0 || path === '') throw new Error(`npx cannot fetch ${specifier}: ${stderr}`)
+  // The folder of the program holds that Node too. HOME: the Inspector keeps state there.
+  return (args, cwd) =>
+    run(program, args, {
+      cwd,
+      env: { ...process.env, HOME: cwd, PATH: `${dirname(path)}:${process.env.PATH}` },
+    })
+}
+
+const TIMEOUT_MS = 180_000
+
+function run(command: string, args: string[], options: { cwd?: string; env: NodeJS.ProcessEnv }) {
+  return new Promise<Run>((resolve) => {
+    const limits = { timeout: TIMEOUT_MS, maxBuffer: 64 * 1024 * 1024 }
+    const child = execFile(command, args, { ...options, ...limits }, (error, stdout, stderr) => {
+      resolve({ exitCode: error ? (child.exitCode ?? 1) : 0, stdout, stderr })
+    })
+    child.stdin?.end()
+  })
+}

@@ -1,0 +1,155 @@
+/** The container files, as far as they can be tried without a container engine. */
+
+import { execFile } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { promisify } from 'node:util'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { loadConfig, SETTINGS } from '../src/config.ts'
+
+const root = new URL('../', import.meta.url)
+const read = (file: string) => readFileSync(new URL(file, root), 'utf8')
+
+describe('docker-compose.yml', () => {
+  const text = read('docker-compose.yml')
+  const compose = parse(text)
+  const { gateway, postgres, caddy } = compose.services
+  const secrets = {
+    POSTGRES_PASSWORD: 'p4ss',
+    ENCRYPTION_KEY: 'q9Zr3vX1m5Kc7Tb0Lw2Ny4Hs6Gd8Fj1PaUeRiOtYxQ8=',
+  }
+  const configWith = (env: Record<string, string>) =>
+    loadConfig(
+      Object.fromEntries(
+        Object.entries<string>(gateway.environment).map(([name, value]) => [
+          name,
+          interpolate(value, { ...secrets, ...env }),
+        ]),
+      ),
+    )
+
+  test('hands on every setting, save those that the container fixes', () => {
+    const fixed = ['HOST', 'PORT', 'DATA_DIR', 'TLS_CERT_FILE', 'TLS_KEY_FILE']
+    const names = Object.keys(SETTINGS).filter((name) => !fixed.includes(name))
+    expect(Object.keys(gateway.environment).sort()).toEqual(names.sort())
+    for (const name of names) expect(gateway.environment[name]).toContain(`\${`)
+  })
+
+  test('asks for nothing that .env.example does not explain', () => {
+    const asked = new Set([...text.matchAll(/(?<!\$)\$\{([A-Z_]+)/g)].map(([, name]) => name))
+    expect(asked.size).toBeGreaterThan(20)
+    for (const name of asked) expect(read('.env.example')).toMatch(new RegExp(`^#? ?${name}=`, 'm'))
+  })
+
+  test('with the two secrets alone the gateway accepts its settings', () => {
+    const config = configWith({})
+    expect(config.database.url).toBe('postgres://gateway:p4ss@postgres:5432/gateway')
+    expect(config.http).toMatchObject({ publicUrl: 'http://localhost:3000', trustProxy: false })
+    expect(postgres.environment).toMatchObject({ POSTGRES_USER: 'gateway', POSTGRES_DB: 'gateway' })
+  })
+
+  test('a setting of the environment reaches the gateway', () => {
+    const env = { PUBLIC_URL: 'https://gateway.example', TRUST_PROXY: '1', MAX_TOKENS: '99' }
+    const { http, chat } = configWith(env)
+    expect(http).toMatchObject({ publicUrl: 'https://gateway.example', trustProxy: 1 })
+    expect(chat.defaultMaxTokens).toBe(99)
+  })
+
+  test.each(Object.keys(secrets))(
+    'without %s it does not start, and says how to make one',
+    (name) => {
+      expect(() => configWith({ [name]: '' })).toThrow(/not set. Make one with "openssl/)
+    },
+  )
+
+  test('waits for the health of what it stands on, and lets running answers finish', () => {
+    expect(gateway.depends_on.postgres.condition).toBe('service_healthy')
+    expect(postgres.healthcheck.test).toContain('pg_isready')
+    expect(caddy.depends_on.gateway.condition).toBe('service_healthy')
+    const graceSeconds = Number.parseInt(gateway.stop_grace_period, 10)
+    expect(graceSeconds).toBeGreaterThan(configWith({}).http.shutdownGraceSeconds + 10)
+  })
+
+  test('is reachable from this machine only, and may do as little as possible', () => {
+    expect(gateway.ports).toEqual([expect.stringMatching(/^127\.0\.0\.1:/)])
+    expect(postgres.ports).toBeUndefined()
+    expect(gateway.read_only).toBe(true)
+    for (const service of [gateway, postgres, caddy]) {
+      expect(service.cap_drop).toEqual(['ALL'])
+      expect(service.security_opt).toEqual(['no-new-privileges:true'])
+    }
+  })
+
+  test('Caddy serves the public URL with the gateway behind it, in its profile only', () => {
+    expect(caddy.profiles).toEqual(['tls'])
+    expect(caddy.environment).toHaveProperty('PUBLIC_URL')
+    const caddyfile = interpolate(compose.configs.caddyfile.content, {})
+    expect(caddyfile).toContain('{$PUBLIC_URL} {')
+    expect(caddyfile).toContain('reverse_proxy gateway:3000')
+  })
+})
+
+describe('Dockerfile', () => {
+  const text = read('Dockerfile').replace(/\\\n\s*/g, '')
+  const instructions = (name: string) =>
+    [...text.matchAll(new RegExp(`^${name} (.+)$`, 'gm'))].map(([, rest = '']) => rest)
+
+  test('copies what there is, and .dockerignore lets it through', () => {
+    const sources = instructions('COPY')
+      .filter((rest) => !rest.startsWith('--from='))
+      .flatMap((rest) => rest.split(' ').slice(0, -1))
+    expect(sources).toContain('src')
+    const ignore = read('.dockerignore').split('\n')
+    expect(ignore).toContain('*')
+    for (const source of sources) {
+      expect(existsSync(new URL(source, root)), source).toBe(true)
+      expect(ignore).toContain(`!${source}`)
+    }
+  })
+
+  test('its last stage runs as a user without rights, on settings that exist', () => {
+    expect(instructions('USER')).toEqual(['node'])
+    const [env = ''] = instructions('ENV')
+    const names = env.split(' ').map((pair) => pair.split('=')[0])
+    expect(names.filter((name) => name !== 'NODE_ENV')).toEqual(['HOST', 'DATA_DIR'])
+    for (const name of ['HOST', 'DATA_DIR']) expect(SETTINGS).toHaveProperty(name)
+    expect(instructions('EXPOSE')).toEqual([String(loadConfig({}).http.port)])
+    expect(instructions('CMD')).toEqual(['["node", "dist/main.js"]'])
+  })
+
+  test.each([
+    [200, 0],
+    [503, 1],
+  ])('its health check takes %i from /livez as exit code %i', async (status, code) => {
+    const [, command = '[]'] = /CMD (\[.+\])/.exec(instructions('HEALTHCHECK')[0] ?? '') ?? []
+    const [program, ...args] = JSON.parse(command) as [string, ...string[]]
+    expect(program).toBe('node')
+    const paths: unknown[] = []
+    const server = createServer((req, res) => {
+      paths.push(req.url)
+      res.writeHead(status).end()
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const env = { PORT: String((server.address() as AddressInfo).port) }
+    const run = promisify(execFile)(process.execPath, args, { env })
+    const exitCode = await run.then(() => 0).catch((error: { code: number }) => error.code)
+    server.close()
+    expect(paths).toEqual(['/livez'])
+    expect(exitCode).toBe(code)
+  })
+})
+
+/** Compose's own substitution, as far as these files use it; innermost first. */
+function interpolate(text: string, env: Record<string, string>): string {
+  const innermost = /(?<!\$)\$\{([A-Z_]+)(?::([-?])([^${}]*))?\}/
+  let result = text
+  for (let match = innermost.exec(result); match; match = innermost.exec(result)) {
+    const [whole, name = '', operator, word = ''] = match
+    const value = env[name] ?? ''
+    if (value === '' && operator === '?') throw new Error(`${name} ${word}`)
+    result = result.replace(whole, () => (value === '' && operator === '-' ? word : value))
+  }
+  return result.replaceAll('$$', '$')
+}

@@ -1,0 +1,243 @@
+/** Lazy authentication: what needs a token, and how a request without a good one is refused. */
+
+import { randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { KeyRing } from '../../src/crypto/sealed.ts'
+import { AccessTokens, generateSigningKey, type SigningKey } from '../../src/crypto/tokens.ts'
+import { loadSigningKeys } from '../../src/services/signing-keys.ts'
+import { Vault } from '../../src/services/vault.ts'
+import { describeDatabases } from '../support/databases.ts'
+import { startApp, type TestApp, type TestUser } from '../support/start-app.ts'
+import { type Answered, bearer, get, message, modern, post, toolCall } from './posting.ts'
+
+const PUBLIC_URL = 'https://gateway.example'
+const METADATA = `${PUBLIC_URL}/.well-known/oauth-protected-resource/mcp`
+const METRICS = 'mcp://claude-api-gateway/metrics'
+
+const initialize = message('initialize', {
+  protocolVersion: '2025-11-25',
+  capabilities: {},
+  clientInfo: { name: 'wire', version: '1.0.0' },
+})
+
+/** 401 with the challenge that makes a connector sign in (RFC 9728 section 5.1, RFC 6750 section 3). */
+function expectChallenge(answer: Answered, reason: 'missing' | 'invalid'): void {
+  expect(answer).toMatchObject({
+    status: 401,
+    json: { jsonrpc: '2.0', id: 1, error: { data: { code: 'unauthenticated' } } },
+  })
+  const error = reason === 'invalid' ? 'error="invalid_token", ' : ''
+  expect(answer.headers.get('www-authenticate')).toBe(
+    `Bearer ${error}resource_metadata="${METADATA}"`,
+  )
+}
+
+describeDatabases('the caller', (kind) => {
+  const encryptionKey = randomBytes(32)
+  let app: TestApp
+  let ada: TestUser
+  let bob: TestUser
+
+  beforeAll(async () => {
+    const ENCRYPTION_KEY = encryptionKey.toString('base64')
+    app = await startApp({ kind, env: { PUBLIC_URL, ENCRYPTION_KEY } })
+    ada = await app.register()
+    bob = await app.register()
+  })
+  afterAll(() => app.close())
+
+  describe.each([
+    ['legacy', (plain: ReturnType<typeof message>) => ({ body: plain as object, headers: {} })],
+    ['modern', (plain: ReturnType<typeof message>) => modern(plain)],
+  ])('%s era', (era, wire) => {
+    const ask = (plain: ReturnType<typeof message>, more: Record<string, string> = {}) => {
+      const { body, headers } = wire(plain)
+      return post(app.url, body, { ...headers, ...more })
+    }
+
+    test.each([
+      era === 'legacy' ? initialize : message('server/discover'),
+      message('tools/list'),
+      message('resources/list'),
+      message('resources/templates/list'),
+      toolCall('health_check'),
+    ])('$method needs no token', async (plain) => {
+      const { status, json } = await ask(plain)
+      expect(status).toBe(200)
+      expect(json.result).toBeTruthy()
+    })
+
+    test('a newcomer registers and signs in without a token', async () => {
+      const username = `new-${era}`
+      const args = {
+        username,
+        email: `${username}@example.com`,
+        anthropic_api_key: 'sk-ant-api03-x',
+      }
+      const registered = await ask(toolCall('register_user', args))
+      const { password } = registered.json.result.structuredContent.data
+      const signedIn = await ask(toolCall('authenticate_user', { username, password }))
+      expect(signedIn.json.result.structuredContent.data.access_token).toBeTruthy()
+    })
+
+    test.each([
+      toolCall('send_message', { message: 'hi' }),
+      toolCall('get_conversations'),
+      toolCall('get_conversation_history', { conversation_id: 'x' }),
+      toolCall('rotate_token'),
+      toolCall('revoke_token'),
+      message('resources/read', { uri: METRICS }),
+      message('resources/read', { uri: 'mcp://claude-api-gateway/nothing' }),
+    ])('$method of $params is refused with where to sign in', async (plain) => {
+      expectChallenge(await ask(plain), 'missing')
+    })
+
+    test('an empty access_token is none', async () => {
+      expectChallenge(await ask(toolCall('get_conversations', { access_token: '' })), 'missing')
+    })
+
+    test('a token opens what needs one, from the header or the argument', async () => {
+      const byHeader = await ask(toolCall('get_conversations'), bearer(ada.accessToken))
+      const args = { access_token: ada.accessToken }
+      for (const { json } of [byHeader, await ask(toolCall('get_conversations', args))]) {
+        expect(json.result.structuredContent).toMatchObject({ success: true, total: 0 })
+      }
+      const metrics = await ask(
+        message('resources/read', { uri: METRICS }),
+        bearer(ada.accessToken),
+      )
+      expect(metrics.json.result.contents[0].uri).toBe(METRICS)
+    })
+
+    test('both at once must be one user', async () => {
+      const args = { access_token: ada.accessToken }
+      const same = await ask(toolCall('get_conversations', args), bearer(ada.accessToken))
+      expect(same.json.result.structuredContent.success).toBe(true)
+      const two = await ask(toolCall('get_conversations', args), bearer(bob.accessToken))
+      expect(two.status).toBe(200)
+      expect(two.json.result).toMatchObject({
+        isError: true,
+        structuredContent: { error: { code: 'forbidden', retryable: false } },
+      })
+    })
+
+    test('a wrong access_token argument is a tool error: only its author can mend it', async () => {
+      for (const headers of [{}, bearer(ada.accessToken)]) {
+        const args = { access_token: 'wrong' }
+        const { status, json } = await ask(toolCall('get_conversations', args), headers)
+        expect(status).toBe(200)
+        expect(json.result).toMatchObject({
+          isError: true,
+          structuredContent: { error: { code: 'unauthenticated' } },
+        })
+      }
+    })
+
+    test.each([
+      ['of another scheme', () => `Basic ${Buffer.from('a:b').toString('base64')}`],
+      ['without a token', () => 'Bearer'],
+      ['that is empty', () => ''],
+      ['of two words', () => `Bearer ${ada.accessToken} more`],
+      ['that is nonsense', () => 'Bearer nonsense'],
+      ['with a changed signature', () => `Bearer ${ada.accessToken.slice(0, -8)}AAAAAAAA`],
+      ['of an Anthropic key', () => `Bearer ${ada.apiKey}`],
+    ])('an Authorization header %s is 401, also for what needs none', async (_name, header) => {
+      for (const plain of [message('tools/list'), toolCall('health_check')]) {
+        expectChallenge(await ask(plain, { authorization: header() }), 'invalid')
+      }
+    })
+  })
+
+  test('a revoked token is 401 at once', async () => {
+    const user = await app.register()
+    const call = (tool: string) => post(app.url, toolCall(tool), bearer(user.accessToken))
+    expect((await call('get_conversations')).status).toBe(200)
+    await call('revoke_token')
+    expectChallenge(await call('get_conversations'), 'invalid')
+    expectChallenge(await call('health_check'), 'invalid')
+  })
+
+  describe('a token made by hand', () => {
+    const own = async () =>
+      loadSigningKeys(app.app.repositories.signingKeys, new Vault(new KeyRing(encryptionKey, [])))
+    const ask = async (
+      keys: SigningKey[],
+      change: { seconds?: number; audience?: string } = {},
+    ) => {
+      const { seconds = 300, audience = `${PUBLIC_URL}/mcp` } = change
+      const tokens = new AccessTokens({ issuer: PUBLIC_URL, audience, keys })
+      const expiresAt = new Date(Date.now() + seconds * 1000)
+      const token = await tokens.sign({ userId: ada.userId, sessionId: sessionOf(ada), expiresAt })
+      return post(app.url, toolCall('get_conversations'), bearer(token))
+    }
+
+    test('with the key of this gateway is good, so that the others differ in one thing', async () => {
+      expect((await ask(await own())).status).toBe(200)
+    })
+
+    test('that has expired is 401, and says so', async () => {
+      const expired = await ask(await own(), { seconds: -300 })
+      expectChallenge(expired, 'invalid')
+      expect(expired.json.error.message).toContain('expired')
+    })
+
+    test('for another audience is 401', async () => {
+      expectChallenge(await ask(await own(), { audience: 'https://other.example/mcp' }), 'invalid')
+    })
+
+    test('with the key of another gateway is 401', async () => {
+      expectChallenge(await ask([await generateSigningKey()]), 'invalid')
+    })
+  })
+})
+
+const sessionOf = ({ accessToken }: TestUser): string =>
+  JSON.parse(Buffer.from(accessToken.split('.')[1] ?? '', 'base64url').toString()).jti
+
+describe('MCP_ANONYMOUS=false', () => {
+  let app: TestApp
+  beforeAll(async () => {
+    app = await startApp({ kind: 'embedded', env: { PUBLIC_URL, MCP_ANONYMOUS: 'false' } })
+  })
+  afterAll(() => app.close())
+
+  test.each([
+    initialize,
+    message('tools/list'),
+    message('ping'),
+    toolCall('health_check'),
+    toolCall('register_user', { username: 'x' }),
+    message('resources/read', { uri: METRICS }),
+  ])('$method demands a token', async (plain) => {
+    expectChallenge(await post(app.url, plain), 'missing')
+  })
+
+  test('also in the modern era', async () => {
+    const { body, headers } = modern(message('server/discover'))
+    expectChallenge(await post(app.url, body, headers), 'missing')
+  })
+
+  test('and takes it', async () => {
+    const { accounts } = app.app.services
+    const account = { username: 'ada', email: 'ada@example.com', apiKey: 'sk-ant-api03-x' }
+    const { password } = await accounts.register(account)
+    const { accessToken } = await accounts.authenticate('ada', password)
+    expect((await post(app.url, initialize, bearer(accessToken))).status).toBe(200)
+  })
+
+  test.each(['', '/mcp'])(
+    'the resource metadata is open to all at /.well-known/oauth-protected-resource%s',
+    async (path) => {
+      const { status, headers, json } = await get(
+        `${app.baseUrl}/.well-known/oauth-protected-resource${path}`,
+      )
+      expect(status).toBe(200)
+      expect(headers.get('access-control-allow-origin')).toBe('*')
+      expect(json).toEqual({
+        resource: `${PUBLIC_URL}/mcp`,
+        resource_name: 'Claude API Gateway',
+        bearer_methods_supported: ['header'],
+      })
+    },
+  )
+})

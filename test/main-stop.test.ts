@@ -1,0 +1,141 @@
+/** SIGTERM while answers are being written. */
+
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { toolCall } from './http/posting.ts'
+import { type ClaudeStandIn, startClaudeStandIn } from './support/claude-stand-in/server.ts'
+import { connectClient, register, type TestClient, type TestUser } from './support/clients.ts'
+import { type FreshDatabase, freshDatabaseOptions } from './support/databases.ts'
+import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'
+
+/** More than the answer that finishes needs, and what the one that does not gets. */
+const GRACE_SECONDS = 5
+
+const SLOW = 'An answer that takes a second and is finished'
+const STUCK = 'An answer that never ends'
+
+describe('a gateway that is stopped', () => {
+  let claude: ClaudeStandIn
+  let fresh: FreshDatabase
+  let gateway: GatewayProcess
+  let ada: TestUser
+  let client: TestClient
+  const log: string[] = []
+
+  const start = (graceSeconds: number) =>
+    startGatewayProcess({
+      DATA_DIR: fresh.dataDir,
+      ANTHROPIC_BASE_URL: claude.url,
+      SHUTDOWN_GRACE_SECONDS: String(graceSeconds),
+    })
+
+  beforeAll(async () => {
+    claude = await startClaudeStandIn({ chunkDelayMs: 200, chunkSize: 8 })
+    fresh = await freshDatabaseOptions('embedded')
+    gateway = await start(GRACE_SECONDS)
+    gateway.process.stdout?.on('data', (chunk) => log.push(String(chunk)))
+    ada = await register(`${gateway.url}/mcp`)
+    client = await connectClient('modern', `${gateway.url}/mcp`, ada.accessToken)
+  })
+  afterAll(async () => {
+    await client.close()
+    gateway.process.kill('SIGKILL')
+    await claude.close()
+    await fresh.drop()
+  })
+
+  const send = (args: object) =>
+    client.call('send_message', args as Record<string, unknown>, { timeout: 30_000 })
+  const newConversation = async (message: string) => {
+    const { structured } = await send({ message })
+    return structured.data.conversation_id as string
+  }
+
+  test('finishes what it can, records the rest, takes nothing new, and ends with 0', async () => {
+    const stuckIn = await newConversation('one')
+    const slowIn = await newConversation('two')
+    claude.script({ kind: 'stream_stall', afterChunks: 1 })
+    const stuck = send({ message: STUCK, conversation_id: stuckIn })
+    await vi.waitFor(() => expect(claude.openStreams()).toBe(1), { timeout: 10_000 })
+    const slow = send({ message: SLOW, conversation_id: slowIn })
+    await vi.waitFor(() => expect(claude.openStreams()).toBe(2), { timeout: 10_000 })
+    // A connection with an answer under way stays open, and more can be asked on it.
+    const line = openLine(
+      gateway.url,
+      'POST /mcp',
+      ada.accessToken,
+      toolCall('send_message', { message: SLOW }),
+    )
+    await vi.waitFor(() => expect(claude.openStreams()).toBe(3), { timeout: 10_000 })
+
+    const exit = gateway.stop()
+    await vi.waitFor(() => expect(log.join('')).toContain('"msg":"stopping"'))
+    await expect(fetch(`${gateway.url}/livez`)).rejects.toThrow()
+
+    line.write(asText('POST /mcp', ada.accessToken, toolCall('send_message', { message: 'late' })))
+    line.write(asText('GET /readyz', ada.accessToken))
+    const heard = await text(line)
+    expect(heard).toMatch(/complete.*shutting_down.*503 Service Unavailable.*not ready/s)
+
+    expect((await slow).structured.data).toMatchObject({ status: 'complete', content: SLOW })
+    expect((await stuck).structured.error).toMatchObject({
+      code: 'interrupted',
+      retryable: true,
+      details: { conversation_id: stuckIn },
+    })
+    expect(await exit).toBe(0)
+    expect(log.join('')).toContain('"msg":"stopped"')
+
+    expect(claude.openStreams()).toBe(0)
+    await expectRecords(stuckIn, slowIn)
+  })
+
+  /** What the next process finds. Its grace is longer than any test: nobody may wait for it. */
+  async function expectRecords(stuckIn: string, slowIn: string) {
+    await client.close()
+    gateway = await start(3600)
+    client = await connectClient('legacy', `${gateway.url}/mcp`, ada.accessToken)
+    const statusesIn = async (conversation_id: string) => {
+      const { structured } = await client.call('get_conversation_history', { conversation_id })
+      return structured.messages.map(({ status }: { status: string }) => status)
+    }
+    const whole = ['complete', 'complete']
+    expect(await statusesIn(slowIn)).toEqual([...whole, ...whole])
+    expect(await statusesIn(stuckIn)).toEqual([...whole, 'interrupted', 'interrupted'])
+    const again = await send({ message: 'again', conversation_id: stuckIn })
+    expect(again.structured.data).toMatchObject({ status: 'complete', history: { sent: 2 } })
+    const { structured } = await client.call('get_conversations')
+    expect(structured.total).toBe(3)
+  }
+
+  test('without work it ends at once, whoever holds a connection open', async () => {
+    const silent = connect(Number(new URL(gateway.url).port), '127.0.0.1')
+    const idle = openLine(gateway.url, 'GET /livez', ada.accessToken)
+    expect(String((await once(idle, 'data'))[0])).toContain('200 OK')
+    expect(await gateway.stop()).toBe(0)
+    silent.destroy()
+    idle.destroy()
+  })
+})
+
+function openLine(url: string, ...request: Parameters<typeof asText>): Socket {
+  const line = connect(Number(new URL(url).port), '127.0.0.1')
+  line.write(asText(...request))
+  return line
+}
+
+function asText(request: string, accessToken: string, body?: object): string {
+  const json = body ? JSON.stringify(body) : ''
+  return [
+    `${request} HTTP/1.1`,
+    'Host: localhost',
+    `Authorization: Bearer ${accessToken}`,
+    'Content-Type: application/json',
+    'Accept: application/json, text/event-stream',
+    `Content-Length: ${Buffer.byteLength(json)}`,
+    '',
+    json,
+  ].join('\r\n')
+}

@@ -1,0 +1,94 @@
+/** The process itself: what it says at the start, and why it does not start. */
+
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { freshDatabaseOptions } from './support/databases.ts'
+import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'
+
+/** What it said on standard error instead of starting, with its exit code in front. */
+async function refusalOf(settings: Record<string, string>): Promise<string> {
+  const outcome = await startGatewayProcess(settings).catch((error: Error) => error.message)
+  if (typeof outcome === 'string') return outcome
+  await outcome.stop()
+  throw new Error('it started')
+}
+
+test('every wrong setting is named at once, none is repeated, and the exit code is 1', async () => {
+  const refusal = await refusalOf({
+    DATABASE_URL: 'sqlite:///./gateway-secret.db',
+    PORT: 'the-port-that-is-none',
+    SESSION_TIMEOUT: 'an-hour-or-so',
+    METRICS: 'token',
+    TLS_CERT_FILE: '/no/such/certificate.pem',
+    ENCRYPTION_KEYS_PREVIOUS: 'hunter2-hunter2',
+  })
+  expect(refusal).toMatch(
+    /^The gateway ended with 1\. \nThe gateway could not start\. These settings/,
+  )
+  const named = [...refusal.matchAll(/^ {2}([A-Z_]+)/gm)].map(([, name]) => name)
+  expect(named.sort()).toEqual([
+    'DATABASE_URL',
+    'ENCRYPTION_KEY',
+    'ENCRYPTION_KEYS_PREVIOUS',
+    'METRICS_TOKEN',
+    'PORT',
+    'SESSION_TIMEOUT',
+    'TLS_KEY_FILE',
+  ])
+  expect(refusal).toMatch(/SQLite is not supported: remove DATABASE_URL .* or write postgres:\/\//)
+  expect(refusal).toMatch(/ENCRYPTION_KEY: is required with DATABASE_URL/)
+  expect(refusal).not.toMatch(
+    /gateway-secret|the-port-that|an-hour|certificate\.pem|hunter2|\n\s+at /,
+  )
+})
+
+describe('a gateway that runs', () => {
+  let dataDir: string
+  let gateway: GatewayProcess
+  beforeAll(async () => {
+    dataDir = (await freshDatabaseOptions('embedded')).dataDir
+    gateway = await startGatewayProcess({ DATA_DIR: dataDir, HOST: '0.0.0.0' })
+  })
+  afterAll(async () => {
+    await gateway.stop()
+    await rm(dataDir, { recursive: true })
+  })
+
+  test('says where it is, where the data is, and what to type next', async () => {
+    const { greeting, url } = gateway
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
+    expect(greeting).toContain('Claude API Gateway is running.')
+    expect(greeting).toMatch(new RegExp(`^  MCP endpoint +${url}/mcp$`, 'm'))
+    expect(greeting).toMatch(new RegExp(`^  Data +${dataDir}$`, 'm'))
+    expect(greeting).toContain(`claude mcp add --transport http claude-gateway ${url}/mcp`)
+    const [, check = ''] = /Check +curl (\S+)/.exec(greeting) ?? []
+    expect(await (await fetch(check)).json()).toMatchObject({ status: 'healthy' })
+  })
+
+  test('warns of what its database is not, and of plain HTTP beyond this machine', () => {
+    expect(gateway.greeting).toMatch(/Embedded database: for one process.*not a power\s+cut/s)
+    expect(gateway.greeting).toMatch(/WARNING: listening beyond this machine in plain HTTP/)
+    expect(gateway.greeting).toMatch(/TLS_CERT_FILE and TLS_KEY_FILE.*TRUST_PROXY/s)
+  })
+
+  test('has its folder for itself: a second one is refused with the pid that holds it', async () => {
+    const refusal = await refusalOf({ DATA_DIR: dataDir })
+    expect(refusal).toMatch(/^The gateway ended with 1\./)
+    expect(refusal).toContain(`used by process ${gateway.process.pid}.`)
+    expect(refusal).toContain('set DATA_DIR to another folder')
+    expect((await fetch(`${gateway.url}/readyz`)).status).toBe(200)
+  })
+
+  test('has its port for itself: a second one says so, and lets go of its folder', async () => {
+    const DATA_DIR = await mkdtemp(join(tmpdir(), 'gateway-test-'))
+    const refusal = await refusalOf({ DATA_DIR, PORT: new URL(gateway.url).port })
+    expect(refusal).toMatch(/^The gateway ended with 1\./)
+    expect(refusal).toMatch(/EADDRINUSE.*Another program uses this port; set PORT\./)
+    expect(refusal).not.toMatch(/\n\s+at /)
+    const [claim] = await readdir(join(DATA_DIR, 'gateway.lock'))
+    expect(claim).toBeTruthy()
+    await rm(DATA_DIR, { recursive: true })
+  })
+})

@@ -1,0 +1,318 @@
+/**
+ * What one user can do with another's names for things: nothing, and not even learn that they
+ * exist. The cases come from the catalogue, so that a new argument fails here until it is covered.
+ */
+
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { catalogue } from '../../src/mcp/catalogue.ts'
+import { describeDatabases } from '../support/databases.ts'
+import {
+  type Answer,
+  type Era,
+  eras,
+  startApp,
+  type TestApp,
+  type TestClient,
+  type TestUser,
+} from '../support/start-app.ts'
+import { bearer, post, resourceRead, toolCall } from './raw-mcp.ts'
+
+/** What belongs to the user under attack, and to the attacker. */
+type World = {
+  conversationId: string
+  messageIds: string[]
+  ownConversationId: string
+  otherOwnConversationId: string
+  otherOwnMessageId: string
+}
+
+type Attack = { args: Record<string, unknown>; stolen: (world: World) => string[] }
+
+/** Arguments that name something stored: put somebody else's into them. */
+const NAMES: Record<string, (world: World) => Attack> = {
+  'send_message.conversation_id': () => ({
+    args: { message: 'hand it over' },
+    stolen: ({ conversationId }) => [conversationId],
+  }),
+  'get_conversation_history.conversation_id': () => ({
+    args: {},
+    stolen: ({ conversationId }) => [conversationId],
+  }),
+  'get_conversation_history.before': ({ ownConversationId }) => ({
+    args: { conversation_id: ownConversationId },
+    stolen: ({ messageIds, otherOwnMessageId }) => [...messageIds, otherOwnMessageId],
+  }),
+}
+
+/** Arguments that have a test of their own below. */
+const COVERED_BELOW = new Set([
+  'register_user.username',
+  'register_user.email',
+  'register_user.anthropic_api_key',
+  'authenticate_user.username',
+  'authenticate_user.password',
+  'send_message.idempotency_key',
+  'get_conversations.cursor',
+])
+
+/** Arguments that are the caller's own words: nothing stored has them as its name. */
+const OWN_WORDS = new Set([
+  'send_message.message',
+  'send_message.model',
+  'send_message.system_prompt',
+  'send_message.stop_sequences',
+])
+
+const NEEDED: Record<string, (world: World) => Record<string, unknown>> = {
+  send_message: () => ({ message: 'hello' }),
+  get_conversation_history: (world) => ({ conversation_id: world.ownConversationId }),
+}
+
+const isPlainChoice = (type: string | undefined, choices: unknown) =>
+  choices !== undefined || type === 'boolean' || type === 'integer' || type === 'number'
+
+const argumentsThatCouldName = [...catalogue.values()].flatMap(({ tool, listed }) =>
+  Object.entries(listed.inputSchema.properties as Record<string, { type?: string; enum?: unknown }>)
+    .filter(([, { type, enum: choices }]) => !isPlainChoice(type, choices))
+    .map(([argument]) => `${tool.name}.${argument}`),
+)
+
+const userTools = [...catalogue.values()].flatMap(({ tool }) =>
+  tool.access === 'user' ? [tool.name] : [],
+)
+
+test('every argument that could name something is covered in this file', () => {
+  const known = new Set([...Object.keys(NAMES), ...COVERED_BELOW, ...OWN_WORDS])
+  const unknown = argumentsThatCouldName.filter(
+    (name) => !known.has(name) && !name.endsWith('.access_token'),
+  )
+  expect(unknown).toEqual([])
+  expect(argumentsThatCouldName).toEqual(expect.arrayContaining([...known]))
+  expect(userTools.length).toBeGreaterThan(4)
+})
+
+describeDatabases('another user', (kind) => {
+  let app: TestApp
+  let ada: TestUser
+  let eve: TestUser
+  let world: World
+  let forbiddenTexts: string[]
+  const adas = {} as Record<Era, TestClient>
+  const eves = {} as Record<Era, TestClient>
+
+  beforeAll(async () => {
+    app = await startApp({ kind, env: { ADMIN_USERNAMES: 'the-admin' } })
+    ada = await app.register()
+    eve = await app.register()
+    for (const era of eras) {
+      adas[era] = await app.connect(era, ada.accessToken)
+      eves[era] = await app.connect(era, eve.accessToken)
+    }
+    const stolen = await converse(adas.legacy, 'the Ada papers')
+    const own = await converse(eves.legacy, 'nothing special')
+    const other = await converse(eves.legacy, 'nothing either')
+    world = {
+      conversationId: stolen.conversationId,
+      messageIds: stolen.messageIds,
+      ownConversationId: own.conversationId,
+      otherOwnConversationId: other.conversationId,
+      otherOwnMessageId: other.messageIds[0] as string,
+    }
+    forbiddenTexts = [stolen.conversationId, ...stolen.messageIds, ada.userId, 'the Ada papers']
+  })
+  afterAll(() => app.close())
+
+  async function converse(client: TestClient, message: string) {
+    const first = await client.call('send_message', { message })
+    const conversationId: string = first.structured.data.conversation_id
+    await client.call('send_message', { message: 'go on', conversation_id: conversationId })
+    const history = await client.call('get_conversation_history', {
+      conversation_id: conversationId,
+    })
+    const messageIds: string[] = history.structured.messages.map(({ id }: { id: string }) => id)
+    return { conversationId, messageIds }
+  }
+
+  const adasHistory = async () =>
+    (
+      await adas.legacy.call('get_conversation_history', {
+        conversation_id: world.conversationId,
+      })
+    ).text
+
+  /** An answer to eve; whatever it is, nothing of ada's may be in it. */
+  async function asEve(era: Era, tool: string, args: Record<string, unknown>): Promise<Answer> {
+    const answer = await eves[era].call(tool, args)
+    const everything = answer.text + JSON.stringify(answer.structured)
+    for (const text of forbiddenTexts) expect(everything).not.toContain(text)
+    return answer
+  }
+
+  describe.each(eras)('in the %s era', (era) => {
+    test.each(Object.keys(NAMES))(
+      "%s with another's id is as if it did not exist",
+      async (name) => {
+        const [tool = '', argument = ''] = name.split('.')
+        const { args, stolen } = (NAMES[name] as (world: World) => Attack)(world)
+        const before = { history: await adasHistory(), asked: app.claude.messageRequests().length }
+        const nobodys = await asEve(era, tool, { ...args, [argument]: randomUUID() })
+        expect(nobodys.isError).toBe(true)
+        expect(nobodys.structured.error.code).toBe('not_found')
+        for (const id of [...stolen(world), ...stolen(world).map((id) => id.toUpperCase())]) {
+          const answer = await asEve(era, tool, { ...args, [argument]: id })
+          expect(answer).toEqual(nobodys)
+        }
+        expect(await adasHistory()).toBe(before.history)
+        expect(app.claude.messageRequests()).toHaveLength(before.asked)
+      },
+    )
+
+    test('a conversation that is being answered does not exist either', async () => {
+      app.claude.reset()
+      app.claude.script({ kind: 'delay', delayMs: 400 })
+      const args = { message: 'take your time', conversation_id: world.conversationId }
+      const running = adas[era].call('send_message', args)
+      await expect.poll(() => app.claude.messageRequests()).toHaveLength(1)
+      const answer = await asEve(era, 'send_message', args)
+      expect(answer.structured.error).toMatchObject({ code: 'not_found', retryable: false })
+      expect((await running).isError).toBe(false)
+    })
+
+    test("a cursor of another's leads through one's own list only", async () => {
+      await converse(adas[era], 'the Ada papers')
+      const page = await adas[era].call('get_conversations', { limit: 1 })
+      const { next_cursor: cursor } = page.structured
+      expect(cursor).toBeTypeOf('string')
+      const crafted = Buffer.from(`${Date.now() + 60_000}.${world.conversationId}`)
+      for (const used of [cursor, crafted.toString('base64url')]) {
+        const answer = await asEve(era, 'get_conversations', { cursor: used })
+        expect(answer.isError).toBe(false)
+        const rows: { id: string }[] = answer.structured.conversations
+        const own = (await asEve(era, 'get_conversations', {})).structured
+        expect(own.conversations.map(({ id }: { id: string }) => id)).toEqual(
+          expect.arrayContaining(rows.map(({ id }) => id)),
+        )
+        expect(answer.structured.total).toBe(own.total)
+      }
+    })
+
+    test('one idempotency key of two users is two messages', async () => {
+      const key = `shared-${era}`
+      const args = { message: 'the very same words', idempotency_key: key }
+      const adasAnswer = await adas[era].call('send_message', args)
+      const evesAnswer = await asEve(era, 'send_message', args)
+      const evesRepeat = await asEve(era, 'send_message', args)
+      expect(evesAnswer.structured.data.replayed).toBe(false)
+      expect(evesRepeat.structured.data).toEqual({ ...evesAnswer.structured.data, replayed: true })
+      expect(evesAnswer.structured.data.message_id).not.toBe(adasAnswer.structured.data.message_id)
+      const different = { ...args, message: 'other words' }
+      const conflict = await asEve(era, 'send_message', different)
+      expect(conflict.structured.error.code).toBe('idempotency_conflict')
+    })
+
+    test('metrics are of the asker alone, and an admin sees everybody', async () => {
+      const read = async (client: TestClient) => {
+        const { contents } = await client.raw.readResource({
+          uri: 'mcp://claude-api-gateway/metrics',
+        })
+        return JSON.parse((contents[0] as { text: string }).text)
+      }
+      const before = await read(eves[era])
+      await converse(adas[era], 'the Ada papers')
+      await adas[era].call('authenticate_user', { username: ada.username, password: 'wrong' })
+      const after = await read(eves[era])
+      expect(after).toEqual(before)
+      expect(after).toMatchObject({ scope: 'own', active_users: 1 })
+      const own = await asEve(era, 'get_conversations', {})
+      expect(after.total_conversations).toBe(own.structured.total)
+    })
+
+    test.each(userTools)('%s wants one user, not two', async (tool) => {
+      const args = { ...NEEDED[tool]?.(world), access_token: ada.accessToken }
+      const mixed = await asEve(era, tool, args)
+      expect(mixed.structured.error.code).toBe('forbidden')
+      const swapped = await adas[era].call(tool, { ...args, access_token: eve.accessToken })
+      expect(swapped.structured.error).toEqual(mixed.structured.error)
+    })
+
+    test.each(userTools)('%s is not run for a wrong access_token argument', async (tool) => {
+      const args = { ...NEEDED[tool]?.(world), access_token: `${ada.accessToken}x` }
+      const asked = app.claude.messageRequests().length
+      const answer = await asEve(era, tool, args)
+      expect(answer.structured.error.code).toBe('unauthenticated')
+      const alone = await post(app.url, toolCall(era, tool, args))
+      expect(alone.status).toBe(200)
+      expect(alone.messages.at(-1)?.result.structuredContent).toEqual(answer.structured)
+      expect(app.claude.messageRequests()).toHaveLength(asked)
+    })
+
+    test.each(userTools)('%s and no token is HTTP 401', async (tool) => {
+      const answer = await post(app.url, toolCall(era, tool, NEEDED[tool]?.(world) ?? {}))
+      expect(answer.status).toBe(401)
+      expect(answer.headers.get('www-authenticate')).toContain('resource_metadata=')
+    })
+
+    test('metrics and no token, or a wrong one, is HTTP 401', async () => {
+      const request = resourceRead(era, 'mcp://claude-api-gateway/metrics')
+      expect((await post(app.url, request)).status).toBe(401)
+      expect((await post(app.url, request, bearer(`${eve.accessToken}x`))).status).toBe(401)
+      expect((await post(app.url, request, bearer(eve.accessToken))).status).toBe(200)
+    })
+  })
+
+  test('an admin is known by the name, whatever its case', async () => {
+    const admin = await app.register('The-Admin')
+    const client = await app.connect('modern', admin.accessToken)
+    const { contents } = await client.raw.readResource({ uri: 'mcp://claude-api-gateway/metrics' })
+    const metrics = JSON.parse((contents[0] as { text: string }).text)
+    expect(metrics).toMatchObject({ scope: 'everybody', active_users: 2 })
+    const conversations = await client.call('get_conversations')
+    expect(conversations.structured).toMatchObject({ conversations: [], total: 0 })
+    const history = await client.call('get_conversation_history', {
+      conversation_id: world.conversationId,
+    })
+    expect(history.structured.error.code).toBe('not_found')
+  })
+
+  test('a wrong password tells no more than an unknown name', async () => {
+    const guess = { password: eve.password }
+    const unknown = await asEve('modern', 'authenticate_user', { username: 'nobody-1', ...guess })
+    const known = await asEve('modern', 'authenticate_user', { username: ada.username, ...guess })
+    expect(known).toEqual(unknown)
+    expect(known.structured.error.code).toBe('invalid_credentials')
+  })
+
+  test("registering under another's name or address changes nothing of theirs", async () => {
+    const fresh = { username: 'mallory', email: 'mallory@example.com', anthropic_api_key: 'sk-m' }
+    const takenName = await eves.modern.call('register_user', {
+      ...fresh,
+      username: ada.username.toUpperCase(),
+    })
+    expect(takenName.structured.error.code).toBe('username_taken')
+    const takenEmail = await eves.modern.call('register_user', {
+      ...fresh,
+      email: ada.email.toUpperCase(),
+    })
+    expect(takenEmail.structured.error.code).toBe('email_taken')
+    app.claude.reset()
+    const { username, password } = ada
+    const again = await adas.modern.call('authenticate_user', { username, password })
+    expect(again.structured.data.user_id).toBe(ada.userId)
+    await adas.modern.call('send_message', { message: 'still with my own key' })
+    expect(app.claude.messageRequests().map(({ key }) => key)).toEqual([ada.apiKey])
+  })
+
+  test("signing out everywhere, and rotating, end one's own sessions only", async () => {
+    await asEve('modern', 'rotate_token', {})
+    const { username, password } = eve
+    const signedIn = await adas.modern.call('authenticate_user', { username, password })
+    const token: string = signedIn.structured.data.access_token
+    const client = await app.connect('modern', token)
+    await client.call('revoke_token', { all_sessions: true })
+    expect(
+      (await post(app.url, toolCall('modern', 'get_conversations', {}), bearer(token))).status,
+    ).toBe(401)
+    expect((await adas.modern.call('get_conversations')).isError).toBe(false)
+  })
+})
