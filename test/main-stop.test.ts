@@ -10,13 +10,16 @@ import { connectClient, register, type TestClient, type TestUser } from './suppo
 import { type FreshDatabase, freshDatabaseOptions } from './support/databases.ts'
 import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'
 
+/** Each start of a process takes seconds on a busy machine. */
+const PROCESS_TIMEOUT_MS = 120_000
+
 /** More than the answer that finishes needs, and what the one that does not gets. */
 const GRACE_SECONDS = 5
 
 const SLOW = 'An answer that takes a second and is finished'
 const STUCK = 'An answer that never ends'
 
-describe('a gateway that is stopped', () => {
+describe('a gateway that is stopped', { timeout: PROCESS_TIMEOUT_MS }, () => {
   let claude: ClaudeStandIn
   let fresh: FreshDatabase
   let gateway: GatewayProcess

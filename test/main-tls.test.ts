@@ -12,7 +12,10 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { freshDatabaseOptions } from './support/databases.ts'
 import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'
 
-describe('with TLS_CERT_FILE and TLS_KEY_FILE', () => {
+/** Each start of a process takes seconds on a busy machine. */
+const PROCESS_TIMEOUT_MS = 120_000
+
+describe('with TLS_CERT_FILE and TLS_KEY_FILE', { timeout: PROCESS_TIMEOUT_MS }, () => {
   let folder: string
   let dataDir: string
   let gateway: GatewayProcess

@@ -7,6 +7,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { freshDatabaseOptions } from './support/databases.ts'
 import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'
 
+/** Each start of a process takes seconds on a busy machine. */
+const PROCESS_TIMEOUT_MS = 120_000
+
 /** What it said on standard error instead of starting, with its exit code in front. */
 async function refusalOf(settings: Record<string, string>): Promise<string> {
   const outcome = await startGatewayProcess(settings).catch((error: Error) => error.message)
@@ -15,7 +18,9 @@ async function refusalOf(settings: Record<string, string>): Promise<string> {
   throw new Error('it started')
 }
 
-test('every wrong setting is named at once, none is repeated, and the exit code is 1', async () => {
+test('every wrong setting is named at once, none is repeated, and the exit code is 1', {
+  timeout: PROCESS_TIMEOUT_MS,
+}, async () => {
   const refusal = await refusalOf({
     DATABASE_URL: 'sqlite:///./gateway-secret.db',
     PORT: 'the-port-that-is-none',
@@ -44,7 +49,7 @@ test('every wrong setting is named at once, none is repeated, and the exit code 
   )
 })
 
-describe('a gateway that runs', () => {
+describe('a gateway that runs', { timeout: PROCESS_TIMEOUT_MS }, () => {
   let dataDir: string
   let gateway: GatewayProcess
   beforeAll(async () => {

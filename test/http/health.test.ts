@@ -7,11 +7,11 @@ import { type PausableProxy, startPausableProxy } from '../support/pausable-prox
 import { eras, startApp, type TestApp, type TestUser } from '../support/start-app.ts'
 import { bearer, get, message, post, toolCall } from './posting.ts'
 
-const statuses = async (app: TestApp) => ({
-  livez: (await get(`${app.baseUrl}/livez`)).status,
-  readyz: (await get(`${app.baseUrl}/readyz`)).status,
-  health: (await get(`${app.baseUrl}/health`)).status,
-})
+async function statuses({ baseUrl }: TestApp) {
+  const pages = ['/livez', '/readyz', '/health'].map((path) => get(baseUrl + path))
+  const [livez, readyz, health] = (await Promise.all(pages)).map(({ status }) => status)
+  return { livez, readyz, health }
+}
 
 describeDatabases('health', (kind) => {
   let app: TestApp
