@@ -41,6 +41,13 @@ test('without any setting everything has its default', () => {
       maxMessagesSent: 100,
       pricesFile: undefined,
     },
+    budgets: {
+      defaults: {
+        day: { nanoUsd: null, tokens: null },
+        month: { nanoUsd: null, tokens: null },
+      },
+      unpricedModels: 'refuse',
+    },
     upstream: { baseUrl: 'https://api.anthropic.com', deadlineMs: 600_000, idleMs: 60_000 },
     limits: {
       requestsPerMinute: 60,
@@ -77,6 +84,11 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   TEMPERATURE: ['0', ({ chat }) => chat.defaultTemperature, 0],
   RETIRED_MODELS: ['map', ({ chat }) => chat.retiredModels, 'map'],
   MAX_CONVERSATION_LENGTH: ['2', ({ chat }) => chat.maxMessagesSent, 2],
+  BUDGET_USD_PER_DAY: ['2.50', ({ budgets }) => budgets.defaults.day.nanoUsd, 2_500_000_000n],
+  BUDGET_USD_PER_MONTH: ['40', ({ budgets }) => budgets.defaults.month.nanoUsd, 40_000_000_000n],
+  BUDGET_TOKENS_PER_DAY: ['1000', ({ budgets }) => budgets.defaults.day.tokens, 1000],
+  BUDGET_TOKENS_PER_MONTH: ['20000', ({ budgets }) => budgets.defaults.month.tokens, 20_000],
+  UNPRICED_MODELS: ['allow', ({ budgets }) => budgets.unpricedModels, 'allow'],
   PRICES_FILE: ['/etc/prices.json', ({ chat }) => chat.pricesFile, '/etc/prices.json'],
   ANTHROPIC_BASE_URL: [
     'http://proxy.example/anthropic/',
@@ -181,6 +193,11 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
   TEMPERATURE: [['hot', '-0.1', '1.1'], /number|>=0|<=1/],
   RETIRED_MODELS: [['keep'], /"refuse"\|"map"/],
   MAX_CONVERSATION_LENGTH: [badNumber('1', '100001'), /number|int|>=2|<=100000/],
+  BUDGET_USD_PER_DAY: [['ten', '-1', '1e3', '0.1234567891'], /amount in USD/],
+  BUDGET_USD_PER_MONTH: [['ten', '$5'], /amount in USD/],
+  BUDGET_TOKENS_PER_DAY: [badNumber(), /number|int|>=0/],
+  BUDGET_TOKENS_PER_MONTH: [badNumber(), /number|int|>=0/],
+  UNPRICED_MODELS: [['maybe'], /"refuse"\|"allow"/],
   ANTHROPIC_BASE_URL: [['api.anthropic.com', 'ws://api.anthropic.com'], /Invalid URL/],
   UPSTREAM_TIMEOUT_SECONDS: [badNumber('0', '3601'), /number|int|>=1|<=3600/],
   UPSTREAM_IDLE_SECONDS: [badNumber('0', '3601'), /number|int|>=1|<=3600/],

@@ -10,7 +10,7 @@ export const KEY_REJECTED: Verdict = {
   code: 'upstream_key_rejected',
   message:
     'Anthropic rejected the stored API key: it is invalid, revoked or expired. ' +
-    'Make a new one in the Anthropic Console and store it here.',
+    'Make a new one in the Anthropic Console and store it with update_api_key.',
 }
 
 const BILLING: Verdict = {

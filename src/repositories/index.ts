@@ -3,6 +3,7 @@ import type { Schema } from '../database/schema.ts'
 import { ApiKeyRepository } from './api-keys.ts'
 import { BudgetRepository } from './budgets.ts'
 import { ConversationRepository } from './conversations.ts'
+import { DataKeyRepository } from './data-keys.ts'
 import { LeaseRepository } from './leases.ts'
 import { LedgerRepository } from './ledger.ts'
 import { LedgerAuditRepository } from './ledger-audit.ts'
@@ -27,6 +28,7 @@ export function createRepositories(db: Kysely<Schema>) {
     apiKeys: new ApiKeyRepository(db),
     budgets: new BudgetRepository(db),
     conversations: new ConversationRepository(db),
+    dataKeys: new DataKeyRepository(db),
     leases: new LeaseRepository(db),
     ledger: new LedgerRepository(db),
     ledgerAudit: new LedgerAuditRepository(db),

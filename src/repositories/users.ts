@@ -42,6 +42,16 @@ export class UserRepository {
       .executeTakeFirst()
   }
 
+  /** The key that opens the user's own values, wrapped. */
+  async getDataKey(id: string): Promise<Buffer> {
+    const { dataKey } = await this.#db
+      .selectFrom('users')
+      .select('dataKey')
+      .where('id', '=', id)
+      .executeTakeFirstOrThrow()
+    return dataKey
+  }
+
   async updatePasswordHash(id: string, passwordHash: string): Promise<void> {
     await this.#db.updateTable('users').set({ passwordHash }).where('id', '=', id).execute()
   }

@@ -5,13 +5,13 @@ import { generatePassword, newId } from '../crypto/random.ts'
 import { AppError } from '../errors.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
 import { emailTaken, usernameTaken } from '../repositories/users.ts'
-import type { IssuedToken, SessionService } from './sessions.ts'
+import type { Caller, IssuedToken, SessionService } from './sessions.ts'
 import type { Vault } from './vault.ts'
 
 export type Registration = { username: string; email: string; apiKey: string }
 
 type Deps = {
-  repositories: Pick<Repositories, 'users' | 'signInFailures'>
+  repositories: Pick<Repositories, 'apiKeys' | 'users' | 'signInFailures'>
   transact: Transact
   claude: Pick<Claude, 'proveKey'>
   passwords: Passwords
@@ -58,6 +58,18 @@ export class AccountService {
       await apiKeys.put({ userId: id, sealed, lastFour: apiKey.slice(-4) })
     })
     return { userId: id, username, password }
+  }
+
+  /**
+   * Replaces the caller's Anthropic key, after the same proof as at registration.
+   *
+   * @throws AppError invalid_api_key, upstream_unavailable; the old key then stays.
+   */
+  async replaceKey({ userId }: Caller, apiKey: string): Promise<void> {
+    await this.#proveKey(apiKey)
+    const { apiKeys, users } = this.#deps.repositories
+    const vault = this.#deps.vault.openUser(userId, await users.getDataKey(userId))
+    await apiKeys.put({ userId, sealed: vault.sealApiKey(apiKey), lastFour: apiKey.slice(-4) })
   }
 
   /**

@@ -21,6 +21,7 @@ import { Replays } from './idempotency.ts'
 import { MessageService } from './messages.ts'
 import { MetricsService } from './metrics.ts'
 import { Orphans } from './orphans.ts'
+import { Rewrapping } from './rewrapping.ts'
 import { RunningAnswers } from './running-answers.ts'
 import { SessionService } from './sessions.ts'
 import { TurnBeginning } from './turn-beginning.ts'
@@ -119,6 +120,14 @@ export function createServices(parts: Parts) {
     conversations: new ConversationService({ repositories, vault }),
     metrics: new MetricsService({ repositories, encryptionKeyId: keyRing.currentKeyId }),
     health: new HealthService({ claude, database: parts.database }),
-    upkeep: new Upkeep({ repositories, running, orphans, replicaId, isOnlyProcess, log }),
+    upkeep: new Upkeep({
+      repositories,
+      running,
+      orphans,
+      rewrapping: new Rewrapping({ transact, vault }),
+      replicaId,
+      isOnlyProcess,
+      log,
+    }),
   }
 }

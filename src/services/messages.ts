@@ -161,7 +161,10 @@ export class MessageService {
   async #openKey(userId: string) {
     const row = await this.#deps.repositories.apiKeys.find(userId)
     if (!row) {
-      throw new AppError('api_key_missing', 'No Anthropic key is stored for you. Store one first.')
+      throw new AppError(
+        'api_key_missing',
+        'No Anthropic key is stored for you. Store one with update_api_key.',
+      )
     }
     const userVault = this.#deps.vault.openUser(userId, row.dataKey)
     const credentials = {

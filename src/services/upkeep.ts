@@ -3,12 +3,14 @@
 import type { Logger } from '../log.ts'
 import type { Repositories } from '../repositories/index.ts'
 import type { Orphans } from './orphans.ts'
+import type { Rewrapping } from './rewrapping.ts'
 import type { RunningAnswers } from './running-answers.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'leases' | 'rateLimits' | 'sessions' | 'signInFailures'>
   running: RunningAnswers
   orphans: Orphans
+  rewrapping: Rewrapping
   replicaId: string
   /** True for the embedded database: whatever runs at the start has nobody left to finish it. */
   isOnlyProcess: boolean
@@ -61,6 +63,7 @@ export class Upkeep {
       await this.#keepRunning()
       const isSearchRound = this.#round % ROUNDS_PER_ORPHAN_SEARCH === 0
       if (isSearchRound && this.#mayJudgeOthers()) await this.#closeOrphans('expired')
+      await this.#rewrap()
       if (this.#round % ROUNDS_PER_CLEANING === 0) await this.#clean()
     } catch (err) {
       this.#steadySince = Number.POSITIVE_INFINITY
@@ -91,6 +94,15 @@ export class Upkeep {
   async #closeOrphans(which: 'expired' | 'all'): Promise<void> {
     const closed = await this.#deps.orphans.close(which)
     if (closed > 0) this.#deps.log.warn({ answers: closed }, 'closed answers of a dead process')
+  }
+
+  async #rewrap(): Promise<void> {
+    const { rewrapping, log } = this.#deps
+    const moved = await rewrapping.runRound().catch((err: unknown) => {
+      log.error({ err }, 'data keys could not be moved under the current key')
+      return 0
+    })
+    if (moved > 0) log.info({ keys: moved }, 'moved data keys under the current key')
   }
 
   async #clean(): Promise<void> {

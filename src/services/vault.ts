@@ -23,6 +23,22 @@ export class Vault {
     }
   }
 
+  get currentKeyId(): string {
+    return this.#ring.currentKeyId
+  }
+
+  /** The same data key under the current key-encryption key. */
+  rewrapUser(userId: string, wrapped: Buffer): Buffer {
+    const binding = userKeyBinding(userId)
+    return this.#ring.wrap(this.#ring.unwrap(wrapped, binding), binding)
+  }
+
+  /** The same data key under the current key-encryption key. */
+  rewrapConversation({ id, userId, dataKey }: { id: string; userId: string; dataKey: Buffer }) {
+    const binding = conversationKeyBinding(id, userId)
+    return this.#ring.wrap(this.#ring.unwrap(dataKey, binding), binding)
+  }
+
   openUser(userId: string, wrapped: Buffer): UserVault {
     return new UserVault(userId, this.#ring.unwrap(wrapped, userKeyBinding(userId)))
   }

@@ -8,9 +8,20 @@ import { newId } from '../../src/crypto/random.ts'
 import { KeyRing } from '../../src/crypto/sealed.ts'
 import { migrateToLatest } from '../../src/database/migrate.ts'
 import { type Database, openDatabase } from '../../src/database/open.ts'
+import { createLogger } from '../../src/log.ts'
 import { createRepositories, createTransact } from '../../src/repositories/index.ts'
-import { INTERRUPTED, RunningAnswers } from '../../src/services/running-answers.ts'
-import { type BegunTurn, Turns } from '../../src/services/turns.ts'
+import { Budgets } from '../../src/services/budgets.ts'
+import { ConversationOpening } from '../../src/services/conversation-opening.ts'
+import type { SendResult } from '../../src/services/messages.ts'
+import { Orphans } from '../../src/services/orphans.ts'
+import {
+  INTERRUPTED,
+  type RunningAnswer,
+  RunningAnswers,
+} from '../../src/services/running-answers.ts'
+import type { BegunTurn } from '../../src/services/turn.ts'
+import { TurnBeginning } from '../../src/services/turn-beginning.ts'
+import { TurnEnding } from '../../src/services/turn-ending.ts'
 import { Vault } from '../../src/services/vault.ts'
 import {
   describeDatabases,
@@ -45,7 +56,10 @@ const OUTCOME: ClaudeOutcome = {
 describeDatabases('the end of a turn', (kind) => {
   let fresh: FreshDatabase
   let database: Database
-  let turns: Turns
+  let beginning: TurnBeginning
+  let ending: TurnEnding
+  let running: RunningAnswers
+  let orphans: Orphans
   let turn: BegunTurn
   const userId = newId()
 
@@ -57,20 +71,31 @@ describeDatabases('the end of a turn', (kind) => {
     const { wrapped: dataKey } = vault.createUserKey(userId)
     const names = { username: 'ada', usernameKey: 'ada', email: 'a@b.c', emailKey: 'a@b.c' }
     await repositories().users.insert({ id: userId, ...names, passwordHash: '-', dataKey })
-    turns = new Turns({
-      transact: createTransact(database.db),
-      vault,
-      prices: loadPriceTable(undefined),
+    const transact = createTransact(database.db)
+    const prices = loadPriceTable(undefined)
+    const none = { nanoUsd: null, tokens: null }
+    const budgets = new Budgets({ defaults: { day: none, month: none }, unpricedModels: 'refuse' })
+    beginning = new TurnBeginning({
+      transact,
+      conversations: new ConversationOpening({
+        vault,
+        defaultModel: 'claude-sonnet-5-5',
+        retiredModels: 'refuse',
+      }),
+      prices,
+      budgets,
       replicaId: newId(),
       leaseSeconds: 15,
-      defaultModel: 'claude-sonnet-5-5',
       defaultMaxTokens: 100,
-      retiredModels: 'refuse',
       maxMessagesSent: 10,
     })
+    ending = new TurnEnding({ transact, prices, budgets })
+    running = new RunningAnswers()
+    const log = createLogger('silent')
+    orphans = new Orphans({ repositories: repositories(), ending, vault, running, log })
   })
   beforeEach(async () => {
-    turn = await turns.begin(userId, { message: 'a question', thinking: 'off' }, undefined)
+    turn = await beginning.begin(userId, { message: 'a question', thinking: 'off' }, undefined)
   })
   afterAll(async () => {
     await database.close()
@@ -78,7 +103,7 @@ describeDatabases('the end of a turn', (kind) => {
   })
 
   const repositories = () => createRepositories(database.db)
-  const finish = () => turns.finish(turn, OUTCOME, { durationMs: 2, stopReason: undefined }, [])
+  const finish = () => ending.finish(turn, OUTCOME, { durationMs: 2, stopReason: undefined }, [])
   const stored = async () => ({
     answer: await database.db
       .selectFrom('messages')
@@ -87,7 +112,7 @@ describeDatabases('the end of a turn', (kind) => {
       .executeTakeFirstOrThrow(),
     booked: await database.db
       .selectFrom('ledger')
-      .select(['outputTokens', 'costNanoUsd'])
+      .select(['outputTokens', 'estimated'])
       .where('messageId', '=', turn.answerId)
       .execute(),
     conversation: await database.db
@@ -109,58 +134,64 @@ describeDatabases('the end of a turn', (kind) => {
     })
   })
 
-  test('after it was closed is an error, and booked once all the same', async () => {
-    expect(await repositories().leases.closeOrphans([], 'all')).toContain(turn.answerId)
+  test('after it was closed is an error, and stays booked once, as an estimate', async () => {
+    expect(await orphans.close('all')).toBe(1)
     for (let tries = 0; tries < 2; tries++) {
       await expect(finish()).rejects.toMatchObject({ code: 'interrupted' })
     }
     expect(await stored()).toMatchObject({
-      answer: { status: 'interrupted', content: null, result: null },
-      booked: [{ outputTokens: 5 }],
+      answer: { status: 'interrupted', content: null, result: null, reservation: null },
+      booked: [{ outputTokens: 0, estimated: 'process_died' }],
       conversation: { runningMessageId: null, messageCount: 2 },
     })
+    expect(await repositories().ledgerAudit.listDrift()).toEqual([])
   })
 
   test('does not free the conversation from the turn that came after', async () => {
-    await repositories().leases.closeOrphans([], 'all')
+    await orphans.close('all')
     const input = {
       message: 'again',
       conversationId: turn.conversationId,
       thinking: 'off' as const,
     }
-    const next = await turns.begin(userId, input, undefined)
+    const next = await beginning.begin(userId, input, undefined)
     await expect(finish()).rejects.toMatchObject({ code: 'interrupted' })
     expect((await stored()).conversation.runningMessageId).toBe(next.answerId)
   })
 
   test('is left to whoever has it in hand, however old its lease', async () => {
+    await orphans.close('all')
+    turn = await beginning.begin(userId, { message: 'a question', thinking: 'off' }, undefined)
     await database.db
       .updateTable('messages')
       .set({ leaseExpiresAt: new Date(0) })
       .execute()
-    const closed = await repositories().leases.closeOrphans([turn.answerId], 'expired')
-    expect(closed).not.toContain(turn.answerId)
-    expect(await repositories().leases.closeOrphans([], 'expired')).toEqual([turn.answerId])
+    const inHand = new Promise<SendResult>(() => {})
+    running.start(turn.answerId, sealNothing, () => inHand)
+    expect(await orphans.close('expired')).toBe(0)
+    expect((await stored()).answer.status).toBe('running')
   })
 })
+
+const sealNothing = () => ({ content: Buffer.alloc(0), tokens: 0 })
 
 describe('stopping', () => {
   test('waits also for an answer that began while it waited', async () => {
     const running = new RunningAnswers()
-    const { signal } = new AbortController()
-    const untilStopped = (answer: AbortSignal) =>
-      new Promise<unknown>((resolve) =>
-        answer.addEventListener('abort', () => setImmediate(resolve, answer.reason)),
-      )
     const ends: unknown[] = []
-    const first = running.run('first', signal, async (answer) => {
-      ends.push(await untilStopped(answer))
+    const untilStopped = async ({ controller: { signal } }: RunningAnswer): Promise<SendResult> => {
+      await new Promise((resolve) => signal.addEventListener('abort', () => setImmediate(resolve)))
+      ends.push(signal.reason)
+      throw signal.reason
+    }
+    running.start('first', sealNothing, async (answer) => {
+      await untilStopped(answer).catch(() => {})
       // Let in before the stop, and only now done with the database.
-      void running.run('second', signal, async (late) => void ends.push(await untilStopped(late)))
+      running.start('second', sealNothing, untilStopped)
+      throw INTERRUPTED
     })
     await running.drain(0)
     expect(ends).toEqual([INTERRUPTED, INTERRUPTED])
     expect(running.ids).toEqual([])
-    await first
   })
 })

@@ -12,6 +12,7 @@ import { revokeToken } from './revoke-token.ts'
 import { rotateToken } from './rotate-token.ts'
 import { sendMessage } from './send-message.ts'
 import { setBudget } from './set-budget.ts'
+import { updateApiKey } from './update-api-key.ts'
 
 /** Every tool, in the order clients see them. */
 export const tools: readonly Tool[] = [
@@ -19,6 +20,7 @@ export const tools: readonly Tool[] = [
   authenticateUser,
   rotateToken,
   revokeToken,
+  updateApiKey,
   sendMessage,
   getMessage,
   cancelMessage,

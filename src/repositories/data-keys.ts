@@ -1,0 +1,65 @@
+import { type Kysely, type RawBuilder, sql } from 'kysely'
+import type { Schema } from '../database/schema.ts'
+
+/**
+ * What is sealed directly under the key-encryption key. A sealed value's bytes 2 to 9 are the id of
+ * the key that sealed it, so what remains under an older one is found without opening anything.
+ *
+ * Rows that another replica is working on are passed over.
+ */
+export class DataKeyRepository {
+  readonly #db: Kysely<Schema>
+
+  constructor(db: Kysely<Schema>) {
+    this.#db = db
+  }
+
+  /** `currentKeyId`: 16 hex digits. */
+  async listUsers(currentKeyId: string, limit: number) {
+    return this.#db
+      .selectFrom('users')
+      .select(['id', 'dataKey'])
+      .where(isUnderAnother(sql.ref('data_key'), currentKeyId))
+      .limit(limit)
+      .forUpdate()
+      .skipLocked()
+      .execute()
+  }
+
+  async updateUser(id: string, dataKey: Buffer): Promise<void> {
+    await this.#db.updateTable('users').set({ dataKey }).where('id', '=', id).execute()
+  }
+
+  async listConversations(currentKeyId: string, limit: number) {
+    return this.#db
+      .selectFrom('conversations')
+      .select(['id', 'userId', 'dataKey'])
+      .where(isUnderAnother(sql.ref('data_key'), currentKeyId))
+      .limit(limit)
+      .forUpdate()
+      .skipLocked()
+      .execute()
+  }
+
+  async updateConversation(id: string, dataKey: Buffer): Promise<void> {
+    await this.#db.updateTable('conversations').set({ dataKey }).where('id', '=', id).execute()
+  }
+
+  async listSigning(currentKeyId: string, limit: number) {
+    return this.#db
+      .selectFrom('signingKeys')
+      .select(['kid', 'sealed'])
+      .where(isUnderAnother(sql.ref('sealed'), currentKeyId))
+      .limit(limit)
+      .forUpdate()
+      .skipLocked()
+      .execute()
+  }
+
+  async updateSigning(kid: string, sealed: Buffer): Promise<void> {
+    await this.#db.updateTable('signingKeys').set({ sealed }).where('kid', '=', kid).execute()
+  }
+}
+
+const isUnderAnother = (column: RawBuilder<unknown>, currentKeyId: string) =>
+  sql<boolean>`encode(substring(${column} from 2 for 8), 'hex') <> ${currentKeyId}`
