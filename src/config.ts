@@ -125,7 +125,7 @@ export const SETTINGS = {
     .describe('Prove an Anthropic key with Anthropic before it is stored.'),
   ADMIN_USERNAMES: list
     .default([])
-    .describe('Users whose metrics cover everybody, comma separated.'),
+    .describe("Users who see everybody's figures and set everybody's budgets, comma separated."),
   CLAUDE_MODEL: z
     .string()
     .min(1)

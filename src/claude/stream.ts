@@ -60,8 +60,8 @@ export class Reply {
         this.#closeBlock(event.index)
         break
       case 'message_delta':
-        this.stopReason = event.delta.stop_reason
-        this.stopSequence = event.delta.stop_sequence
+        this.stopReason = event.delta.stop_reason ?? null
+        this.stopSequence = event.delta.stop_sequence ?? null
         this.refusalCategory = event.delta.stop_details?.category ?? null
         this.#finalUsage = event.usage
         break

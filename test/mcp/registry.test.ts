@@ -22,7 +22,8 @@ type JsonSchema = {
 const src = new URL('../../src/', import.meta.url)
 const toolFolder = new URL('mcp/tools/', src)
 /** In the folder of the tools, without being one. */
-const NOT_TOOLS = ['index.ts', 'issued-token.ts']
+/** What several tools share, and the list. */
+const NOT_TOOLS = ['index.ts', 'issued-token.ts', 'answer.ts', 'budget.ts']
 
 const entries = [...catalogue.values()]
 const camelCase = (name: string) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())

@@ -9,7 +9,6 @@ export const updateApiKey = defineTool({
     'Replace your stored Anthropic API key, for example after it was revoked. Your conversations stay. The key passes through the model that calls this tool: people who mind use a key made for this gateway.',
   access: 'user',
   hints: { readOnly: false, destructive: true, idempotent: true, openWorld: true },
-  limitedAs: 'registration',
   input: z.object({
     anthropic_api_key: AnthropicApiKey.describe(
       'Your new Anthropic API key (sk-ant-api…). Checked with Anthropic, then stored encrypted.',

@@ -125,6 +125,13 @@ describeDatabases('once', (kind) => {
       expect(calls()).toBe(1)
     })
 
+    test('with another wait_seconds is still the same call', async () => {
+      const args = { idempotency_key: 'patience' }
+      await send(args)
+      expect(outcomeOf(await send({ ...args, wait_seconds: 7 }))).toBe('replayed')
+      expect(calls()).toBe(1)
+    })
+
     test('is one’s own: another user’s same key is another key', async () => {
       const { accessToken } = await app.register()
       const other = await app.connect('legacy', accessToken)
@@ -146,13 +153,15 @@ describeDatabases('once', (kind) => {
       expect(outcomeOf(await send(args))).toBe('replayed')
     })
 
-    test('whose first call still runs says so, retryable', async () => {
-      const args = { idempotency_key: 'slow' }
-      const end = await startStalled(args)
-      const { structured } = await send(args)
-      expect(structured.error).toMatchObject({ code: 'conversation_busy', retryable: true })
+    test('whose first call still runs joins it', async () => {
+      const args = { idempotency_key: 'slow', wait_seconds: 0 }
+      app.claude.script(STALL)
+      const first = await send(args)
+      const again = await send(args)
+      const { message_id } = first.structured.data
+      expect(again.structured.data).toMatchObject({ status: 'running', replayed: true, message_id })
       expect(calls()).toBe(1)
-      await end()
+      await client.call('cancel_message', { message_id })
     })
 
     test('whose first call failed unbilled may be used again', async () => {
@@ -170,7 +179,7 @@ describeDatabases('once', (kind) => {
       const first = await send(args)
       const again = await send(args)
       expect(again.structured.error).toMatchObject({
-        code: 'interrupted',
+        code: first.structured.error.code,
         retryable: false,
         details: { message_id: first.structured.error.details.message_id },
       })
@@ -179,9 +188,10 @@ describeDatabases('once', (kind) => {
 
     test('whose first call was cancelled after it was billed is used up', async () => {
       const args = { idempotency_key: 'billed-and-cancelled' }
-      const end = await startStalled(args)
-      await end()
-      await vi.waitUntil(async () => outcomeOf(await send(args)) === 'cancelled', PATIENCE)
+      app.claude.script(STALL)
+      const { message_id } = (await send({ ...args, wait_seconds: 1 })).structured.data
+      await client.call('cancel_message', { message_id })
+      expect(outcomeOf(await send({ ...args, wait_seconds: 1 }))).toBe('cancelled')
       expect(calls()).toBe(1)
     })
 
@@ -218,7 +228,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('two replicas', () => {
       const { conversation_id } = (await send(args)).structured.data
       expect(outcomeOf(await send(args, there))).toBe('replayed')
 
-      const end = await startStalled({ conversation_id, idempotency_key: 'slow' })
+      const end = await startStalled({ conversation_id })
       expect(outcomeOf(await send({ conversation_id }, there))).toBe('conversation_busy')
       await end()
 
