@@ -3,9 +3,7 @@
 import { parseArgs } from 'node:util'
 import { showBudget } from './admin/budget.ts'
 import { exportLedger, verifyLedger } from './admin/ledger.ts'
-import { type App, createApp } from './app.ts'
-import { loadConfig } from './config.ts'
-import { createLogger } from './log.ts'
+import type { App } from './app.ts'
 
 const USAGE = `Usage: npm run admin -- <command>
 
@@ -28,35 +26,45 @@ const OPTIONS = {
 } as const
 
 type Values = { [Name in keyof typeof OPTIONS]?: string }
-type Command = (app: App, operand: string, values: Values) => Promise<boolean>
+/** Looks at the arguments at once, so that a mistake costs nothing; then says whether all is well. */
+type Command = (operand: string, values: Values) => (app: App) => Promise<boolean>
 
 const print = (line: string) => void process.stdout.write(`${line}\n`)
 
-/** Each returns whether all is well. */
 const COMMANDS: Record<string, Command> = {
-  'ledger verify': ({ repositories }) => verifyLedger(repositories, print),
-  'ledger export': async ({ repositories }, _operand, values) => {
+  'ledger verify':
+    () =>
+    ({ repositories }) =>
+      verifyLedger(repositories, print),
+  'ledger export': (_operand, values) => {
     const range = { from: dayOf(values.from, '0001-01-01'), to: dayOf(values.to, '9999-12-31') }
-    await exportLedger(repositories, range, oneOf(values.format, ['csv', 'jsonl']), print)
-    return true
+    const format = oneOf(values.format, ['csv', 'jsonl'])
+    return async ({ repositories }) => {
+      await exportLedger(repositories, range, format, print)
+      return true
+    }
   },
-  'budget show': async ({ services }, username) => {
-    await showBudget(services, username, print)
-    return true
-  },
-  'budget set': async ({ services }, username, values) => {
+  'budget show': (username) => (app) => show(app, username),
+  'budget set': (username, values) => {
     const limit = { nanoUsd: nanoUsdOf(values.usd), tokens: tokensOf(values.tokens) }
     const period = oneOf(values.period, ['day', 'month'])
-    await services.budgetSettings.setForUser(username, period, limit)
-    await showBudget(services, username, print)
-    return true
+    return async (app) => {
+      await app.services.budgetSettings.setForUser(username, period, limit)
+      return show(app, username)
+    }
   },
-  'budget reset': async ({ services }, username, values) => {
+  'budget reset': (username, values) => {
     const period = oneOf(values.period, ['day', 'month'])
-    await services.budgetSettings.setForUser(username, period, null)
-    await showBudget(services, username, print)
-    return true
+    return async (app) => {
+      await app.services.budgetSettings.setForUser(username, period, null)
+      return show(app, username)
+    }
   },
+}
+
+async function show({ services }: App, username: string): Promise<boolean> {
+  await showBudget(services, username, print)
+  return true
 }
 
 function oneOf<T extends string>(value: string | undefined, choices: readonly T[]): T {
@@ -100,10 +108,17 @@ async function main(): Promise<boolean> {
   const command = COMMANDS[`${area} ${action}`]
   if (!command) throw usageError('There is no such command.')
   if (area === 'budget' && operand === '') throw usageError('Whose budget?')
-  const config = loadConfig()
-  const app = await createApp(config, { log: createLogger('silent') })
+  return onApp(command(operand, values))
+}
+
+/** Loads the gateway only now: that takes longer than most mistakes deserve. */
+async function onApp(run: (app: App) => Promise<boolean>): Promise<boolean> {
+  const { createApp } = await import('./app.ts')
+  const { loadConfig } = await import('./config.ts')
+  const { createLogger } = await import('./log.ts')
+  const app = await createApp(loadConfig(), { log: createLogger('silent') })
   try {
-    return await command(app, operand, values)
+    return await run(app)
   } finally {
     await app.close(0)
   }

@@ -20,6 +20,7 @@ export class Observations {
   ended: Record<string, number> = {}
   repeats = 0
   vanished = 0
+  #taken = { keys: 0, acknowledged: 0, repeats: 0, vanished: 0 }
 
   acknowledge(answer: Acknowledged): void {
     const before = this.acknowledged.get(answer.key)
@@ -35,27 +36,25 @@ export class Observations {
   }
 
   /** The figures of one phase: what has been counted since the last time. */
-  readonly takeFigures = (() => {
-    let last = { keys: 0, acknowledged: 0, repeats: 0, vanished: 0 }
-    return () => {
-      const now = {
-        keys: this.keys.size,
-        acknowledged: this.acknowledged.size,
-        repeats: this.repeats,
-        vanished: this.vanished,
-      }
-      const figures = {
-        keys: now.keys - last.keys,
-        acknowledged: now.acknowledged - last.acknowledged,
-        repeats: now.repeats - last.repeats,
-        vanished: now.vanished - last.vanished,
-        ended: this.ended,
-      }
-      last = now
-      this.ended = {}
-      return figures
+  takeFigures() {
+    const total = {
+      keys: this.keys.size,
+      acknowledged: this.acknowledged.size,
+      repeats: this.repeats,
+      vanished: this.vanished,
     }
-  })()
+    const before = this.#taken
+    const { ended } = this
+    this.#taken = total
+    this.ended = {}
+    return {
+      keys: total.keys - before.keys,
+      acknowledged: total.acknowledged - before.acknowledged,
+      repeats: total.repeats - before.repeats,
+      vanished: total.vanished - before.vanished,
+      ended,
+    }
+  }
 }
 
 export type Figures = ReturnType<Observations['takeFigures']>

@@ -25,7 +25,7 @@ const count = (deeds: Deeds, deed: string) => {
 
 /** One process every few seconds. */
 const kill: Mischief = async ({ replicas }, deeds, signal) => {
-  while (await pause(2000 + randomInt(2500), signal)) {
+  while (await pause(3000 + randomInt(3000), signal)) {
     const up = replicas.filter(({ isListening }) => isListening)
     const victim = up[randomInt(Math.max(1, up.length))]
     // One that starts is let start: a gateway that never runs can lose nothing.
@@ -79,13 +79,21 @@ const vanish: Mischief = async ({ habits }, _deeds, signal) => {
 }
 
 /** In order, with their shares of the time. */
-export const PHASES: readonly Phase[] = [
+const PHASES: readonly Phase[] = [
   { name: 'processes killed', share: 0.3, mischief: [kill] },
   { name: 'PostgreSQL away', share: 0.2, mischief: [stopPostgresql] },
   { name: 'upstream in trouble', share: 0.15, mischief: [troubleUpstream] },
   { name: 'clients vanish', share: 0.15, mischief: [vanish] },
   { name: 'all at once', share: 0.2, mischief: [kill, stopPostgresql, troubleUpstream, vanish] },
 ]
+
+/** All of them, or one with all of the time. */
+export function phasesOf(only: string | undefined): readonly Phase[] {
+  if (only === undefined) return PHASES
+  const chosen = PHASES.filter(({ name }) => name === only)
+  if (chosen.length > 0) return chosen.map((phase) => ({ ...phase, share: 1 }))
+  throw new Error(`--only takes one of: ${PHASES.map(({ name }) => name).join(', ')}`)
+}
 
 /** @returns what was done, how often. */
 export async function runPhase(phase: Phase, stage: Stage, seconds: number): Promise<Deeds> {

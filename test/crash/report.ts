@@ -6,6 +6,8 @@ export type PhaseResult = { name: string; seconds: number; deeds: Deeds; figures
 
 export type RunFacts = {
   at: Date
+  /** As it was called, without the program. */
+  args: string
   gatewayVersion: string
   postgresqlVersion: string
   seconds: number
@@ -19,7 +21,7 @@ export function toMarkdown(facts: RunFacts, phases: PhaseResult[], checks: Check
   const violations = checks.reduce((sum, check) => sum + check.violations.length, 0)
   return `# What faults do to the gateway
 
-Written by \`npm run crash -- --seconds ${facts.seconds}\`; do not edit. Last run:
+Written by \`npm run crash -- ${facts.args}\`; do not edit. Last run:
 ${facts.at.toISOString()}, gateway ${facts.gatewayVersion}, Node ${process.version},
 PostgreSQL ${facts.postgresqlVersion}, ${process.platform} ${process.arch}.
 
@@ -53,7 +55,8 @@ ${listViolations(checks)}
 - **What a killed process makes unavoidable:** its running answers end as \`interrupted\`, with the
   text of the last checkpoint and an estimated usage. They are not asked for again behind the
   caller's back: a repeat of the key is told \`interrupted\`, and sending again takes a new key, hence a
-  second charge, by the caller's own decision.
+  second charge, by the caller's own decision. Any replica closes them that has had its database
+  for the time of a lease (12 s); while none lives that long they wait, and so does whoever repeats.
 - While PostgreSQL is away nothing new begins; an answer under way is kept in memory and written
   when it is back. A process that is killed in that time loses what it could not write: such an
   answer was never acknowledged, and ends as \`interrupted\`.
@@ -67,12 +70,17 @@ function phaseRow({ name, seconds, deeds, figures }: PhaseResult): string {
   return `| ${cells.join(' | ')} | ${listed(ended) || '-'} |`
 }
 
+/** Of each promise, so that a broken one does not bury the others. */
+const MAX_LISTED = 20
+
 const listed = (counts: Record<string, number>) =>
   Object.entries(counts)
     .map(([what, times]) => `${what}: ${times}`)
     .join('; ')
 
 function listViolations(checks: Check[]): string {
-  const lines = checks.flatMap(({ violations }) => violations).map((line) => `- ${line}`)
+  const lines = checks
+    .flatMap(({ violations }) => violations.slice(0, MAX_LISTED))
+    .map((line) => `- ${line}`)
   return lines.length === 0 ? '' : `\nViolations:\n\n${lines.join('\n')}\n`
 }

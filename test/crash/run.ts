@@ -1,36 +1,26 @@
 /**
  * Three real gateway processes on one PostgreSQL, under load, while everything around them fails.
  *
- * `npm run crash -- [--seconds 60] [--report docs/FAULTS.md]`, after `npm run build`. Exits with 1
- * on any violation, with 2 when it could not run. Starts everything it needs, ends all of that and
- * nothing else, also when it is killed.
+ * `npm run crash -- [--seconds 60] [--report docs/FAULTS.md] [--only 'PostgreSQL away']`, after
+ * `npm run build`. Exits with 1 on any violation, with 2 when it could not run. Starts everything
+ * it needs, ends all of that and nothing else, also when it is killed.
  */
 
-import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Era, register, type TestUser } from '../support/clients.ts'
 import { runSql } from '../support/database-supplies.ts'
-import {
-  findServerPrograms,
-  type RestartableCluster,
-  startRestartableCluster,
-} from '../support/restartable-cluster.ts'
-import { type Balancer, startBalancer } from './balancer.ts'
 import { type Line, openBareLine, openOfficialLine } from './calls.ts'
 import { type Check, checkAll, settle } from './checks.ts'
 import { Observations } from './observations.ts'
-import { PHASES, runPhase, type Stage } from './phases.ts'
-import { freePort, Replica, type ReplicaEnd } from './replica.ts'
+import { phasesOf, runPhase } from './phases.ts'
 import { type PhaseResult, type RunFacts, toMarkdown } from './report.ts'
 import { Sender } from './sender.ts'
-import { startUpstream, type Upstream } from './upstream.ts'
+import { buildSite, REPLICAS, type Site, untilListening } from './site.ts'
 
-const REPLICAS = 3
-const USERS = 4
-const CLIENTS = 12
-const CALM_VANISH_PERCENT = 3
+const USERS = 5
+const CLIENTS = 20
 /** Starting, the last repeats, settling and checking take this long at most. */
 const MARGIN_SECONDS = 240
 
@@ -38,74 +28,15 @@ const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
     report: { type: 'string', default: 'docs/FAULTS.md' },
+    only: { type: 'string' },
   },
 })
 const seconds = Number(values.seconds)
 const log = (text: string) => process.stdout.write(`${new Date().toISOString()} ${text}\n`)
 
-type Site = Stage & {
-  balancer: Balancer
-  settings: Record<string, string>
-  selfInflicted: string[]
-}
+const opened: { close(): unknown }[] = []
 
-const open: { close(): unknown }[] = []
-
-async function build(): Promise<Site> {
-  const programs = findServerPrograms()
-  if (!programs) throw new Error('no PostgreSQL server is installed here')
-  const cluster: RestartableCluster = await startRestartableCluster(programs)
-  open.push(cluster)
-  const upstream: Upstream = await startUpstream()
-  open.push(upstream)
-  const ports: number[] = []
-  for (let i = 0; i < REPLICAS; i++) ports.push(await freePort())
-  const balancer = await startBalancer(ports)
-  open.push(balancer)
-  const settings = settingsFor(cluster, upstream, balancer)
-  const selfInflicted: string[] = []
-  const replicas = ports.map((port) => {
-    const replica: Replica = new Replica(port, settings, (end) => noteEnd(end, selfInflicted))
-    return replica
-  })
-  open.push({ close: () => Promise.all(replicas.map((replica) => replica.stop())) })
-  const habits = { vanishPercent: CALM_VANISH_PERCENT }
-  return { cluster, upstream, balancer, settings, selfInflicted, replicas, habits }
-}
-
-function settingsFor(cluster: RestartableCluster, upstream: Upstream, balancer: Balancer) {
-  return {
-    DATABASE_URL: cluster.url,
-    DATABASE_POOL_SIZE: '8',
-    ENCRYPTION_KEY: randomBytes(32).toString('base64'),
-    ANTHROPIC_BASE_URL: upstream.url,
-    PUBLIC_URL: balancer.url,
-    SESSION_TIMEOUT: '604800',
-    UPSTREAM_IDLE_SECONDS: '3',
-    SHUTDOWN_GRACE_SECONDS: '5',
-    REQUESTS_PER_MINUTE: '1000000',
-    ANONYMOUS_REQUESTS_PER_MINUTE: '1000000',
-    REGISTRATIONS_PER_HOUR: '1000',
-    SIGN_INS_PER_MINUTE: '1000',
-    LOG_LEVEL: 'error',
-  }
-}
-
-/** A start without PostgreSQL fails, as it should, and is repeated; a running process must not end. */
-function noteEnd({ signal, code, words, wasListening }: ReplicaEnd, selfInflicted: string[]): void {
-  if (signal === 'SIGKILL' || code === 0 || !wasListening) return
-  selfInflicted.push(`a gateway ended with ${code ?? signal}: ${words.slice(-500)}`)
-}
-
-async function untilListening(replicas: readonly Replica[]): Promise<void> {
-  const until = performance.now() + 60_000
-  while (!replicas.every(({ isListening }) => isListening)) {
-    if (performance.now() > until) throw new Error('the gateways did not start')
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
-}
-
-/** Every fourth is an official client; the others are bare HTTP, which breaks more readily. */
+/** Some are official clients; the others are bare HTTP, which breaks more readily. */
 function openLines(url: string, users: readonly TestUser[]): Line[] {
   return Array.from({ length: CLIENTS }, (_, i) => {
     const era: Era = i % 2 === 0 ? 'modern' : 'legacy'
@@ -115,11 +46,11 @@ function openLines(url: string, users: readonly TestUser[]): Line[] {
   })
 }
 
-async function load(site: Site, lines: Line[], seen: Observations): Promise<PhaseResult[]> {
+async function load(site: Site, lines: Line[], seen: Observations) {
   const stop = new AbortController()
   const senders = lines.map((line, i) => new Sender(i, line, seen, site.habits).run(stop.signal))
   const results: PhaseResult[] = []
-  for (const phase of PHASES) {
+  for (const phase of phasesOf(values.only)) {
     log(`phase: ${phase.name}`)
     const deeds = await runPhase(phase, site, seconds)
     results.push({
@@ -129,23 +60,24 @@ async function load(site: Site, lines: Line[], seen: Observations): Promise<Phas
       figures: seen.takeFigures(),
     })
   }
+  const endedAt = performance.now()
   stop.abort()
   await Promise.all(senders)
   results.push({ name: '(the last repeats)', seconds: 0, deeds: {}, figures: seen.takeFigures() })
-  return results
+  return { phases: results, endedAt }
 }
 
 async function run(): Promise<boolean> {
-  const site = await build()
-  await untilListening(site.replicas)
+  const site = await buildSite(opened)
   const users: TestUser[] = []
   for (let i = 0; i < USERS; i++) users.push(await register(`${site.balancer.url}/mcp`))
   const seen = new Observations()
   const lines = openLines(`${site.balancer.url}/mcp`, users)
-  const phases = await load(site, lines, seen)
+  const { phases, endedAt } = await load(site, lines, seen)
   log('the last messages are settling')
   await untilListening(site.replicas)
-  const settledAfterSeconds = await settle(site.cluster.url)
+  await settle(site.cluster.url)
+  const settledAfterSeconds = (performance.now() - endedAt) / 1000
   const checks = await checkAll({
     seen,
     lines: openCheckLines(site, users),
@@ -175,6 +107,7 @@ async function factsOf({ cluster }: Site, settledAfterSeconds: number): Promise<
   )
   return {
     at: new Date(),
+    args: `--seconds ${seconds}${values.only ? ` --only '${values.only}'` : ''}`,
     gatewayVersion: version,
     postgresqlVersion: String(row?.server_version).split(' ')[0] as string,
     seconds,
@@ -192,7 +125,7 @@ async function write(facts: RunFacts, phases: PhaseResult[], checks: Check[]): P
 }
 
 async function end(code: number): Promise<never> {
-  for (const thing of open.reverse()) await thing.close()
+  for (const thing of opened.reverse()) await thing.close()
   process.exit(code)
 }
 

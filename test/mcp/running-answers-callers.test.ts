@@ -71,7 +71,7 @@ describeDatabases('callers that stop waiting', (kind) => {
     app.claude.script({ kind: 'stream_stall', afterChunks: 3 })
     const args = { message: slowText('abandoned'), idempotency_key: 'abandoned', tag: 'abandoned' }
     abandoned = await sendAndLeave('modern', args)
-    expect((await get(abandoned)).status).toBe('running')
+    expect((await get(abandoned, 1)).status).toBe('running')
   })
 
   test('wait_seconds is 0 to 300, and 50 when left out', async () => {

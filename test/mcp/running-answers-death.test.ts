@@ -12,8 +12,10 @@ import { startApp, type TestApp, type TestClient } from '../support/start-app.ts
 const hasPostgresql = databaseKinds.includes('postgresql')
 /** In base64, for the process and for the replica alike. */
 const ENCRYPTION_KEY = randomBytes(32).toString('base64')
-/** About ten seconds at the stand-in's pace. */
-const longText = (name: string) => `${name} ${'word '.repeat(200)}`.trim()
+/** About twenty seconds at the stand-in's pace. */
+const longText = (name: string) => `${name} ${'word '.repeat(400)}`.trim()
+
+const LONG = { timeout: 90_000 }
 
 // Both at once: they mostly wait.
 describe.runIf(hasPostgresql).concurrent('an answer whose process ends', () => {
@@ -59,7 +61,7 @@ describe.runIf(hasPostgresql).concurrent('an answer whose process ends', () => {
     expect(next.structured.data).toMatchObject({ status: 'complete', history: { sent: 0 } })
   }
 
-  test('killed: closed by the other within 30 s', { timeout: 90_000 }, async () => {
+  test('killed: closed by the other within 30 s', LONG, async () => {
     const { process, start, here, there } = await startOther(0)
     const args = { message: longText('killed'), idempotency_key: 'killed' }
     const [killed, broken] = await Promise.all([start(args), start({ message: longText('bad') })])
@@ -103,8 +105,8 @@ describe.runIf(hasPostgresql).concurrent('an answer whose process ends', () => {
     await there.close()
   })
 
-  test('SIGTERM: what ends within the grace is complete, the rest interrupted', async () => {
-    const { stop, start, here, there } = await startOther(3)
+  test('SIGTERM: what ends within the grace is complete, the rest interrupted', LONG, async () => {
+    const { stop, start, here, there } = await startOther(6)
     const message = 'short '.repeat(20).trim()
     const [short, long] = await Promise.all([
       start({ message }),

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { UnitPrices } from '../../src/claude/prices.ts'
 import { migrateToLatest } from '../../src/database/migrate.ts'
 import { type Database, openDatabase } from '../../src/database/open.ts'
@@ -204,6 +205,32 @@ describeDatabases('a budget', (kind) => {
       spent: { nanoUsd: 9000n, tokens: 9000 },
       reserved: { nanoUsd: 0n, tokens: 0 },
     })
+  })
+
+  // The embedded database has one session, and nobody to wait for.
+  const onServer = kind === 'postgresql' ? test : () => {}
+  onServer('locks its day before its month: no two calls wait for each other', async () => {
+    const { db } = database
+    const budget = withLimits(limits({}))
+    const reserved = await budget.reserve(worstCase(50, 50, null))
+    // Deleted and inserted again, the day comes after the month in the table.
+    const days = db.deleteFrom('spending').where('userId', '=', userId).where('period', '=', 'day')
+    await db
+      .insertInto('spending')
+      .values(await days.returningAll().execute())
+      .execute()
+    const ofUser = sql`from spending where user_id = ${userId}::uuid and period =`
+    const settling = await db.transaction().execute(async (tx) => {
+      await sql`select ${ofUser} 'day' for update`.execute(tx)
+      const settled = budget.settle(reserved, { nanoUsd: 0n, tokens: 10 })
+      const waiting = sql`select from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`
+      await vi.waitUntil(async () => (await waiting.execute(db)).rows.length === 1)
+      await sql`select ${ofUser} 'month' for update nowait`.execute(tx)
+      return { settled }
+    })
+    await settling.settled
+    expect((await budget.status()).month.reserved.tokens).toBe(0)
   })
 
   test('lowers max_tokens to what fits, down to 256 tokens, and says so', async () => {

@@ -22,10 +22,12 @@ import {
   type TestUser,
 } from '../support/start-app.ts'
 
-const SENDERS: Record<DatabaseKind, number> = { postgresql: 64, embedded: 16 }
-const SENDS_EACH = 2
-/** About half of what all senders together would use, and reserve, at once. */
-const LIMIT_PER_SENDER = { nanoUsd: 4_000_000n, tokens: 600 }
+const SIZES: Record<DatabaseKind, { senders: number; each: number }> = {
+  postgresql: { senders: 64, each: 2 },
+  embedded: { senders: 16, each: 4 },
+}
+/** About half of what they would use all in all, and less than they would reserve at once. */
+const LIMIT_PER_SEND = { nanoUsd: 2_000_000n, tokens: 300 }
 const ALL_DAYS = { from: '2000-01-01', to: '2999-12-31' }
 
 type Send = {
@@ -64,10 +66,10 @@ function anyTrouble(senders: number): fc.Arbitrary<Fault[]> {
 }
 
 describeDatabases('one budget, many senders', (kind) => {
-  const senders = SENDERS[kind]
+  const { senders, each } = SIZES[kind]
   const limit = {
-    nanoUsd: LIMIT_PER_SENDER.nanoUsd * BigInt(senders),
-    tokens: LIMIT_PER_SENDER.tokens * senders,
+    nanoUsd: LIMIT_PER_SEND.nanoUsd * BigInt(senders * each),
+    tokens: LIMIT_PER_SEND.tokens * senders * each,
   }
   let app: TestApp
   let user: TestUser
@@ -145,13 +147,13 @@ describeDatabases('one budget, many senders', (kind) => {
 
   test('the limit holds at every instant, and ledger, answers and bill agree', async () => {
     const times = (count: number) => ({ minLength: count, maxLength: count })
-    const plans = fc.array(fc.array(anySend, times(SENDS_EACH)), times(senders))
+    const plans = fc.array(fc.array(anySend, times(each)), times(senders))
     const everything = fc.asyncProperty(
       fc.noBias(plans),
       anyTrouble(senders),
       async (plan, script) => {
         const { sent, seen } = await sendAll(plan, script)
-        expect(seen.length).toBeGreaterThan(20)
+        expect(seen.length).toBeGreaterThan(10)
         for (const row of seen) expectWithin(limit, row)
         const rows = await app.app.repositories.ledger.list(ALL_DAYS, '0', 10_000)
         expectSettled(await spending(), rows)
@@ -259,8 +261,8 @@ function expectNotVacuous(sent: Sent[], rows: LedgerRow[]): void {
   )
   expect(codes).toContain('budget_exceeded')
   expect(warnings.join()).toMatch(/max_tokens was lowered/)
-  expect(rows.filter(({ estimated }) => estimated === null).length).toBeGreaterThan(10)
-  expect(rows.filter(({ estimated }) => estimated !== null).length).toBeGreaterThan(3)
+  expect(rows.filter(({ estimated }) => estimated === null).length).toBeGreaterThan(5)
+  expect(rows.filter(({ estimated }) => estimated !== null).length).toBeGreaterThan(0)
 }
 
 const allInput = (row: LedgerRow) =>
