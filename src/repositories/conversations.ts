@@ -105,7 +105,7 @@ export class ConversationRepository {
   async release(
     id: string,
     answerId: string,
-    changes: { model: string; historyStart?: number },
+    changes: { model?: string; historyStart?: number },
   ): Promise<void> {
     await this.#db
       .updateTable('conversations')

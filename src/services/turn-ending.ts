@@ -75,7 +75,7 @@ export class TurnEnding {
       // A failed turn cuts nothing: its own message may have been what was too long.
       const isCut = receipt !== null && turn.omitted > 0
       await conversations.release(turn.conversationId, turn.answerId, {
-        model: turn.model.id,
+        ...(receipt === null ? {} : { model: turn.model.id }),
         ...(isCut ? { historyStart: turn.turns[0]?.position ?? turn.position } : {}),
       })
       return receipt

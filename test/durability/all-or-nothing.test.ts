@@ -23,7 +23,11 @@ const FAILS_IN_RELEASE = 'claude-opus-5-5'
 const FAILS_AT_END = [FAILS_IN_LEDGER, FAILS_IN_RELEASE]
 const FINE = 'claude-sonnet-5-5'
 
-/** Leases run out at once, so that what follows from that need not be waited for. */
+/**
+ * What closes the turn afterwards gets by: it books an estimate and changes no model.
+ *
+ * Leases run out at once, so that what follows from that need not be waited for.
+ */
 const TRIGGERS = `
   create function refuse() returns trigger language plpgsql as
     $$ begin raise exception 'refused by the test'; end $$;
@@ -33,7 +37,8 @@ const TRIGGERS = `
     for each row when (new.model = '${FAILS_AT_BEGIN}' and new.role = 'assistant')
     execute function refuse();
   create trigger refuse_ledger before insert on ledger
-    for each row when (new.model = '${FAILS_IN_LEDGER}') execute function refuse();
+    for each row when (new.model = '${FAILS_IN_LEDGER}' and new.estimated is null)
+    execute function refuse();
   create trigger refuse_release before update on conversations
     for each row when (new.model = '${FAILS_IN_RELEASE}' and old.model <> new.model)
     execute function refuse();
@@ -106,7 +111,7 @@ describeDatabases('a failing transaction', (kind) => {
     for (const conversation_id of conversationIds) {
       const isFree = async () =>
         (await client.call('send_message', { ...next, conversation_id })).structured.success
-      await expect.poll(isFree, { timeout: 20_000, interval: 500 }).toBe(true)
+      await expect.poll(isFree, { timeout: 25_000, interval: 500 }).toBe(true)
       const { messages } = await history(conversation_id)
       expect(messages.map(({ status }: Row) => status)).toEqual([
         ...['complete', 'complete', 'interrupted', 'interrupted', 'complete', 'complete'],
@@ -135,14 +140,15 @@ describeDatabases('a failing transaction', (kind) => {
         .selectAll()
         .where('role', '=', 'assistant')
         .execute(),
-      ledger: await db.selectFrom('ledger').select(['messageId', 'model']).execute(),
+      ledger: await db.selectFrom('ledger').select(['messageId', 'estimated']).execute(),
       conversations: await db.selectFrom('conversations').selectAll().execute(),
     }))
     const complete = answers.filter(({ status }) => status === 'complete')
-    expect(ledger.map(({ messageId }) => messageId).sort()).toEqual(
-      complete.map(({ id }) => id).sort(),
-    )
     const others = answers.filter(({ status }) => status !== 'complete')
+    const booked = (isEstimate: boolean) =>
+      ledger.flatMap((row) => ((row.estimated !== null) === isEstimate ? [row.messageId] : []))
+    expect(booked(false).sort()).toEqual(complete.map(({ id }) => id).sort())
+    expect(booked(true).sort()).toEqual(others.map(({ id }) => id).sort())
     const nothing = { status: 'interrupted', content: null, result: null }
     expect(others).toMatchObject([nothing, nothing])
     for (const { id, messageCount, runningMessageId } of conversations) {
