@@ -191,7 +191,7 @@ const SHOULD_BE_NONE = [
      group by 1, 2 having count(*) <> 2 or count(distinct status) <> 1) as half_turns`,
   `select count(*) from messages m where role = 'assistant' and status = 'complete'
      and not exists (select from ledger l where l.message_id = m.id)`,
-  `select count(*) from ledger l where not exists
+  `select count(*) from ledger l where l.estimated is null and not exists
      (select from messages m where m.id = l.message_id and m.content is not null)`,
 ]
 

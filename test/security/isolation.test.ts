@@ -39,6 +39,8 @@ const NAMES: Record<string, (world: World) => Attack> = {
     args: {},
     stolen: ({ conversationId }) => [conversationId],
   }),
+  'get_message.message_id': () => ({ args: {}, stolen: ({ messageIds }) => messageIds }),
+  'cancel_message.message_id': () => ({ args: {}, stolen: ({ messageIds }) => messageIds }),
   'get_conversation_history.before': ({ ownConversationId }) => ({
     args: { conversation_id: ownConversationId },
     stolen: ({ messageIds, otherOwnMessageId }) => [...messageIds, otherOwnMessageId],
@@ -54,6 +56,9 @@ const COVERED_BELOW = new Set([
   'authenticate_user.password',
   'send_message.idempotency_key',
   'get_conversations.cursor',
+  'update_api_key.anthropic_api_key',
+  'get_budget.username',
+  'set_budget.username',
 ])
 
 /** Arguments that are the caller's own words: nothing stored has them as its name. */
@@ -62,10 +67,19 @@ const OWN_WORDS = new Set([
   'send_message.model',
   'send_message.system_prompt',
   'send_message.stop_sequences',
+  'send_message.tag',
+  'get_usage.from',
+  'get_usage.to',
+  'set_budget.limit_usd',
+  'set_budget.limit_tokens',
 ])
 
 const NEEDED: Record<string, (world: World) => Record<string, unknown>> = {
   send_message: () => ({ message: 'hello' }),
+  update_api_key: () => ({ anthropic_api_key: 'sk-ant-api03-other' }),
+  get_message: (world) => ({ message_id: world.otherOwnMessageId }),
+  cancel_message: (world) => ({ message_id: world.otherOwnMessageId }),
+  set_budget: () => ({ period: 'day' }),
   get_conversation_history: (world) => ({ conversation_id: world.ownConversationId }),
 }
 
@@ -228,6 +242,26 @@ describeDatabases('another user', (kind) => {
       expect(after.total_conversations).toBe(own.structured.total)
     })
 
+    test.each([
+      ['get_budget', {}],
+      ['set_budget', { period: 'day', limit_usd: 0 }],
+    ])('%s by name is for admins, whether the name exists or not', async (tool, args) => {
+      const nobodys = await asEve(era, tool, { ...args, username: 'nobody-1' })
+      expect(nobodys.structured.error.code).toBe('forbidden')
+      expect(await asEve(era, tool, { ...args, username: ada.username })).toEqual(nobodys)
+      const adas = await app.connect(era, ada.accessToken)
+      const { budgets } = (await adas.call('get_budget')).structured.data
+      expect(budgets[0]).toMatchObject({ period: 'day', limit_usd: null })
+    })
+
+    test('usage is of the asker alone', async () => {
+      const before = await asEve(era, 'get_usage', { group_by: 'conversation' })
+      await converse(adas[era], 'the Ada papers')
+      const after = await asEve(era, 'get_usage', { group_by: 'conversation' })
+      expect(after).toEqual(before)
+      expect(after.structured.data.scope).toBe('own')
+    })
+
     test.each(userTools)('%s wants one user, not two', async (tool) => {
       const args = { ...NEEDED[tool]?.(world), access_token: ada.accessToken }
       const mixed = await asEve(era, tool, args)
@@ -301,6 +335,18 @@ describeDatabases('another user', (kind) => {
     expect(again.structured.data.user_id).toBe(ada.userId)
     await adas.modern.call('send_message', { message: 'still with my own key' })
     expect(app.claude.messageRequests().map(({ key }) => key)).toEqual([ada.apiKey])
+  })
+
+  test("replacing one's key leaves another's alone", async () => {
+    app.claude.reset()
+    const replaced = await eves.modern.call('update_api_key', {
+      anthropic_api_key: 'sk-ant-api03-eves-new-key',
+    })
+    expect(replaced.structured.data).toEqual({ last_four: '-key' })
+    await adas.modern.call('send_message', { message: 'with my own key' })
+    await eves.modern.call('send_message', { message: 'with my new key' })
+    const keys = app.claude.messageRequests().map(({ key }) => key)
+    expect(keys).toEqual([ada.apiKey, 'sk-ant-api03-eves-new-key'])
   })
 
   test("signing out everywhere, and rotating, end one's own sessions only", async () => {
