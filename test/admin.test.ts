@@ -14,13 +14,13 @@ import { databaseKinds, freshDatabaseOptions } from './support/databases.ts'
 import { startGatewayProcess } from './support/gateway-process.ts'
 import { connectClient, startApp, type TestApp, type TestUser } from './support/start-app.ts'
 
-const ADMIN = fileURLToPath(new URL('../src/admin.ts', import.meta.url))
+const ADMIN = fileURLToPath(new URL('../dist/admin.js', import.meta.url))
 const TODAY = new Date().toISOString().slice(0, 10)
 
 /** Of this process's environment it gets PATH and HOME only. */
 async function runAdmin(settings: Record<string, string>, ...args: string[]) {
   const { PATH, HOME } = process.env
-  const child = spawn(process.execPath, ['--import', 'tsx', ADMIN, ...args], {
+  const child = spawn(process.execPath, [ADMIN, ...args], {
     env: { PATH, HOME, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

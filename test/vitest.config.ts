@@ -21,7 +21,7 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     // One process per core for many files, instead of one per file: a third less time. Our own
     // modules are loaded afresh for each file, packages are not.
-    maxWorkers: 2,
+    maxWorkers: 4,
     projects: [
       {
         root,

@@ -2,6 +2,8 @@ import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../database/schema.ts'
 import { leaseEnd } from './messages.ts'
 
+export type WhichOrphans = 'all' | 'expired' | { expiredOf: string }
+
 /** Which process is generating which answer, and what it has written so far. */
 export class LeaseRepository {
   readonly #db: Kysely<Schema>
@@ -54,10 +56,10 @@ export class LeaseRepository {
    * Answers that nobody generates any more.
    *
    * @param inHand ids of the answers this process is still generating.
-   * @param which `expired`: whose lease ran out. `all`: whatever is not in hand, for the start on a
-   *   database that only one process can have open.
+   * @param which `expired`: whose lease ran out; `expiredOf`: of these, one process's only. `all`:
+   *   whatever is not in hand, for the start on a database that only one process can have open.
    */
-  async listOrphans(inHand: readonly string[], which: 'expired' | 'all') {
+  async listOrphans(inHand: readonly string[], which: WhichOrphans) {
     return this.#db
       .selectFrom('messages')
       .innerJoin('conversations', 'conversations.id', 'messages.conversationId')
@@ -77,8 +79,11 @@ export class LeaseRepository {
       .where('messages.role', '=', 'assistant')
       .where('messages.status', '=', 'running')
       .$if(inHand.length > 0, (query) => query.where('messages.id', 'not in', inHand))
-      .$if(which === 'expired', (query) =>
+      .$if(which !== 'all', (query) =>
         query.where('messages.leaseExpiresAt', '<', sql<Date>`now()`),
+      )
+      .$if(typeof which === 'object', (query) =>
+        query.where('messages.replicaId', '=', (which as { expiredOf: string }).expiredOf),
       )
       .limit(ORPHANS_AT_ONCE)
       .execute()

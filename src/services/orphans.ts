@@ -7,6 +7,7 @@ import type { ClaudeOutcome } from '../claude/client.ts'
 import { AppError, isDatabaseGone } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Repositories } from '../repositories/index.ts'
+import type { WhichOrphans } from '../repositories/leases.ts'
 import { periodsAt } from './budget-periods.ts'
 import { INTERRUPTED, type RunningAnswers } from './running-answers.ts'
 import type { BegunTurn } from './turn.ts'
@@ -36,7 +37,7 @@ export class Orphans {
    *
    * @returns how many this process closed; of several that try, one does.
    */
-  async close(which: 'expired' | 'all'): Promise<number> {
+  async close(which: WhichOrphans): Promise<number> {
     const orphans = await this.#deps.repositories.leases.listOrphans(this.#deps.running.ids, which)
     let closed = 0
     for (const orphan of orphans) if (await this.#closeOne(orphan)) closed += 1

@@ -2,6 +2,7 @@
 
 import type { Logger } from '../log.ts'
 import type { Repositories } from '../repositories/index.ts'
+import type { WhichOrphans } from '../repositories/leases.ts'
 import type { Orphans } from './orphans.ts'
 import type { Rewrapping } from './rewrapping.ts'
 import type { RunningAnswers } from './running-answers.ts'
@@ -61,8 +62,7 @@ export class Upkeep {
     this.#round += 1
     try {
       await this.#keepRunning()
-      const isSearchRound = this.#round % ROUNDS_PER_ORPHAN_SEARCH === 0
-      if (isSearchRound && this.#mayJudgeOthers()) await this.#closeOrphans('expired')
+      if (this.#round % ROUNDS_PER_ORPHAN_SEARCH === 0) await this.#closeExpired()
       await this.#rewrap()
       if (this.#round % ROUNDS_PER_CLEANING === 0) await this.#clean()
     } catch (err) {
@@ -85,13 +85,14 @@ export class Upkeep {
 
   /**
    * While the database was away nobody could renew. Whoever comes back first gives the others the
-   * time of a lease before it takes their silence for their end.
+   * time of a lease before it takes their silence for their end; of its own answers it knows.
    */
-  #mayJudgeOthers(): boolean {
-    return performance.now() - this.#steadySince > LEASE_SECONDS * 1000
+  async #closeExpired(): Promise<void> {
+    const isSteady = performance.now() - this.#steadySince > LEASE_SECONDS * 1000
+    await this.#closeOrphans(isSteady ? 'expired' : { expiredOf: this.#deps.replicaId })
   }
 
-  async #closeOrphans(which: 'expired' | 'all'): Promise<void> {
+  async #closeOrphans(which: WhichOrphans): Promise<void> {
     const closed = await this.#deps.orphans.close(which)
     if (closed > 0) this.#deps.log.warn({ answers: closed }, 'closed answers of a dead process')
   }

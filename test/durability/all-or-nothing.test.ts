@@ -46,6 +46,9 @@ const TRIGGERS = `
     for each row when (new.role = 'assistant') execute function expire();
 `
 
+/** A turn is closed about every four seconds. */
+const PATIENT = { timeout: 60_000 }
+
 type Row = { status: string; role: string; content: Buffer | null; result: unknown }
 
 describeDatabases('a failing transaction', (kind) => {
@@ -105,13 +108,13 @@ describeDatabases('a failing transaction', (kind) => {
     expect(next.structured.data).toMatchObject({ content: 'after', history: { sent: 2 } })
   })
 
-  test('at the end leaves no answer, and the conversation comes free again', async () => {
+  test('at the end leaves no answer, and the conversation comes free again', PATIENT, async () => {
     const conversationIds = await Promise.all(FAILS_AT_END.map(failAtEnd))
     const next = { message: 'after', model: FINE }
     for (const conversation_id of conversationIds) {
       const isFree = async () =>
         (await client.call('send_message', { ...next, conversation_id })).structured.success
-      await expect.poll(isFree, { timeout: 25_000, interval: 500 }).toBe(true)
+      await expect.poll(isFree, { timeout: 20_000, interval: 500 }).toBe(true)
       const { messages } = await history(conversation_id)
       expect(messages.map(({ status }: Row) => status)).toEqual([
         ...['complete', 'complete', 'interrupted', 'interrupted', 'complete', 'complete'],
@@ -127,7 +130,9 @@ describeDatabases('a failing transaction', (kind) => {
     expect(failed.structured).toMatchObject({ success: false, error: { code: 'internal' } })
     expect(failed.text).not.toContain('refused by the test')
     const { messages } = await history(conversation_id)
-    expect(messages.slice(2)).toMatchObject([{ content: 'lost' }, { content: '' }])
+    // The text so far may have been saved while it ran; that it was finished may not.
+    const soFar = expect.stringMatching(/^(lost)?$/)
+    expect(messages.slice(2)).toMatchObject([{ content: 'lost' }, { content: soFar }])
     return conversation_id
   }
 
@@ -149,7 +154,7 @@ describeDatabases('a failing transaction', (kind) => {
       ledger.flatMap((row) => ((row.estimated !== null) === isEstimate ? [row.messageId] : []))
     expect(booked(false).sort()).toEqual(complete.map(({ id }) => id).sort())
     expect(booked(true).sort()).toEqual(others.map(({ id }) => id).sort())
-    const nothing = { status: 'interrupted', content: null, result: null }
+    const nothing = { status: 'interrupted', result: null }
     expect(others).toMatchObject([nothing, nothing])
     for (const { id, messageCount, runningMessageId } of conversations) {
       expect(runningMessageId).toBeNull()

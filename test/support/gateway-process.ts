@@ -1,11 +1,14 @@
-/** The gateway as `npm start` runs it: a process of its own, on a free port of this machine. */
+/**
+ * The gateway as `npm start` runs it: the build, in a process of its own, on a free port of this
+ * machine. `npm test` builds first.
+ */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 
 export type GatewayProcess = {
   process: ChildProcess
@@ -27,7 +30,7 @@ export async function startGatewayProcess(
   settings: Record<string, string>,
 ): Promise<GatewayProcess> {
   const { PATH, HOME } = process.env
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN], {
+  const child = spawn(process.execPath, [MAIN], {
     env: { PATH, HOME, PORT: '0', ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
