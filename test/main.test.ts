@@ -1,6 +1,6 @@
 /** The process itself: what it says at the start, and why it does not start. */
 
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -92,8 +92,9 @@ describe('a gateway that runs', { timeout: PROCESS_TIMEOUT_MS }, () => {
     expect(refusal).toMatch(/^The gateway ended with 1\./)
     expect(refusal).toMatch(/EADDRINUSE.*Another program uses this port; set PORT\./)
     expect(refusal).not.toMatch(/\n\s+at /)
-    const [claim] = await readdir(join(DATA_DIR, 'gateway.lock'))
-    expect(claim).toBeTruthy()
+    const claims = join(DATA_DIR, 'gateway.lock')
+    const [latest = ''] = await readdir(claims)
+    expect(await readFile(join(claims, latest), 'utf8')).toBe('released')
     await rm(DATA_DIR, { recursive: true })
   })
 })
