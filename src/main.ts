@@ -46,7 +46,7 @@ function reloadCertificate(app: App, listening: Listening): void {
 }
 
 function greet(config: Config, app: App, url: string): void {
-  const { host, tls, trustProxy } = config.http
+  const { host, publicUrl, tls, trustProxy } = config.http
   const isEmbedded = app.databaseKind === 'embedded'
   const dataDir = resolve(config.database.dataDir)
   const lines = [
@@ -58,6 +58,7 @@ function greet(config: Config, app: App, url: string): void {
     `  Connect        claude mcp add --transport http claude-gateway ${url}/mcp`,
     `  Check          curl ${url}/health`,
     ...(isEmbedded ? EMBEDDED_WARNING : []),
+    ...(isNameless(publicUrl) ? NAMELESS_WARNING : []),
     ...(isExposed(host, tls !== undefined, trustProxy !== false) ? PLAIN_HTTP_WARNING : []),
     '',
   ]
@@ -72,12 +73,21 @@ const EMBEDDED_WARNING = [
   '  cut. Keep a copy of the folder; set DATABASE_URL for a team or in production.',
 ]
 
+const NAMELESS_WARNING = [
+  '',
+  '  Set PUBLIC_URL to the address that people use. Until then /mcp answers only under the names of',
+  '  this machine for itself, and in ALLOWED_HOSTS.',
+]
+
 const PLAIN_HTTP_WARNING = [
   '',
   '  WARNING: listening beyond this machine in plain HTTP. Passwords, tokens and messages can be',
   '  read on the way. Set TLS_CERT_FILE and TLS_KEY_FILE, or put a TLS proxy in front and set',
   '  TRUST_PROXY.',
 ]
+
+/** Listening everywhere says nothing about the name by which others reach it. */
+const isNameless = (publicUrl: string) => ['0.0.0.0', '[::]'].includes(new URL(publicUrl).hostname)
 
 function isExposed(host: string, hasTls: boolean, hasTrustedProxy: boolean): boolean {
   const isLoopback = host === 'localhost' || host === '::1' || /^127\./.test(host)

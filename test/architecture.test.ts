@@ -29,7 +29,9 @@ const ROOT_MAY_IMPORT: Record<string, RegExp> = {
   'main.ts': /^(app|config|http\/listen)\.ts$/,
   'app.ts': /./,
   'admin.ts': /^(app|config|log|admin\/[a-z]+)\.ts$/,
-  'config.ts': /^encryption-key\.ts$/,
+  'config.ts': /^settings\.ts$/,
+  'settings.ts': /^setting-values\.ts$/,
+  'setting-values.ts': /^encryption-key\.ts$/,
 }
 const ROOT_PACKAGES: Record<string, string> = { 'log.ts': 'pino', 'telemetry.ts': 'prom-client' }
 

@@ -2,7 +2,8 @@
 
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { loadConfig, SETTINGS } from '../src/config.ts'
+import { loadConfig } from '../src/config.ts'
+import { SETTINGS } from '../src/settings.ts'
 
 type Name = keyof typeof SETTINGS
 const names = Object.keys(SETTINGS) as Name[]

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { loadConfig, SETTINGS } from '../src/config.ts'
+import { loadConfig } from '../src/config.ts'
+import { SETTINGS } from '../src/settings.ts'
 
 const KEY = Buffer.from('0b5e1f0c9ad34e7786f1c2d4a5b69788f9e0d1c2b3a4958677f60514233241aa', 'hex')
 const OTHER_KEY = Buffer.from(KEY).reverse()

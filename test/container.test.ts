@@ -7,7 +7,8 @@ import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { loadConfig, SETTINGS } from '../src/config.ts'
+import { loadConfig } from '../src/config.ts'
+import { SETTINGS } from '../src/settings.ts'
 
 const root = new URL('../', import.meta.url)
 const read = (file: string) => readFileSync(new URL(file, root), 'utf8')

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { Schema } from '../database/schema.ts'
+import { AnswerRepository } from './answers.ts'
 import { ApiKeyRepository } from './api-keys.ts'
 import { BudgetRepository } from './budgets.ts'
 import { ConversationRepository } from './conversations.ts'
@@ -25,6 +26,7 @@ export type Transact = <T>(work: (repositories: Repositories) => Promise<T>) => 
 /** Every query of the gateway, by table or aggregate. */
 export function createRepositories(db: Kysely<Schema>) {
   return {
+    answers: new AnswerRepository(db),
     apiKeys: new ApiKeyRepository(db),
     budgets: new BudgetRepository(db),
     conversations: new ConversationRepository(db),

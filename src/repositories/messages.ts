@@ -1,9 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { MessageStatus, Schema, StoredReservation } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
-
-/** What replicas tell one another about answers: `finished <id>`, `cancel <id>`. */
-export const ANSWERS_CHANNEL = 'claude_api_gateway_answers'
+import { tellReplicas } from './answer-notices.ts'
 
 /** A turn as it begins: the user's message, and the place of the answer that is to come. */
 export type NewTurn = {
@@ -120,54 +118,8 @@ export class MessageRepository {
       .where('conversationId', '=', answer.conversationId)
       .where('position', '=', answer.position - 1)
       .execute()
-    await this.#notify('finished', answerId)
+    await tellReplicas(this.#db, 'finished', answerId)
     return true
-  }
-
-  /** Claude's side of a turn, with the key that opens it. */
-  async findAnswer(id: string, userId: string) {
-    return this.#db
-      .selectFrom('messages')
-      .innerJoin('conversations', 'conversations.id', 'messages.conversationId')
-      .select([
-        'messages.id',
-        'messages.conversationId',
-        'messages.userId',
-        'messages.status',
-        'messages.content',
-        'messages.model',
-        'messages.result',
-        'messages.stopSequence',
-        'messages.errorCode',
-        'messages.requestId',
-        'conversations.dataKey',
-      ])
-      .where('messages.id', '=', id)
-      .where('messages.userId', '=', userId)
-      .where('messages.role', '=', 'assistant')
-      .executeTakeFirst()
-  }
-
-  /** Leaves word for the process that generates the answer, and calls it at once if it listens. */
-  async requestCancel(id: string, userId: string): Promise<void> {
-    await this.#db
-      .updateTable('messages')
-      .set({ cancelRequestedAt: sql<Date>`now()` })
-      .where('id', '=', id)
-      .where('userId', '=', userId)
-      .where('status', '=', 'running')
-      .execute()
-    await this.#notify('cancel', id)
-  }
-
-  /** The answer that an idempotency key stands for. */
-  async findByIdempotencyHash(userId: string, idempotencyHash: Buffer) {
-    return this.#db
-      .selectFrom('messages')
-      .select(['id', 'status', 'conversationId', 'requestFingerprint'])
-      .where('userId', '=', userId)
-      .where('idempotencyHash', '=', idempotencyHash)
-      .executeTakeFirst()
   }
 
   /** Whole turns from `fromPosition` on, oldest first: what may be sent to Claude. */
@@ -241,31 +193,6 @@ export class MessageRepository {
           }),
       )
     return row.position
-  }
-
-  /** Notes that a repeat of its call waits for the answer too. */
-  async putJoined(answerId: string): Promise<void> {
-    await this.#db
-      .updateTable('messages')
-      .set({ joinedAt: sql<Date>`now()` })
-      .where('id', '=', answerId)
-      .where('status', '=', 'running')
-      .execute()
-  }
-
-  /** Whether a repeat of its call came while the answer ran. */
-  async isJoined(answerId: string): Promise<boolean> {
-    const row = await this.#db
-      .selectFrom('messages')
-      .select('joinedAt')
-      .where('id', '=', answerId)
-      .executeTakeFirst()
-    return row !== undefined && row.joinedAt !== null
-  }
-
-  /** Within a transaction the others hear of it when it commits. */
-  async #notify(kind: 'finished' | 'cancel', answerId: string): Promise<void> {
-    await sql`select pg_notify(${ANSWERS_CHANNEL}, ${`${kind} ${answerId}`})`.execute(this.#db)
   }
 }
 

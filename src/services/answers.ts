@@ -19,7 +19,7 @@ export type FollowOptions = {
 }
 
 type Deps = {
-  repositories: Pick<Repositories, 'messages'>
+  repositories: Pick<Repositories, 'answers'>
   running: RunningAnswers
   signals: AnswerSignals
   vault: Vault
@@ -63,7 +63,7 @@ export class AnswerService {
   async cancel(caller: Caller, answerId: string, signal: AbortSignal): Promise<AnswerView> {
     const view = await this.#load(caller.userId, answerId)
     if (view.status !== 'running') return view
-    await this.#deps.repositories.messages.requestCancel(answerId, caller.userId)
+    await this.#deps.repositories.answers.requestCancel(answerId, caller.userId)
     this.#deps.running.abort(answerId, new Error('cancelled by its user'))
     return this.get(caller, answerId, { waitSeconds: CANCEL_WAIT_SECONDS, signal })
   }
@@ -77,7 +77,7 @@ export class AnswerService {
   }
 
   async #load(userId: string, answerId: string): Promise<AnswerView> {
-    const row = await this.#deps.repositories.messages.findAnswer(answerId, userId)
+    const row = await this.#deps.repositories.answers.find(answerId, userId)
     if (!row) throw answerNotFound()
     const vault = this.#deps.vault.openConversation({ ...row, id: row.conversationId })
     const stored = row.content === null ? '' : textOf(vault.openContent(row.id, row.content))

@@ -9,7 +9,7 @@ import type { SendReceipt } from './turn-record.ts'
 import type { UserVault } from './vault.ts'
 
 type Deps = {
-  repositories: Pick<Repositories, 'messages'>
+  repositories: Pick<Repositories, 'answers'>
   answers: AnswerService
 }
 
@@ -44,10 +44,10 @@ export class Replays {
     marks: IdempotencyMarks,
     options: FollowOptions,
   ): Promise<SendResult | undefined> {
-    const first = await this.#deps.repositories.messages.findByIdempotencyHash(userId, marks.hash)
+    const first = await this.#deps.repositories.answers.findByIdempotencyHash(userId, marks.hash)
     if (!first) return undefined
     if (!first.requestFingerprint?.equals(marks.fingerprint)) throw otherArguments()
-    if (first.status === 'running') await this.#deps.repositories.messages.putJoined(first.id)
+    if (first.status === 'running') await this.#deps.repositories.answers.putJoined(first.id)
     const { error_code: errorCode, ...view } = await this.#deps.answers.get(
       { userId },
       first.id,

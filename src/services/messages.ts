@@ -4,14 +4,15 @@ import type { ClaudeOutcome } from '../claude/client.ts'
 import type { Effort } from '../claude/request.ts'
 import { estimateTokens } from '../claude/tokens.ts'
 import { totalInputTokens } from '../claude/usage.ts'
-import { AppError, isDatabaseGone, toAppError } from '../errors.ts'
+import { AppError, isDatabaseGone } from '../errors.ts'
 import { violatedConstraint } from '../repositories/constraints.ts'
 import type { Repositories } from '../repositories/index.ts'
 import type { Telemetry } from '../telemetry.ts'
-import { emptyReceipt, type FollowOptions, settledWithin } from './answers.ts'
+import { type FollowOptions, settledWithin } from './answers.ts'
 import type { Credentials, Generated, Generation } from './generation.ts'
 import { type Replays, toMarks } from './idempotency.ts'
-import { INTERRUPTED, type RunningAnswer, type RunningAnswers } from './running-answers.ts'
+import type { RunningAnswer, RunningAnswers } from './running-answers.ts'
+import { deliveredText, keptForLater, runningResult, toSendError } from './send-results.ts'
 import type { Caller } from './sessions.ts'
 import type { BegunTurn, IdempotencyMarks } from './turn.ts'
 import type { TurnBeginning } from './turn-beginning.ts'
@@ -39,7 +40,7 @@ export type SendResult = SendReceipt & { content: string; replayed: boolean }
 export type SendOptions = FollowOptions
 
 type Deps = {
-  repositories: Pick<Repositories, 'apiKeys' | 'messages'>
+  repositories: Pick<Repositories, 'answers' | 'apiKeys'>
   beginning: TurnBeginning
   ending: TurnEnding
   replays: Replays
@@ -154,7 +155,7 @@ export class MessageService {
 
   /** Goes on while that cannot be found out: the key still leads to the answer. */
   async #stopUnlessJoined({ id, controller }: RunningAnswer, reason: unknown): Promise<void> {
-    const isWanted = await this.#deps.repositories.messages.isJoined(id).catch(() => true)
+    const isWanted = await this.#deps.repositories.answers.isJoined(id).catch(() => true)
     if (!isWanted) controller.abort(reason)
   }
 
@@ -223,36 +224,3 @@ export class MessageService {
 type OpenedKey = { credentials: Credentials; wasRejected: boolean }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
-
-const deliveredText = (outcome: ClaudeOutcome) => (outcome.status === 'refused' ? '' : outcome.text)
-
-function runningResult(turn: BegunTurn, textSoFar: string): SendResult {
-  const row = { ...turn, id: turn.answerId, status: 'running' as const, model: turn.model.id }
-  return { ...emptyReceipt(row), content: textSoFar, replayed: false }
-}
-
-const keptForLater = (turn: BegunTurn) =>
-  new AppError(
-    'database_unavailable',
-    'Claude has answered, but the database cannot be reached. The answer is kept and will be stored: call get_message with this message_id later instead of sending again.',
-    {
-      retryAfterSeconds: 10,
-      details: { conversation_id: turn.conversationId, message_id: turn.answerId },
-    },
-  )
-
-/** Why there is no answer, with what is needed to find the turn again. */
-function toSendError({ turn, outcome }: Generated, signal: AbortSignal): AppError {
-  const error =
-    signal.reason === INTERRUPTED
-      ? new AppError('interrupted', 'The gateway was stopped during this answer. Send again.')
-      : (outcome.error ?? toAppError(undefined))
-  const { code, message, retryable, retryAfterSeconds, cause } = error
-  const details = {
-    ...error.details,
-    request_id: outcome.requestId,
-    conversation_id: turn.conversationId,
-    message_id: turn.answerId,
-  }
-  return new AppError(code, message, { retryable, retryAfterSeconds, cause, details })
-}

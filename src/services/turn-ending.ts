@@ -84,11 +84,11 @@ export class TurnEnding {
 
   /** After a commit whose acknowledgement was lost, the stored end is this call's own. */
   async #storedReceipt(turn: BegunTurn, outcome: ClaudeOutcome): Promise<SendReceipt | null> {
-    const stored = await this.#deps.transact(({ messages }) =>
-      messages.findAnswer(turn.answerId, turn.userId),
+    const stored = await this.#deps.transact(({ answers }) =>
+      answers.find(turn.answerId, turn.userId),
     )
     if (stored?.requestId !== outcome.requestId || stored.status === 'interrupted') {
-      throw closedMeanwhile()
+      throw closedMeanwhile(turn)
     }
     return stored.result && fromStored(turn.vault, stored)
   }
@@ -119,8 +119,9 @@ export function fromStored(
   return { ...receipt, stop_sequence: stopSequence }
 }
 
-const closedMeanwhile = () =>
+const closedMeanwhile = ({ conversationId, answerId }: BegunTurn) =>
   new AppError(
     'interrupted',
     'The connection to the database was lost for too long and this answer was given up. Send again.',
+    { details: { conversation_id: conversationId, message_id: answerId } },
   )

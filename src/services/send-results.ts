@@ -1,0 +1,43 @@
+/** What a send tells its caller, however it went. */
+
+import type { ClaudeOutcome } from '../claude/client.ts'
+import { AppError, toAppError } from '../errors.ts'
+import { emptyReceipt } from './answers.ts'
+import type { Generated } from './generation.ts'
+import type { SendResult } from './messages.ts'
+import { INTERRUPTED } from './running-answers.ts'
+import type { BegunTurn } from './turn.ts'
+
+export const deliveredText = (outcome: ClaudeOutcome) =>
+  outcome.status === 'refused' ? '' : outcome.text
+
+export function runningResult(turn: BegunTurn, textSoFar: string): SendResult {
+  const row = { ...turn, id: turn.answerId, status: 'running' as const, model: turn.model.id }
+  return { ...emptyReceipt(row), content: textSoFar, replayed: false }
+}
+
+export const keptForLater = (turn: BegunTurn) =>
+  new AppError(
+    'database_unavailable',
+    'Claude has answered, but the database cannot be reached. The answer is kept and will be stored: call get_message with this message_id later instead of sending again.',
+    {
+      retryAfterSeconds: 10,
+      details: { conversation_id: turn.conversationId, message_id: turn.answerId },
+    },
+  )
+
+/** Why there is no answer, with what is needed to find the turn again. */
+export function toSendError({ turn, outcome }: Generated, signal: AbortSignal): AppError {
+  const error =
+    signal.reason === INTERRUPTED
+      ? new AppError('interrupted', 'The gateway was stopped during this answer. Send again.')
+      : (outcome.error ?? toAppError(undefined))
+  const { code, message, retryable, retryAfterSeconds, cause } = error
+  const details = {
+    ...error.details,
+    request_id: outcome.requestId,
+    conversation_id: turn.conversationId,
+    message_id: turn.answerId,
+  }
+  return new AppError(code, message, { retryable, retryAfterSeconds, cause, details })
+}

@@ -1,0 +1,77 @@
+/** How the values of settings are written, and what is said of one that is not. */
+
+import { isIP } from 'node:net'
+import { z } from 'zod'
+import { parseEncryptionKey } from './encryption-key.ts'
+
+export const seconds = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
+export const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
+/** Decimal USD, exact to a nano-USD. */
+export const usd = z
+  .string()
+  .regex(/^\d{1,9}(\.\d{1,9})?$/, 'must be an amount in USD, for example 25 or 0.50')
+  .transform((text) => {
+    const [whole = '0', fraction = ''] = text.split('.')
+    return BigInt(whole) * 1_000_000_000n + BigInt(fraction.padEnd(9, '0'))
+  })
+
+export const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+)
+
+export const encryptionKey = z.string().transform((text, context) => {
+  try {
+    return parseEncryptionKey(text)
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as Error).message })
+    return z.NEVER
+  }
+})
+
+export const databaseUrl = z.string().superRefine((text, context) => {
+  if (/^postgres(ql)?:\/\/./.test(text)) return
+  context.addIssue({
+    code: 'custom',
+    message: /^sqlite/i.test(text)
+      ? 'SQLite is not supported: remove DATABASE_URL to use the embedded PostgreSQL in DATA_DIR, or write postgres://user:password@host:5432/database'
+      : 'must look like postgres://user:password@host:5432/database (or be left out for the embedded database)',
+  })
+})
+
+export const trustProxy = z
+  .string()
+  .refine((text) => text === 'false' || /^[1-9]\d*$/.test(text) || isListOfNetworks(text), {
+    message:
+      'must be the number of proxies in front (1), or their addresses or subnets, comma separated',
+  })
+  .transform((text) => {
+    if (text === 'false') return false
+    return /^\d+$/.test(text) ? Number(text) : text
+  })
+
+/** What Express takes besides a number (Express documentation: Behind proxies). */
+function isListOfNetworks(text: string): boolean {
+  return text.split(',').every((item) => {
+    const [address = '', prefix, ...rest] = item.trim().split('/')
+    if (/^(loopback|linklocal|uniquelocal)$/.test(address)) return prefix === undefined
+    const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
+    const isPrefix = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits)
+    return bits > 0 && isPrefix && rest.length === 0
+  })
+}
+
+export const origin = z.url({ protocol: /^https?$/ }).transform((text) => text.replace(/\/+$/, ''))
+
+export const bareOrigin = z
+  .url({ protocol: /^https?$/ })
+  .refine(isBareOrigin, 'must be scheme, host and port only, for example https://gateway.example')
+  .transform((text) => new URL(text).origin)
+
+function isBareOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return true
+  const { pathname, search, hash, username, password } = new URL(text)
+  return pathname === '/' && `${search}${hash}${username}${password}` === ''
+}

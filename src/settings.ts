@@ -1,0 +1,171 @@
+import { z } from 'zod'
+import {
+  bareOrigin,
+  count,
+  databaseUrl,
+  encryptionKey,
+  list,
+  origin,
+  seconds,
+  trustProxy,
+  usd,
+} from './setting-values.ts'
+
+/**
+ * Every setting, in the order README.md and .env.example show them; a test holds those to it.
+ * Blank counts as not set.
+ */
+export const SETTINGS = {
+  HOST: z
+    .string()
+    .default('127.0.0.1')
+    .describe('Address to listen on. `0.0.0.0` for every interface.'),
+  PORT: count(0, 65_535).default(3000).describe('Port to listen on.'),
+  PUBLIC_URL: bareOrigin
+    .optional()
+    .describe(
+      'The URL people reach the gateway at, without a path, for example `https://gateway.example`. Default: `http://HOST:PORT`.',
+    ),
+  DATA_DIR: z
+    .string()
+    .default('./data')
+    .describe('Folder of the embedded database and of generated secrets (mode 0700).'),
+  DATABASE_URL: databaseUrl
+    .optional()
+    .describe(
+      '`postgres://…`, version 14 or newer. Left out: the embedded database in `DATA_DIR`.',
+    ),
+  DATABASE_POOL_SIZE: count(1, 200).default(10).describe('Connections to PostgreSQL per process.'),
+  ENCRYPTION_KEY: encryptionKey
+    .optional()
+    .describe(
+      '32 bytes in base64, base64url or hex; seals every secret. Generated into `DATA_DIR` for the embedded database, required with `DATABASE_URL`.',
+    ),
+  ENCRYPTION_KEYS_PREVIOUS: list
+    .pipe(z.array(encryptionKey))
+    .default([])
+    .describe('Older keys, comma separated, that still open what they sealed.'),
+  SESSION_TIMEOUT: seconds(60, 31_536_000)
+    .default(3600)
+    .describe('Life of an access token, in seconds.'),
+  REGISTRATION: z
+    .enum(['open', 'closed'])
+    .default('open')
+    .describe('`closed` refuses register_user.'),
+  VALIDATE_API_KEYS: z
+    .stringbool()
+    .default(true)
+    .describe('Prove an Anthropic key with Anthropic before it is stored.'),
+  ADMIN_USERNAMES: list
+    .default([])
+    .describe("Users who see everybody's figures and set everybody's budgets, comma separated."),
+  CLAUDE_MODEL: z
+    .string()
+    .min(1)
+    .default('claude-sonnet-5-5')
+    .describe('Model of a new conversation that names none. Aliases: `sonnet`, `opus`, `haiku`.'),
+  MAX_TOKENS: count(1, 1_000_000)
+    .default(4096)
+    .describe('Longest answer, in tokens, when a call names none.'),
+  TEMPERATURE: z.coerce
+    .number()
+    .min(0)
+    .max(1)
+    .optional()
+    .describe('Sent only to models that still take it. Default: never sent.'),
+  RETIRED_MODELS: z
+    .enum(['refuse', 'map'])
+    .default('refuse')
+    .describe('`map` uses the replacement of a retired model and says so in `warnings`.'),
+  MAX_CONVERSATION_LENGTH: count(2, 100_000)
+    .default(100)
+    .describe('Most messages sent to Claude per call; older ones stay stored.'),
+  BUDGET_USD_PER_DAY: usd
+    .optional()
+    .describe('What each user may spend a day (UTC), in USD. Default: no limit.'),
+  BUDGET_USD_PER_MONTH: usd.optional().describe('The same for a month.'),
+  BUDGET_TOKENS_PER_DAY: count(0, Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe('Tokens each user may use a day (UTC), input and output. Default: no limit.'),
+  BUDGET_TOKENS_PER_MONTH: count(0, Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe('The same for a month.'),
+  UNPRICED_MODELS: z
+    .enum(['refuse', 'allow'])
+    .default('refuse')
+    .describe('Whether a model without a known price may be used under a budget in USD.'),
+  PRICES_FILE: z
+    .string()
+    .optional()
+    .describe(
+      'JSON file of prices that add to or replace the built-in table (docs/OPERATIONS.md).',
+    ),
+  ANTHROPIC_BASE_URL: origin.default('https://api.anthropic.com').describe('Where Claude is.'),
+  UPSTREAM_TIMEOUT_SECONDS: seconds(1, 3600)
+    .default(600)
+    .describe('Longest time one answer may take.'),
+  UPSTREAM_IDLE_SECONDS: seconds(1, 3600)
+    .default(60)
+    .describe('Longest silence of an answer under way.'),
+  REQUESTS_PER_MINUTE: count(1, 1_000_000).default(60).describe('Per user.'),
+  ANONYMOUS_REQUESTS_PER_MINUTE: count(1, 1_000_000)
+    .default(60)
+    .describe('Per address, for requests without a token.'),
+  REGISTRATIONS_PER_HOUR: count(1, 1_000_000).default(10).describe('Per address.'),
+  SIGN_INS_PER_MINUTE: count(1, 1_000_000).default(10).describe('Attempts per address.'),
+  SIGN_IN_FAILURES_PER_ACCOUNT: count(1, 1_000_000)
+    .default(10)
+    .describe('Wrong passwords per account in 15 minutes before it is paused.'),
+  REDIS_URL: z
+    .url({ protocol: /^rediss?$/ })
+    .optional()
+    .describe('Keeps the rate-limit counters in Redis or Valkey instead of PostgreSQL.'),
+  MCP_ANONYMOUS: z
+    .stringbool()
+    .default(true)
+    .describe(
+      '`false` demands a token on every MCP request; register_user and authenticate_user are then closed to newcomers.',
+    ),
+  ALLOWED_HOSTS: list
+    .default([])
+    .describe(
+      'Further host names that `/mcp` answers to, besides loopback and the one of `PUBLIC_URL`.',
+    ),
+  ALLOWED_ORIGINS: list
+    .default([])
+    .describe(
+      'Host names of web pages that may call `/mcp` from a browser, besides loopback and `PUBLIC_URL`.',
+    ),
+  TRUST_PROXY: trustProxy
+    .default(false)
+    .describe(
+      'Number of proxies in front, or their addresses: only then do `X-Forwarded-*` headers count.',
+    ),
+  TLS_CERT_FILE: z
+    .string()
+    .optional()
+    .describe('PEM certificate chain: serve HTTPS directly. Read again on SIGHUP.'),
+  TLS_KEY_FILE: z.string().optional().describe('PEM private key of the certificate.'),
+  MAX_BODY_BYTES: count(1024, 33_554_432).default(4_194_304).describe('Largest request body.'),
+  MAX_TOOL_INPUT_ELEMENTS: count(10, 1_000_000)
+    .default(10_000)
+    .describe("Most values in one tool call's arguments."),
+  METRICS: z
+    .enum(['off', 'loopback', 'token'])
+    .default('off')
+    .describe(
+      'Who may read `GET /metrics` (Prometheus): nobody, this machine, or holders of `METRICS_TOKEN`.',
+    ),
+  METRICS_TOKEN: z
+    .string()
+    .min(16)
+    .optional()
+    .describe('Bearer token for `METRICS=token`, at least 16 characters.'),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
+    .default('info')
+    .describe('Least severe log line written.'),
+  SHUTDOWN_GRACE_SECONDS: seconds(0, 3600)
+    .default(30)
+    .describe('On SIGTERM, time for running answers to finish.'),
+}
