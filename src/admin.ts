@@ -1,9 +1,12 @@
 /** Commands for the operator: `npm run admin -- <command>`. Uses the gateway's own settings. */
 
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { showBudget } from './admin/budget.ts'
 import { exportLedger, verifyLedger } from './admin/ledger.ts'
 import type { App } from './app.ts'
+import type { Config } from './config.ts'
 
 const USAGE = `Usage: npm run admin -- <command>
 
@@ -111,12 +114,20 @@ async function main(): Promise<boolean> {
   return onApp(command(operand, values))
 }
 
+/** A mistyped DATA_DIR must not become a new and empty gateway, in which all is well. */
+function refuseEmptyFolder({ url, dataDir }: Config['database']): void {
+  if (url !== undefined || existsSync(join(dataDir, 'postgres'))) return
+  throw new Error(`There is no gateway data in ${resolve(dataDir)}. Set DATA_DIR or DATABASE_URL.`)
+}
+
 /** Loads the gateway only now: that takes longer than most mistakes deserve. */
 async function onApp(run: (app: App) => Promise<boolean>): Promise<boolean> {
   const { createApp } = await import('./app.ts')
   const { loadConfig } = await import('./config.ts')
   const { createLogger } = await import('./log.ts')
-  const app = await createApp(loadConfig(), { log: createLogger('silent') })
+  const config = loadConfig()
+  refuseEmptyFolder(config.database)
+  const app = await createApp(config, { log: createLogger('silent') })
   try {
     return await run(app)
   } finally {

@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AnthropicClaude } from './claude/client.ts'
+import { resolveModel } from './claude/models.ts'
 import { loadPriceTable } from './claude/prices.ts'
 import type { Config } from './config.ts'
 import { readOrMakeKeyFile } from './crypto/key-file.ts'
@@ -81,6 +82,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
   telemetry.watchRunningAnswers(() => services.running.ids.length)
   const shared = await openSharedStores(config, kind, repositories, log)
   const listener = database.listen(ANSWERS_CHANNEL, services.onSignal)
+  warnOfRetiredDefault(config, log)
   await services.upkeep.start()
 
   return {
@@ -101,6 +103,15 @@ async function assemble(config: Config, database: Database, log: Logger) {
       await shared?.close()
       await database.close()
     },
+  }
+}
+
+/** Starts all the same: a model retires while a gateway is in use, and other models still answer. */
+function warnOfRetiredDefault({ chat }: Config, log: Logger): void {
+  try {
+    resolveModel(chat.defaultModel, chat.retiredModels)
+  } catch (err) {
+    log.warn({ err }, 'CLAUDE_MODEL cannot be used; messages that name no model will fail')
   }
 }
 

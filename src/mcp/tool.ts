@@ -69,5 +69,10 @@ export const accessTokenArgument = z
     'Access token from authenticate_user. Not needed when the client sends it as an Authorization: Bearer header.',
   )
 
+/** Text that PostgreSQL can store: it takes no NUL. */
+export const storableText = z
+  .string()
+  .refine((text) => !text.includes('\0'), 'must not hold NUL characters')
+
 /** ISO 8601, UTC with Z. */
 export const instant = z.iso.datetime()

@@ -65,7 +65,8 @@ export class ConversationOpening {
       dataKey,
       title: vault.sealTitle(toTitle(input.message)),
       systemPrompt: systemPrompt === undefined ? null : vault.sealSystemPrompt(systemPrompt),
-      model: model.id,
+      // The one asked for counts once it has answered: a mistyped one must not stick.
+      model: this.#deps.defaultModel,
       runningMessageId: answerId,
     })
     return { id, vault, model, systemPrompt, position: 1, historyStart: 1 }

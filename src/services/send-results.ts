@@ -28,9 +28,10 @@ export const keptForLater = (turn: BegunTurn) =>
 
 /** Why there is no answer, with what is needed to find the turn again. */
 export function toSendError({ turn, outcome }: Generated, signal: AbortSignal): AppError {
+  const isKeySpent = turn.hasIdempotencyKey && outcome.usage !== null
   const error =
     signal.reason === INTERRUPTED
-      ? new AppError('interrupted', 'The gateway was stopped during this answer. Send again.')
+      ? stoppedDuring(isKeySpent)
       : (outcome.error ?? toAppError(undefined))
   const { code, message, retryable, retryAfterSeconds, cause } = error
   const details = {
@@ -40,4 +41,11 @@ export function toSendError({ turn, outcome }: Generated, signal: AbortSignal): 
     message_id: turn.answerId,
   }
   return new AppError(code, message, { retryable, retryAfterSeconds, cause, details })
+}
+
+/** A key whose call was billed stands for that call: a repeat gets this end again. */
+function stoppedDuring(isKeySpent: boolean): AppError {
+  const again = isKeySpent ? 'Send again with a new idempotency_key.' : 'Send again.'
+  const message = `The gateway was stopped during this answer. ${again}`
+  return new AppError('interrupted', message, { retryable: !isKeySpent })
 }

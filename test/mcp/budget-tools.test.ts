@@ -79,7 +79,7 @@ describeDatabases('budgets', (kind) => {
       ...given,
       limit_tokens: 10,
     })
-    expect(await set({ limit_usd: 0.1, reset: true })).toMatchObject(given)
+    expect(await set({ reset: true })).toMatchObject(given)
   })
 
   test('an admin replaces the default of a user by name, and gives it back', async () => {
@@ -93,7 +93,7 @@ describeDatabases('budgets', (kind) => {
     expect((await data(boss, 'get_budget', { username: user.username })).budgets[1].limit_usd).toBe(
       3,
     )
-    expect(await set({})).toMatchObject({ limit_usd: 3, limit_tokens: null })
+    expect(await set({ limit_usd: null })).toMatchObject({ limit_usd: 3, limit_tokens: null })
     await data(client, 'set_budget', { period: 'month', reset: true })
     expect((await data(client, 'get_budget')).budgets[1].limit_usd).toBeNull()
     expect(await set({ reset: true })).toMatchObject({ limit_usd: 20.000000001 })
@@ -107,8 +107,19 @@ describeDatabases('budgets', (kind) => {
       expect(await failure(client, 'get_budget', { username })).toEqual(forbidden)
       const raise = { username, period: 'day', limit_usd: 1000 }
       expect(await failure(client, 'set_budget', raise)).toEqual(forbidden)
-      expect(await failure(client, 'set_budget', { ...raise, reset: true })).toEqual(forbidden)
+      const reset = { username, period: 'day', reset: true }
+      expect(await failure(client, 'set_budget', reset)).toEqual(forbidden)
     }
+    expect((await data(client, 'get_budget')).budgets[0].limit_usd).toBe(0.5)
+  })
+
+  test.each([
+    ['a limit and a reset at once', { limit_usd: 1, reset: true }, /give no limit with it/],
+    ['neither a limit nor a reset', {}, /null for no limit/],
+  ])('%s is refused, and changes nothing', async (_what, args, says) => {
+    const { client } = await newcomer()
+    const refused = await failure(client, 'set_budget', { period: 'day', ...args })
+    expect(refused).toMatchObject({ code: 'invalid_input', message: expect.stringMatching(says) })
     expect((await data(client, 'get_budget')).budgets[0].limit_usd).toBe(0.5)
   })
 

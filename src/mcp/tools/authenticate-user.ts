@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineTool } from '../tool.ts'
+import { defineTool, storableText } from '../tool.ts'
 import { issuedToken, toIssuedToken } from './issued-token.ts'
 
 export const authenticateUser = defineTool({
@@ -11,12 +11,7 @@ export const authenticateUser = defineTool({
   hints: { readOnly: false, destructive: false, idempotent: false, openWorld: false },
   limitedAs: 'sign-in',
   input: z.object({
-    username: z
-      .string()
-      .min(1)
-      .max(64)
-      .refine((text) => !text.includes('\0'), 'must not hold NUL characters')
-      .describe('The name you registered with, in any case.'),
+    username: storableText.min(1).max(64).describe('The name you registered with, in any case.'),
     password: z.string().min(1).max(1024).describe('The password that register_user returned.'),
   }),
   output: issuedToken,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineTool } from '../tool.ts'
+import { defineTool, storableText } from '../tool.ts'
 import { budget, toBudget } from './budget.ts'
 
 export const getBudget = defineTool({
@@ -9,7 +9,7 @@ export const getBudget = defineTool({
   access: 'user',
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   input: z.object({
-    username: z.string().max(64).optional().describe("Admins only: another user's budget."),
+    username: storableText.max(64).optional().describe("Admins only: another user's budget."),
   }),
   output: budget,
   async run({ username }, { caller, services }) {

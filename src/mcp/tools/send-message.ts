@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineTool } from '../tool.ts'
+import { defineTool, storableText } from '../tool.ts'
 import { answer, waitSeconds } from './answer.ts'
 
 export const sendMessage = defineTool({
@@ -20,12 +20,10 @@ export const sendMessage = defineTool({
       .uuid('must be a conversation id, as send_message or get_conversations returned it')
       .optional()
       .describe('Continue this conversation of yours. Left out: begin a new one.'),
-    model: z
-      .string()
+    model: storableText
       .trim()
       .min(1)
       .max(128)
-      .refine((text) => !text.includes('\0'), 'must not hold NUL characters')
       .optional()
       .describe(
         "Model id, or sonnet, opus, haiku. Left out: the conversation's model, or the gateway's default.",
@@ -70,8 +68,7 @@ export const sendMessage = defineTool({
       .describe(
         'Any text of your choice for this one message. A repeat with the same key returns the stored answer and is not billed again.',
       ),
-    tag: z
-      .string()
+    tag: storableText
       .trim()
       .min(1)
       .max(64)

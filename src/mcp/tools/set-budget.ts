@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { defineTool } from '../tool.ts'
+import { AppError } from '../../errors.ts'
+import { defineTool, storableText } from '../tool.ts'
 import { budget, toBudget } from './budget.ts'
 
 const MAX_USD = 1_000_000
@@ -29,10 +30,11 @@ export const setBudget = defineTool({
       .boolean()
       .default(false)
       .describe("true removes this cap altogether; for an admin: back to the gateway's default."),
-    username: z.string().max(64).optional().describe('Admins only: whose limit to set.'),
+    username: storableText.max(64).optional().describe('Admins only: whose limit to set.'),
   }),
   output: budget,
   async run(args, { caller, services }) {
+    refuseContradiction(args)
     const limit = {
       nanoUsd: typeof args.limit_usd === 'number' ? BigInt(Math.round(args.limit_usd * 1e9)) : null,
       tokens: args.limit_tokens ?? null,
@@ -42,3 +44,20 @@ export const setBudget = defineTool({
     return toBudget(await services.budgetSettings.show(caller, username))
   },
 })
+
+/** A limit that was forgotten must not read as no limit at all. */
+function refuseContradiction(args: {
+  limit_usd?: number | null | undefined
+  limit_tokens?: number | null | undefined
+  reset: boolean
+}): void {
+  const isLimited = args.limit_usd !== undefined || args.limit_tokens !== undefined
+  if (args.reset !== isLimited) return
+  throw new AppError(
+    'invalid_input',
+    args.reset
+      ? 'reset: removes the cap, so give no limit with it.'
+      : 'Give limit_usd, limit_tokens or both (null for no limit), or reset: true.',
+    { details: { fields: args.reset ? ['reset'] : ['limit_usd', 'limit_tokens'] } },
+  )
+}

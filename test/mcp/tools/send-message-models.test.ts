@@ -77,6 +77,14 @@ describe('the model', () => {
     expect(error.message).toContain('claude-sonnet-5-5')
   })
 
+  test('a mistyped model does not stick to the conversation', async () => {
+    const { error } = await send({ model: 'claude-sonet' })
+    const { conversation_id } = error.details
+    expect((await send({ conversation_id })).data.model).toBe('claude-sonnet-5-5')
+    await send({ conversation_id, model: 'claude-sonet' })
+    expect((await send({ conversation_id })).data.model).toBe('claude-sonnet-5-5')
+  })
+
   test('a conversation keeps its model until another is named', async () => {
     const { conversation_id } = (await send({ model: 'opus' })).data
     expect((await send({ conversation_id })).data.model).toBe('claude-opus-5-5')
