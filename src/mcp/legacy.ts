@@ -25,6 +25,7 @@ import { type Asker, findTool, runTool, type ToolRunner } from './run-tool.ts'
 import {
   CAPABILITIES,
   INSTRUCTIONS,
+  KEEP_ALIVE_MS,
   RESOURCE_LIST,
   readResource,
   SERVER_INFO,
@@ -33,7 +34,6 @@ import {
 
 /** MCP 2025-11-25, Resources: error handling. */
 const RESOURCE_NOT_FOUND = -32002
-const KEEP_ALIVE_MS = 15_000
 
 /** Building one per request costs more than the request; it keeps nothing of what it validates. */
 const jsonSchemaValidator = new AjvJsonSchemaValidator()

@@ -21,13 +21,13 @@ import { type Asker, findTool, runTool, type ToolRunner } from './run-tool.ts'
 import {
   CAPABILITIES,
   INSTRUCTIONS,
+  KEEP_ALIVE_MS,
   RESOURCE_LIST,
   readResource,
   SERVER_INFO,
   TOOL_LIST,
 } from './surface.ts'
 
-const KEEP_ALIVE_MS = 15_000
 const SHARED_FOR_MS = 300_000
 
 /** The lists are the same for everybody; what a resource holds is one user's, and new each time. */

@@ -19,6 +19,9 @@ export const INSTRUCTIONS = [
   'Errors say in error.retryable and error.retry_after_seconds whether to try again.',
 ].join(' ')
 
+/** Between two comment lines of a silent stream, so that no proxy takes it for dead. */
+export const KEEP_ALIVE_MS = 15_000
+
 export const CAPABILITIES = { tools: {}, resources: {} }
 
 export const TOOL_LIST = { tools: [...catalogue.values()].map((entry) => entry.listed) }

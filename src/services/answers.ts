@@ -64,7 +64,7 @@ export class AnswerService {
     const view = await this.#load(caller.userId, answerId)
     if (view.status !== 'running') return view
     await this.#deps.repositories.answers.requestCancel(answerId, caller.userId)
-    this.#deps.running.abort(answerId, new Error('cancelled by its user'))
+    this.#deps.running.cancel(answerId)
     return this.get(caller, answerId, { waitSeconds: CANCEL_WAIT_SECONDS, signal })
   }
 

@@ -89,8 +89,7 @@ export function createServices(parts: Parts) {
     onSignal(payload: string) {
       const signal = decodeSignal(payload)
       if (signal?.kind === 'finished') signals.wake(signal.answerId)
-      if (signal?.kind === 'cancel')
-        running.abort(signal.answerId, new Error('cancelled by its user'))
+      if (signal?.kind === 'cancel') running.cancel(signal.answerId)
     },
     answers,
     budgetSettings: new BudgetSettings({ repositories, budgets }),

@@ -92,6 +92,11 @@ export class RunningAnswers {
     return this.#entries.get(id)
   }
 
+  /** Stops one answer because its user asked for that, here or through another replica. */
+  cancel(id: string): void {
+    this.abort(id, new Error('cancelled by its user'))
+  }
+
   /** Stops one answer, if this process generates it. */
   abort(id: string, reason: unknown): void {
     this.#entries.get(id)?.answer.controller.abort(reason)

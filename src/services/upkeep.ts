@@ -78,7 +78,7 @@ export class Upkeep {
     const { ids } = running
     if (ids.length === 0) return
     const cancelled = await repositories.leases.renew(replicaId, ids, LEASE_SECONDS)
-    for (const id of cancelled) running.abort(id, new Error('cancelled by its user'))
+    for (const id of cancelled) running.cancel(id)
     const checkpoints = running.takeCheckpoints()
     if (checkpoints.length > 0) await repositories.leases.saveCheckpoints(replicaId, checkpoints)
   }
