@@ -116,6 +116,12 @@ export const SETTINGS = {
   SIGN_IN_FAILURES_PER_ACCOUNT: count(1, 1_000_000)
     .default(10)
     .describe('Wrong passwords per account in 15 minutes before it is paused.'),
+  OAUTH_REQUESTS_PER_MINUTE: count(1, 1_000_000)
+    .default(120)
+    .describe('Per address, for each endpoint of OAuth.'),
+  CLIENT_REGISTRATIONS_PER_HOUR: count(1, 1_000_000)
+    .default(60)
+    .describe('OAuth clients that register themselves, per address.'),
   REDIS_URL: z
     .url({ protocol: /^rediss?$/ })
     .optional()
@@ -135,6 +141,11 @@ export const SETTINGS = {
     .default([])
     .describe(
       'Host names of web pages that may call `/mcp` from a browser, besides loopback and `PUBLIC_URL`.',
+    ),
+  PRIVATE_CLIENT_HOSTS: list
+    .default([])
+    .describe(
+      'Host names at private addresses whose OAuth client documents may be fetched all the same.',
     ),
   TRUST_PROXY: trustProxy
     .default(false)

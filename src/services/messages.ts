@@ -11,6 +11,7 @@ import type { Telemetry } from '../telemetry.ts'
 import { type FollowOptions, settledWithin } from './answers.ts'
 import type { Credentials, Generated, Generation } from './generation.ts'
 import { type Replays, toMarks } from './idempotency.ts'
+import type { KeyLinks } from './key-links.ts'
 import type { RunningAnswer, RunningAnswers } from './running-answers.ts'
 import { deliveredText, keptForLater, runningResult, toSendError } from './send-results.ts'
 import type { Caller } from './sessions.ts'
@@ -46,6 +47,7 @@ type Deps = {
   replays: Replays
   generation: Generation
   vault: Vault
+  keyLinks: Pick<KeyLinks, 'keyMissing'>
   running: RunningAnswers
   telemetry: Telemetry
 }
@@ -161,12 +163,7 @@ export class MessageService {
 
   async #openKey(userId: string) {
     const row = await this.#deps.repositories.apiKeys.find(userId)
-    if (!row) {
-      throw new AppError(
-        'api_key_missing',
-        'No Anthropic key is stored for you. Store one with update_api_key.',
-      )
-    }
+    if (!row) throw await this.#deps.keyLinks.keyMissing(userId)
     const userVault = this.#deps.vault.openUser(userId, row.dataKey)
     const credentials = {
       apiKey: userVault.openApiKey(row.sealed),
