@@ -18,6 +18,7 @@ import { createHttpApp } from './http/server.ts'
 import { oauthErrorPage } from './http/views/oauth-error.ts'
 import { createLogger, type Logger } from './log.ts'
 import { AuthorizationServer } from './oauth/authorization-server.ts'
+import { ACCESS_TOKEN_SECONDS } from './oauth/provider.ts'
 import { ANSWERS_CHANNEL } from './repositories/answer-notices.ts'
 import { createRepositories, createTransact, type Repositories } from './repositories/index.ts'
 import { createServices } from './services/index.ts'
@@ -32,9 +33,6 @@ export type App = Awaited<ReturnType<typeof createApp>>
 
 /** The folder of the embedded database also keeps the key that was made for it. */
 const KEY_FILE = 'encryption-key'
-
-/** Life of the access tokens of OAuth connections. */
-const CONNECTION_TOKEN_SECONDS = 15 * 60
 
 /**
  * Opens and migrates the database, and assembles the gateway on it. Does not listen.
@@ -68,7 +66,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
   const signingKeys = await openSigningKeys({
     repository: repositories.signingKeys,
     vault: new Vault(keyRing),
-    longestTokenSeconds: Math.max(config.accounts.sessionSeconds, CONNECTION_TOKEN_SECONDS),
+    longestTokenSeconds: Math.max(config.accounts.sessionSeconds, ACCESS_TOKEN_SECONDS),
   })
   const tokens = new AccessTokens({
     issuer: config.http.publicUrl,

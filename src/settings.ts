@@ -47,11 +47,11 @@ export const SETTINGS = {
     .describe('Older keys, comma separated, that still open what they sealed.'),
   SESSION_TIMEOUT: seconds(60, 31_536_000)
     .default(3600)
-    .describe('Life of an access token, in seconds.'),
+    .describe('Life of a token of authenticate_user, in seconds.'),
   REGISTRATION: z
     .enum(['open', 'closed'])
     .default('open')
-    .describe('`closed` refuses register_user.'),
+    .describe('`closed` refuses new users.'),
   VALIDATE_API_KEYS: z
     .stringbool()
     .default(true)
@@ -130,7 +130,7 @@ export const SETTINGS = {
     .stringbool()
     .default(true)
     .describe(
-      '`false` demands a token on every MCP request; register_user and authenticate_user are then closed to newcomers.',
+      '`false` demands a token on every MCP request; newcomers then sign up on the pages, not with register_user.',
     ),
   ALLOWED_HOSTS: list
     .default([])

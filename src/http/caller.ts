@@ -101,18 +101,25 @@ export function requireCaller({ anonymous, resourceMetadataUrl }: Demands): Requ
     const error = httpRefusal ?? (isOpen || asker.caller || asker.refusal ? null : tokenMissing())
     const refusal = error ?? missingScope(req)
     if (!refusal) return next()
-    if (refusal.status === 401) {
-      const reason = httpRefusal ? 'error="invalid_token", ' : ''
-      const scope = `scope="${DEFAULT_SCOPES.join(' ')}", `
-      const challenge = `Bearer ${reason}${scope}resource_metadata="${resourceMetadataUrl}"`
-      res.setHeader('WWW-Authenticate', challenge)
-    } else if (refusal.code === 'insufficient_scope') {
-      const scope = neededScopes(req).join(' ')
-      const challenge = `Bearer error="insufficient_scope", scope="${scope}", resource_metadata="${resourceMetadataUrl}"`
-      res.setHeader('WWW-Authenticate', challenge)
+    const challenge = challengeFor(refusal, req)
+    if (challenge) {
+      const params = { ...challenge, resource_metadata: resourceMetadataUrl }
+      const quoted = Object.entries(params).map(([name, value]) => `${name}="${value}"`)
+      res.setHeader('WWW-Authenticate', `Bearer ${quoted.join(', ')}`)
     }
     sendAppError(res, refusal, inspected.id)
   }
+}
+
+/** What the challenge says (RFC 6750, section 3; MCP authorization); of other refusals there is none. */
+function challengeFor(
+  { status, code }: AppError,
+  req: Request,
+): Record<string, string> | undefined {
+  if (code === 'insufficient_scope') return { error: code, scope: neededScopes(req).join(' ') }
+  if (status !== 401) return undefined
+  const scope = DEFAULT_SCOPES.join(' ')
+  return mcpRequestOf(req).httpRefusal ? { error: 'invalid_token', scope } : { scope }
 }
 
 /** Only of a token in the header: what is wrong with an argument's is for the tool to say. */

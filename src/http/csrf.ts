@@ -41,6 +41,9 @@ function secretOf(req: Request, cookie: PageCookie): string | undefined {
   return visitOf(req).sessionSecret ?? cookie.read(req)
 }
 
+/** The same for a visitor who is signed in. */
+export const tokenOfSession = (secret: string) => tokenFrom(secret)
+
 const tokenFrom = (secret: string) =>
   createHmac('sha256', secret).update('form').digest('base64url')
 

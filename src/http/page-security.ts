@@ -9,11 +9,15 @@ import type { RequestHandler, Response } from 'express'
  * form, and the check of its sender needs the origin (Fetch Standard, 3.2).
  */
 export const pageSecurity: RequestHandler = (_req, res, next) => {
+  applyPageSecurity(res)
+  next()
+}
+
+export function applyPageSecurity(res: Response): void {
   res.setHeader('Content-Security-Policy', contentSecurityPolicy())
   res.setHeader('X-Frame-Options', 'DENY')
   res.setHeader('Referrer-Policy', 'same-origin')
   res.setHeader('Cache-Control', 'no-store')
-  next()
 }
 
 /**

@@ -135,8 +135,9 @@ const address = (req: Request) => `address:${ipKeyGenerator(req.ip ?? '')}`
 function refuse(req: Request, res: Response, next: NextFunction, message: string): void {
   const request = peekMcpRequest(req)
   const error = rateLimited(req, message)
-  if (!request) return next(error)
-  if (request.inspected.isToolCall && !request.httpRefusal) {
+  if (!request) {
+    next(error)
+  } else if (request.inspected.isToolCall && !request.httpRefusal) {
     request.asker = { ...request.asker, refusal: error }
     next()
   } else {

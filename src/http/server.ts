@@ -2,6 +2,7 @@ import express, { type Express } from 'express'
 import helmet from 'helmet'
 import type { Config } from '../config.ts'
 import type { Logger } from '../log.ts'
+import { guards } from '../mcp/index.ts'
 import type { AuthorizationServer } from '../oauth/authorization-server.ts'
 import type { Services } from '../services/index.ts'
 import type { Telemetry } from '../telemetry.ts'
@@ -17,6 +18,8 @@ import {
   protectedResourceRoutes,
   resourceMetadataUrl,
 } from './routes/oauth.ts'
+import { createPageRoutes, PAGE_PATHS } from './routes/pages/index.ts'
+import { pageErrors } from './routes/pages/page-errors.ts'
 
 export type HttpParts = {
   config: Config
@@ -39,6 +42,7 @@ const KNOWN_PATHS = [
   '/oauth/register',
   '/oauth/revoke',
   '/oauth/jwks',
+  ...PAGE_PATHS,
 ]
 
 /** Every URL of the gateway, in order. */
@@ -47,6 +51,7 @@ export function createHttpApp(parts: HttpParts): Express {
   const { http, limits, mcp } = config
   const limiters = rateLimits(limits, stores, log)
   const publicHost = new URL(http.publicUrl).hostname
+  const allowedHosts = [...LOOPBACK, publicHost, ...http.allowedHosts]
   const app = express()
   app.disable('x-powered-by')
   app.set('trust proxy', http.trustProxy)
@@ -62,14 +67,25 @@ export function createHttpApp(parts: HttpParts): Express {
       runner: { services, log, telemetry, maxToolInputElements: mcp.maxToolInputElements },
       publicUrl: http.publicUrl,
       limiters: [...limiters.requests, ...limiters.registrations, ...limiters.signIns],
-      allowedHosts: [...LOOPBACK, publicHost, ...http.allowedHosts],
+      allowedHosts,
       allowedOrigins: [...LOOPBACK, publicHost, ...http.allowedOrigins],
       maxBodyBytes: http.maxBodyBytes,
       anonymous: http.anonymous,
       resourceMetadataUrl: resourceMetadataUrl(http.publicUrl),
     }),
   )
+  app.use(
+    createPageRoutes({
+      services,
+      authorizationServer,
+      publicUrl: http.publicUrl,
+      registrationOpen: config.accounts.registrationOpen,
+      limiters,
+      hostGuard: guards.hostHeaderValidation(allowedHosts),
+    }),
+  )
   app.use(notFound)
+  app.use(pageErrors(log))
   app.use(errorHandler(log))
   return app
 }

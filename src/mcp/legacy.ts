@@ -120,8 +120,9 @@ function createServer(
  * bearer token keeps whether it opens links.
  */
 async function rememberClient({ services, log }: ToolRunner, body: unknown, { caller }: Asker) {
-  const initialize = caller ? InitializeRequestSchema.safeParse(body).data : undefined
-  if (!caller || !initialize) return
+  if (!caller || (body as { method?: unknown }).method !== 'initialize') return
+  const initialize = InitializeRequestSchema.safeParse(body).data
+  if (!initialize) return
   const opensLinks = initialize.params.capabilities.elicitation?.url !== undefined
   await services.sessions
     .noteElicitsUrls(caller, opensLinks)

@@ -69,7 +69,7 @@ export const accessTokenArgument = z
   .string()
   .optional()
   .describe(
-    'Access token from authenticate_user. Not needed when the client sends it as an Authorization: Bearer header.',
+    'Access token from authenticate_user, or a personal access token. Not needed when the client signed in by OAuth, or sends a token as Authorization: Bearer.',
   )
 
 /** Text that PostgreSQL can store: it takes no NUL. */

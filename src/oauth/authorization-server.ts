@@ -5,13 +5,13 @@
 
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { errors, type InteractionResults, type Provider } from 'oidc-provider'
 import { newId } from '../crypto/random.ts'
 import { AppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { isScope, type Scope } from '../services/scopes.ts'
 import { type Caller, hashOf } from '../services/sessions.ts'
 import { FlowCookies } from './flow-cookies.ts'
+import { errors, type InteractionResults, type Provider } from './oidc-provider.ts'
 import { createProvider, PENDING_SECONDS, type ProviderOptions } from './provider.ts'
 import { addShims, seenAtPublicUrl } from './shims.ts'
 

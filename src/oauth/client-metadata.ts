@@ -3,7 +3,7 @@
  * and a client ID metadata document alike.
  */
 
-import { errors } from 'oidc-provider'
+import { errors } from './oidc-provider.ts'
 
 /** The rest is left out: logout, keys and sector identifiers would have this server fetch URLs. */
 const KNOWN = [

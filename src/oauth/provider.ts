@@ -1,12 +1,18 @@
 /** oidc-provider, configured: what kind of authorization server this is. */
 
-import { type Configuration, errors, type KoaContextWithOIDC, Provider } from 'oidc-provider'
 import { newId } from '../crypto/random.ts'
 import type { SigningKey } from '../crypto/tokens.ts'
 import { ALL_SCOPES } from '../services/scopes.ts'
 import { adaptClientMetadata } from './client-metadata.ts'
 import { fetchUnderPolicy } from './fetch-policy.ts'
 import { PROVIDER_COOKIES } from './flow-cookies.ts'
+import {
+  type Configuration,
+  errors,
+  type KoaContextWithOIDC,
+  OidcProvider,
+  type Provider,
+} from './oidc-provider.ts'
 import { type RecordStore, Records } from './records.ts'
 
 export const ACCESS_TOKEN_SECONDS = 15 * 60
@@ -34,7 +40,7 @@ export const ROUTES = {
 } as const
 
 export function createProvider(options: ProviderOptions): Provider {
-  const provider = new Provider(options.publicUrl, configuration(options))
+  const provider = new OidcProvider(options.publicUrl, configuration(options))
   // It is told our own URL in these headers, whatever the client sent in them.
   provider.proxy = true
   return provider

@@ -7,10 +7,10 @@
  * ends that ends the grant, and with it whatever the authorization server could still issue.
  */
 
-import { type Adapter, type AdapterPayload, errors } from 'oidc-provider'
 import type { Repositories } from '../repositories/index.ts'
 import { hashOf } from '../services/sessions.ts'
 import type { Vault } from '../services/vault.ts'
+import { type Adapter, type AdapterPayload, errors } from './oidc-provider.ts'
 
 export type RecordStore = {
   repositories: Pick<Repositories, 'oauthRecords' | 'sessions'>

@@ -1,9 +1,9 @@
 /** Small corrections around oidc-provider, each with its reason. */
 
 import type { IncomingMessage } from 'node:http'
-import type { KoaContextWithOIDC, Provider } from 'oidc-provider'
 import { ALL_SCOPES, DEFAULT_SCOPES, isScope } from '../services/scopes.ts'
 import type { FlowCookies } from './flow-cookies.ts'
+import type { KoaContextWithOIDC, Provider } from './oidc-provider.ts'
 import { ROUTES } from './provider.ts'
 
 type Next = () => Promise<void>

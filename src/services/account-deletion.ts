@@ -14,8 +14,8 @@ type Deps = {
 const ATTEMPTS = 4
 
 /**
- * Erasing a user. Their data keys go with the rows, so nothing that was sealed can be read again,
- * in a backup of the files neither. What stays is the ledger, without their labels.
+ * Erasing a user. Their data keys go with the rows, so that what was sealed under them cannot be
+ * read again; a backup that was made before keeps both. What stays is the ledger, without labels.
  */
 export class AccountDeletion {
   readonly #deps: Deps

@@ -10,7 +10,10 @@ import type { RunningAnswers } from './running-answers.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
 type Deps = {
-  repositories: Pick<Repositories, 'leases' | 'rateLimits' | 'sessions' | 'signInFailures'>
+  repositories: Pick<
+    Repositories,
+    'leases' | 'oauthRecords' | 'oneTimeLinks' | 'rateLimits' | 'sessions' | 'signInFailures'
+  >
   running: RunningAnswers
   orphans: Orphans
   rewrapping: Rewrapping
@@ -119,8 +122,11 @@ export class Upkeep {
   }
 
   async #clean(): Promise<void> {
-    const { rateLimits, sessions, signInFailures } = this.#deps.repositories
+    const { rateLimits, sessions, signInFailures, oneTimeLinks, oauthRecords } =
+      this.#deps.repositories
     await rateLimits.deleteExpired()
+    await oneTimeLinks.deleteExpired()
+    await oauthRecords.deleteExpired()
     await sessions.deleteEnded()
     await signInFailures.deleteOld()
   }

@@ -1,7 +1,7 @@
 /** The consent page: the one place where a person decides what a client may do. */
 
-import { type Scope, SCOPES } from '../../services/scopes.ts'
-import { checkboxes, field, type FormState, hidden, select, summary } from './form.ts'
+import { SCOPES, type Scope } from '../../services/scopes.ts'
+import { checkboxes, type FormState, field, hidden, select, summary } from './form.ts'
 import { type Html, html } from './html.ts'
 import type { Page } from './layout.ts'
 

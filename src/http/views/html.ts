@@ -39,7 +39,7 @@ function render(value: Value): string {
   if (value === null || value === undefined || value === false) return ''
   if (value instanceof Markup) return value.toString()
   if (typeof value === 'object') return value.map(render).join('')
-  return escape(String(value))
+  return escaped(String(value))
 }
 
 const ENTITIES: Record<string, string> = {
@@ -50,7 +50,7 @@ const ENTITIES: Record<string, string> = {
   "'": '&#39;',
 }
 
-const escape = (text: string) => text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
+const escaped = (text: string) => text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
 
 const LINK_BEGINS = /\b(?:href|src|action|formaction)="$/
 const UNSAFE_PLACE = /=\s*$|='[^']*$|\bon[a-z]+="[^"]*$|<(?:script|style)\b/i

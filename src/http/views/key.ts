@@ -1,4 +1,4 @@
-import { field, type FormState, hidden, summary } from './form.ts'
+import { type FormState, field, hidden, summary } from './form.ts'
 import { day } from './format.ts'
 import { type Html, html } from './html.ts'
 import type { Page } from './layout.ts'
@@ -29,7 +29,10 @@ ${entry(given)}`,
   }
 }
 
-const stored = (csrfField: Html, { lastFour, createdAt, rejectedAt }: NonNullable<KeyStatus>) => html`
+const stored = (
+  csrfField: Html,
+  { lastFour, createdAt, rejectedAt }: NonNullable<KeyStatus>,
+) => html`
 <section class="card" aria-labelledby="stored">
 <h2 id="stored">Stored key</h2>
 <p class="figure mono">••••${lastFour}</p>

@@ -1,6 +1,8 @@
-import { html } from './html.ts'
+import { errorPage } from './error-page.ts'
+import { document } from './layout.ts'
 
 /** For somebody whom a client sent here with a request that cannot be served. */
 export function oauthErrorPage({ error, description }: { error: string; description: string }) {
-  return html`<!doctype html><title>Cannot connect</title><h1>Cannot connect</h1><p>${description} (${error})</p>`.toString()
+  const page = errorPage({ title: 'Cannot connect', message: `${description} (${error})` })
+  return document(page, null).toString()
 }

@@ -1,4 +1,4 @@
-import { field, type FormState, hidden, summary } from './form.ts'
+import { type FormState, field, hidden, summary } from './form.ts'
 import { type Html, html } from './html.ts'
 import type { Page } from './layout.ts'
 

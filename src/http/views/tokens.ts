@@ -1,7 +1,7 @@
 import { SCOPES } from '../../services/scopes.ts'
 import type { ListedSession } from '../../services/sessions.ts'
 import { EXPIRY_DAYS } from './connect.ts'
-import { checkboxes, field, type FormState, select, summary } from './form.ts'
+import { checkboxes, type FormState, field, select, summary } from './form.ts'
 import { type Html, html } from './html.ts'
 import type { Page } from './layout.ts'
 import { sessionRow } from './sessions.ts'

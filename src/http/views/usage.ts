@@ -23,7 +23,7 @@ ${budgets.map(budgetRow)}
 }
 
 const table = (rows: readonly Figures[], total: Figures) => html`
-<div class="scroll" role="region" aria-labelledby="cost" tabindex="0"><table>
+<div class="scroll" role="group" aria-labelledby="cost" tabindex="0"><table>
 <thead><tr><th scope="col">Model</th><th scope="col">Calls</th><th scope="col">Input tokens</th><th scope="col">Output tokens</th><th scope="col">Cost</th></tr></thead>
 <tbody>${rows.map((row) => html`<tr><th scope="row">${row.key}</th>${cells(row)}</tr>`)}</tbody>
 <tfoot><tr><th scope="row">Together</th>${cells(total)}</tr></tfoot>
