@@ -24,6 +24,7 @@ const KNOWN = [
 const GRANT_TYPES = ['authorization_code', 'refresh_token']
 const MAX_REDIRECT_URIS = 20
 const MAX_NAME_LENGTH = 200
+const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
 
 type Metadata = Record<string, unknown>
 
@@ -46,6 +47,15 @@ function refuseUnreasonable({ client_name: name, redirect_uris: uris }: Metadata
   if (Array.isArray(uris) && uris.length > MAX_REDIRECT_URIS) {
     throw new errors.InvalidRedirectUri(`at most ${MAX_REDIRECT_URIS} redirect_uris are accepted`)
   }
+  if (Array.isArray(uris) && uris.some(isUnprotected)) {
+    throw new errors.InvalidRedirectUri('http is accepted for loopback addresses only: use https')
+  }
+}
+
+/** OAuth 2.1, section 8.4.2: the provider itself holds only `native` clients to it. */
+function isUnprotected(uri: unknown): boolean {
+  const url = parseUrl(uri)
+  return url?.protocol === 'http:' && !LOOPBACK.includes(url.hostname)
 }
 
 /** VS Code registers `device_code` too, which would fail the whole registration. */
@@ -60,14 +70,15 @@ function supportedGrantTypes({ grant_types: types }: Metadata): Metadata {
  * addresses seldom say that they are native; one that says `web` of an https address stays so.
  */
 function nativeWhereLocal({ redirect_uris: uris }: Metadata): Metadata {
-  const isLocal =
-    Array.isArray(uris) && uris.some((uri) => typeof uri === 'string' && isNative(uri))
+  const isLocal = Array.isArray(uris) && uris.some(isNative)
   return isLocal ? { application_type: 'native' } : {}
 }
 
-function isNative(uri: string): boolean {
-  const url = URL.canParse(uri) ? new URL(uri) : undefined
-  if (!url) return false
-  if (url.protocol === 'https:') return false
-  return url.protocol !== 'http:' || ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
+function isNative(uri: unknown): boolean {
+  const url = parseUrl(uri)
+  if (!url || url.protocol === 'https:') return false
+  return url.protocol !== 'http:' || LOOPBACK.includes(url.hostname)
 }
+
+const parseUrl = (uri: unknown) =>
+  typeof uri === 'string' && URL.canParse(uri) ? new URL(uri) : undefined

@@ -43,7 +43,7 @@ ${identity(client)}
 ${csrfField}
 ${checkboxes(
   {
-    name: 'scopes',
+    name: 'permissions',
     legend: 'It may',
     choices: asked.map((value) => ({ value, label: SCOPES[value], isChosen: isChosen(value) })),
   },
@@ -51,7 +51,7 @@ ${checkboxes(
 )}
 <div class="pair">
 ${select({ name: 'days', label: 'Connection ends after', options: EXPIRY_DAYS }, form.values.days ?? '30')}
-${field({ name: 'cap', label: 'Monthly limit in USD', isOptional: true, autocomplete: 'off', inputMode: 'decimal', maxLength: 12 }, form)}
+${field({ name: 'limit', label: 'Monthly limit in USD', isOptional: true, autocomplete: 'off', inputMode: 'decimal', maxLength: 12 }, form)}
 </div>
 ${!consent.hasKey && html`<p class="notice warn">You have not added an Anthropic key yet, so messages will fail until you do.</p>`}
 <div class="actions wide">

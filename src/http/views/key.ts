@@ -46,7 +46,7 @@ const entry = ({ csrfField, status, form, link, onward }: KeyPage) => html`
 ${csrfField}${hidden('link', link)}${hidden('return_to', onward?.returnTo)}
 ${field(
   {
-    name: 'api_key',
+    name: 'key',
     label: status ? 'New key' : 'Anthropic API key',
     type: 'password',
     autocomplete: 'off',

@@ -47,6 +47,10 @@ main:focus { outline: none; }
 .brand img { display: block; border-radius: 7px; }
 .who { display: flex; align-items: center; gap: 0.9rem; min-width: 0; }
 .who a { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; max-width: 40vw; }
+@media (max-width: 30rem) {
+  .who a { display: none; }
+  .top { padding-block: 0.75rem; }
+}
 .foot { margin-top: auto; padding: 1.5rem clamp(1rem, 4vw, 2.5rem); color: var(--soft); font-size: 0.875rem; text-align: center; }
 
 main { width: 100%; max-width: 46rem; margin: 0 auto; padding: clamp(1rem, 3vw, 2.5rem) clamp(1rem, 4vw, 1.5rem) 3rem; display: grid; gap: 1.25rem; align-content: start; }

@@ -39,7 +39,7 @@ ${
 ${field({ name: 'name', label: 'Name', autocomplete: 'off', maxLength: 64 }, form)}
 ${select({ name: 'days', label: 'Ends after', options: EXPIRY_DAYS }, form.values.days ?? '90')}
 </div>
-${checkboxes({ name: 'scopes', legend: 'It may', choices: scopes }, form)}
+${checkboxes({ name: 'permissions', legend: 'It may', choices: scopes }, form)}
 <button class="start">Create token</button></form>
 </section>`,
   }

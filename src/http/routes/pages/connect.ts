@@ -16,7 +16,9 @@ const CENTS = 100
 const NANO_USD_PER_CENT = 10_000_000n
 
 /** USD with at most two decimals, or nothing. */
-const Cap = z.string().regex(/^(?:\d{1,6}(?:[.,]\d{1,2})?)?$/, 'must be an amount like 20 or 7.50')
+const Limit = z
+  .string()
+  .regex(/^(?:\d{1,6}(?:[.,]\d{1,2})?)?$/, 'must be an amount like 20 or 7.50')
 const Days = z.enum(Object.keys(EXPIRY_DAYS), 'must be one of the choices')
 
 export function connectRoutes(desk: Desk): Router {
@@ -58,14 +60,17 @@ export function connectRoutes(desk: Desk): Router {
   router.post('/connect/:uid', async (req, res) => {
     const pending = await findPending(req, res)
     if (textField(req, 'decision') !== 'approve') return authorizationServer.deny(req, res)
-    const values = { days: textField(req, 'days'), cap: textField(req, 'cap').trim() }
-    const chosen = chosenValues(req, 'scopes')
+    const values = { days: textField(req, 'days'), limit: textField(req, 'limit').trim() }
+    const chosen = chosenValues(req, 'permissions')
     const refuse = (refusal: Refusal) => show(req, res, pending, { values, chosen }, refusal)
     const scopes = pending.scopes.filter((scope) => chosen.includes(scope))
-    const broken = brokenRules({ cap: Cap, days: Days, scopes: AtLeastOne }, { ...values, scopes })
+    const broken = brokenRules(
+      { limit: Limit, days: Days, permissions: AtLeastOne },
+      { ...values, permissions: scopes },
+    )
     if (broken) return refuse(broken)
     const expiresAt = new Date(Date.now() + Number(values.days) * DAY_MS)
-    const approval = { scopes, expiresAt, limitNanoUsd: toNanoUsd(values.cap) }
+    const approval = { scopes, expiresAt, limitNanoUsd: toNanoUsd(values.limit) }
     const result = await attempt(() =>
       authorizationServer.approve(req, res, callerOf(req), approval),
     )
@@ -81,11 +86,11 @@ export function connectRoutes(desk: Desk): Router {
   return router
 }
 
-const AtLeastOne = z.array(z.string()).min(1, 'choose at least one, or deny')
+const AtLeastOne = z.array(z.string()).min(1, 'must be at least one; or deny')
 
 /** Null: no limit. */
-function toNanoUsd(cap: string): bigint | null {
-  if (cap === '') return null
-  const cents = Math.round(Number(cap.replace(',', '.')) * CENTS)
+function toNanoUsd(limit: string): bigint | null {
+  if (limit === '') return null
+  const cents = Math.round(Number(limit.replace(',', '.')) * CENTS)
   return BigInt(cents) * NANO_USD_PER_CENT
 }

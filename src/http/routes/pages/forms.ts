@@ -28,7 +28,7 @@ export function brokenRules(rules: Record<string, z.ZodType>, values: Record<str
   const errors: Record<string, string> = {}
   for (const [name, rule] of Object.entries(rules)) {
     const issue = rule.safeParse(values[name]).error?.issues[0]
-    if (issue) errors[name] = asSentence(issue.message)
+    if (issue) errors[name] = asSentence(name, issue.message)
   }
   return Object.keys(errors).length === 0 ? undefined : refused(errors)
 }
@@ -59,4 +59,5 @@ export async function attempt<T>(
 
 const UNMENDABLE = new Set<ErrorCode>(['internal', 'not_found', 'unauthenticated'])
 
-const asSentence = (rule: string) => `${rule.charAt(0).toUpperCase()}${rule.slice(1)}.`
+/** Rules read on from the name of what they are about. */
+const asSentence = (name: string, rule: string) => `The ${name.replaceAll('_', ' ')} ${rule}.`

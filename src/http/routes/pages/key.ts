@@ -9,7 +9,7 @@ import { knownReturnTo } from './return-to.ts'
 import { sendPage } from './send-page.ts'
 
 const LINK = /^[\w-]{1,128}$/
-const BESIDE = { invalid_api_key: 'api_key' } as const
+const BESIDE = { invalid_api_key: 'key' } as const
 
 /**
  * /account/key: the Anthropic key. A one-time link leads here from a tool error; it opens the page
@@ -44,8 +44,8 @@ export function keyRoutes(desk: Desk): Router {
 
   router.post('/account/key', async (req, res) => {
     const { userId } = callerOf(req)
-    const apiKey = textField(req, 'api_key').trim()
-    const broken = brokenRules({ api_key: AnthropicApiKey }, { api_key: apiKey })
+    const apiKey = textField(req, 'key').trim()
+    const broken = brokenRules({ key: AnthropicApiKey }, { key: apiKey })
     if (broken) return show(req, res, broken)
     const result = await attempt(() => services.accounts.replaceKey(callerOf(req), apiKey), BESIDE)
     if ('refusal' in result) return show(req, res, result.refusal)

@@ -16,7 +16,7 @@ const CREATED = { status: 201 }
 const RULES = {
   name: TokenName,
   days: z.enum(Object.keys(EXPIRY_DAYS), 'must be one of the choices'),
-  scopes: z.array(z.string()).min(1, 'choose at least one'),
+  permissions: z.array(z.string()).min(1, 'must be at least one'),
 }
 /** Not `account`: a token that can change the account is to be asked for. */
 const USUAL: readonly Scope[] = ['conversations:read', 'messages:send', 'usage:read']
@@ -47,9 +47,9 @@ export function tokenRoutes(desk: Desk): Router {
 
   router.post('/account/tokens', async (req, res) => {
     const values = { name: textField(req, 'name').trim(), days: textField(req, 'days') }
-    const scopes = chosenValues(req, 'scopes').filter(isScope)
+    const scopes = chosenValues(req, 'permissions').filter(isScope)
     const refuse = (refusal: Refusal) => show(req, res, { values, chosen: scopes }, refusal)
-    const broken = brokenRules(RULES, { ...values, scopes })
+    const broken = brokenRules(RULES, { ...values, permissions: scopes })
     if (broken) return refuse(broken)
     const expiresAt = new Date(Date.now() + Number(values.days) * DAY_MS)
     const result = await attempt(() =>
