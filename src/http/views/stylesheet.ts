@@ -122,7 +122,7 @@ button:hover, .button:hover { background: var(--strong-hover); }
 .notice.good { color: var(--good); background: var(--good-ground); border-color: currentColor; }
 .notice.warn { color: var(--warn); background: var(--warn-ground); border-color: currentColor; }
 .notice ul { padding-left: 1.2rem; }
-.copy { display: block; padding: 0.75rem 0.9rem; background: var(--well); border: 1px solid var(--line); border-radius: 10px; overflow-wrap: anywhere; user-select: all; -webkit-user-select: all; cursor: text; }
+.copy { display: block; padding: 0.75rem 0.9rem; background: var(--well); border: 1px solid var(--line); border-radius: 10px; word-break: break-all; user-select: all; -webkit-user-select: all; cursor: text; }
 .steps { padding-left: 1.3rem; display: grid; gap: 0.5rem; }
 .tag { display: inline-block; padding: 0.1rem 0.6rem; border-radius: 99px; border: 1px solid currentColor; font-size: 0.82rem; font-weight: 560; white-space: nowrap; }
 .tag.good { color: var(--good); } .tag.warn { color: var(--warn); }
