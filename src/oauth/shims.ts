@@ -27,7 +27,7 @@ export function addShims(provider: Provider, cookies: FlowCookies, errorPage: Er
   })
   provider.use(withoutBlindRedirects(errorPage))
   provider.use(withoutFormPost)
-  provider.use(withDefaultScope)
+  provider.use(withKnownScopes)
   provider.use(withOurMetadata)
   provider.use(withCrossOriginRegistration)
 }
@@ -64,15 +64,18 @@ function isForeignSite(location: string): boolean {
 
 /**
  * Some clients name no scope, or only ones of their own making, and would be refused: they get to
- * ask for what most need. Unknown names beside known ones are ignored by the provider itself.
+ * ask for what most need. Beside known ones other names are left out, `openid` above all: it is
+ * known to the provider, which would come back to the consent page for it without end.
  */
-async function withDefaultScope(ctx: KoaContextWithOIDC, next: Next): Promise<void> {
-  if (ctx.path === ROUTES.authorization) {
-    const asked = String(ctx.query.scope ?? '').split(' ')
-    if (!asked.some(isScope)) {
-      const offline = asked.includes('offline_access') ? ['offline_access'] : []
-      ctx.query = { ...ctx.query, scope: [...DEFAULT_SCOPES, ...offline].join(' ') }
-    }
+async function withKnownScopes(ctx: KoaContextWithOIDC, next: Next): Promise<void> {
+  const { scope = '' } = ctx.query
+  // Given twice it is for the provider to refuse.
+  if (ctx.path === ROUTES.authorization && typeof scope === 'string') {
+    const asked = scope.split(' ')
+    const known = asked.filter(isScope)
+    const offline = asked.includes('offline_access') ? ['offline_access'] : []
+    const scopes = [...(known.length > 0 ? known : DEFAULT_SCOPES), ...offline]
+    ctx.query = { ...ctx.query, scope: scopes.join(' ') }
   }
   await next()
 }

@@ -19,6 +19,10 @@ export type SitePage = {
 
 /** Somebody whose name is taken. */
 export const MEMBER = 'ada'
+/** As long as a username may be. */
+export const NEWCOMER = 'newcomer_'.repeat(8).slice(0, 64)
+/** Where claude.ai lets its users be sent back to. */
+export const CLAUDE = 'https://claude.ai/api/mcp/auth_callback'
 
 const at =
   (path: string): Way =>
@@ -41,9 +45,18 @@ const sent =
     return response
   }
 
-const consent: Way = async (page, site) => {
-  const redirectUri = 'https://claude.ai/api/mcp/auth_callback'
-  return page.goto(await askForAccess(site, page, { name: 'Claude', redirectUri }))
+/** What a client that has just registered shows its user. */
+const asked =
+  (name: string, redirectUri: string): Way =>
+  async (page, site) =>
+    page.goto(await askForAccess(site, page, { name, redirectUri }))
+
+/** Of somebody without a key, about the longest names there may be. */
+const askedAtLength: Way = async (page, site) => {
+  const host = `${'a-very-long-name.'.repeat(6)}example`
+  await asked('Client_of_the_long_name_'.repeat(6), `https://${host}/callback`)(page, site)
+  await page.getByRole('link', { name: 'Skip for now' }).click()
+  return page.reload()
 }
 
 const REFUSED_SIGN_UP = { Username: MEMBER, Email: 'not an address', Password: 'short' }
@@ -84,7 +97,8 @@ export const PAGES: readonly SitePage[] = [
     status: 400,
     open: sent('/account/key', { 'Anthropic API key': 'nonsense' }, 'Save key'),
   },
-  { name: 'consent', visitor: 'member', status: 200, open: consent },
+  { name: 'consent-at-length', visitor: 'newcomer', status: 200, open: askedAtLength },
+  { name: 'consent', visitor: 'member', status: 200, open: asked('Claude', CLAUDE) },
   { name: 'account', visitor: 'member', status: 200, open: at('/account') },
   { name: 'key', visitor: 'member', status: 200, open: at('/account/key') },
   { name: 'wrong-link', visitor: 'member', status: 403, open: at('/account/key?link=used') },

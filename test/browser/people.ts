@@ -37,7 +37,7 @@ export async function settle(
   await accounts.replaceKey(member, MEMBER_KEY)
   await budgetSettings.set(member, undefined, 'month', { nanoUsd: 25_000_000_000n, tokens: null })
   const { token } = await personalTokens.create(member, {
-    name: 'Nightly report',
+    name: 'nightly_report_for_the_finance_team_of_the_northern_region',
     scopes: ['messages:send', 'usage:read'],
     expiresAt: new Date(Date.now() + 90 * DAY_MS),
   })

@@ -6,13 +6,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hasChromium, observe, openChromium } from '../support/chromium.ts'
 import { type Connector, openConnector } from './connector.ts'
 import { inspect, NOTE_VIOLATIONS } from './inspection.ts'
-import { MEMBER, PAGES, VISITORS, type Visitor } from './pages.ts'
+import { CLAUDE, MEMBER, NEWCOMER, PAGES, VISITORS, type Visitor } from './pages.ts'
 import { enter, MEMBER_KEY, settle } from './people.ts'
 import { openSite, type Site } from './site.ts'
 
 const SCREENSHOTS = fileURLToPath(new URL('../output/screenshots/', import.meta.url))
 const APPS = [
-  { name: 'Claude', redirectUri: 'https://claude.ai/api/mcp/auth_callback', limit: '20' },
+  { name: 'Claude', redirectUri: CLAUDE, limit: '20' },
   { name: 'Visual Studio Code', redirectUri: 'http://127.0.0.1:33418/' },
 ]
 const PASSWORD = 'correct horse battery staple'
@@ -148,7 +148,7 @@ describe.runIf(hasChromium)('in a browser', () => {
     beforeAll(async () => {
       site.app.claude.setValidKeys([MEMBER_KEY])
       for (const visitor of VISITORS) seats[visitor] = await openSeat(browser)
-      await enter(site, seats.newcomer.page, 'newcomer')
+      await enter(site, seats.newcomer.page, NEWCOMER)
       const member = await enter(site, seats.member.page, MEMBER)
       await settle(site, seats.member.page, member, APPS)
     })

@@ -231,7 +231,7 @@ describe("this month's usage", () => {
     expect(sent.isError).toBe(false)
     await client.call('set_budget', { period: 'month', limit_usd: 12.5 })
     const page = await visitor.browser.open('/account/usage')
-    expect(page.text).toMatch(/claude-haiku-4-5\S* 1 \d+ \d+ \$0\.00/)
+    expect(page.text).toMatch(/claude-haiku-4-5\S* \$0\.00\S* 1 \d+ \d+/)
     expect(page.text).toMatch(/\$0\.00\S* of \$12\.50/)
     expect((await visitor.browser.open('/account')).text).toContain('of a limit of $12.50')
   })
