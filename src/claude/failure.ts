@@ -1,4 +1,4 @@
-import { APIConnectionError, APIConnectionTimeoutError, APIError } from '@anthropic-ai/sdk'
+import { APIConnectionError, APIConnectionTimeoutError, APIError } from '@anthropic-ai/sdk/core/error'
 import { AppError } from '../errors.ts'
 import { retryAfterMs } from './retry.ts'
 import { judge, KEY_REJECTED } from './verdicts.ts'
