@@ -15,6 +15,8 @@ export type MessageStatus =
   | 'cancelled'
   | 'interrupted'
 
+export type SessionKind = 'password' | 'browser' | 'connection' | 'personal'
+
 export interface UsersTable {
   id: string
   username: string
@@ -40,6 +42,41 @@ export interface SessionsTable {
   createdAt: Instant
   expiresAt: Date
   revokedAt: NullableInstant
+  kind: Generated<SessionKind>
+  name: string | null
+  clientId: string | null
+  grantId: string | null
+  scopes: string[] | null
+  tokenHash: Buffer | null
+  limitNanoUsd: string | null
+  elicitsUrls: Generated<boolean>
+  lastUsedAt: NullableInstant
+}
+
+/** `key`, `uidHash`: SHA-256, 32 bytes. */
+export interface OauthRecordsTable {
+  model: string
+  key: Buffer
+  sealed: Buffer
+  userId: string | null
+  grantId: string | null
+  uidHash: Buffer | null
+  consumedAt: NullableInstant
+  createdAt: Instant
+  expiresAt: Date | null
+}
+
+export interface OneTimeLinksTable {
+  tokenHash: Buffer
+  userId: string
+  expiresAt: Date
+}
+
+export interface ConnectionSpendingTable {
+  sessionId: string
+  startsOn: string
+  spentNanoUsd: Generated<string>
+  reservedNanoUsd: Generated<string>
 }
 
 export interface SignInFailuresTable {
@@ -150,6 +187,7 @@ export interface LedgerTable {
   createdAt: Instant
   tag: string | null
   bookedOn: ColumnType<string, string | undefined, never>
+  sessionId: string | null
 }
 
 export interface RateLimitsTable {
@@ -162,6 +200,9 @@ export interface Schema {
   users: UsersTable
   apiKeys: ApiKeysTable
   sessions: SessionsTable
+  connectionSpending: ConnectionSpendingTable
+  oauthRecords: OauthRecordsTable
+  oneTimeLinks: OneTimeLinksTable
   signInFailures: SignInFailuresTable
   signingKeys: SigningKeysTable
   conversations: ConversationsTable

@@ -9,6 +9,8 @@ import { LeaseRepository } from './leases.ts'
 import { LedgerRepository } from './ledger.ts'
 import { LedgerAuditRepository } from './ledger-audit.ts'
 import { MessageRepository } from './messages.ts'
+import { OAuthRecordRepository } from './oauth-records.ts'
+import { OneTimeLinkRepository } from './one-time-links.ts'
 import { RateLimitRepository } from './rate-limits.ts'
 import { SessionRepository } from './sessions.ts'
 import { SignInFailureRepository } from './sign-in-failures.ts'
@@ -35,6 +37,8 @@ export function createRepositories(db: Kysely<Schema>) {
     ledger: new LedgerRepository(db),
     ledgerAudit: new LedgerAuditRepository(db),
     messages: new MessageRepository(db),
+    oauthRecords: new OAuthRecordRepository(db),
+    oneTimeLinks: new OneTimeLinkRepository(db),
     rateLimits: new RateLimitRepository(db),
     sessions: new SessionRepository(db),
     signInFailures: new SignInFailureRepository(db),

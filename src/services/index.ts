@@ -59,6 +59,7 @@ export function createServices(parts: Parts) {
     tokens,
     sessionSeconds: accounts.sessionSeconds,
     adminUsernames: accounts.adminUsernames,
+    log,
   })
   const budgets = new Budgets({
     defaults: config.budgets.defaults,

@@ -1,17 +1,26 @@
-import { newId } from '../crypto/random.ts'
+import { createHash } from 'node:crypto'
+import { newId, newToken } from '../crypto/random.ts'
 import type { AccessTokens } from '../crypto/tokens.ts'
-import { AppError } from '../errors.ts'
+import { AppError, isDatabaseGone } from '../errors.ts'
+import type { Logger } from '../log.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
+import type { SessionKind, SessionProof } from '../repositories/sessions.ts'
+import { ALL_SCOPES, isScope, type Scope } from './scopes.ts'
 
 /** Who is asking, after their token and its session were both found good. */
 export type Caller = {
   userId: string
   username: string
   sessionId: string
+  kind: SessionKind
+  scopes: readonly Scope[]
   isAdmin: boolean
 }
 
 export type IssuedToken = { accessToken: string; expiresAt: Date; userId: string }
+
+/** So that secret scanners and people recognise one. */
+export const PERSONAL_TOKEN_PREFIX = 'cag'
 
 type Deps = {
   repositories: Pick<Repositories, 'sessions'>
@@ -20,9 +29,13 @@ type Deps = {
   sessionSeconds: number
   /** Lower case. */
   adminUsernames: readonly string[]
+  log: Logger
 }
 
-/** Access tokens and the rows they name: a token is only as good as its session is at this moment. */
+/**
+ * Everything by which somebody acts as a user: tokens of authenticate_user, OAuth connections,
+ * personal tokens and browser sessions. Each is a row, and only as good as that row is now.
+ */
 export class SessionService {
   readonly #deps: Deps
 
@@ -36,21 +49,56 @@ export class SessionService {
     return this.#sign(session)
   }
 
-  /** @throws AppError unauthenticated for a token that is malformed, expired or revoked. */
+  /**
+   * Who holds an access token of /mcp: a signed one or a personal one.
+   *
+   * @throws AppError unauthenticated for a token that is malformed, expired or revoked.
+   */
   async resolve(accessToken: string): Promise<Caller> {
-    const { sessionId, userId } = await this.#deps.tokens.verify(accessToken)
-    const user = await this.#deps.repositories.sessions.findLive(sessionId, userId)
-    if (!user) throw sessionEnded()
-    const isAdmin = this.#deps.adminUsernames.includes(user.usernameKey)
-    return { userId, username: user.username, sessionId, isAdmin }
+    if (accessToken.startsWith(`${PERSONAL_TOKEN_PREFIX}_`)) {
+      return this.#live({ tokenHash: hashOf(accessToken) }, ['personal'])
+    }
+    const { sessionId: id, userId, scope } = await this.#deps.tokens.verify(accessToken)
+    const caller = await this.#live({ id, userId }, ['password', 'connection'])
+    if (scope === undefined) return caller
+    const named = scope.split(' ')
+    return { ...caller, scopes: caller.scopes.filter((granted) => named.includes(granted)) }
+  }
+
+  /**
+   * Begins a session of the pages.
+   *
+   * @returns the secret for its cookie.
+   */
+  async beginBrowserSession(userId: string, expiresAt: Date): Promise<string> {
+    const secret = newToken('browser')
+    const tokenHash = hashOf(secret)
+    await this.#deps.repositories.sessions.insert({
+      id: newId(),
+      userId,
+      kind: 'browser',
+      tokenHash,
+      expiresAt,
+    })
+    return secret
+  }
+
+  /** Who holds a cookie of the pages; undefined when it is no longer good. */
+  async findBrowserSession(secret: string): Promise<Caller | undefined> {
+    return this.#live({ tokenHash: hashOf(secret) }, ['browser']).catch((error: unknown) => {
+      if (error instanceof AppError && error.code === 'unauthenticated') return undefined
+      throw error
+    })
   }
 
   /**
    * A new token for the caller's, which ends in the same transaction.
    *
    * @throws AppError unauthenticated when it had ended already: of two rotations one succeeds.
+   *   invalid_input for a token that is not authenticate_user's.
    */
   async rotate(caller: Caller): Promise<IssuedToken> {
+    if (caller.kind !== 'password') throw notRotatable(caller.kind)
     const session = this.#newSession(caller.userId)
     await this.#deps.transact(async ({ sessions }) => {
       if (!(await sessions.revoke(caller.sessionId, caller.userId))) throw sessionEnded()
@@ -66,6 +114,23 @@ export class SessionService {
     return (await sessions.revoke(caller.sessionId, caller.userId)) ? 1 : 0
   }
 
+  async #live(proof: SessionProof, kinds: readonly SessionKind[]): Promise<Caller> {
+    const found = await this.#deps.repositories.sessions.findLive(proof)
+    if (!found || !kinds.includes(found.kind)) throw sessionEnded()
+    if (found.isUseToBeNoted) this.#noteUse(found.id)
+    const { id: sessionId, userId, username, usernameKey, kind } = found
+    const isAdmin = this.#deps.adminUsernames.includes(usernameKey)
+    const scopes = found.scopes === null ? ALL_SCOPES : found.scopes.filter(isScope)
+    return { userId, username, sessionId, kind, scopes, isAdmin }
+  }
+
+  /** Nobody waits for it, and nothing depends on it. */
+  #noteUse(id: string): void {
+    this.#deps.repositories.sessions.noteUse(id).catch((err: unknown) => {
+      if (!isDatabaseGone(err)) this.#deps.log.warn({ err }, 'the use of a session was not noted')
+    })
+  }
+
   #newSession(userId: string) {
     // Whole seconds, as `exp` has them: what the caller is told is what the token says.
     const now = Math.floor(Date.now() / 1000)
@@ -79,8 +144,19 @@ export class SessionService {
   }
 }
 
+/** What is stored of a random secret. */
+export const hashOf = (secret: string) => createHash('sha256').update(secret).digest()
+
 const sessionEnded = () =>
   new AppError(
     'unauthenticated',
-    'This access token was revoked or replaced. Sign in again with authenticate_user.',
+    'This access token was revoked or replaced. Sign in again with authenticate_user, or reconnect.',
+  )
+
+const notRotatable = (kind: SessionKind) =>
+  new AppError(
+    'invalid_input',
+    kind === 'personal'
+      ? 'A personal access token cannot be rotated. Make a new one on the account page.'
+      : 'Only tokens of authenticate_user can be rotated. A connected client refreshes its own.',
   )

@@ -1,0 +1,88 @@
+import { type Insertable, type Kysely, sql } from 'kysely'
+import type { OauthRecordsTable, Schema } from '../database/schema.ts'
+
+export type OAuthRecord = { key: Buffer; sealed: Buffer; consumedAt: Date | null }
+
+/** What the authorization server keeps. An expired record is as good as none. */
+export class OAuthRecordRepository {
+  readonly #db: Kysely<Schema>
+
+  constructor(db: Kysely<Schema>) {
+    this.#db = db
+  }
+
+  /** Replaces a record of the same model and key; when it was consumed stays. */
+  async put(record: Insertable<OauthRecordsTable>): Promise<void> {
+    const { sealed, userId, grantId, uidHash, expiresAt } = record
+    await this.#db
+      .insertInto('oauthRecords')
+      .values(record)
+      .onConflict((conflict) =>
+        conflict
+          .columns(['model', 'key'])
+          .doUpdateSet({ sealed, userId, grantId, uidHash, expiresAt }),
+      )
+      .execute()
+  }
+
+  async find(model: string, by: { key: Buffer } | { uidHash: Buffer }) {
+    return this.#live(model)
+      .$if('key' in by, (query) => query.where('key', '=', (by as { key: Buffer }).key))
+      .$if('uidHash' in by, (query) =>
+        query.where('uidHash', '=', (by as { uidHash: Buffer }).uidHash),
+      )
+      .executeTakeFirst()
+  }
+
+  /** @returns whether this call consumed it: of two at once only one does. */
+  async consume(model: string, key: Buffer): Promise<boolean> {
+    const result = await this.#db
+      .updateTable('oauthRecords')
+      .set({ consumedAt: new Date() })
+      .where('model', '=', model)
+      .where('key', '=', key)
+      .where('consumedAt', 'is', null)
+      .executeTakeFirst()
+    return result.numUpdatedRows === 1n
+  }
+
+  async delete(model: string, key: Buffer): Promise<void> {
+    await this.#db
+      .deleteFrom('oauthRecords')
+      .where('model', '=', model)
+      .where('key', '=', key)
+      .execute()
+  }
+
+  async deleteByGrant(grantId: string): Promise<void> {
+    await this.#db.deleteFrom('oauthRecords').where('grantId', '=', grantId).execute()
+  }
+
+  /** Lets a record live at least until then. */
+  async extend(model: string, key: Buffer, until: Date): Promise<void> {
+    await this.#db
+      .updateTable('oauthRecords')
+      .set({ expiresAt: until })
+      .where('model', '=', model)
+      .where('key', '=', key)
+      .where('expiresAt', '<', until)
+      .execute()
+  }
+
+  async deleteExpired(): Promise<void> {
+    await this.#db
+      .deleteFrom('oauthRecords')
+      .where('expiresAt', '<', sql<Date>`now()`)
+      .execute()
+  }
+
+  #live(model: string) {
+    return this.#db
+      .selectFrom('oauthRecords')
+      .select(['key', 'sealed', 'consumedAt'])
+      .where('model', '=', model)
+      .where((where) =>
+        where.or([where('expiresAt', 'is', null), where('expiresAt', '>', sql<Date>`now()`)]),
+      )
+  }
+}

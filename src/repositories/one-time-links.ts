@@ -1,0 +1,43 @@
+import { type Kysely, sql } from 'kysely'
+import type { Schema } from '../database/schema.ts'
+
+export class OneTimeLinkRepository {
+  readonly #db: Kysely<Schema>
+
+  constructor(db: Kysely<Schema>) {
+    this.#db = db
+  }
+
+  async insert(link: { tokenHash: Buffer; userId: string; expiresAt: Date }): Promise<void> {
+    await this.#db.insertInto('oneTimeLinks').values(link).execute()
+  }
+
+  /** Whose link it is, while it is good; it stays good. */
+  async findUser(tokenHash: Buffer): Promise<string | undefined> {
+    const link = await this.#db
+      .selectFrom('oneTimeLinks')
+      .select('userId')
+      .where('tokenHash', '=', tokenHash)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .executeTakeFirst()
+    return link?.userId
+  }
+
+  /** @returns whether it was the user's and still good: of two uses only one is. */
+  async use(tokenHash: Buffer, userId: string): Promise<boolean> {
+    const result = await this.#db
+      .deleteFrom('oneTimeLinks')
+      .where('tokenHash', '=', tokenHash)
+      .where('userId', '=', userId)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .executeTakeFirst()
+    return result.numDeletedRows === 1n
+  }
+
+  async deleteExpired(): Promise<void> {
+    await this.#db
+      .deleteFrom('oneTimeLinks')
+      .where('expiresAt', '<', sql<Date>`now()`)
+      .execute()
+  }
+}
