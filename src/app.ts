@@ -87,6 +87,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
 
   return {
     http: createHttpApp({ config, services, log, telemetry, stores: shared?.store }),
+    db,
     databaseKind: kind,
     services,
     repositories,
@@ -98,6 +99,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
     async close(graceMs: number): Promise<void> {
       await services.running.drain(graceMs)
       await services.upkeep.stop()
+      await services.notices.flush()
       await listener.close()
       await claude.close()
       await shared?.close()

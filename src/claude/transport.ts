@@ -1,4 +1,8 @@
-import { APIConnectionError, APIConnectionTimeoutError, APIError } from '@anthropic-ai/sdk/core/error'
+import {
+  APIConnectionError,
+  APIConnectionTimeoutError,
+  APIError,
+} from '@anthropic-ai/sdk/core/error'
 import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages'
 import { Agent, type Dispatcher, request as send } from 'undici'
 import { parseJson, readEvents } from './event-stream.ts'

@@ -8,6 +8,7 @@ import {
 } from 'kysely'
 import { DatabaseError, Pool, type PoolClient, types } from 'pg'
 import { AppError } from '../errors.ts'
+import { preparedName } from './prepared.ts'
 
 /** Run on a connection, it lifts every time limit until the connection is given back. */
 export const LIFT_LIMITS = 'set statement_timeout = 0'
@@ -100,8 +101,10 @@ class LimitedClient implements PostgresPoolClient {
 
   async #run<R>(text: string, values: ReadonlyArray<unknown>): Promise<PostgresQueryResult<R>> {
     const limit = this.#limitMs ? { query_timeout: this.#limitMs } : {}
+    const name = preparedName(text)
+    const prepared = name === undefined ? {} : { name }
     try {
-      const answer = await this.#client.query({ text, values: [...values], ...limit })
+      const answer = await this.#client.query({ text, values: [...values], ...limit, ...prepared })
       // Several statements in one string give several results; like PGlite's, the last one counts.
       const results = [answer].flat() as PostgresQueryResult<R>[]
       return results.at(-1) as PostgresQueryResult<R>

@@ -24,16 +24,6 @@ export class ApiKeyRepository {
       .execute()
   }
 
-  /** The sealed key with the sealed data key that opens it. */
-  async find(userId: string) {
-    return this.#db
-      .selectFrom('apiKeys')
-      .innerJoin('users', 'users.id', 'apiKeys.userId')
-      .select(['apiKeys.sealed', 'apiKeys.rejectedAt', 'users.dataKey'])
-      .where('apiKeys.userId', '=', userId)
-      .executeTakeFirst()
-  }
-
   /** Remembers that Anthropic refused the key, or (null) that it works again. */
   async updateRejected(userId: string, rejectedAt: Date | null): Promise<void> {
     await this.#db

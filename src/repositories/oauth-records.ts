@@ -70,10 +70,7 @@ export class OAuthRecordRepository {
   }
 
   async deleteExpired(): Promise<void> {
-    await this.#db
-      .deleteFrom('oauthRecords')
-      .where('expiresAt', '<', sql<Date>`now()`)
-      .execute()
+    await this.#db.deleteFrom('oauthRecords').where('expiresAt', '<', sql<Date>`now()`).execute()
   }
 
   #live(model: string) {

@@ -35,9 +35,6 @@ export class OneTimeLinkRepository {
   }
 
   async deleteExpired(): Promise<void> {
-    await this.#db
-      .deleteFrom('oneTimeLinks')
-      .where('expiresAt', '<', sql<Date>`now()`)
-      .execute()
+    await this.#db.deleteFrom('oneTimeLinks').where('expiresAt', '<', sql<Date>`now()`).execute()
   }
 }

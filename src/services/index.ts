@@ -9,6 +9,7 @@ import type { Logger } from '../log.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { AccountService } from './accounts.ts'
+import { AnswerNotices } from './answer-notices.ts'
 import { AnswerSignals, decodeSignal } from './answer-signals.ts'
 import { AnswerService } from './answers.ts'
 import { BudgetSettings } from './budget-settings.ts'
@@ -65,9 +66,11 @@ export function createServices(parts: Parts) {
     defaults: config.budgets.defaults,
     unpricedModels: config.budgets.unpricedModels,
   })
-  const ending = new TurnEnding({ transact, prices, budgets })
+  const isOnlyProcess = parts.database.kind === 'embedded'
+  const notices = new AnswerNotices({ repositories, isOnlyProcess })
+  const ending = new TurnEnding({ repositories, prices, notices })
   const beginning = new TurnBeginning({
-    transact,
+    repositories,
     conversations: new ConversationOpening({
       vault,
       defaultModel: chat.defaultModel,
@@ -83,9 +86,9 @@ export function createServices(parts: Parts) {
   const signals = new AnswerSignals()
   const answers = new AnswerService({ repositories, running, signals, vault })
   const orphans = new Orphans({ repositories, ending, vault, running, log })
-  const isOnlyProcess = parts.database.kind === 'embedded'
   return {
     running,
+    notices,
     /** For what other replicas say about answers. */
     onSignal(payload: string) {
       const signal = decodeSignal(payload)
