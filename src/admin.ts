@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { showBudget } from './admin/budget.ts'
+import { listKeys, rotateKeys } from './admin/keys.ts'
 import { exportLedger, verifyLedger } from './admin/ledger.ts'
 import type { App } from './app.ts'
 import type { Config } from './config.ts'
@@ -15,6 +16,8 @@ const USAGE = `Usage: npm run admin -- <command>
   budget show USERNAME
   budget set USERNAME --period day|month [--usd N] [--tokens N]   what is left out has no limit
   budget reset USERNAME --period day|month         back to the gateway's default
+  keys list                                        the keys that sign access tokens
+  keys rotate [--drop-old]                         a new one; --drop-old ends every access token
 
 Days are UTC, as 2026-11-01. The embedded database is for one process: stop the gateway first.
 `
@@ -26,9 +29,10 @@ const OPTIONS = {
   period: { type: 'string' },
   usd: { type: 'string' },
   tokens: { type: 'string' },
+  'drop-old': { type: 'boolean' },
 } as const
 
-type Values = { [Name in keyof typeof OPTIONS]?: string }
+type Values = ReturnType<typeof parse>['values']
 /** Looks at the arguments at once, so that a mistake costs nothing; then says whether all is well. */
 type Command = (operand: string, values: Values) => (app: App) => Promise<boolean>
 
@@ -63,6 +67,18 @@ const COMMANDS: Record<string, Command> = {
       return show(app, username)
     }
   },
+  'keys list':
+    () =>
+    async ({ services }) => {
+      await listKeys(services, print)
+      return true
+    },
+  'keys rotate':
+    (_operand, values) =>
+    async ({ services }) => {
+      await rotateKeys(services, values['drop-old'] === true, print)
+      return true
+    },
 }
 
 async function show({ services }: App, username: string): Promise<boolean> {

@@ -15,11 +15,14 @@ import { type Database, openDatabase } from './database/open.ts'
 import { parseEncryptionKey } from './encryption-key.ts'
 import { counterStore, openRedisStores } from './http/rate-limit-stores.ts'
 import { createHttpApp } from './http/server.ts'
+import { oauthErrorPage } from './http/views/oauth-error.ts'
 import { createLogger, type Logger } from './log.ts'
+import { AuthorizationServer } from './oauth/authorization-server.ts'
+import { ACCESS_TOKEN_SECONDS } from './oauth/provider.ts'
 import { ANSWERS_CHANNEL } from './repositories/answer-notices.ts'
 import { createRepositories, createTransact, type Repositories } from './repositories/index.ts'
 import { createServices } from './services/index.ts'
-import { loadSigningKeys } from './services/signing-keys.ts'
+import { openSigningKeys } from './services/signing-keys.ts'
 import { Vault } from './services/vault.ts'
 import { createTelemetry } from './telemetry.ts'
 
@@ -60,11 +63,17 @@ async function assemble(config: Config, database: Database, log: Logger) {
   const transact = createTransact(db)
   const prices = loadPriceTable(await readPrices(config.chat.pricesFile))
   const claude = new AnthropicClaude(config.upstream)
+  const signingKeys = await openSigningKeys({
+    repository: repositories.signingKeys,
+    vault: new Vault(keyRing),
+    longestTokenSeconds: Math.max(config.accounts.sessionSeconds, ACCESS_TOKEN_SECONDS),
+  })
   const tokens = new AccessTokens({
     issuer: config.http.publicUrl,
     audience: `${config.http.publicUrl}/mcp`,
-    keys: await loadSigningKeys(repositories.signingKeys, new Vault(keyRing)),
+    keys: signingKeys.current.all,
   })
+  signingKeys.onChange(({ all }) => tokens.replaceKeys(all))
   const telemetry = createTelemetry()
   const services = createServices({
     config,
@@ -75,10 +84,20 @@ async function assemble(config: Config, database: Database, log: Logger) {
     keyRing,
     passwords: new Passwords({ threadPoolSize: config.accounts.threadPoolSize }),
     tokens,
+    signingKeys,
     database: { kind, ping: () => database.ping(), pendingMigrations: () => pendingMigrations(db) },
     log,
     telemetry,
   })
+  const authorizationServer = new AuthorizationServer({
+    publicUrl: config.http.publicUrl,
+    keys: signingKeys.current,
+    store: { repositories, vault: new Vault(keyRing) },
+    privateClientHosts: config.oauth.privateClientHosts,
+    errorPage: oauthErrorPage,
+    log,
+  })
+  signingKeys.onChange((keys) => authorizationServer.replaceKeys(keys))
   telemetry.watchRunningAnswers(() => services.running.ids.length)
   const shared = await openSharedStores(config, kind, repositories, log)
   const listener = database.listen(ANSWERS_CHANNEL, services.onSignal)
@@ -86,7 +105,15 @@ async function assemble(config: Config, database: Database, log: Logger) {
   await services.upkeep.start()
 
   return {
-    http: createHttpApp({ config, services, log, telemetry, stores: shared?.store }),
+    http: createHttpApp({
+      config,
+      services,
+      authorizationServer,
+      log,
+      telemetry,
+      stores: shared?.store,
+    }),
+    authorizationServer,
     db,
     databaseKind: kind,
     services,

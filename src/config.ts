@@ -75,6 +75,9 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
       metrics: { mode: env.METRICS, token: env.METRICS_TOKEN },
       shutdownGraceSeconds: env.SHUTDOWN_GRACE_SECONDS,
     },
+    oauth: {
+      privateClientHosts: env.PRIVATE_CLIENT_HOSTS.map((host) => host.toLowerCase()),
+    },
     mcp: { maxToolInputElements: env.MAX_TOOL_INPUT_ELEMENTS },
     database: {
       url: env.DATABASE_URL,
@@ -121,6 +124,8 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
       registrationsPerHour: env.REGISTRATIONS_PER_HOUR,
       signInsPerMinute: env.SIGN_INS_PER_MINUTE,
       signInFailuresPerAccount: env.SIGN_IN_FAILURES_PER_ACCOUNT,
+      oauthRequestsPerMinute: env.OAUTH_REQUESTS_PER_MINUTE,
+      clientRegistrationsPerHour: env.CLIENT_REGISTRATIONS_PER_HOUR,
       redisUrl: env.REDIS_URL,
     },
     log: { level: env.LOG_LEVEL },

@@ -49,13 +49,15 @@ function greet(config: Config, app: App, url: string): void {
   const { host, publicUrl, tls, trustProxy } = config.http
   const isEmbedded = app.databaseKind === 'embedded'
   const dataDir = resolve(config.database.dataDir)
+  const address = isNameless(publicUrl) || publicUrl.endsWith(':0') ? url : publicUrl
   const lines = [
     '',
     '  Claude API Gateway is running.',
     '',
     `  MCP endpoint   ${url}/mcp`,
     isEmbedded ? `  Data           ${dataDir}` : '  Data           PostgreSQL (DATABASE_URL)',
-    `  Connect        claude mcp add --transport http claude-gateway ${url}/mcp`,
+    `  Sign up        ${address}/`,
+    `  Connect        claude mcp add --transport http claude-gateway ${address}/mcp`,
     `  Check          curl ${url}/health`,
     ...(isEmbedded ? EMBEDDED_WARNING : []),
     ...(isNameless(publicUrl) ? NAMELESS_WARNING : []),

@@ -47,11 +47,8 @@ export const SETTINGS = {
     .describe('Older keys, comma separated, that still open what they sealed.'),
   SESSION_TIMEOUT: seconds(60, 31_536_000)
     .default(3600)
-    .describe('Life of an access token, in seconds.'),
-  REGISTRATION: z
-    .enum(['open', 'closed'])
-    .default('open')
-    .describe('`closed` refuses register_user.'),
+    .describe('Life of a token of authenticate_user, in seconds.'),
+  REGISTRATION: z.enum(['open', 'closed']).default('open').describe('`closed` refuses new users.'),
   VALIDATE_API_KEYS: z
     .stringbool()
     .default(true)
@@ -116,6 +113,12 @@ export const SETTINGS = {
   SIGN_IN_FAILURES_PER_ACCOUNT: count(1, 1_000_000)
     .default(10)
     .describe('Wrong passwords per account in 15 minutes before it is paused.'),
+  OAUTH_REQUESTS_PER_MINUTE: count(1, 1_000_000)
+    .default(120)
+    .describe('Per address, for each endpoint of OAuth.'),
+  CLIENT_REGISTRATIONS_PER_HOUR: count(1, 1_000_000)
+    .default(60)
+    .describe('OAuth clients that register themselves, per address.'),
   REDIS_URL: z
     .url({ protocol: /^rediss?$/ })
     .optional()
@@ -124,7 +127,7 @@ export const SETTINGS = {
     .stringbool()
     .default(true)
     .describe(
-      '`false` demands a token on every MCP request; register_user and authenticate_user are then closed to newcomers.',
+      '`false` demands a token on every MCP request; newcomers then sign up on the pages, not with register_user.',
     ),
   ALLOWED_HOSTS: list
     .default([])
@@ -135,6 +138,11 @@ export const SETTINGS = {
     .default([])
     .describe(
       'Host names of web pages that may call `/mcp` from a browser, besides loopback and `PUBLIC_URL`.',
+    ),
+  PRIVATE_CLIENT_HOSTS: list
+    .default([])
+    .describe(
+      'Host names at private addresses whose OAuth client documents may be fetched all the same.',
     ),
   TRUST_PROXY: trustProxy
     .default(false)

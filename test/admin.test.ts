@@ -47,6 +47,8 @@ test('usage errors end with 2 and the help, before anything is opened', async ()
     [['budget', 'set', 'ada', '--period', 'day', '--usd', '5 USD'], '--usd takes an amount'],
     [['budget', 'set', 'ada', '--period', 'day', '--usd=-5'], '--usd takes an amount'],
     [['budget', 'set', 'ada', '--period', 'day', '--tokens', '1.5'], '--tokens takes a whole'],
+    [['keys', 'drop'], 'There is no such command.'],
+    [['keys', 'rotate', '--drop-old=no'], "'--drop-old' does not take an argument"],
   ]
   const nowhere = { DATABASE_URL: 'postgres://127.0.0.1:1/nowhere' }
   const ends = await Promise.all(wrong.map(([args]) => runAdmin(nowhere, ...args)))
@@ -249,6 +251,37 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
       stdout: '',
       stderr: 'There is no user with this name.\n',
     })
+  }, 60_000)
+
+  test('keys rotate, while the gateway runs', async () => {
+    const { signer } = app.app.services.signingKeys.current
+    const client = await app.connect('legacy', user.accessToken)
+    const works = async () => (await client.call('get_conversations')).isError
+
+    const rotated = await runAdmin(settings, 'keys', 'rotate')
+    expect(rotated.code).toBe(0)
+    const [made = '', ...list] = rotated.stdout.trimEnd().split('\n')
+    const [, kid = ''] = /^new signing key (\S{43})$/.exec(made) ?? []
+    expect(list).toEqual([
+      expect.stringMatching(`^${kid}  verifies, signs from \\S+Z$`),
+      expect.stringMatching(`^${signer.kid}  signs since \\S+Z, verifies until \\S+Z$`),
+    ])
+    expect((await runAdmin(settings, 'keys', 'list')).stdout).toBe(`${list.join('\n')}\n`)
+    const [, from = ''] = /signs from (\S+)/.exec(list[0] ?? '') ?? []
+    const inSeconds = (Date.parse(from) - Date.now()) / 1000
+    expect(inSeconds).toBeGreaterThan(0)
+    expect(inSeconds).toBeLessThanOrEqual(60)
+    expect(await works()).toBe(false)
+
+    const dropped = await runAdmin(settings, 'keys', 'rotate', '--drop-old')
+    expect(dropped.stdout).toMatch(
+      /^new signing key (\S{43})\nthe older keys are gone: .*\n\1 {2}signs since \S+Z\n$/,
+    )
+    await app.app.services.signingKeys.reload()
+    await expect(works()).rejects.toThrow(/access token is not valid/)
+    const secrets = await sql('select encode(sealed, $$base64$$) as sealed from signing_keys')
+    expect(secrets).toHaveLength(1)
+    for (const { stdout } of [rotated, dropped]) expect(stdout).not.toContain('"d"')
   }, 60_000)
 
   const emptyRow = (tag: string) => ({

@@ -25,6 +25,7 @@ test('without any setting everything has its default', () => {
       shutdownGraceSeconds: 30,
     },
     mcp: { maxToolInputElements: 10_000 },
+    oauth: { privateClientHosts: [] },
     database: { url: undefined, dataDir: './data', poolSize: 10 },
     secrets: { encryptionKey: undefined, encryptionKeysPrevious: [] },
     accounts: {
@@ -56,6 +57,8 @@ test('without any setting everything has its default', () => {
       registrationsPerHour: 10,
       signInsPerMinute: 10,
       signInFailuresPerAccount: 10,
+      oauthRequestsPerMinute: 120,
+      clientRegistrationsPerHour: 60,
       redisUrl: undefined,
     },
     log: { level: 'info' },
@@ -103,6 +106,8 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   REGISTRATIONS_PER_HOUR: ['7', ({ limits }) => limits.registrationsPerHour, 7],
   SIGN_INS_PER_MINUTE: ['7', ({ limits }) => limits.signInsPerMinute, 7],
   SIGN_IN_FAILURES_PER_ACCOUNT: ['7', ({ limits }) => limits.signInFailuresPerAccount, 7],
+  OAUTH_REQUESTS_PER_MINUTE: ['9', ({ limits }) => limits.oauthRequestsPerMinute, 9],
+  CLIENT_REGISTRATIONS_PER_HOUR: ['8', ({ limits }) => limits.clientRegistrationsPerHour, 8],
   REDIS_URL: ['rediss://cache:6379', ({ limits }) => limits.redisUrl, 'rediss://cache:6379'],
   MCP_ANONYMOUS: ['false', ({ http }) => http.anonymous, false],
   ALLOWED_HOSTS: [
@@ -111,6 +116,11 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
     ['a.example', 'b.example'],
   ],
   ALLOWED_ORIGINS: ['a.example', ({ http }) => http.allowedOrigins, ['a.example']],
+  PRIVATE_CLIENT_HOSTS: [
+    'Apps.internal, cimd.internal',
+    ({ oauth }) => oauth.privateClientHosts.join(),
+    'apps.internal,cimd.internal',
+  ],
   TRUST_PROXY: ['2', ({ http }) => http.trustProxy, 2],
   TLS_CERT_FILE: ['cert.pem', ({ http }) => http.tls?.certFile, 'cert.pem'],
   TLS_KEY_FILE: ['key.pem', ({ http }) => http.tls?.keyFile, 'key.pem'],
@@ -207,6 +217,8 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
   REGISTRATIONS_PER_HOUR: [badNumber('0'), /number|int|>=1/],
   SIGN_INS_PER_MINUTE: [badNumber('0'), /number|int|>=1/],
   SIGN_IN_FAILURES_PER_ACCOUNT: [badNumber('0'), /number|int|>=1/],
+  OAUTH_REQUESTS_PER_MINUTE: [badNumber('0'), /number|int|>=1/],
+  CLIENT_REGISTRATIONS_PER_HOUR: [badNumber('0'), /number|int|>=1/],
   REDIS_URL: [['cache:6379', 'http://cache:6379', 'localhost'], /Invalid URL/],
   MCP_ANONYMOUS: [['maybe'], /"true".*"false"/],
   TRUST_PROXY: [
@@ -252,6 +264,7 @@ test('only settings that take any text at all have no wrong value', () => {
     'PRICES_FILE',
     'ALLOWED_HOSTS',
     'ALLOWED_ORIGINS',
+    'PRIVATE_CLIENT_HOSTS',
     'TLS_CERT_FILE',
     'TLS_KEY_FILE',
   ])

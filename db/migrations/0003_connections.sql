@@ -5,7 +5,6 @@ alter table sessions
                             check (kind in ('password', 'browser', 'connection', 'personal')),
   add column name           text,
   add column client_id      text,
-  add column grant_id       text constraint sessions_grant_unique unique,
   add column scopes         text[],
   add column token_hash     bytea constraint sessions_token_unique unique,
   add column limit_nano_usd bigint check (limit_nano_usd >= 0),
@@ -15,7 +14,6 @@ comment on table sessions is 'Everything by which somebody acts as a user: one r
 comment on column sessions.kind is 'password: a token of authenticate_user; browser: a cookie of the pages; connection: an approved OAuth grant; personal: a personal access token';
 comment on column sessions.name is 'of the client or the personal token; shown to its owner';
 comment on column sessions.client_id is 'connections only: the OAuth client';
-comment on column sessions.grant_id is 'connections only: the grant in oauth_records';
 comment on column sessions.scopes is 'null: everything';
 comment on column sessions.token_hash is 'browser and personal only: SHA-256 of the secret, which is not stored';
 comment on column sessions.limit_nano_usd is 'connections only: the most it may spend a month (UTC); null: no limit of its own';
@@ -27,7 +25,7 @@ create table oauth_records (
   key         bytea not null,
   sealed      bytea not null,
   user_id     uuid references users (id) on delete cascade,
-  grant_id    text,
+  grant_id    uuid references sessions (id) on delete cascade,
   uid_hash    bytea,
   consumed_at timestamptz,
   created_at  timestamptz not null default now(),
@@ -39,6 +37,7 @@ comment on column oauth_records.model is 'oidc-provider''s name of the kind of r
 comment on column oauth_records.key is 'SHA-256 of the record''s id: an id may itself be a code or a token';
 comment on column oauth_records.sealed is 'the record, sealed under the key-encryption key';
 comment on column oauth_records.user_id is 'whose it is, once that is known';
+comment on column oauth_records.grant_id is 'the connection it belongs to: a grant has its session''s id';
 comment on column oauth_records.uid_hash is 'SHA-256 of a second id some records are found by';
 comment on column oauth_records.consumed_at is 'when a code or refresh token was used; a second use revokes the grant';
 create index oauth_records_grant on oauth_records (grant_id) where grant_id is not null;

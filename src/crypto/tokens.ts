@@ -27,7 +27,6 @@ export interface SigningKey {
   kid: string
   privateJwk: JsonWebKey
   publicJwk: JsonWebKey
-  createdAt: Date
 }
 
 /** One Ed25519 public key as a JWKS publishes it. */
@@ -50,15 +49,14 @@ export async function generateSigningKey(): Promise<SigningKey> {
     kid: await calculateJwkThumbprint(publicKey),
     privateJwk: privateKey.export({ format: 'jwk' }),
     publicJwk: publicKey.export({ format: 'jwk' }),
-    createdAt: new Date(),
   }
 }
 
 export class AccessTokens {
   readonly #issuer: string
   readonly #audience: string
-  readonly #signer: KeyPair
-  readonly #byKid: ReadonlyMap<string, KeyPair>
+  #signer: KeyPair
+  #byKid: ReadonlyMap<string, KeyPair>
 
   /**
    * `keys`: the first signs, all verify.
@@ -66,13 +64,22 @@ export class AccessTokens {
    * @throws Error without keys, or if one is not an Ed25519 key.
    */
   constructor(options: { issuer: string; audience: string; keys: readonly SigningKey[] }) {
-    const pairs = options.keys.map(importKey)
-    const [signer] = pairs
-    if (!signer) throw new Error('Access tokens need at least one signing key.')
     this.#issuer = options.issuer
     this.#audience = options.audience
+    const { signer, byKid } = importKeys(options.keys)
     this.#signer = signer
-    this.#byKid = new Map(pairs.map((pair) => [pair.kid, pair]))
+    this.#byKid = byKid
+  }
+
+  /**
+   * From now on the first of these signs, and they alone verify.
+   *
+   * @throws Error as the constructor does, and then nothing has changed.
+   */
+  replaceKeys(keys: readonly SigningKey[]): void {
+    const { signer, byKid } = importKeys(keys)
+    this.#signer = signer
+    this.#byKid = byKid
   }
 
   /** `expiresAt` is rounded down to whole seconds. */
@@ -126,6 +133,13 @@ export class AccessTokens {
     if (!pair) throw new errors.JWKSNoMatchingKey()
     return pair.publicKey
   }
+}
+
+function importKeys(keys: readonly SigningKey[]) {
+  const pairs = keys.map(importKey)
+  const [signer] = pairs
+  if (!signer) throw new Error('Access tokens need at least one signing key.')
+  return { signer, byKid: new Map(pairs.map((pair) => [pair.kid, pair])) }
 }
 
 /** The public key is derived from the private one, so the two cannot disagree. */

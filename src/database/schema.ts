@@ -45,7 +45,6 @@ export interface SessionsTable {
   kind: Generated<SessionKind>
   name: string | null
   clientId: string | null
-  grantId: string | null
   scopes: string[] | null
   tokenHash: Buffer | null
   limitNanoUsd: string | null

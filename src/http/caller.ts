@@ -9,7 +9,8 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { AppError, toAppError } from '../errors.ts'
 import { type Inspected, inspectBody } from '../mcp/index.ts'
-import type { Asker } from '../mcp/run-tool.ts'
+import { type Asker, insufficientScope } from '../mcp/run-tool.ts'
+import { DEFAULT_SCOPES } from '../services/scopes.ts'
 import type { Caller, SessionService } from '../services/sessions.ts'
 import { sendAppError } from './json-rpc.ts'
 
@@ -17,6 +18,8 @@ import { sendAppError } from './json-rpc.ts'
 export type McpRequest = {
   inspected: Inspected
   asker: Asker
+  /** Whether the caller is who the Authorization header says. */
+  isBearer: boolean
   /** Set when only HTTP can refuse: a bad bearer token, or the database is away. */
   httpRefusal: AppError | null
 }
@@ -54,15 +57,18 @@ async function identify(
   if (bearer instanceof AppError) {
     // What is wrong with the token is for HTTP to say; that the database is away, for the tool.
     const isForHttp = bearer.status === 401 || !isToolCall
-    return { asker: { caller: null, refusal: bearer }, httpRefusal: isForHttp ? bearer : null }
+    const asker = { caller: null, refusal: bearer }
+    return { asker, isBearer: true, httpRefusal: isForHttp ? bearer : null }
   }
   const isSameToken = accessTokenArgument === header
   const argument = isSameToken ? bearer : await resolved(sessions, accessTokenArgument)
   if (argument instanceof AppError) {
-    return { asker: { caller: bearer, refusal: argument }, httpRefusal: null }
+    const asker = { caller: bearer, refusal: argument }
+    return { asker, isBearer: bearer !== null, httpRefusal: null }
   }
   const refusal = bearer && argument && bearer.userId !== argument.userId ? twoUsers() : null
-  return { asker: { caller: argument ?? bearer, refusal }, httpRefusal: null }
+  const isBearer = argument === null || isSameToken
+  return { asker: { caller: argument ?? bearer, refusal }, isBearer, httpRefusal: null }
 }
 
 async function resolved(
@@ -93,14 +99,42 @@ export function requireCaller({ anonymous, resourceMetadataUrl }: Demands): Requ
     const { inspected, asker, httpRefusal } = mcpRequestOf(req)
     const isOpen = anonymous ? !needsCaller(inspected) : false
     const error = httpRefusal ?? (isOpen || asker.caller || asker.refusal ? null : tokenMissing())
-    if (!error) return next()
-    if (error.status === 401) {
-      const reason = httpRefusal ? 'error="invalid_token", ' : ''
-      const challenge = `Bearer ${reason}resource_metadata="${resourceMetadataUrl}"`
-      res.setHeader('WWW-Authenticate', challenge)
+    const refusal = error ?? missingScope(req)
+    if (!refusal) return next()
+    const challenge = challengeFor(refusal, req)
+    if (challenge) {
+      const params = { ...challenge, resource_metadata: resourceMetadataUrl }
+      const quoted = Object.entries(params).map(([name, value]) => `${name}="${value}"`)
+      res.setHeader('WWW-Authenticate', `Bearer ${quoted.join(', ')}`)
     }
-    sendAppError(res, error, inspected.id)
+    sendAppError(res, refusal, inspected.id)
   }
+}
+
+/** What the challenge says (RFC 6750, section 3; MCP authorization); of other refusals there is none. */
+function challengeFor(
+  { status, code }: AppError,
+  req: Request,
+): Record<string, string> | undefined {
+  if (code === 'insufficient_scope') return { error: code, scope: neededScopes(req).join(' ') }
+  if (status !== 401) return undefined
+  const scope = DEFAULT_SCOPES.join(' ')
+  return mcpRequestOf(req).httpRefusal ? { error: 'invalid_token', scope } : { scope }
+}
+
+/** Only of a token in the header: what is wrong with an argument's is for the tool to say. */
+function missingScope(req: Request): AppError | null {
+  const { inspected, asker, isBearer } = mcpRequestOf(req)
+  const { scope } = inspected
+  if (!isBearer || scope === undefined || asker.caller?.scopes.includes(scope) !== false)
+    return null
+  return insufficientScope(scope)
+}
+
+/** All at once: a client asks anew for just what the challenge names, and would lose the others. */
+function neededScopes(req: Request): readonly string[] {
+  const { inspected, asker } = mcpRequestOf(req)
+  return [...(asker.caller?.scopes ?? []), ...(inspected.scope ? [inspected.scope] : [])]
 }
 
 function needsCaller({ method, isToolCall, tool }: Inspected): boolean {

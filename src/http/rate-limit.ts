@@ -5,12 +5,13 @@
  * share, when there is a store for them. When that store is away the memory limiter alone holds.
  */
 
-import type { Request, RequestHandler, Response } from 'express'
+import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { ipKeyGenerator, type Options, rateLimit, type Store } from 'express-rate-limit'
 import { AppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Tool } from '../mcp/tool.ts'
-import { mcpRequestOf } from './caller.ts'
+import { peekVisit } from './browser-session.ts'
+import { peekMcpRequest } from './caller.ts'
 import { sendAppError } from './json-rpc.ts'
 
 export type Limits = {
@@ -18,6 +19,8 @@ export type Limits = {
   anonymousRequestsPerMinute: number
   registrationsPerHour: number
   signInsPerMinute: number
+  oauthRequestsPerMinute: number
+  clientRegistrationsPerHour: number
 }
 
 /** Makes a limiter's own store of shared counters; undefined where one process is all there is. */
@@ -34,42 +37,70 @@ type Limiter = {
 
 const MINUTE_MS = 60_000
 
-/** In this order: what a user or an address may do at all, then the tighter ones. */
-export function rateLimits(limits: Limits, stores: SharedStores, log: Logger): RequestHandler[] {
-  const limitedAs = (kind: Tool['limitedAs']) => (req: Request) =>
-    mcpRequestOf(req).inspected.tool?.limitedAs !== kind
-  const limiters: Limiter[] = [
-    {
+/** Each counts a tool call and the same thing done on a page as one. */
+export type RateLimiters = {
+  /** Per user, or per address without one: for every request. */
+  requests: RequestHandler[]
+  /** Per address; on /mcp they count nothing but the tools they are for. */
+  registrations: RequestHandler[]
+  signIns: RequestHandler[]
+  /** Per address, for the endpoints of OAuth. */
+  oauth: RequestHandler[]
+  clientRegistrations: RequestHandler[]
+}
+
+export function rateLimits(limits: Limits, stores: SharedStores, log: Logger): RateLimiters {
+  const build = (limiter: Limiter) => toMiddleware(limiter, stores, log)
+  return {
+    requests: build({
       name: 'requests',
       windowMs: MINUTE_MS,
-      limit: (req) =>
-        mcpRequestOf(req).asker.caller
-          ? limits.requestsPerMinute
-          : limits.anonymousRequestsPerMinute,
+      limit: (req) => (userOf(req) ? limits.requestsPerMinute : limits.anonymousRequestsPerMinute),
       key: (req) => {
-        const { caller } = mcpRequestOf(req).asker
-        return caller ? `user:${caller.userId}` : address(req)
+        const userId = userOf(req)
+        return userId ? `user:${userId}` : address(req)
       },
       message: 'Too many requests.',
-    },
-    {
+    }),
+    registrations: build({
       name: 'registrations',
       windowMs: 60 * MINUTE_MS,
       limit: limits.registrationsPerHour,
       key: address,
-      skip: limitedAs('registration'),
+      skip: isOtherTool('registration'),
       message: 'Too many registrations from this address.',
-    },
-    {
+    }),
+    signIns: build({
       name: 'sign-ins',
       windowMs: MINUTE_MS,
       limit: limits.signInsPerMinute,
       key: address,
-      skip: limitedAs('sign-in'),
+      skip: isOtherTool('sign-in'),
       message: 'Too many sign-ins from this address.',
-    },
-  ]
-  return limiters.flatMap((limiter) => toMiddleware(limiter, stores, log))
+    }),
+    oauth: build({
+      name: 'oauth',
+      windowMs: MINUTE_MS,
+      limit: limits.oauthRequestsPerMinute,
+      key: (req) => `${req.path}:${address(req)}`,
+      message: 'Too many requests from this address.',
+    }),
+    clientRegistrations: build({
+      name: 'client-registrations',
+      windowMs: 60 * MINUTE_MS,
+      limit: limits.clientRegistrationsPerHour,
+      key: address,
+      message: 'Too many client registrations from this address.',
+    }),
+  }
+}
+
+const userOf = (req: Request) =>
+  peekMcpRequest(req)?.asker.caller?.userId ?? peekVisit(req)?.caller?.userId
+
+const isOtherTool = (kind: Tool['limitedAs']) => (req: Request) => {
+  const request = peekMcpRequest(req)
+  return request !== undefined && request.inspected.tool?.limitedAs !== kind
 }
 
 function toMiddleware(limiter: Limiter, stores: SharedStores, log: Logger): RequestHandler[] {
@@ -101,10 +132,12 @@ const address = (req: Request) => `address:${ipKeyGenerator(req.ip ?? '')}`
  * A tool call is refused by its result: an HTTP 429 makes MCP clients drop the server. Anything
  * else gets the 429.
  */
-function refuse(req: Request, res: Response, next: () => void, message: string): void {
-  const request = mcpRequestOf(req)
+function refuse(req: Request, res: Response, next: NextFunction, message: string): void {
+  const request = peekMcpRequest(req)
   const error = rateLimited(req, message)
-  if (request.inspected.isToolCall && !request.httpRefusal) {
+  if (!request) {
+    next(error)
+  } else if (request.inspected.isToolCall && !request.httpRefusal) {
     request.asker = { ...request.asker, refusal: error }
     next()
   } else {

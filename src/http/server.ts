@@ -2,31 +2,56 @@ import express, { type Express } from 'express'
 import helmet from 'helmet'
 import type { Config } from '../config.ts'
 import type { Logger } from '../log.ts'
+import { guards } from '../mcp/index.ts'
+import type { AuthorizationServer } from '../oauth/authorization-server.ts'
 import type { Services } from '../services/index.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { errorHandler, notFound } from './error-handler.ts'
 import { rateLimits, type SharedStores } from './rate-limit.ts'
 import { requestLog } from './request-log.ts'
+import { discoveryRoutes } from './routes/discovery.ts'
 import { healthRoutes } from './routes/health.ts'
 import { mcpRoutes } from './routes/mcp.ts'
 import { metricsRoutes } from './routes/metrics.ts'
-import { protectedResourceRoutes, resourceMetadataUrl } from './routes/oauth.ts'
+import {
+  authorizationServerRoutes,
+  protectedResourceRoutes,
+  resourceMetadataUrl,
+} from './routes/oauth.ts'
+import { createPageRoutes, PAGE_PATHS } from './routes/pages/index.ts'
+import { pageErrors } from './routes/pages/page-errors.ts'
 
 export type HttpParts = {
   config: Config
   services: Services
+  authorizationServer: AuthorizationServer
   log: Logger
   telemetry: Telemetry
   stores: SharedStores
 }
 
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
-const KNOWN_PATHS = ['/mcp', '/livez', '/readyz', '/health', '/metrics']
+const KNOWN_PATHS = [
+  '/mcp',
+  '/livez',
+  '/readyz',
+  '/health',
+  '/metrics',
+  '/oauth/authorize',
+  '/oauth/token',
+  '/oauth/register',
+  '/oauth/revoke',
+  '/oauth/jwks',
+  ...PAGE_PATHS,
+]
 
 /** Every URL of the gateway, in order. */
-export function createHttpApp({ config, services, log, telemetry, stores }: HttpParts): Express {
+export function createHttpApp(parts: HttpParts): Express {
+  const { config, services, authorizationServer, log, telemetry, stores } = parts
   const { http, limits, mcp } = config
+  const limiters = rateLimits(limits, stores, log)
   const publicHost = new URL(http.publicUrl).hostname
+  const allowedHosts = [...LOOPBACK, publicHost, ...http.allowedHosts]
   const app = express()
   app.disable('x-powered-by')
   app.set('trust proxy', http.trustProxy)
@@ -35,18 +60,32 @@ export function createHttpApp({ config, services, log, telemetry, stores }: Http
   app.use(healthRoutes(services))
   app.use(metricsRoutes(telemetry, http.metrics))
   app.use(protectedResourceRoutes(http.publicUrl))
+  app.use(discoveryRoutes(http.publicUrl))
+  app.use(authorizationServerRoutes(authorizationServer, limiters))
   app.use(
     mcpRoutes({
       runner: { services, log, telemetry, maxToolInputElements: mcp.maxToolInputElements },
-      limiters: rateLimits(limits, stores, log),
-      allowedHosts: [...LOOPBACK, publicHost, ...http.allowedHosts],
+      publicUrl: http.publicUrl,
+      limiters: [...limiters.requests, ...limiters.registrations, ...limiters.signIns],
+      allowedHosts,
       allowedOrigins: [...LOOPBACK, publicHost, ...http.allowedOrigins],
       maxBodyBytes: http.maxBodyBytes,
       anonymous: http.anonymous,
       resourceMetadataUrl: resourceMetadataUrl(http.publicUrl),
     }),
   )
+  app.use(
+    createPageRoutes({
+      services,
+      authorizationServer,
+      publicUrl: http.publicUrl,
+      registrationOpen: config.accounts.registrationOpen,
+      limiters,
+      hostGuard: guards.hostHeaderValidation(allowedHosts),
+    }),
+  )
   app.use(notFound)
+  app.use(pageErrors(log))
   app.use(errorHandler(log))
   return app
 }

@@ -3,9 +3,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { hostHeaderValidation, originValidation } from '@modelcontextprotocol/express'
 import { classifyInboundRequest } from '@modelcontextprotocol/server'
+import type { Scope } from '../services/scopes.ts'
 import { createLegacyHandler } from './legacy.ts'
 import { createModernHandler } from './modern.ts'
 import { type Asker, findTool, type ToolRunner } from './run-tool.ts'
+import { findResource, serverInfo } from './surface.ts'
 
 /** Express middleware that answers 403 to a foreign Host or Origin header (DNS rebinding). */
 export const guards = { hostHeaderValidation, originValidation }
@@ -17,6 +19,8 @@ export type Inspected = {
   /** Undefined unless it is a tools/call of a tool that exists. */
   tool: NonNullable<ReturnType<typeof findTool>>['tool'] | undefined
   isToolCall: boolean
+  /** What the caller of this has to be allowed; undefined: nothing special. */
+  scope: Scope | undefined
   /** The access_token argument of a tool call, as it came. */
   accessTokenArgument: unknown
 }
@@ -26,19 +30,24 @@ export function inspectBody(body: unknown): Inspected {
   const { method, id, params } = (body ?? {}) as Record<string, unknown>
   const isToolCall = method === 'tools/call'
   const { name, arguments: args } = (isToolCall && params ? params : {}) as Record<string, unknown>
+  const tool = typeof name === 'string' ? findTool(name)?.tool : undefined
+  const { uri } = (method === 'resources/read' && params ? params : {}) as Record<string, unknown>
+  const resource = typeof uri === 'string' ? findResource(uri) : undefined
   return {
     method: typeof method === 'string' ? method : undefined,
     id: typeof id === 'string' || typeof id === 'number' ? id : null,
-    tool: typeof name === 'string' ? findTool(name)?.tool : undefined,
+    tool,
     isToolCall,
+    scope: tool?.scope ?? resource?.scope,
     accessTokenArgument: (args as Record<string, unknown> | null | undefined)?.access_token,
   }
 }
 
 /** Answers one POST of /mcp in the era it was written for. */
-export function createMcpHandler(runner: ToolRunner) {
-  const legacy = createLegacyHandler(runner)
-  const modern = createModernHandler(runner)
+export function createMcpHandler(runner: ToolRunner, publicUrl: string) {
+  const info = serverInfo(publicUrl)
+  const legacy = createLegacyHandler(runner, info)
+  const modern = createModernHandler(runner, info)
   return (req: IncomingMessage, res: ServerResponse, body: unknown, asker: Asker) => {
     const streams = inspectBody(body).tool?.streams === true
     const handle = isLegacy(req, body) ? legacy : modern

@@ -6,31 +6,39 @@
  * disconnection should not be taken as cancellation); `notifications/cancelled` does.
  */
 
+import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Server } from '@modelcontextprotocol/sdk/server/index.js'
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
 import {
   CallToolRequestSchema,
   ErrorCode,
+  InitializeRequestSchema,
   ListResourcesRequestSchema,
   ListResourceTemplatesRequestSchema,
   ListToolsRequestSchema,
   McpError,
   ReadResourceRequestSchema,
+  SUPPORTED_PROTOCOL_VERSIONS,
+  UrlElicitationRequiredError,
 } from '@modelcontextprotocol/sdk/types.js'
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/ajv'
 import { CancellableCalls } from './cancellable-calls.ts'
+import { pageToOpen } from './page-to-open.ts'
 import { noProgress, throttledProgress } from './progress.ts'
-import { type Asker, findTool, runTool, type ToolRunner } from './run-tool.ts'
+import { type Asker, findTool, runTool, type ToolResult, type ToolRunner } from './run-tool.ts'
 import {
   CAPABILITIES,
   INSTRUCTIONS,
   KEEP_ALIVE_MS,
   RESOURCE_LIST,
   readResource,
-  SERVER_INFO,
+  type ServerInfo,
   TOOL_LIST,
 } from './surface.ts'
+
+/** Newest first. */
+export const LEGACY_PROTOCOL_VERSIONS: readonly string[] = SUPPORTED_PROTOCOL_VERSIONS
 
 /** MCP 2025-11-25, Resources: error handling. */
 const RESOURCE_NOT_FOUND = -32002
@@ -38,7 +46,7 @@ const RESOURCE_NOT_FOUND = -32002
 /** Building one per request costs more than the request; it keeps nothing of what it validates. */
 const jsonSchemaValidator = new AjvJsonSchemaValidator()
 
-export function createLegacyHandler(runner: ToolRunner) {
+export function createLegacyHandler(runner: ToolRunner, info: ServerInfo) {
   const calls = new CancellableCalls()
 
   /** Answers one POST whose body was parsed already. `streams`: the answer may take minutes. */
@@ -50,7 +58,8 @@ export function createLegacyHandler(runner: ToolRunner) {
     streams: boolean,
   ): Promise<void> {
     calls.cancelNamedBy(body, asker)
-    const server = createServer(runner, asker, calls)
+    await rememberClient(runner, body, asker)
+    const server = createServer(runner, info, asker, calls)
     const transport = new StreamableHTTPServerTransport({
       enableJsonResponse: !streams,
       keepAliveMs: KEEP_ALIVE_MS,
@@ -63,8 +72,13 @@ export function createLegacyHandler(runner: ToolRunner) {
   }
 }
 
-function createServer(runner: ToolRunner, asker: Asker, calls: CancellableCalls): Server {
-  const server = new Server(SERVER_INFO, {
+function createServer(
+  runner: ToolRunner,
+  info: ServerInfo,
+  asker: Asker,
+  calls: CancellableCalls,
+): Server {
+  const server = new Server(info, {
     capabilities: CAPABILITIES,
     instructions: INSTRUCTIONS,
     jsonSchemaValidator,
@@ -85,9 +99,10 @@ function createServer(runner: ToolRunner, asker: Asker, calls: CancellableCalls)
               params: { progressToken, progress, message },
             }),
           )
-    return calls.run(requestId, asker, (signal) =>
-      runTool(runner, { entry, args: params.arguments, asker, signal, progress }),
-    )
+    return calls.run(requestId, asker, async (signal) => {
+      const call = { entry, args: params.arguments, asker, signal, progress }
+      return orPageToOpen(runner, await runTool(runner, call), asker)
+    })
   })
   server.setRequestHandler(ReadResourceRequestSchema, async ({ params: { uri } }) => {
     const read = await readResource(runner, uri, asker)
@@ -98,4 +113,25 @@ function createServer(runner: ToolRunner, asker: Asker, calls: CancellableCalls)
     return { contents: [{ uri, mimeType: 'application/json', text: read.text }] }
   })
   return server
+}
+
+/**
+ * What a client declares, it declares once, and its later requests come alone: the session of its
+ * bearer token keeps whether it opens links.
+ */
+async function rememberClient({ services, log }: ToolRunner, body: unknown, { caller }: Asker) {
+  if (!caller || (body as { method?: unknown }).method !== 'initialize') return
+  const initialize = InitializeRequestSchema.safeParse(body).data
+  if (!initialize) return
+  const opensLinks = initialize.params.capabilities.elicitation?.url !== undefined
+  await services.sessions
+    .noteElicitsUrls(caller, opensLinks)
+    .catch((err: unknown) => log.warn({ err }, 'what a client declared was not noted'))
+}
+
+/** @throws UrlElicitationRequiredError (-32042) instead of a failure that a page would mend. */
+async function orPageToOpen({ services }: ToolRunner, result: ToolResult, { caller }: Asker) {
+  const page = pageToOpen(result)
+  if (!page || !caller || !(await services.sessions.elicitsUrls(caller))) return result
+  throw new UrlElicitationRequiredError([{ mode: 'url', elicitationId: randomUUID(), ...page }])
 }

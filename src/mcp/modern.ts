@@ -8,7 +8,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { toNodeHandler } from '@modelcontextprotocol/node'
 import {
+  CLIENT_CAPABILITIES_META_KEY,
+  type ClientCapabilities,
   createMcpHandler,
+  inputRequired,
   ProtocolError,
   ProtocolErrorCode,
   ResourceNotFoundError,
@@ -16,17 +19,20 @@ import {
   type ServerContext,
 } from '@modelcontextprotocol/server'
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/server/validators/ajv'
+import { PAGE_REQUEST, pageToOpen } from './page-to-open.ts'
 import { noProgress, throttledProgress } from './progress.ts'
-import { type Asker, findTool, runTool, type ToolRunner } from './run-tool.ts'
+import { type Asker, findTool, runTool, type ToolResult, type ToolRunner } from './run-tool.ts'
 import {
   CAPABILITIES,
   INSTRUCTIONS,
   KEEP_ALIVE_MS,
   RESOURCE_LIST,
   readResource,
-  SERVER_INFO,
+  type ServerInfo,
   TOOL_LIST,
 } from './surface.ts'
+
+export const MODERN_PROTOCOL_VERSION = '2026-07-28'
 
 const SHARED_FOR_MS = 300_000
 
@@ -42,10 +48,10 @@ const CACHE_HINTS = {
 /** Building one per request costs more than the request; it keeps nothing of what it validates. */
 const jsonSchemaValidator = new AjvJsonSchemaValidator()
 
-export function createModernHandler(runner: ToolRunner) {
+export function createModernHandler(runner: ToolRunner, info: ServerInfo) {
   const handlerFor = (responseMode: 'sse' | 'auto') => {
     const handler = createMcpHandler(
-      ({ authInfo }) => createServer(runner, authInfo?.extra?.asker as Asker),
+      ({ authInfo }) => createServer(runner, info, authInfo?.extra?.asker as Asker),
       {
         legacy: 'reject',
         responseMode,
@@ -73,8 +79,8 @@ export function createModernHandler(runner: ToolRunner) {
   }
 }
 
-function createServer(runner: ToolRunner, asker: Asker): Server {
-  const server = new Server(SERVER_INFO, {
+function createServer(runner: ToolRunner, info: ServerInfo, asker: Asker): Server {
+  const server = new Server(info, {
     capabilities: CAPABILITIES,
     instructions: INSTRUCTIONS,
     cacheHints: CACHE_HINTS,
@@ -83,14 +89,15 @@ function createServer(runner: ToolRunner, asker: Asker): Server {
   server.setRequestHandler('tools/list', () => TOOL_LIST)
   server.setRequestHandler('resources/list', () => RESOURCE_LIST)
   server.setRequestHandler('resources/templates/list', () => ({ resourceTemplates: [] }))
-  server.setRequestHandler('tools/call', ({ params }, { mcpReq }) => {
+  server.setRequestHandler('tools/call', async ({ params }, { mcpReq }) => {
     const entry = findTool(params.name)
     if (!entry) {
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${params.name}`)
     }
     const { signal } = mcpReq
     const progress = progressOf(mcpReq)
-    return runTool(runner, { entry, args: params.arguments, asker, signal, progress })
+    const call = { entry, args: params.arguments, asker, signal, progress }
+    return withPageToOpen(await runTool(runner, call), mcpReq)
   })
   server.setRequestHandler('resources/read', async ({ params: { uri } }) => {
     const read = await readResource(runner, uri, asker)
@@ -109,4 +116,17 @@ function progressOf({ _meta, notify }: ServerContext['mcpReq']) {
   return throttledProgress((progress, message) =>
     notify({ method: 'notifications/progress', params: { progressToken, progress, message } }),
   )
+}
+
+/**
+ * Instead of the failure, the page that would mend it, for a client that opens links. It repeats
+ * the call afterwards, whatever its user did, and then gets the result as it is.
+ */
+function withPageToOpen(result: ToolResult, { envelope, inputResponses }: ServerContext['mcpReq']) {
+  const page = pageToOpen(result)
+  const given: Record<string, unknown> = envelope ?? {}
+  const capabilities = given[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities | undefined
+  const isAsked = inputResponses !== undefined && PAGE_REQUEST in inputResponses
+  if (!page || isAsked || !capabilities?.elicitation?.url) return result
+  return inputRequired({ inputRequests: { [PAGE_REQUEST]: inputRequired.elicitUrl(page) } })
 }

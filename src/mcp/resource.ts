@@ -1,6 +1,7 @@
 /** A resource as this gateway defines it: once, and knowing no SDK. */
 
 import type { Services } from '../services/index.ts'
+import type { Scope } from '../services/scopes.ts'
 import type { Caller } from '../services/sessions.ts'
 
 export type Resource = {
@@ -9,6 +10,8 @@ export type Resource = {
   name: string
   title: string
   description: string
+  /** What a connection or personal token has to be allowed. */
+  scope: Scope
   read(context: { caller: Caller; services: Services }): Promise<Record<string, unknown>>
 }
 

@@ -8,6 +8,7 @@ import type { z } from 'zod'
 import { AppError, toAppError, toErrorBody } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Services } from '../services/index.ts'
+import type { Scope } from '../services/scopes.ts'
 import type { Caller } from '../services/sessions.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { type CatalogueEntry, catalogue } from './catalogue.ts'
@@ -66,6 +67,7 @@ async function run(runner: ToolRunner, { entry, args, asker, signal, progress }:
   const { tool } = entry
   if (asker.refusal) throw asker.refusal
   if (tool.access === 'user' && asker.caller === null) throw tokenMissing()
+  refuseMissingScope(asker.caller, tool.scope)
   refuseTooManyElements(args, runner.maxToolInputElements)
   const parsed = entry.input.safeParse(args ?? {})
   if (!parsed.success) throw invalidInput(parsed.error)
@@ -91,6 +93,19 @@ function logFailure(log: Logger, tool: string, error: AppError): void {
   if (error.code === 'internal') log.error({ err: error, tool }, 'tool failed')
   else if (error.status >= 500) log.warn({ code: error.code, tool }, 'tool failed')
 }
+
+/** Over HTTP a bearer token without the scope was refused before; an argument's is refused here. */
+export function refuseMissingScope(caller: Caller | null, scope: Scope | undefined): void {
+  if (caller === null || scope === undefined || caller.scopes.includes(scope)) return
+  throw insufficientScope(scope)
+}
+
+export const insufficientScope = (scope: Scope) =>
+  new AppError(
+    'insufficient_scope',
+    `This connection or token was not given the permission ${scope}. Connect again and approve it.`,
+    { details: { scope } },
+  )
 
 const tokenMissing = () =>
   new AppError(

@@ -4,17 +4,34 @@ import { AppError, toAppError, toErrorBody } from '../errors.ts'
 import { VERSION } from '../version.ts'
 import { catalogue } from './catalogue.ts'
 import { resources } from './resources/index.ts'
-import type { Asker, ToolRunner } from './run-tool.ts'
+import { type Asker, refuseMissingScope, type ToolRunner } from './run-tool.ts'
 
-export const SERVER_INFO = {
-  name: 'claude-api-gateway',
-  title: 'Claude API Gateway',
-  version: VERSION,
+export const SERVER_NAME = 'claude-api-gateway'
+
+/** At most 100 characters (server card and registry schemas). */
+export const DESCRIPTION =
+  'A self-hosted gateway to Claude: keeps keys, conversations, usage and cost in one place.'
+
+export type ServerInfo = ReturnType<typeof serverInfo>
+
+/** How the gateway introduces itself in both eras; in 2026-07-28 with every answer. */
+export function serverInfo(publicUrl: string) {
+  return {
+    name: SERVER_NAME,
+    title: 'Claude API Gateway',
+    version: VERSION,
+    websiteUrl: `${publicUrl}/`,
+    icons: [
+      { src: `${publicUrl}/icon.svg`, mimeType: 'image/svg+xml', sizes: ['any'] },
+      { src: `${publicUrl}/icon-96.png`, mimeType: 'image/png', sizes: ['96x96'] },
+    ],
+  }
 }
 
 export const INSTRUCTIONS = [
   'A gateway to Claude that keeps conversations.',
-  'New users call register_user once, then authenticate_user for an access token, and pass it to the other tools as access_token unless the client sends it as a bearer token.',
+  'A client that connected by OAuth, or sends a token as a bearer header, is signed in: leave out access_token.',
+  'Otherwise new users call register_user once, then authenticate_user, and pass its token as access_token.',
   'send_message answers with a conversation_id: pass it again to continue.',
   'Errors say in error.retryable and error.retry_after_seconds whether to try again.',
 ].join(' ')
@@ -36,7 +53,7 @@ export const RESOURCE_LIST = {
   })),
 }
 
-const findResource = (uri: string) => resources.find((resource) => resource.uri === uri)
+export const findResource = (uri: string) => resources.find((resource) => resource.uri === uri)
 
 /** A JSON-RPC error's parts: the SDKs have a class of their own for it. */
 export type ProtocolFailure = { code: number; message: string; data?: unknown }
@@ -55,6 +72,7 @@ export async function readResource(
   try {
     if (refusal) throw refusal
     if (!caller) throw new AppError('unauthenticated', 'This resource needs an access token.')
+    refuseMissingScope(caller, resource.scope)
     return { text: JSON.stringify(await resource.read({ caller, services })) }
   } catch (thrown) {
     const error = toAppError(thrown)

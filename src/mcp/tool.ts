@@ -5,6 +5,7 @@
 
 import { z } from 'zod'
 import type { Services } from '../services/index.ts'
+import type { Scope } from '../services/scopes.ts'
 import type { Caller } from '../services/sessions.ts'
 
 /** Begins every tool's name on the wire; added here and nowhere else. */
@@ -36,6 +37,8 @@ type Definition<A extends Access, I extends z.ZodRawShape, O extends z.ZodRawSha
   title: string
   description: string
   access: A
+  /** What a connection or personal token has to be allowed; none: whoever is signed in. */
+  scope?: Scope
   hints: Hints
   /** A tighter limit per address, for what invites guessing or flooding. */
   limitedAs?: 'registration' | 'sign-in'
@@ -66,7 +69,7 @@ export const accessTokenArgument = z
   .string()
   .optional()
   .describe(
-    'Access token from authenticate_user. Not needed when the client sends it as an Authorization: Bearer header.',
+    'Access token from authenticate_user, or a personal access token. Not needed when the client signed in by OAuth, or sends a token as Authorization: Bearer.',
   )
 
 /** Text that PostgreSQL can store: it takes no NUL. */

@@ -1,8 +1,19 @@
-/** What the HTTP side may know of the authorization server. */
+/**
+ * The authorization server of /mcp (OAuth 2.1), as the HTTP side uses it: its endpoints, and what the
+ * consent page needs. The protocol is oidc-provider's; what is kept, and who decides, is ours.
+ */
 
+import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Scope } from '../services/scopes.ts'
-import type { Caller } from '../services/sessions.ts'
+import { newId } from '../crypto/random.ts'
+import { AppError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { isScope, type Scope } from '../services/scopes.ts'
+import { type Caller, hashOf } from '../services/sessions.ts'
+import { FlowCookies } from './flow-cookies.ts'
+import { errors, type InteractionResults, type Provider } from './oidc-provider.ts'
+import { createProvider, PENDING_SECONDS, type ProviderOptions } from './provider.ts'
+import { addShims, seenAtPublicUrl } from './shims.ts'
 
 /** A client's request for access that waits for its user on the consent page. */
 export type PendingConnection = {
@@ -27,18 +38,173 @@ export type Approval = {
   limitNanoUsd: bigint | null
 }
 
-export type AuthorizationServer = {
+type Options = ProviderOptions & { log: Logger }
+type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>
+
+/** So long after its connection's end a registered client is still known, to hear `invalid_grant`. */
+const CLIENT_GRACE_MS = 24 * 60 * 60 * 1000
+
+export class AuthorizationServer {
+  readonly #options: Options
+  readonly #cookies: FlowCookies
+  #provider: Provider
+  #callback: ReturnType<Provider['callback']>
+
+  constructor(options: Options) {
+    this.#options = options
+    const isSecure = options.publicUrl.startsWith('https:')
+    this.#cookies = new FlowCookies({ isSecure, seconds: PENDING_SECONDS })
+    this.#provider = this.#build(options.keys)
+    this.#callback = this.#provider.callback()
+  }
+
+  /** Signs with other keys from now on. What is pending goes on: nothing is kept in memory. */
+  replaceKeys(keys: ProviderOptions['keys']): void {
+    this.#provider = this.#build(keys)
+    this.#callback = this.#provider.callback()
+  }
+
   /** The endpoints of OAuth: /oauth/* and the metadata documents. */
-  handle(req: IncomingMessage, res: ServerResponse): Promise<void>
+  async handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    seenAtPublicUrl(req, this.#options.publicUrl)
+    req.headers.cookie = this.#cookies.forProvider(req)
+    await this.#callback(req, res)
+  }
+
   /** @throws AppError not_found when it has expired, or was begun in another browser. */
-  pending(req: IncomingMessage, res: ServerResponse): Promise<PendingConnection>
-  /** Makes the connection and sends the browser back to the client. @throws AppError not_found. */
-  approve(
+  async pending(req: IncomingMessage, res: ServerResponse): Promise<PendingConnection> {
+    const interaction = await this.#find(req, res)
+    const { client_id: id, redirect_uri: redirectUri } = interaction.params
+    const client = await this.#provider.Client.find(String(id))
+    if (!client) throw expired()
+    return {
+      uid: interaction.uid,
+      client: {
+        id: client.clientId,
+        name: client.clientName ?? new URL(String(redirectUri)).hostname,
+        isDocument: isDocumentUrl(client.clientId),
+      },
+      redirectUri: String(redirectUri),
+      scopes: scopesOf(interaction),
+    }
+  }
+
+  /**
+   * Makes the connection and sends the browser on its way back to the client.
+   *
+   * @throws AppError not_found like {@link pending}; invalid_input for no scope, or one that was
+   *   not asked for.
+   */
+  async approve(
     req: IncomingMessage,
     res: ServerResponse,
     caller: Caller,
     approval: Approval,
-  ): Promise<void>
+  ): Promise<void> {
+    const { client } = await this.pending(req, res)
+    const interaction = await this.#find(req, res)
+    refuseOtherScopes(approval.scopes, scopesOf(interaction))
+    const grantId = newId()
+    await this.#options.store.repositories.sessions.insert({
+      id: grantId,
+      userId: caller.userId,
+      kind: 'connection',
+      name: client.name,
+      clientId: client.id,
+      scopes: approval.scopes,
+      limitNanoUsd: approval.limitNanoUsd === null ? null : String(approval.limitNanoUsd),
+      expiresAt: approval.expiresAt,
+    })
+    await this.#saveGrant(grantId, caller, interaction, approval)
+    await this.#keepClient(client.id, approval.expiresAt)
+    const { userId: accountId } = caller
+    await this.#finish(req, res, { login: { accountId }, consent: { grantId } })
+  }
+
   /** Sends the browser back to the client with `access_denied`. @throws AppError not_found. */
-  deny(req: IncomingMessage, res: ServerResponse): Promise<void>
+  async deny(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    await this.#find(req, res)
+    await this.#finish(req, res, {
+      error: 'access_denied',
+      error_description: 'The user did not approve.',
+    })
+  }
+
+  #build(keys: ProviderOptions['keys']): Provider {
+    const provider = createProvider({ ...this.#options, keys })
+    addShims(provider, this.#cookies)
+    provider.on('server_error', (_ctx, err) => this.#options.log.error({ err }, 'OAuth failed'))
+    // Koa's own event for what its callers should hear of; its default handler writes to stderr.
+    const koa: EventEmitter = provider
+    koa.on('error', (err) => this.#options.log.error({ err }, 'OAuth failed'))
+    return provider
+  }
+
+  async #find(req: IncomingMessage, res: ServerResponse): Promise<Interaction> {
+    try {
+      return await this.#provider.interactionDetails(this.#forProvider(req), res)
+    } catch (error) {
+      throw error instanceof errors.SessionNotFound ? expired() : error
+    }
+  }
+
+  async #finish(
+    req: IncomingMessage,
+    res: ServerResponse,
+    result: InteractionResults,
+  ): Promise<void> {
+    await this.#provider.interactionFinished(this.#forProvider(req), res, result)
+  }
+
+  /** The request with the cookies it would have without {@link FlowCookies}; the original stays. */
+  #forProvider(req: IncomingMessage): IncomingMessage {
+    const headers = { ...req.headers, cookie: this.#cookies.forProvider(req) }
+    return Object.create(req, { headers: { value: headers } })
+  }
+
+  /** What was asked for and not approved is noted as rejected, or the provider would ask again. */
+  async #saveGrant(
+    id: string,
+    { userId: accountId }: Caller,
+    interaction: Interaction,
+    { scopes, expiresAt }: Approval,
+  ): Promise<void> {
+    const clientId = String(interaction.params.client_id)
+    const expiresIn = Math.max(1, Math.floor((expiresAt.getTime() - Date.now()) / 1000))
+    // The provider takes both, though its published types do not list them.
+    const own = { jti: id, expiresIn }
+    const grant = new this.#provider.Grant({ ...own, accountId, clientId })
+    const rejected = scopesOf(interaction).filter((scope) => !scopes.includes(scope))
+    for (const resource of [interaction.params.resource].flat().map(String)) {
+      grant.addResourceScope(resource, scopes.join(' '))
+      if (rejected.length > 0) grant.rejectResourceScope(resource, rejected.join(' '))
+    }
+    grant.addOIDCScope('offline_access')
+    await grant.save()
+  }
+
+  async #keepClient(clientId: string, connectionEnd: Date): Promise<void> {
+    const until = new Date(connectionEnd.getTime() + CLIENT_GRACE_MS)
+    await this.#options.store.repositories.oauthRecords.extend('Client', hashOf(clientId), until)
+  }
 }
+
+const isDocumentUrl = (clientId: string) => clientId.startsWith('https://')
+
+const scopesOf = ({ params }: Interaction): Scope[] =>
+  String(params.scope ?? '')
+    .split(' ')
+    .filter(isScope)
+
+function refuseOtherScopes(approved: readonly Scope[], asked: readonly Scope[]): void {
+  if (approved.length > 0 && approved.every((scope) => asked.includes(scope))) return
+  throw new AppError('invalid_input', 'Approve at least one of the permissions asked for.', {
+    details: { field: 'scopes' },
+  })
+}
+
+const expired = () =>
+  new AppError(
+    'not_found',
+    'This request to connect has expired, or was begun in another browser. Connect again from your client.',
+  )

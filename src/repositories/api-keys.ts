@@ -24,6 +24,24 @@ export class ApiKeyRepository {
       .execute()
   }
 
+  /** What its owner may be shown of it. */
+  async findStatus(userId: string) {
+    return this.#db
+      .selectFrom('apiKeys')
+      .select(['lastFour', 'createdAt', 'rejectedAt'])
+      .where('userId', '=', userId)
+      .executeTakeFirst()
+  }
+
+  /** @returns false when there was none. */
+  async delete(userId: string): Promise<boolean> {
+    const result = await this.#db
+      .deleteFrom('apiKeys')
+      .where('userId', '=', userId)
+      .executeTakeFirst()
+    return result.numDeletedRows === 1n
+  }
+
   /** Remembers that Anthropic refused the key, or (null) that it works again. */
   async updateRejected(userId: string, rejectedAt: Date | null): Promise<void> {
     await this.#db

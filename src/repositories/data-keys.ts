@@ -56,6 +56,26 @@ export class DataKeyRepository {
       .execute()
   }
 
+  async listOAuthRecords(currentKeyId: string, limit: number) {
+    return this.#db
+      .selectFrom('oauthRecords')
+      .select(['model', 'key', 'sealed'])
+      .where(isUnderAnother(sql.ref('sealed'), currentKeyId))
+      .limit(limit)
+      .forUpdate()
+      .skipLocked()
+      .execute()
+  }
+
+  async updateOAuthRecord(model: string, key: Buffer, sealed: Buffer): Promise<void> {
+    await this.#db
+      .updateTable('oauthRecords')
+      .set({ sealed })
+      .where('model', '=', model)
+      .where('key', '=', key)
+      .execute()
+  }
+
   async updateSigning(kid: string, sealed: Buffer): Promise<void> {
     await this.#db.updateTable('signingKeys').set({ sealed }).where('kid', '=', kid).execute()
   }

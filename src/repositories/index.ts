@@ -6,6 +6,8 @@ import { ApiKeyRepository } from './api-keys.ts'
 import { BudgetRepository } from './budgets.ts'
 import { ConversationRepository } from './conversations.ts'
 import { DataKeyRepository } from './data-keys.ts'
+import { ErasureRepository } from './erasure.ts'
+import { ExportRepository } from './exports.ts'
 import { LeaseRepository } from './leases.ts'
 import { LedgerRepository } from './ledger.ts'
 import { LedgerAuditRepository } from './ledger-audit.ts'
@@ -38,6 +40,8 @@ export function createRepositories(db: Kysely<Schema>) {
     budgets: new BudgetRepository(db),
     conversations: new ConversationRepository(db),
     dataKeys: new DataKeyRepository(db),
+    erasure: new ErasureRepository(db),
+    exports: new ExportRepository(db),
     leases: new LeaseRepository(db),
     ledger: new LedgerRepository(db),
     ledgerAudit: new LedgerAuditRepository(db),

@@ -89,22 +89,69 @@ export class SessionRepository {
       .execute()
   }
 
-  /** Of a grant that is still good. */
-  async findByGrant(grantId: string) {
+  /** What connections with a limit of their own spent in a month, as decimal text. */
+  async listSpending(userId: string, month: string) {
     return this.#db
+      .selectFrom('connectionSpending')
+      .innerJoin('sessions', 'sessions.id', 'connectionSpending.sessionId')
+      .select(['connectionSpending.sessionId', 'connectionSpending.spentNanoUsd'])
+      .where('sessions.userId', '=', userId)
+      .where('connectionSpending.startsOn', '=', month)
+      .execute()
+  }
+
+  /** Live personal tokens. */
+  async countPersonal(userId: string): Promise<number> {
+    const { live } = await this.#db
       .selectFrom('sessions')
-      .select(['id', 'userId', 'scopes', 'expiresAt'])
-      .where('grantId', '=', grantId)
+      .select((select) => select.fn.countAll<string>().as('live'))
+      .where('userId', '=', userId)
+      .where('kind', '=', 'personal')
+      .where('revokedAt', 'is', null)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .executeTakeFirstOrThrow()
+    return Number(live)
+  }
+
+  /** Remembers what the session's client said of itself; writes only what is new. */
+  async updateElicitsUrls(id: string, elicitsUrls: boolean): Promise<void> {
+    await this.#db
+      .updateTable('sessions')
+      .set({ elicitsUrls })
+      .where('id', '=', id)
+      .where('elicitsUrls', '<>', elicitsUrls)
+      .execute()
+  }
+
+  async elicitsUrls(id: string): Promise<boolean> {
+    const session = await this.#db
+      .selectFrom('sessions')
+      .select('elicitsUrls')
+      .where('id', '=', id)
+      .executeTakeFirst()
+    return session?.elicitsUrls ?? false
+  }
+
+  /** Whether a grant, which has its session's id, is still good. */
+  async isLiveConnection(id: string): Promise<boolean> {
+    const session = await this.#db
+      .selectFrom('sessions')
+      .select('id')
+      .where('id', '=', id)
+      .where('kind', '=', 'connection')
       .where('revokedAt', 'is', null)
       .where('expiresAt', '>', sql<Date>`now()`)
       .executeTakeFirst()
+    return session !== undefined
   }
 
-  async revokeByGrant(grantId: string): Promise<void> {
+  /** For the authorization server, which knows the grant and need not know whose it is. */
+  async revokeConnection(id: string): Promise<void> {
     await this.#db
       .updateTable('sessions')
       .set({ revokedAt: new Date() })
-      .where('grantId', '=', grantId)
+      .where('id', '=', id)
+      .where('kind', '=', 'connection')
       .where('revokedAt', 'is', null)
       .execute()
   }

@@ -52,8 +52,31 @@ export class UserRepository {
     return dataKey
   }
 
-  async updatePasswordHash(id: string, passwordHash: string): Promise<void> {
-    await this.#db.updateTable('users').set({ passwordHash }).where('id', '=', id).execute()
+  /**
+   * Waits for whoever else does this to the same user, until the end of the transaction. Rows that
+   * name the user can be inserted meanwhile.
+   *
+   * @returns false when there is no such user.
+   */
+  async lock(id: string): Promise<boolean> {
+    const user = await this.#db
+      .selectFrom('users')
+      .select('id')
+      .where('id', '=', id)
+      .forNoKeyUpdate()
+      .executeTakeFirst()
+    return user !== undefined
+  }
+
+  /** @returns false when the hash is not the one that was checked any more. */
+  async replacePasswordHash(id: string, checked: string, passwordHash: string): Promise<boolean> {
+    const result = await this.#db
+      .updateTable('users')
+      .set({ passwordHash })
+      .where('id', '=', id)
+      .where('passwordHash', '=', checked)
+      .executeTakeFirst()
+    return result.numUpdatedRows === 1n
   }
 }
 

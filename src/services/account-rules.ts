@@ -1,6 +1,10 @@
-/** What a username, an email address and an Anthropic key may look like, wherever they are entered. */
+/** What users may enter about themselves, wherever they enter it. */
 
 import { z } from 'zod'
+import { MAX_PASSWORD_LENGTH } from '../crypto/passwords.ts'
+import { AppError } from '../errors.ts'
+
+const MIN_PASSWORD_LENGTH = 12
 
 export const Username = z
   .string()
@@ -19,3 +23,35 @@ export const AnthropicApiKey = z
   .min(1, 'must not be empty')
   .max(512, 'is too long to be an Anthropic key')
   .regex(/^[\x21-\x7e]*$/, 'must not hold spaces, line breaks or non-ASCII characters')
+
+/** One that its user chose. Length is what counts (NIST SP 800-63B-4, 3.1.1.2). */
+export const ChosenPassword = z
+  .string()
+  .min(MIN_PASSWORD_LENGTH, `must have at least ${MIN_PASSWORD_LENGTH} characters`)
+  .max(MAX_PASSWORD_LENGTH, `must have at most ${MAX_PASSWORD_LENGTH} characters`)
+
+/** What its owner calls a personal access token. */
+export const TokenName = z
+  .string()
+  .trim()
+  .min(1, 'must not be empty')
+  .max(64, 'must have at most 64 characters')
+  .regex(/^\P{Cc}*$/u, 'must not hold control characters')
+
+/** @throws AppError invalid_input that names the field and says what is wrong, not the value. */
+export function checked<T>(rule: z.ZodType<T>, value: unknown, field: string): T {
+  const parsed = rule.safeParse(value)
+  if (parsed.success) return parsed.data
+  throw wrongField(field, parsed.error.issues[0]?.message ?? 'is wrong')
+}
+
+/** @throws AppError invalid_input unless the user may have this password. */
+export function checkChosenPassword(password: string, username: string, field: string): string {
+  if (password.toLowerCase() === username.toLowerCase()) {
+    throw wrongField(field, 'must not be the username')
+  }
+  return checked(ChosenPassword, password, field)
+}
+
+export const wrongField = (field: string, problem: string) =>
+  new AppError('invalid_input', `${field}: ${problem}.`, { details: { field } })

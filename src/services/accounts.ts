@@ -1,29 +1,32 @@
-import { createHash } from 'node:crypto'
 import type { Claude } from '../claude/client.ts'
 import type { Passwords } from '../crypto/passwords.ts'
 import { generatePassword, newId } from '../crypto/random.ts'
 import { AppError } from '../errors.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
 import { emailTaken, usernameTaken } from '../repositories/users.ts'
+import type { AccountDeletion } from './account-deletion.ts'
+import { checkChosenPassword, checked, Email, Username } from './account-rules.ts'
+import type { PasswordCheck } from './password-check.ts'
 import type { Caller, IssuedToken, SessionService } from './sessions.ts'
 import type { Vault } from './vault.ts'
 
 export type Registration = { username: string; email: string; apiKey: string }
+export type SignUp = { username: string; email: string; password: string }
 
 type Deps = {
-  repositories: Pick<Repositories, 'apiKeys' | 'users' | 'signInFailures'>
+  repositories: Pick<Repositories, 'apiKeys' | 'users'>
   transact: Transact
   claude: Pick<Claude, 'proveKey'>
   passwords: Passwords
+  passwordCheck: PasswordCheck
+  deletion: AccountDeletion
   sessions: SessionService
   vault: Vault
   registrationOpen: boolean
   validateApiKeys: boolean
-  /** Wrong passwords per account within FAILURE_WINDOW_SECONDS. */
-  maxFailures: number
 }
 
-const FAILURE_WINDOW_SECONDS = 15 * 60
+type NewUser = { username: string; email: string; password: string; apiKey?: string }
 
 export class AccountService {
   readonly #deps: Deps
@@ -40,28 +43,77 @@ export class AccountService {
    *   upstream_unavailable.
    */
   async register({ username, email, apiKey }: Registration) {
-    if (!this.#deps.registrationOpen) {
-      throw new AppError('registration_closed', 'Registration is closed. Ask the operator.')
-    }
-    const usernameKey = username.toLowerCase()
-    const emailKey = email.toLowerCase()
-    await this.#refuseTaken(usernameKey, emailKey)
+    await this.#refuseRegistration(username, email)
     await this.#proveKey(apiKey)
-
     const password = generatePassword()
-    const passwordHash = await this.#deps.passwords.hash(password)
-    const id = newId()
-    const { wrapped: dataKey, vault } = this.#deps.vault.createUserKey(id)
-    const sealed = vault.sealApiKey(apiKey)
-    await this.#deps.transact(async ({ users, apiKeys }) => {
-      await users.insert({ id, username, usernameKey, email, emailKey, passwordHash, dataKey })
-      await apiKeys.put({ userId: id, sealed, lastFour: apiKey.slice(-4) })
-    })
-    return { userId: id, username, password }
+    const userId = await this.#insert({ username, email, apiKey, password })
+    return { userId, username, password }
   }
 
   /**
-   * Replaces the caller's Anthropic key, after the same proof as at registration.
+   * Stores a new user with a password of their choice, and no Anthropic key yet.
+   *
+   * @throws AppError invalid_input, registration_closed, username_taken, email_taken.
+   */
+  async signUp(wanted: SignUp): Promise<{ userId: string }> {
+    const username = checked(Username, wanted.username, 'username')
+    const email = checked(Email, wanted.email, 'email')
+    const password = checkChosenPassword(wanted.password, username, 'password')
+    await this.#refuseRegistration(username, email)
+    return { userId: await this.#insert({ username, email, password }) }
+  }
+
+  /**
+   * Signs a user in. An unknown user and a wrong password get the same answer after the same work.
+   *
+   * @throws AppError invalid_credentials, rate_limited (this account), overloaded.
+   */
+  async authenticate(username: string, password: string): Promise<IssuedToken> {
+    const { userId } = await this.checkPassword(username, password)
+    return this.#deps.sessions.issue(userId)
+  }
+
+  /**
+   * Whose username and password these are. Wrong ones count against the account.
+   *
+   * @throws AppError invalid_credentials, rate_limited (this account), overloaded.
+   */
+  async checkPassword(username: string, password: string): Promise<{ userId: string }> {
+    const user = await this.#deps.passwordCheck.findUser(username, password)
+    if (user) return { userId: user.id }
+    throw new AppError('invalid_credentials', 'Unknown user or wrong password.')
+  }
+
+  /**
+   * Replaces the caller's password, and ends every session of theirs but the caller's.
+   *
+   * @returns how many sessions ended.
+   * @throws AppError invalid_credentials (which counts as a failed sign-in), rate_limited,
+   *   overloaded, invalid_input for the new one.
+   */
+  async changePassword(
+    caller: Caller,
+    { currentPassword, newPassword }: { currentPassword: string; newPassword: string },
+  ): Promise<number> {
+    const { userId, username, sessionId } = caller
+    checkChosenPassword(newPassword, username, 'new_password')
+    const user = await this.#deps.passwordCheck.findUser(username, currentPassword)
+    if (!user) throw wrongPassword()
+    const passwordHash = await this.#deps.passwords.hash(newPassword)
+    return this.#deps.transact(async ({ users, sessions }) => {
+      const isCurrent = await users.replacePasswordHash(userId, user.passwordHash, passwordHash)
+      if (!isCurrent) throw wrongPassword()
+      return sessions.revokeAll(userId, sessionId)
+    })
+  }
+
+  /** What a user may be shown of their stored Anthropic key; null when there is none. */
+  async keyStatus(userId: string) {
+    return (await this.#deps.repositories.apiKeys.findStatus(userId)) ?? null
+  }
+
+  /**
+   * Stores or replaces the caller's Anthropic key, after the same proof as at registration.
    *
    * @throws AppError invalid_api_key, upstream_unavailable; the old key then stays.
    */
@@ -72,47 +124,45 @@ export class AccountService {
     await apiKeys.put({ userId, sealed: vault.sealApiKey(apiKey), lastFour: apiKey.slice(-4) })
   }
 
+  /** @returns false when the caller had none. Answers that are running go on with it. */
+  async removeKey({ userId }: Caller): Promise<boolean> {
+    return this.#deps.repositories.apiKeys.delete(userId)
+  }
+
   /**
-   * Signs a user in. An unknown user and a wrong password get the same answer after the same work.
+   * Deletes the caller's account for ever.
    *
-   * The attempt is written down before the password is looked at, so that guesses made in
-   * parallel count against one another.
-   *
-   * @throws AppError invalid_credentials, rate_limited (this account), overloaded.
+   * @throws AppError invalid_credentials (which counts as a failed sign-in), rate_limited,
+   *   overloaded, conversation_busy when a running answer cannot be stopped.
    */
-  async authenticate(username: string, password: string): Promise<IssuedToken> {
-    const { users, signInFailures } = this.#deps.repositories
-    const usernameKey = username.toLowerCase()
-    const accountKey = createHash('sha256').update(usernameKey).digest('base64url')
-    const user = await users.findByUsername(usernameKey)
-    const attempt = await signInFailures.insert({ accountKey, userId: user?.id ?? null })
-    const matches = await this.#checkPassword(user?.passwordHash, password, accountKey).catch(
-      async (error: unknown) => {
-        // Not looked at, so not a failure: refused attempts must not prolong the pause.
-        await signInFailures.delete(attempt)
-        throw error
-      },
-    )
-    if (!matches || !user) {
-      throw new AppError('invalid_credentials', 'Unknown user or wrong password.')
-    }
-    await signInFailures.delete(attempt)
-    await signInFailures.forgive(accountKey)
-    if (this.#deps.passwords.needsRehash(user.passwordHash)) {
-      await users.updatePasswordHash(user.id, await this.#deps.passwords.hash(password))
-    }
-    return this.#deps.sessions.issue(user.id)
+  async delete(caller: Caller, password: string): Promise<void> {
+    const user = await this.#deps.passwordCheck.findUser(caller.username, password)
+    if (user?.id !== caller.userId) throw wrongPassword()
+    await this.#deps.deletion.run(caller)
   }
 
-  async #checkPassword(hash: string | undefined, password: string, accountKey: string) {
-    await this.#refuseTooManyFailures(accountKey)
-    return this.#deps.passwords.verify(hash, password)
-  }
-
-  async #refuseTaken(usernameKey: string, emailKey: string): Promise<void> {
-    const taken = await this.#deps.repositories.users.findTaken(usernameKey, emailKey)
+  async #refuseRegistration(username: string, email: string): Promise<void> {
+    if (!this.#deps.registrationOpen) {
+      throw new AppError('registration_closed', 'Registration is closed. Ask the operator.')
+    }
+    const { users } = this.#deps.repositories
+    const taken = await users.findTaken(username.toLowerCase(), email.toLowerCase())
     if (taken.username) throw usernameTaken()
     if (taken.email) throw emailTaken()
+  }
+
+  async #insert({ username, email, password, apiKey }: NewUser): Promise<string> {
+    const passwordHash = await this.#deps.passwords.hash(password)
+    const id = newId()
+    const { wrapped: dataKey, vault } = this.#deps.vault.createUserKey(id)
+    const names = { usernameKey: username.toLowerCase(), emailKey: email.toLowerCase() }
+    await this.#deps.transact(async ({ users, apiKeys }) => {
+      await users.insert({ id, username, email, ...names, passwordHash, dataKey })
+      if (apiKey === undefined) return
+      const sealed = vault.sealApiKey(apiKey)
+      await apiKeys.put({ userId: id, sealed, lastFour: apiKey.slice(-4) })
+    })
+    return id
   }
 
   async #proveKey(apiKey: string): Promise<void> {
@@ -125,17 +175,6 @@ export class AccountService {
     }
     if (this.#deps.validateApiKeys) await this.#deps.claude.proveKey(apiKey)
   }
-
-  async #refuseTooManyFailures(accountKey: string): Promise<void> {
-    const { signInFailures } = this.#deps.repositories
-    const recent = await signInFailures.countRecent(accountKey, FAILURE_WINDOW_SECONDS)
-    if (recent.failures <= this.#deps.maxFailures) return
-    const elapsedSeconds = (Date.now() - (recent.oldestAt?.getTime() ?? Date.now())) / 1000
-    const retryAfterSeconds = Math.max(1, Math.ceil(FAILURE_WINDOW_SECONDS - elapsedSeconds))
-    throw new AppError(
-      'rate_limited',
-      `Too many failed sign-ins for this account. Try again in ${retryAfterSeconds} s.`,
-      { retryAfterSeconds },
-    )
-  }
 }
+
+const wrongPassword = () => new AppError('invalid_credentials', 'The password is wrong.')

@@ -60,7 +60,11 @@ export class AnswerService {
    * Asks whichever process generates the answer to stop, and waits a moment for its end. An answer
    * that has ended already stays as it is.
    */
-  async cancel(caller: Caller, answerId: string, signal: AbortSignal): Promise<AnswerView> {
+  async cancel(
+    caller: Pick<Caller, 'userId'>,
+    answerId: string,
+    signal: AbortSignal,
+  ): Promise<AnswerView> {
     const view = await this.#load(caller.userId, answerId)
     if (view.status !== 'running') return view
     const { answers, answerNotices } = this.#deps.repositories

@@ -8,6 +8,7 @@ import type { AccessTokens } from '../crypto/tokens.ts'
 import type { Logger } from '../log.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
 import type { Telemetry } from '../telemetry.ts'
+import { AccountDeletion } from './account-deletion.ts'
 import { AccountService } from './accounts.ts'
 import { AnswerNotices } from './answer-notices.ts'
 import { AnswerSignals, decodeSignal } from './answer-signals.ts'
@@ -16,15 +17,20 @@ import { BudgetSettings } from './budget-settings.ts'
 import { Budgets } from './budgets.ts'
 import { ConversationOpening } from './conversation-opening.ts'
 import { ConversationService } from './conversations.ts'
+import { ExportService } from './exports.ts'
 import { Generation } from './generation.ts'
 import { HealthService } from './health.ts'
 import { Replays } from './idempotency.ts'
+import { KeyLinks } from './key-links.ts'
 import { MessageService } from './messages.ts'
 import { MetricsService } from './metrics.ts'
 import { Orphans } from './orphans.ts'
+import { PasswordCheck } from './password-check.ts'
+import { PersonalTokens } from './personal-tokens.ts'
 import { Rewrapping } from './rewrapping.ts'
 import { RunningAnswers } from './running-answers.ts'
 import { SessionService } from './sessions.ts'
+import type { SigningKeys } from './signing-keys.ts'
 import { TurnBeginning } from './turn-beginning.ts'
 import { TurnEnding } from './turn-ending.ts'
 import { LEASE_SECONDS, Upkeep } from './upkeep.ts'
@@ -42,6 +48,7 @@ type Parts = {
   keyRing: KeyRing
   passwords: Passwords
   tokens: AccessTokens
+  signingKeys: SigningKeys
   database: ConstructorParameters<typeof HealthService>[0]['database']
   log: Logger
   telemetry: Telemetry
@@ -51,6 +58,7 @@ type Parts = {
 export function createServices(parts: Parts) {
   const { config, repositories, transact, claude, prices, keyRing, passwords, tokens, log } = parts
   const { accounts, chat } = config
+  const { publicUrl } = config.http
   const vault = new Vault(keyRing)
   const running = new RunningAnswers()
   const replicaId = newId()
@@ -86,6 +94,7 @@ export function createServices(parts: Parts) {
   const signals = new AnswerSignals()
   const answers = new AnswerService({ repositories, running, signals, vault })
   const orphans = new Orphans({ repositories, ending, vault, running, log })
+  const keyLinks = new KeyLinks({ repositories, publicUrl })
   return {
     running,
     notices,
@@ -99,17 +108,26 @@ export function createServices(parts: Parts) {
     budgetSettings: new BudgetSettings({ repositories, budgets }),
     usage: new UsageService({ repositories }),
     sessions,
+    signingKeys: parts.signingKeys,
     accounts: new AccountService({
       repositories,
       transact,
       claude,
       passwords,
+      passwordCheck: new PasswordCheck({
+        repositories,
+        passwords,
+        maxFailures: config.limits.signInFailuresPerAccount,
+      }),
+      deletion: new AccountDeletion({ repositories, transact, answers }),
       sessions,
       vault,
       registrationOpen: accounts.registrationOpen,
       validateApiKeys: accounts.validateApiKeys,
-      maxFailures: config.limits.signInFailuresPerAccount,
     }),
+    personalTokens: new PersonalTokens({ transact }),
+    keyLinks,
+    exports: new ExportService({ repositories, sessions, vault, publicUrl }),
     messages: new MessageService({
       repositories,
       beginning,
@@ -117,6 +135,7 @@ export function createServices(parts: Parts) {
       replays: new Replays({ repositories, answers }),
       generation: new Generation({ claude, defaultTemperature: chat.defaultTemperature }),
       vault,
+      keyLinks,
       running,
       telemetry: parts.telemetry,
     }),
@@ -128,6 +147,7 @@ export function createServices(parts: Parts) {
       running,
       orphans,
       rewrapping: new Rewrapping({ transact, vault }),
+      signingKeys: parts.signingKeys,
       replicaId,
       isOnlyProcess,
       log,

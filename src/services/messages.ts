@@ -12,6 +12,7 @@ import type { Telemetry } from '../telemetry.ts'
 import { type FollowOptions, settledWithin } from './answers.ts'
 import type { Credentials, Generated, Generation } from './generation.ts'
 import { type Replays, toMarks } from './idempotency.ts'
+import type { KeyLinks } from './key-links.ts'
 import type { RunningAnswer, RunningAnswers } from './running-answers.ts'
 import { deliveredText, keptForLater, runningResult, toSendError } from './send-results.ts'
 import type { Caller } from './sessions.ts'
@@ -47,6 +48,7 @@ type Deps = {
   replays: Replays
   generation: Generation
   vault: Vault
+  keyLinks: Pick<KeyLinks, 'keyMissing'>
   running: RunningAnswers
   telemetry: Telemetry
 }
@@ -82,7 +84,7 @@ export class MessageService {
     running.refuseWhenStopping()
     const { userId } = caller
     const opening = await beginning.read(caller, input)
-    const opened = this.#openKey(userId, opening)
+    const opened = await this.#openKey(userId, opening)
     const marks = toMarks(opened.userVault, input)
     const stored = marks && (await replays.find(userId, marks, options))
     if (stored) return stored
@@ -161,13 +163,8 @@ export class MessageService {
     if (!isWanted) controller.abort(reason)
   }
 
-  #openKey(userId: string, { userDataKey, apiKey }: SendOpening) {
-    if (apiKey === null) {
-      throw new AppError(
-        'api_key_missing',
-        'No Anthropic key is stored for you. Store one with update_api_key.',
-      )
-    }
+  async #openKey(userId: string, { userDataKey, apiKey }: SendOpening) {
+    if (apiKey === null) throw await this.#deps.keyLinks.keyMissing(userId)
     const userVault = this.#deps.vault.openUser(userId, userDataKey)
     const credentials = {
       apiKey: userVault.openApiKey(apiKey.sealed),

@@ -33,7 +33,8 @@ export class Rewrapping {
       return (
         users +
         (await this.#moveConversations(repositories)) +
-        (await this.#moveSigning(repositories))
+        (await this.#moveSigning(repositories)) +
+        (await this.#moveOAuthRecords(repositories))
       )
     })
     if (moved > 0) this.#nextLookAt = 0
@@ -66,6 +67,16 @@ export class Rewrapping {
         kid,
         vault.sealSigningKey(kid, vault.openSigningKey(kid, sealed)),
       )
+    }
+    return rows.length
+  }
+
+  async #moveOAuthRecords({ dataKeys }: Repositories): Promise<number> {
+    const { vault } = this.#deps
+    const rows = await dataKeys.listOAuthRecords(vault.currentKeyId, KEYS_PER_ROUND)
+    for (const { model, key, sealed } of rows) {
+      const record = vault.openOAuthRecord(model, key, sealed)
+      await dataKeys.updateOAuthRecord(model, key, vault.sealOAuthRecord(model, key, record))
     }
     return rows.length
   }

@@ -5,6 +5,7 @@ import { AppError, isDatabaseGone } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
 import type { SessionKind, SessionProof } from '../repositories/sessions.ts'
+import { periodsAt } from './budget-periods.ts'
 import { ALL_SCOPES, isScope, type Scope } from './scopes.ts'
 
 /** Who is asking, after their token and its session were both found good. */
@@ -18,6 +19,26 @@ export type Caller = {
 }
 
 export type IssuedToken = { accessToken: string; expiresAt: Date; userId: string }
+
+export type ListedSession = {
+  id: string
+  kind: SessionKind
+  /** Of the client or the personal token. */
+  name: string | null
+  clientId: string | null
+  scopes: readonly Scope[]
+  /** The most it may spend a month (UTC); null: no limit of its own. */
+  limitNanoUsd: bigint | null
+  createdAt: Date
+  expiresAt: Date
+  /** To about five minutes. */
+  lastUsedAt: Date | null
+  isCurrent: boolean
+  /** This month (UTC); null without a limit. */
+  spentNanoUsd: bigint | null
+}
+
+const MAX_LISTED = 1000
 
 /** So that secret scanners and people recognise one. */
 export const PERSONAL_TOKEN_PREFIX = 'cag'
@@ -112,6 +133,39 @@ export class SessionService {
     const { sessions } = this.#deps.repositories
     if (scope === 'all') return sessions.revokeAll(caller.userId)
     return (await sessions.revoke(caller.sessionId, caller.userId)) ? 1 : 0
+  }
+
+  /** The caller's live sessions of every kind, the newest first. */
+  async list(caller: Caller, limit = MAX_LISTED): Promise<ListedSession[]> {
+    const { sessions } = this.#deps.repositories
+    const { month } = periodsAt(new Date())
+    const [rows, spending] = await Promise.all([
+      sessions.listLive(caller.userId, limit),
+      sessions.listSpending(caller.userId, month),
+    ])
+    const spent = new Map(spending.map((row) => [row.sessionId, BigInt(row.spentNanoUsd)]))
+    return rows.map(({ limitNanoUsd, scopes, ...row }) => ({
+      ...row,
+      scopes: scopes === null ? ALL_SCOPES : scopes.filter(isScope),
+      limitNanoUsd: limitNanoUsd === null ? null : BigInt(limitNanoUsd),
+      spentNanoUsd: limitNanoUsd === null ? null : (spent.get(row.id) ?? 0n),
+      isCurrent: row.id === caller.sessionId,
+    }))
+  }
+
+  /** Ends one session of the caller's. @returns false when they have no such live session. */
+  async revokeOne(caller: Caller, id: string): Promise<boolean> {
+    return this.#deps.repositories.sessions.revoke(id, caller.userId)
+  }
+
+  /** Remembers what the caller's client can do, for requests that do not say it again. */
+  async noteElicitsUrls({ sessionId }: Caller, elicitsUrls: boolean): Promise<void> {
+    await this.#deps.repositories.sessions.updateElicitsUrls(sessionId, elicitsUrls)
+  }
+
+  /** Whether the caller's client said that it opens links for its user. */
+  async elicitsUrls({ sessionId }: Caller): Promise<boolean> {
+    return this.#deps.repositories.sessions.elicitsUrls(sessionId)
   }
 
   async #live(proof: SessionProof, kinds: readonly SessionKind[]): Promise<Caller> {

@@ -1,17 +1,23 @@
-/** What has to happen from time to time: leases renewed, orphans closed, old rows deleted. */
+/** What has to happen from time to time: leases renewed, orphans closed, keys read, old rows deleted. */
 
+import { isDatabaseGone } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Repositories } from '../repositories/index.ts'
 import type { WhichOrphans } from '../repositories/leases.ts'
 import type { Orphans } from './orphans.ts'
 import type { Rewrapping } from './rewrapping.ts'
 import type { RunningAnswers } from './running-answers.ts'
+import type { SigningKeys } from './signing-keys.ts'
 
 type Deps = {
-  repositories: Pick<Repositories, 'leases' | 'rateLimits' | 'sessions' | 'signInFailures'>
+  repositories: Pick<
+    Repositories,
+    'leases' | 'oauthRecords' | 'oneTimeLinks' | 'rateLimits' | 'sessions' | 'signInFailures'
+  >
   running: RunningAnswers
   orphans: Orphans
   rewrapping: Rewrapping
+  signingKeys: SigningKeys
   replicaId: string
   /** True for the embedded database: whatever runs at the start has nobody left to finish it. */
   isOnlyProcess: boolean
@@ -63,6 +69,7 @@ export class Upkeep {
     try {
       await this.#keepRunning()
       if (this.#round % ROUNDS_PER_ORPHAN_SEARCH === 0) await this.#closeExpired()
+      await this.#reloadKeys()
       await this.#rewrap()
       if (this.#round % ROUNDS_PER_CLEANING === 0) await this.#clean()
     } catch (err) {
@@ -97,6 +104,14 @@ export class Upkeep {
     if (closed > 0) this.#deps.log.warn({ answers: closed }, 'closed answers of a dead process')
   }
 
+  /** A key that does not open must not keep the rest of the upkeep from its work. */
+  async #reloadKeys(): Promise<void> {
+    await this.#deps.signingKeys.runRound().catch((err: unknown) => {
+      if (isDatabaseGone(err)) throw err
+      this.#deps.log.error({ err }, 'signing keys could not be read')
+    })
+  }
+
   async #rewrap(): Promise<void> {
     const { rewrapping, log } = this.#deps
     const moved = await rewrapping.runRound().catch((err: unknown) => {
@@ -107,8 +122,11 @@ export class Upkeep {
   }
 
   async #clean(): Promise<void> {
-    const { rateLimits, sessions, signInFailures } = this.#deps.repositories
+    const { rateLimits, sessions, signInFailures, oneTimeLinks, oauthRecords } =
+      this.#deps.repositories
     await rateLimits.deleteExpired()
+    await oneTimeLinks.deleteExpired()
+    await oauthRecords.deleteExpired()
     await sessions.deleteEnded()
     await signInFailures.deleteOld()
   }

@@ -61,6 +61,15 @@ export class Vault {
   openSigningKey(kid: string, sealed: Buffer): Record<string, unknown> {
     return JSON.parse(this.#ring.openText(sealed, signingKeyBinding(kid)))
   }
+
+  /** `key`: the record's, in its row. */
+  sealOAuthRecord(model: string, key: Buffer, record: object): Buffer {
+    return this.#ring.seal(JSON.stringify(record), oauthRecordBinding(model, key))
+  }
+
+  openOAuthRecord(model: string, key: Buffer, sealed: Buffer): Record<string, unknown> {
+    return JSON.parse(this.#ring.openText(sealed, oauthRecordBinding(model, key)))
+  }
 }
 
 /** A user's own values. */
@@ -174,6 +183,13 @@ const signingKeyBinding = (kid: string): Binding => ({
   table: 'signing_keys',
   column: 'sealed',
   row: kid,
+  owner: '',
+})
+
+const oauthRecordBinding = (model: string, key: Buffer): Binding => ({
+  table: 'oauth_records',
+  column: 'sealed',
+  row: `${model}/${key.toString('hex')}`,
   owner: '',
 })
 

@@ -166,8 +166,29 @@ test('rotation: the first key signs, all verify, and a dropped one no longer doe
   expect((await refusalOf(oldToken, onlyNewer)).code).toBe('unauthenticated')
 })
 
+test('rotation under way: replaced keys count from the next token on', async () => {
+  const newer = await generateSigningKey()
+  const running = new AccessTokens({ issuer, audience, keys: [key] })
+  const oldToken = await running.sign(fresh)
+
+  running.replaceKeys([key, newer])
+  expect(decodeProtectedHeader(await running.sign(fresh)).kid, 'not yet').toBe(key.kid)
+  running.replaceKeys([newer, key])
+  const newToken = await running.sign(fresh)
+  expect(decodeProtectedHeader(newToken).kid).toBe(newer.kid)
+  expect(running.jwks().keys.map(({ kid }) => kid)).toEqual([newer.kid, key.kid])
+  for (const token of [oldToken, newToken]) {
+    await expect(running.verify(token)).resolves.toEqual(fresh)
+  }
+
+  running.replaceKeys([newer])
+  expect((await refusalOf(oldToken, running)).code).toBe('unauthenticated')
+  expect(() => running.replaceKeys([])).toThrow('at least one')
+  await expect(running.verify(newToken), 'still').resolves.toEqual(fresh)
+})
+
 test('a key survives being stored as JSON', async () => {
-  const stored: SigningKey = { ...JSON.parse(JSON.stringify(key)), createdAt: key.createdAt }
+  const stored: SigningKey = JSON.parse(JSON.stringify(key))
   const reloaded = new AccessTokens({ issuer, audience, keys: [stored] })
   await expect(reloaded.verify(await tokens.sign(fresh))).resolves.toEqual(fresh)
 })
@@ -191,7 +212,7 @@ test('kids differ from key to key', () => {
 test('no keys, or a key of another kind, is refused at once', () => {
   expect(() => new AccessTokens({ issuer, audience, keys: [] })).toThrow('at least one')
   const jwk = rsa.privateKey.export({ format: 'jwk' })
-  const wrong = { kid: 'r', privateJwk: jwk, publicJwk: {}, createdAt: new Date() }
+  const wrong = { kid: 'r', privateJwk: jwk, publicJwk: {} }
   expect(() => new AccessTokens({ issuer, audience, keys: [wrong] })).toThrow('not an Ed25519 key')
 })
 

@@ -1,11 +1,7 @@
 /** Lazy authentication: what needs a token, and how a request without a good one is refused. */
 
-import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { KeyRing } from '../../src/crypto/sealed.ts'
 import { AccessTokens, generateSigningKey, type SigningKey } from '../../src/crypto/tokens.ts'
-import { loadSigningKeys } from '../../src/services/signing-keys.ts'
-import { Vault } from '../../src/services/vault.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { startApp, type TestApp, type TestUser } from '../support/start-app.ts'
 import { type Answered, bearer, get, message, modern, post, toolCall } from './posting.ts'
@@ -21,6 +17,8 @@ const initialize = message('initialize', {
 })
 
 /** 401 with the challenge that makes a connector sign in (RFC 9728 section 5.1, RFC 6750 section 3). */
+const SCOPES = 'conversations:read messages:send usage:read'
+
 function expectChallenge(answer: Answered, reason: 'missing' | 'invalid'): void {
   expect(answer).toMatchObject({
     status: 401,
@@ -28,19 +26,17 @@ function expectChallenge(answer: Answered, reason: 'missing' | 'invalid'): void 
   })
   const error = reason === 'invalid' ? 'error="invalid_token", ' : ''
   expect(answer.headers.get('www-authenticate')).toBe(
-    `Bearer ${error}resource_metadata="${METADATA}"`,
+    `Bearer ${error}scope="${SCOPES}", resource_metadata="${METADATA}"`,
   )
 }
 
 describeDatabases('the caller', (kind) => {
-  const encryptionKey = randomBytes(32)
   let app: TestApp
   let ada: TestUser
   let bob: TestUser
 
   beforeAll(async () => {
-    const ENCRYPTION_KEY = encryptionKey.toString('base64')
-    app = await startApp({ kind, env: { PUBLIC_URL, ENCRYPTION_KEY } })
+    app = await startApp({ kind, env: { PUBLIC_URL } })
     ada = await app.register()
     bob = await app.register()
   })
@@ -158,10 +154,9 @@ describeDatabases('the caller', (kind) => {
   })
 
   describe('a token made by hand', () => {
-    const own = async () =>
-      loadSigningKeys(app.app.repositories.signingKeys, new Vault(new KeyRing(encryptionKey, [])))
+    const own = () => app.app.services.signingKeys.current.all
     const ask = async (
-      keys: SigningKey[],
+      keys: readonly SigningKey[],
       change: { seconds?: number; audience?: string } = {},
     ) => {
       const { seconds = 300, audience = `${PUBLIC_URL}/mcp` } = change
@@ -172,17 +167,17 @@ describeDatabases('the caller', (kind) => {
     }
 
     test('with the key of this gateway is good, so that the others differ in one thing', async () => {
-      expect((await ask(await own())).status).toBe(200)
+      expect((await ask(own())).status).toBe(200)
     })
 
     test('that has expired is 401, and says so', async () => {
-      const expired = await ask(await own(), { seconds: -300 })
+      const expired = await ask(own(), { seconds: -300 })
       expectChallenge(expired, 'invalid')
       expect(expired.json.error.message).toContain('expired')
     })
 
     test('for another audience is 401', async () => {
-      expectChallenge(await ask(await own(), { audience: 'https://other.example/mcp' }), 'invalid')
+      expectChallenge(await ask(own(), { audience: 'https://other.example/mcp' }), 'invalid')
     })
 
     test('with the key of another gateway is 401', async () => {
@@ -236,6 +231,8 @@ describe('MCP_ANONYMOUS=false', () => {
       expect(json).toEqual({
         resource: `${PUBLIC_URL}/mcp`,
         resource_name: 'Claude API Gateway',
+        authorization_servers: [PUBLIC_URL],
+        scopes_supported: SCOPES.split(' '),
         bearer_methods_supported: ['header'],
       })
     },

@@ -88,7 +88,7 @@ describe.each(eras)('%s era', (era) => {
       expect(response.status).toBe(401)
       const challenge = response.headers.get('www-authenticate')
       expect(challenge).toMatch(
-        /^Bearer error="invalid_token", resource_metadata="http:\/\/[^"]+\/\.well-known\/oauth-protected-resource\/mcp"$/,
+        /^Bearer error="invalid_token", scope="[a-z: ]+", resource_metadata="http:\/\/[^"]+\/\.well-known\/oauth-protected-resource\/mcp"$/,
       )
       expect(await response.json()).toMatchObject({ jsonrpc: '2.0', error: expect.any(Object) })
     }
@@ -109,14 +109,18 @@ describe.each(eras)('%s era', (era) => {
   ])('%s without any token is 401 with the challenge', async (tool) => {
     const response = await postCall(app.url, era, tool)
     expect(response.status).toBe(401)
-    expect(response.headers.get('www-authenticate')).toMatch(/^Bearer resource_metadata="/)
+    expect(response.headers.get('www-authenticate')).toMatch(
+      /^Bearer scope="[a-z: ]+", resource_metadata="/,
+    )
   })
 
   test('a resource without a token is 401 with the challenge', async () => {
     const uri = 'mcp://claude-api-gateway/metrics'
     const response = await post(app.url, era, 'resources/read', { uri })
     expect(response.status).toBe(401)
-    expect(response.headers.get('www-authenticate')).toMatch(/^Bearer resource_metadata="/)
+    expect(response.headers.get('www-authenticate')).toMatch(
+      /^Bearer scope="[a-z: ]+", resource_metadata="/,
+    )
   })
 
   test('lists and the public tools need no token', async () => {

@@ -3,7 +3,14 @@ import { CancellableCalls } from '../../src/mcp/cancellable-calls.ts'
 import type { Asker } from '../../src/mcp/run-tool.ts'
 
 const askerOf = (sessionId: string): Asker => ({
-  caller: { userId: 'ada', username: 'ada', sessionId, isAdmin: false },
+  caller: {
+    userId: 'ada',
+    username: 'ada',
+    sessionId,
+    kind: 'password',
+    scopes: [],
+    isAdmin: false,
+  },
   refusal: null,
 })
 const ADA = askerOf('session-of-ada')

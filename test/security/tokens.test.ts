@@ -5,11 +5,7 @@ import { request as httpRequest } from 'node:http'
 import { json } from 'node:stream/consumers'
 import { base64url, calculateJwkThumbprint, decodeJwt, importJWK, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { KeyRing } from '../../src/crypto/sealed.ts'
 import { generateSigningKey } from '../../src/crypto/tokens.ts'
-import { parseEncryptionKey } from '../../src/encryption-key.ts'
-import { loadSigningKeys } from '../../src/services/signing-keys.ts'
-import { Vault } from '../../src/services/vault.ts'
 import { runSql } from '../support/database-supplies.ts'
 import { databaseKinds } from '../support/databases.ts'
 import { eras, startApp, type TestApp, type TestUser } from '../support/start-app.ts'
@@ -33,9 +29,7 @@ type Forge = Awaited<ReturnType<typeof startForge>>
 
 /** Everything an attacker could have, and more: the real private key, to change one claim at a time. */
 async function startForge() {
-  const vault = new Vault(new KeyRing(parseEncryptionKey(ENCRYPTION_KEY)))
-  const [signingKey] = await loadSigningKeys(app.app.repositories.signingKeys, vault)
-  if (!signingKey) throw new Error('the gateway has no signing key')
+  const { signer: signingKey } = app.app.services.signingKeys.current
   const claims = decodeJwt(user.accessToken)
   const header = { alg: 'EdDSA', kid: signingKey.kid, typ: 'at+jwt' }
   const own = await importJWK({ ...signingKey.privateJwk }, 'EdDSA')

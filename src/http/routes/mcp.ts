@@ -8,6 +8,7 @@ import { INVALID_REQUEST, SERVER_ERROR, sendJsonRpcError } from '../json-rpc.ts'
 
 type McpRouteOptions = {
   runner: ToolRunner
+  publicUrl: string
   limiters: RequestHandler[]
   allowedHosts: string[]
   allowedOrigins: string[]
@@ -22,7 +23,7 @@ const OTHER_VALUES = 10_000
 /** POST /mcp: the MCP endpoint of both protocol eras. What a request passes, top to bottom. */
 export function mcpRoutes(options: McpRouteOptions): Router {
   const { runner, anonymous, resourceMetadataUrl } = options
-  const handle = createMcpHandler(runner)
+  const handle = createMcpHandler(runner, options.publicUrl)
   const router = Router()
   router.use('/mcp', guards.hostHeaderValidation(options.allowedHosts))
   router.use('/mcp', guards.originValidation(options.allowedOrigins))

@@ -6,6 +6,7 @@ export const metrics = defineResource({
   title: 'Usage metrics',
   description:
     "Active users, conversations, messages of the last 24 hours, send_message times and security status: your own figures, or everybody's for an admin.",
+  scope: 'usage:read',
   async read({ caller, services }) {
     const figures = await services.metrics.read(caller)
     return {

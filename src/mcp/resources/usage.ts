@@ -7,6 +7,7 @@ export const usage = defineResource({
   title: 'Usage and cost',
   description:
     "Tokens and cost of the last 30 days, by day and by model: your own, or everybody's for an admin.",
+  scope: 'usage:read',
   async read({ caller, services }) {
     const byDay = usageReport(await services.usage.report(caller, {}, 'day'))
     const byModel = usageReport(await services.usage.report(caller, {}, 'model'))

@@ -8,6 +8,7 @@ export const cancelMessage = defineTool({
   description:
     'Stop an answer that is running. What Claude wrote until then is kept and what was billed is booked; an answer that has ended stays as it is.',
   access: 'user',
+  scope: 'messages:send',
   hints: { readOnly: false, destructive: true, idempotent: true, openWorld: true },
   input: z.object({
     message_id: z

@@ -7,6 +7,7 @@ export const getBudget = defineTool({
   title: 'Show the budget',
   description: 'Your budget for this day and month (UTC): limit, spent, reserved, remaining.',
   access: 'user',
+  scope: 'usage:read',
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   input: z.object({
     username: storableText.max(64).optional().describe("Admins only: another user's budget."),

@@ -7,6 +7,7 @@ export const getConversationHistory = defineTool({
   description:
     'The messages of one conversation of yours, oldest first: all of them, or a page with limit and before. Turns that failed are shown with their status; Claude does not see them.',
   access: 'user',
+  scope: 'conversations:read',
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   input: z.object({
     conversation_id: z

@@ -6,6 +6,7 @@ export const getConversations = defineTool({
   title: 'List conversations',
   description: 'Your conversations, newest activity first.',
   access: 'user',
+  scope: 'conversations:read',
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   input: z.object({
     limit: z.number().int().min(1).max(200).default(50).describe('Rows per page, 1 to 200.'),

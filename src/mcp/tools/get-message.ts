@@ -8,6 +8,7 @@ export const getMessage = defineTool({
   description:
     "Claude's answer by its message_id: finished, or the text so far. Use it when send_message said running, or the connection was lost.",
   access: 'user',
+  scope: 'messages:send',
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   streams: true,
   input: z.object({

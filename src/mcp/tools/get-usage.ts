@@ -26,6 +26,7 @@ export const getUsage = defineTool({
   description:
     "What was used and what it cost, per day, model, conversation, tag or user: your own, or everybody's for an admin.",
   access: 'user',
+  scope: 'usage:read',
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   input: z.object({
     from: day.optional().describe('First day (UTC), included. Default: 30 days up to `to`.'),

@@ -1,20 +1,42 @@
 import { z } from 'zod'
+import { AppError } from '../../errors.ts'
 import { defineTool } from '../tool.ts'
 
 export const revokeToken = defineTool({
   name: 'revoke_token',
   title: 'Sign out',
-  description: 'End this session, or all of your sessions. Their tokens stop working at once.',
+  description:
+    'End this session, another one of yours by its session_id, or all of them. What acts through them (tokens, connected clients) stops working at once.',
   access: 'user',
+  scope: 'account',
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
   input: z.object({
+    session_id: z
+      .uuid('must be an id from list_sessions')
+      .optional()
+      .describe('End this one only: an id from list_sessions.'),
     all_sessions: z
       .boolean()
       .default(false)
       .describe('true ends every session of yours, false (default) only this one.'),
   }),
   output: z.object({ revoked_sessions: z.number().int() }),
-  async run({ all_sessions: all }, { caller, services }) {
-    return { revoked_sessions: await services.sessions.revoke(caller, all ? 'all' : 'this') }
+  async run({ session_id: id, all_sessions: all }, { caller, services }) {
+    if (id === undefined) {
+      return { revoked_sessions: await services.sessions.revoke(caller, all ? 'all' : 'this') }
+    }
+    if (all) throw oneOrAll()
+    if (!(await services.sessions.revokeOne(caller, id))) throw sessionNotFound()
+    return { revoked_sessions: 1 }
   },
 })
+
+const oneOrAll = () =>
+  new AppError('invalid_input', 'Give either session_id or all_sessions, not both.', {
+    details: { fields: ['session_id', 'all_sessions'] },
+  })
+
+const sessionNotFound = () =>
+  new AppError('not_found', 'You have no live session with this id. list_sessions lists yours.', {
+    details: { field: 'session_id' },
+  })

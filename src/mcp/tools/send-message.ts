@@ -8,6 +8,7 @@ export const sendMessage = defineTool({
   description:
     'Send a message to Claude and return the answer. Without conversation_id a new conversation begins; with it Claude sees what was said before. Billed to your own Anthropic key.',
   access: 'user',
+  scope: 'messages:send',
   hints: { readOnly: false, destructive: false, idempotent: false, openWorld: true },
   streams: true,
   input: z.object({

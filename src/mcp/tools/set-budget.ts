@@ -11,6 +11,7 @@ export const setBudget = defineTool({
   description:
     'Cap what may be spent in a day or month (UTC). Without username: a cap of your own, which counts where it is lower than the one given to you. Admins may set the limit of a user by name. Both limits are replaced; one that is left out is removed.',
   access: 'user',
+  scope: 'account',
   hints: { readOnly: false, destructive: true, idempotent: true, openWorld: false },
   input: z.object({
     period: z.enum(['day', 'month']).describe('Which budget.'),

@@ -46,6 +46,37 @@ describeDatabases('revoke_token', (kind) => {
     expect(await codeOf(await signInAgain(user)), 'signing in again is free').toBe('good')
   })
 
+  test('session_id ends that one, once, and only one’s own', async () => {
+    const [user, neighbour] = [await app.register(), await app.register()]
+    const other = await signInAgain(user)
+    const { structured: listed } = await anyone.call('list_sessions', { access_token: other })
+    const session = listed.data.sessions.find((row: { is_current: boolean }) => row.is_current)
+    const theirs = await revoke(neighbour.accessToken, { session_id: session.id })
+    expect(theirs.structured.error).toMatchObject({
+      code: 'not_found',
+      details: { field: 'session_id' },
+    })
+    expect(await codeOf(other)).toBe('good')
+    const ended = await revoke(user.accessToken, { session_id: session.id })
+    expect(ended.structured.data).toEqual({ revoked_sessions: 1 })
+    const again = await revoke(user.accessToken, { session_id: session.id })
+    expect(again.structured.error).toEqual(theirs.structured.error)
+    expect([await codeOf(other), await codeOf(user.accessToken)]).toEqual([
+      'unauthenticated',
+      'good',
+    ])
+  })
+
+  test('session_id and all_sessions together end nothing', async () => {
+    const user = await app.register()
+    const { structured: listed } = await anyone.call('list_sessions', {
+      access_token: user.accessToken,
+    })
+    const both = { session_id: listed.data.sessions[0].id, all_sessions: true }
+    expect((await revoke(user.accessToken, both)).structured.error.code).toBe('invalid_input')
+    expect(await codeOf(user.accessToken)).toBe('good')
+  })
+
   test('a token that was revoked revokes nothing any more', async () => {
     const user = await app.register()
     const other = await signInAgain(user)

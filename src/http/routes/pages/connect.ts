@@ -1,0 +1,96 @@
+/** /connect/:uid: a client's request for access, and its user's decision. */
+
+import { type Request, type Response, Router } from 'express'
+import { z } from 'zod'
+import { AppError } from '../../../errors.ts'
+import type { PendingConnection } from '../../../oauth/authorization-server.ts'
+import { allowFormsToEndAt } from '../../page-security.ts'
+import { consentPage, EXPIRY_DAYS } from '../../views/connect.ts'
+import type { FormErrors } from '../../views/form.ts'
+import { callerOf, csrfField, type Desk } from './desk.ts'
+import { attempt, brokenRules, chosenValues, type Refusal, textField } from './forms.ts'
+import { sendPage } from './send-page.ts'
+
+const DAY_MS = 86_400_000
+const CENTS = 100
+const NANO_USD_PER_CENT = 10_000_000n
+
+/** USD with at most two decimals, or nothing. */
+const Limit = z
+  .string()
+  .regex(/^(?:\d{1,6}(?:[.,]\d{1,2})?)?$/, 'must be an amount like 20 or 7.50')
+const Days = z.enum(Object.keys(EXPIRY_DAYS), 'must be one of the choices')
+
+export function connectRoutes(desk: Desk): Router {
+  const { services, authorizationServer } = desk
+  const router = Router()
+
+  const show = async (
+    req: Request,
+    res: Response,
+    pending: PendingConnection,
+    given: { values: Record<string, string>; chosen: readonly string[]; errors?: FormErrors },
+    refusal?: Refusal,
+  ) => {
+    const { userId, username } = callerOf(req)
+    const key = await services.accounts.keyStatus(userId)
+    if (!key && !refusal && req.query.key !== 'later') {
+      return res.redirect(303, `/account/key?return_to=${encodeURIComponent(req.path)}`)
+    }
+    allowFormsToEndAt(res, pending.redirectUri)
+    const page = consentPage({
+      csrfField: csrfField(req, res, desk),
+      path: req.path,
+      client: pending.client,
+      redirectUri: pending.redirectUri,
+      asked: pending.scopes,
+      chosen: pending.scopes.filter((scope) => given.chosen.includes(scope)),
+      username,
+      hasKey: key !== null,
+      form: { values: given.values, errors: refusal?.errors ?? {} },
+    })
+    sendPage(req, res, page, refusal)
+  }
+
+  router.get('/connect/:uid', async (req, res) => {
+    const pending = await findPending(req, res)
+    await show(req, res, pending, { values: {}, chosen: pending.scopes })
+  })
+
+  router.post('/connect/:uid', async (req, res) => {
+    const pending = await findPending(req, res)
+    if (textField(req, 'decision') !== 'approve') return authorizationServer.deny(req, res)
+    const values = { days: textField(req, 'days'), limit: textField(req, 'limit').trim() }
+    const chosen = chosenValues(req, 'permissions')
+    const refuse = (refusal: Refusal) => show(req, res, pending, { values, chosen }, refusal)
+    const scopes = pending.scopes.filter((scope) => chosen.includes(scope))
+    const broken = brokenRules(
+      { limit: Limit, days: Days, permissions: AtLeastOne },
+      { ...values, permissions: scopes },
+    )
+    if (broken) return refuse(broken)
+    const expiresAt = new Date(Date.now() + Number(values.days) * DAY_MS)
+    const approval = { scopes, expiresAt, limitNanoUsd: toNanoUsd(values.limit) }
+    const result = await attempt(() =>
+      authorizationServer.approve(req, res, callerOf(req), approval),
+    )
+    if ('refusal' in result) await refuse(result.refusal)
+  })
+
+  const findPending = async (req: Request, res: Response) => {
+    const pending = await authorizationServer.pending(req, res)
+    if (pending.uid === req.params.uid) return pending
+    throw new AppError('not_found', 'This request to connect has expired. Connect again.')
+  }
+
+  return router
+}
+
+const AtLeastOne = z.array(z.string()).min(1, 'must be at least one; or deny')
+
+/** Null: no limit. */
+function toNanoUsd(limit: string): bigint | null {
+  if (limit === '') return null
+  const cents = Math.round(Number(limit.replace(',', '.')) * CENTS)
+  return BigInt(cents) * NANO_USD_PER_CENT
+}

@@ -1,0 +1,48 @@
+import { once } from 'node:events'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { type Request, type Response, Router } from 'express'
+import { dataPage } from '../../views/data.ts'
+import { callerOf, csrfField, type Desk } from './desk.ts'
+import { attempt, type Refusal, refused, textField } from './forms.ts'
+import { sendPage } from './send-page.ts'
+
+const BESIDE = { invalid_credentials: 'password' } as const
+
+/** /account/data: taking one's data away, and one's leave. */
+export function dataRoutes(desk: Desk): Router {
+  const { services, cookies } = desk
+  const router = Router()
+
+  const show = (req: Request, res: Response, refusal?: Refusal) => {
+    const { username } = callerOf(req)
+    const values = { username: textField(req, 'username') }
+    const form = refusal ? { values, errors: refusal.errors } : { values: {}, errors: {} }
+    sendPage(req, res, dataPage({ csrfField: csrfField(req, res, desk), username, form }), refusal)
+  }
+
+  router.get('/account/data', (req, res) => show(req, res))
+
+  router.post('/account/export', async (req, res) => {
+    const exported = Readable.from(services.exports.stream(callerOf(req)))
+    // Before the headers are sent: what fails at once can still be answered with a page.
+    await once(exported, 'readable')
+    const today = new Date().toISOString().slice(0, 10)
+    res.type('json').attachment(`claude-api-gateway-${today}.json`)
+    await pipeline(exported, res)
+  })
+
+  router.post('/account/delete', async (req, res) => {
+    const caller = callerOf(req)
+    if (textField(req, 'username').trim().toLowerCase() !== caller.username.toLowerCase()) {
+      return show(req, res, refused({ username: 'This is not your username.' }))
+    }
+    const password = textField(req, 'password')
+    const result = await attempt(() => services.accounts.delete(caller, password), BESIDE)
+    if ('refusal' in result) return show(req, res, result.refusal)
+    cookies.session.clear(res)
+    res.redirect(303, '/?done=deleted')
+  })
+
+  return router
+}

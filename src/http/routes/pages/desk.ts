@@ -1,0 +1,41 @@
+/** What every page's route needs to answer. */
+
+import type { Request, RequestHandler, Response } from 'express'
+import type { AuthorizationServer } from '../../../oauth/authorization-server.ts'
+import type { Services } from '../../../services/index.ts'
+import type { Caller } from '../../../services/sessions.ts'
+import { visitOf } from '../../browser-session.ts'
+import type { PageCookies } from '../../cookies.ts'
+import { CSRF_FIELD, csrfToken } from '../../csrf.ts'
+import type { RateLimiters } from '../../rate-limit.ts'
+import { hidden } from '../../views/form.ts'
+import type { Html } from '../../views/html.ts'
+
+export type Desk = {
+  services: Services
+  authorizationServer: AuthorizationServer
+  /** Without a slash at the end. */
+  publicUrl: string
+  registrationOpen: boolean
+  limiters: RateLimiters
+  cookies: PageCookies
+}
+
+/** The hidden field that every form of ours carries. */
+export const csrfField = (req: Request, res: Response, { cookies }: Pick<Desk, 'cookies'>): Html =>
+  hidden(CSRF_FIELD, csrfToken(req, res, cookies.csrf))
+
+/** @throws Error where {@link requireSignIn} did not run before. */
+export function callerOf(req: Request): Caller {
+  const { caller } = visitOf(req)
+  if (!caller) throw new Error('requireSignIn has to run first')
+  return caller
+}
+
+/** Sends a visitor who is not signed in to do that, and back. */
+export const requireSignIn: RequestHandler = (req, res, next) => {
+  if (visitOf(req).caller) return next()
+  const isRead = req.method === 'GET' || req.method === 'HEAD'
+  const returnTo = isRead ? req.originalUrl : req.originalUrl.split('?', 1)[0]
+  res.redirect(303, `/sign-in?return_to=${encodeURIComponent(returnTo ?? '/account')}`)
+}

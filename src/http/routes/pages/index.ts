@@ -1,0 +1,80 @@
+import express, { type RequestHandler, Router } from 'express'
+import { identifyVisitor, visitOf } from '../../browser-session.ts'
+import { createPageCookies } from '../../cookies.ts'
+import { refuseForgedForms } from '../../csrf.ts'
+import { pageSecurity } from '../../page-security.ts'
+import { homePage } from '../../views/home.ts'
+import { SECTIONS } from '../../views/layout.ts'
+import { notice } from '../../views/notices.ts'
+import { STYLESHEET, STYLESHEET_PATH } from '../../views/stylesheet.ts'
+import { accountRoutes } from './account.ts'
+import { connectRoutes } from './connect.ts'
+import { dataRoutes } from './data.ts'
+import { type Desk, requireSignIn } from './desk.ts'
+import { keyRoutes } from './key.ts'
+import { passwordRoutes } from './password.ts'
+import { sendPage } from './send-page.ts'
+import { sessionRoutes } from './sessions.ts'
+import { signInRoutes } from './sign-in.ts'
+import { signUpRoutes } from './sign-up.ts'
+import { tokenRoutes } from './tokens.ts'
+
+type PageRouteOptions = Omit<Desk, 'cookies'> & {
+  /** Answers 403 to a name that is not ours (DNS rebinding). */
+  hostGuard: RequestHandler
+}
+
+const MAX_FORM_BYTES = 16 * 1024
+const PAGES = ['/sign-up', '/sign-in', '/sign-out', '/account', '/connect']
+const MEMBERS_PAGES = ['/account', '/connect']
+
+/** For the log, which knows the pages by their addresses. */
+export const PAGE_PATHS = ['/', '/sign-up', '/sign-in', '/sign-out', ...Object.keys(SECTIONS)]
+
+/** The pages. What a request for one passes, top to bottom. */
+export function createPageRoutes(options: PageRouteOptions): Router {
+  const { services, publicUrl, limiters, hostGuard } = options
+  const cookies = createPageCookies(publicUrl)
+  const desk: Desk = { ...options, cookies }
+  const arrival = [
+    hostGuard,
+    pageSecurity,
+    identifyVisitor(services.sessions, cookies.session),
+    ...limiters.requests,
+  ]
+  const router = Router()
+  router.get(STYLESHEET_PATH, (_req, res) => {
+    res.setHeader('Cache-Control', 'public, max-age=31536000, immutable')
+    res.type('css').send(STYLESHEET)
+  })
+  router.get('/', ...arrival, home(desk))
+  router.use(PAGES, ...arrival)
+  router.use(MEMBERS_PAGES, requireSignIn)
+  router.use(
+    PAGES,
+    express.urlencoded({ extended: false, limit: MAX_FORM_BYTES, parameterLimit: 50 }),
+  )
+  router.use(PAGES, refuseForgedForms(cookies.csrf, publicUrl))
+  router.use(signUpRoutes(desk))
+  router.use(signInRoutes(desk))
+  router.use(connectRoutes(desk))
+  router.use(accountRoutes(desk))
+  router.use(keyRoutes(desk))
+  router.use(sessionRoutes(desk))
+  router.use(tokenRoutes(desk))
+  router.use(passwordRoutes(desk))
+  router.use(dataRoutes(desk))
+  return router
+}
+
+const home =
+  ({ publicUrl, registrationOpen }: Desk): RequestHandler =>
+  (req, res) => {
+    const done = notice(req.query.done)
+    const isSignedIn = visitOf(req).caller !== null
+    sendPage(
+      req,
+      res,
+      homePage({ publicUrl, isSignedIn, registrationOpen, ...(done ? { notice: done } : {}) }),
+    )
+  }

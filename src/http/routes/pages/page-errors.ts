@@ -1,0 +1,39 @@
+import type { ErrorRequestHandler, Request } from 'express'
+import { AppError, toAppError } from '../../../errors.ts'
+import type { Logger } from '../../../log.ts'
+import { applyPageSecurity } from '../../page-security.ts'
+import { errorPage, titleOf } from '../../views/error-page.ts'
+import { sendPage } from './send-page.ts'
+
+/** The door of the pages: what was thrown becomes a calm page. Other clients' errors pass by. */
+export function pageErrors(log: Logger): ErrorRequestHandler {
+  return (thrown: unknown, req, res, next) => {
+    if (res.headersSent || !isForPerson(req)) return next(thrown)
+    const error = toPageError(thrown)
+    if (error.code === 'internal') log.error({ err: error }, 'page failed')
+    applyPageSecurity(res)
+    res.removeHeader('Content-Disposition')
+    const { status, message, retryAfterSeconds } = error
+    sendPage(req, res, errorPage({ title: titleOf(status), message }), {
+      status,
+      retryAfterSeconds,
+    })
+  }
+}
+
+/** A browser names HTML as what it takes; clients of an API take anything. */
+const isForPerson = (req: Request) =>
+  PAGES.test(req.path) || (req.path !== '/mcp' && req.accepts(['json', 'html']) === 'html')
+
+const PAGES = /^\/(?:$|(?:sign-(?:up|in|out)|account|connect)(?:\/|$))/
+
+function toPageError(thrown: unknown): AppError {
+  if (thrown instanceof AppError) return thrown
+  const { status } = (thrown ?? {}) as { status?: unknown }
+  if (status === 413)
+    return new AppError('request_too_large', 'The form that was sent is too large.')
+  const isUnreadable = typeof status === 'number' && status >= 400 && status < 500
+  return isUnreadable
+    ? new AppError('invalid_input', 'The form that was sent cannot be read.')
+    : toAppError(thrown)
+}

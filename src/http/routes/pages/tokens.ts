@@ -1,0 +1,68 @@
+import { type Request, type Response, Router } from 'express'
+import { z } from 'zod'
+import { TokenName } from '../../../services/account-rules.ts'
+import { isScope, type Scope } from '../../../services/scopes.ts'
+import { EXPIRY_DAYS } from '../../views/connect.ts'
+import { notice } from '../../views/notices.ts'
+import { newTokenPage, tokensPage } from '../../views/tokens.ts'
+import { callerOf, csrfField, type Desk } from './desk.ts'
+import { attempt, brokenRules, chosenValues, type Refusal, textField } from './forms.ts'
+import { sendPage } from './send-page.ts'
+import { endSession } from './sessions.ts'
+
+const DAY_MS = 86_400_000
+const CREATED = { status: 201 }
+
+const RULES = {
+  name: TokenName,
+  days: z.enum(Object.keys(EXPIRY_DAYS), 'must be one of the choices'),
+  permissions: z.array(z.string()).min(1, 'must be at least one'),
+}
+/** Not `account`: a token that can change the account is to be asked for. */
+const USUAL: readonly Scope[] = ['conversations:read', 'messages:send', 'usage:read']
+
+/** /account/tokens: personal access tokens. */
+export function tokenRoutes(desk: Desk): Router {
+  const { services, publicUrl } = desk
+  const router = Router()
+
+  const show = async (
+    req: Request,
+    res: Response,
+    given: { values: Record<string, string>; chosen: readonly string[] },
+    refusal?: Refusal,
+  ) => {
+    const sessions = await services.sessions.list(callerOf(req))
+    const page = tokensPage({
+      csrfField: csrfField(req, res, desk),
+      notice: notice(req.query.done),
+      tokens: sessions.filter(({ kind }) => kind === 'personal'),
+      chosen: given.chosen,
+      form: { values: given.values, errors: refusal?.errors ?? {} },
+    })
+    sendPage(req, res, page, refusal)
+  }
+
+  router.get('/account/tokens', (req, res) => show(req, res, { values: {}, chosen: USUAL }))
+
+  router.post('/account/tokens', async (req, res) => {
+    const values = { name: textField(req, 'name').trim(), days: textField(req, 'days') }
+    const scopes = chosenValues(req, 'permissions').filter(isScope)
+    const refuse = (refusal: Refusal) => show(req, res, { values, chosen: scopes }, refusal)
+    const broken = brokenRules(RULES, { ...values, permissions: scopes })
+    if (broken) return refuse(broken)
+    const expiresAt = new Date(Date.now() + Number(values.days) * DAY_MS)
+    const result = await attempt(() =>
+      services.personalTokens.create(callerOf(req), { name: values.name, scopes, expiresAt }),
+    )
+    if ('refusal' in result) return refuse(result.refusal)
+    sendPage(req, res, newTokenPage(result.done.token, values.name, publicUrl), CREATED)
+  })
+
+  router.post('/account/tokens/:id/end', async (req, res) => {
+    await endSession(req, services)
+    res.redirect(303, '/account/tokens?done=ended')
+  })
+
+  return router
+}

@@ -1,0 +1,87 @@
+/** The consent page: the one place where a person decides what a client may do. */
+
+import { SCOPES, type Scope } from '../../services/scopes.ts'
+import { checkboxes, type FormState, field, hidden, select, summary } from './form.ts'
+import { type Html, html } from './html.ts'
+import type { Page } from './layout.ts'
+
+export const EXPIRY_DAYS = {
+  '1': '1 day',
+  '7': '7 days',
+  '30': '30 days',
+  '90': '90 days',
+  '365': '1 year',
+}
+
+type Consent = {
+  csrfField: Html
+  /** Of this page. */
+  path: string
+  client: { id: string; name: string; isDocument: boolean }
+  redirectUri: string
+  /** Asked for, and chosen. */
+  asked: readonly Scope[]
+  chosen: readonly Scope[]
+  username: string
+  hasKey: boolean
+  form: FormState
+}
+
+export function consentPage(consent: Consent): Page {
+  const { client, form, csrfField, path, asked, chosen } = consent
+  const isChosen = (scope: Scope) => chosen.includes(scope)
+  return {
+    title: 'Connect an app',
+    body: html`<div class="intro"><h1>Connect <bdi>${client.name}</bdi>?</h1>
+<p class="soft">It wants to use this gateway as you.</p></div>
+${summary(form)}
+<section class="card" aria-label="Who is asking">
+${identity(client)}
+<div class="target"><span class="soft">You will be sent back to</span>${destination(consent.redirectUri)}</div>
+</section>
+<form class="card" method="post" action="${path}">
+${csrfField}
+${checkboxes(
+  {
+    name: 'permissions',
+    legend: 'It may',
+    choices: asked.map((value) => ({ value, label: SCOPES[value], isChosen: isChosen(value) })),
+  },
+  form,
+)}
+<div class="pair">
+${select({ name: 'days', label: 'Connection ends after', options: EXPIRY_DAYS }, form.values.days ?? '30')}
+${field({ name: 'limit', label: 'Monthly limit in USD', isOptional: true, autocomplete: 'off', inputMode: 'decimal', maxLength: 12 }, form)}
+</div>
+${!consent.hasKey && html`<p class="notice warn">You have not added an Anthropic key yet, so messages will fail until you do.</p>`}
+<div class="actions wide">
+<button name="decision" value="approve">Approve</button>
+<button class="second" name="decision" value="deny" formnovalidate>Deny</button>
+</div>
+<p class="soft">You can end this connection at any time in your account.</p>
+</form>
+<form class="inline" method="post" action="/sign-out">${csrfField}${hidden('return_to', path)}
+<p>Signed in as <strong><bdi>${consent.username}</bdi></strong>. <button class="plain">Not you?</button></p></form>`,
+  }
+}
+
+function identity({ id, isDocument }: Consent['client']): Html {
+  if (isDocument) {
+    return html`<p><span class="tag good">Identified</span></p>
+<p>Its identity is published at <strong>${new URL(id).host}</strong>.</p>`
+  }
+  return html`<p><span class="tag warn">Name not verified</span></p>
+<p>It gave this name itself. Approve only if you have just started this, and know the address below.</p>`
+}
+
+/** Where the code will go, in the words that tell a trap from the real thing: its host or its app. */
+function destination(redirectUri: string): Html {
+  const { protocol, host, hostname } = new URL(redirectUri)
+  if (protocol !== 'https:' && protocol !== 'http:') {
+    return html`<strong>${protocol}//</strong><span>The app on this device that opens such links.</span>`
+  }
+  if (['localhost', '127.0.0.1', '[::1]'].includes(hostname)) {
+    return html`<strong>${host}</strong><span>An app on this computer.</span>`
+  }
+  return html`<strong>${host}</strong>`
+}

@@ -1,0 +1,21 @@
+import { html } from './html.ts'
+import type { Page } from './layout.ts'
+
+const TITLES: Record<number, string> = {
+  403: 'Not allowed',
+  404: 'Nothing here',
+  413: 'That was too much',
+  429: 'One moment, please',
+  503: 'Not available just now',
+}
+
+export function titleOf(status: number): string {
+  return TITLES[status] ?? (status >= 500 ? 'Something went wrong' : 'That did not work')
+}
+
+/** Only what an error says to its reader; never where it came from. */
+export const errorPage = ({ title, message }: { title: string; message: string }): Page => ({
+  title,
+  body: html`<section class="card"><h1>${title}</h1><p>${message}</p>
+<p><a href="/">To the start page</a></p></section>`,
+})

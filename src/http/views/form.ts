@@ -1,0 +1,107 @@
+/** The parts of a form. An error stands beside its field, and is tied to it. */
+
+import { type Html, html } from './html.ts'
+
+/** By the name of a field; '' is the form itself. */
+export type FormErrors = Readonly<Record<string, string>>
+
+/** What a form shows again after it was refused. Never a secret. */
+export type FormState = { values: Readonly<Record<string, string>>; errors: FormErrors }
+
+export const EMPTY_FORM: FormState = { values: {}, errors: {} }
+
+export const hidden = (name: string, value: string | undefined) =>
+  value === undefined ? html`` : html`<input type="hidden" name="${name}" value="${value}">`
+
+type Field = {
+  name: string
+  label: string | Html
+  type?: 'text' | 'email' | 'password'
+  hint?: string | Html
+  autocomplete: string
+  /** What may be left empty says so in its label. */
+  isOptional?: boolean
+  minLength?: number
+  maxLength?: number
+  inputMode?: 'decimal' | 'email'
+}
+
+export function field(given: Field, { values, errors }: FormState = EMPTY_FORM): Html {
+  const { name, label, type = 'text', hint, autocomplete, isOptional = false } = given
+  const id = `field-${name}`
+  const error = errors[name]
+  const value = type === 'password' ? undefined : values[name]
+  return html`<div class="field">
+<label for="${id}">${label}${isOptional && html` <span class="soft">(optional)</span>`}</label>
+${hint && html`<p class="hint" id="${id}-hint">${hint}</p>`}
+<input id="${id}" name="${name}" type="${type}" autocomplete="${autocomplete}"
+ autocapitalize="none" spellcheck="false"${[
+   !isOptional && html` required`,
+   value !== undefined && html` value="${value}"`,
+   given.minLength !== undefined && html` minlength="${given.minLength}"`,
+   given.maxLength !== undefined && html` maxlength="${given.maxLength}"`,
+   given.inputMode && html` inputmode="${given.inputMode}"`,
+   describedBy(id, { hint: Boolean(hint), error: error !== undefined }),
+ ]}>
+${errorText(id, error)}
+</div>`
+}
+
+export function select(
+  given: { name: string; label: string; options: Readonly<Record<string, string>> },
+  chosen: string,
+): Html {
+  const id = `field-${given.name}`
+  const options = Object.entries(given.options).map(
+    ([value, text]) =>
+      html`<option value="${value}"${value === chosen && html` selected`}>${text}</option>`,
+  )
+  return html`<div class="field"><label for="${id}">${given.label}</label>
+<select id="${id}" name="${given.name}">${options}</select></div>`
+}
+
+type Choice = { value: string; label: string; isChosen: boolean }
+
+/** Any number of choices under one name. */
+export function checkboxes(
+  { name, legend, choices }: { name: string; legend: string; choices: readonly Choice[] },
+  { errors }: FormState = EMPTY_FORM,
+): Html {
+  const id = `field-${name}`
+  const error = errors[name]
+  const boxes = choices.map(
+    ({ value, label, isChosen }, index) => html`<label class="check">
+<input type="checkbox" name="${name}" value="${value}"${index === 0 && html` id="${id}"`}${isChosen && html` checked`}>
+<span>${label}<small class="mono">${value}</small></span></label>`,
+  )
+  return html`<fieldset${describedBy(id, { hint: false, error: error !== undefined }, 'fieldset')}>
+<legend>${legend}</legend>
+<div class="checks">${boxes}</div>
+${errorText(id, error)}
+</fieldset>`
+}
+
+/** What is wrong with the form, above it: read out at once, and a way to each field. */
+export function summary({ errors }: FormState): Html {
+  const { '': whole, ...fields } = errors
+  if (whole === undefined && Object.keys(fields).length === 0) return html``
+  const items = Object.entries(fields).map(
+    ([name, text]) => html`<li><a href="#field-${name}">${text}</a></li>`,
+  )
+  return html`<div class="notice bad" role="alert">
+${whole && html`<p>${whole}</p>`}
+${items.length > 0 && html`<ul>${items}</ul>`}
+</div>`
+}
+
+function describedBy(
+  id: string,
+  { hint, error }: { hint: boolean; error: boolean },
+  kind: 'input' | 'fieldset' = 'input',
+): Html {
+  const ids = [hint && `${id}-hint`, error && `${id}-error`].filter(Boolean).join(' ')
+  return html`${ids !== '' && html` aria-describedby="${ids}"`}${error && kind === 'input' && html` aria-invalid="true"`}`
+}
+
+const errorText = (id: string, error: string | undefined) =>
+  error === undefined ? html`` : html`<p class="error" id="${id}-error">${error}</p>`

@@ -1,0 +1,29 @@
+/** Amounts and instants as people read them. */
+
+import { type Html, html } from './html.ts'
+
+/** To the cent, or as far as a small amount needs. */
+export function usd(nanoUsd: bigint | string): string {
+  const amount = Number(nanoUsd) / 1e9
+  const digits = amount === 0 || amount >= 0.01 ? 2 : 6
+  return `$${amount.toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: digits })}`
+}
+
+export const count = (value: number) => value.toLocaleString('en-US')
+
+const DAY = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeZone: 'UTC' })
+const MINUTE = new Intl.DateTimeFormat('en-GB', {
+  dateStyle: 'medium',
+  timeStyle: 'short',
+  timeZone: 'UTC',
+})
+
+export const day = (at: Date): Html =>
+  html`<time datetime="${at.toISOString()}">${DAY.format(at)}</time>`
+
+export const minute = (at: Date): Html =>
+  html`<time datetime="${at.toISOString()}">${MINUTE.format(at)} UTC</time>`
+
+/** For a list of terms: what it is, and its value. */
+export const fact = (term: string, value: Html | string): Html =>
+  html`<div><dt>${term}</dt><dd>${value}</dd></div>`

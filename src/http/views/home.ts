@@ -1,0 +1,36 @@
+import { type Html, html } from './html.ts'
+import { type Page, PRODUCT } from './layout.ts'
+
+type Home = { publicUrl: string; isSignedIn: boolean; registrationOpen: boolean; notice?: Html }
+
+export function homePage({ publicUrl, isSignedIn, registrationOpen, notice }: Home): Page {
+  const mcpUrl = `${publicUrl}/mcp`
+  return {
+    title: 'Claude from every client, with one key',
+    layout: 'wide',
+    body: html`${notice}
+<section class="hero">
+<h1>Claude from every client, with one key</h1>
+<p class="lead">${PRODUCT} keeps your Anthropic key, your conversations and your spending in one place. Connect Claude, Claude Code, VS Code, Cursor or your own agents to it.</p>
+<div class="actions">${entrance(isSignedIn, registrationOpen)}</div>
+</section>
+<section class="card" aria-labelledby="connect">
+<h2 id="connect">Connect a client</h2>
+<p>Add this address as a connector, or as a remote MCP server:</p>
+<code class="copy">${mcpUrl}</code>
+<p class="soft">Your client then brings you here: you sign in, see what it asks for, and approve. In Claude Code:</p>
+<code class="copy">claude mcp add --transport http gateway ${mcpUrl}</code>
+</section>
+<div class="cards">
+<section class="card"><h2>Your key stays here</h2><p class="soft">You enter it on this site, never in a chat. It is encrypted, and no client or agent ever sees it.</p></section>
+<section class="card"><h2>You stay in charge</h2><p class="soft">Every connection has its own permissions, its own end and, if you like, its own monthly limit. End one and it stops at once.</p></section>
+</div>`,
+  }
+}
+
+function entrance(isSignedIn: boolean, registrationOpen: boolean): Html {
+  if (isSignedIn) return html`<a class="button" href="/account">Your account</a>`
+  const signIn = (kind: string) => html`<a class="button ${kind}" href="/sign-in">Sign in</a>`
+  if (!registrationOpen) return signIn('')
+  return html`<a class="button" href="/sign-up">Create an account</a>${signIn('second')}`
+}

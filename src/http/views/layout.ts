@@ -1,0 +1,73 @@
+/** What stands around every page. */
+
+import { type Html, html } from './html.ts'
+import { STYLESHEET_PATH } from './stylesheet.ts'
+
+export const PRODUCT = 'Claude API Gateway'
+
+/** The parts of the account, in the order of its menu. */
+export const SECTIONS = {
+  '/account': 'Overview',
+  '/account/key': 'Anthropic key',
+  '/account/connections': 'Connections',
+  '/account/tokens': 'Access tokens',
+  '/account/usage': 'Usage',
+  '/account/password': 'Password',
+  '/account/data': 'Your data',
+} as const
+
+export type Section = keyof typeof SECTIONS
+
+export type Page = {
+  /** Of the window; the page has its own h1. */
+  title: string
+  body: Html
+  /** A part of the account: with its menu. Otherwise wide, or one narrow column. */
+  layout?: Section | 'wide' | 'narrow'
+}
+
+/** Who is signed in, and the token of their sign-out form. */
+export type Visitor = { username: string; csrfField: Html }
+
+export function document({ title, body, layout = 'narrow' }: Page, visitor: Visitor | null): Html {
+  const kind = layout === 'wide' || layout === 'narrow' ? layout : 'account'
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="theme-color" content="#f5f4f1" media="(prefers-color-scheme: light)">
+<meta name="theme-color" content="#10161d" media="(prefers-color-scheme: dark)">
+<title>${title} · ${PRODUCT}</title>
+<link rel="icon" href="/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="${STYLESHEET_PATH}">
+</head>
+<body class="${kind}">
+<a class="skip" href="#main">Skip to content</a>
+<header class="top">
+<a class="brand" href="/"><img src="/icon.svg" alt="" width="30" height="30">${PRODUCT}</a>
+${visitor ? signedIn(visitor) : ''}
+</header>
+<main id="main" tabindex="-1">
+${kind === 'account' ? inAccount(body, layout) : body}
+</main>
+<footer class="foot">Keys and conversations are encrypted, and stay on this gateway.</footer>
+</body>
+</html>
+`
+}
+
+const signedIn = ({ username, csrfField }: Visitor) => html`<div class="who">
+<a href="/account">${username}</a>
+<form method="post" action="/sign-out">${csrfField}<button class="second small">Sign out</button></form>
+</div>`
+
+function inAccount(body: Html, current: string): Html {
+  const links = Object.entries(SECTIONS).map(
+    ([path, name]) =>
+      html`<li><a href="${path}"${path === current && html` aria-current="page"`}>${name}</a></li>`,
+  )
+  return html`<nav class="menu" aria-label="Account"><ul>${links}</ul></nav>
+<div class="part">${body}</div>`
+}

@@ -1,0 +1,58 @@
+/**
+ * What may be known of the gateway before anyone connects: documents that are the same for everybody.
+ *
+ * They only point to the endpoint; what it offers is for its own lists to say.
+ */
+
+import { isIP } from 'node:net'
+import { LEGACY_PROTOCOL_VERSIONS } from './legacy.ts'
+import { MODERN_PROTOCOL_VERSION } from './modern.ts'
+import { DESCRIPTION, SERVER_NAME, serverInfo } from './surface.ts'
+
+export const SERVER_CARD_PATH = '/mcp/server-card'
+export const SERVER_CARD_TYPE = 'application/mcp-server-card+json'
+
+/** The server card of the endpoint (SEP-2127, schema v1). */
+export function serverCard(publicUrl: string) {
+  const { title, version, websiteUrl, icons } = serverInfo(publicUrl)
+  return {
+    $schema: 'https://static.modelcontextprotocol.io/schemas/v1/server-card.schema.json',
+    name: `${reversed(publisherOf(publicUrl))}/${SERVER_NAME}`,
+    title,
+    description: DESCRIPTION,
+    version,
+    websiteUrl,
+    icons,
+    remotes: [
+      {
+        type: 'streamable-http',
+        url: `${publicUrl}/mcp`,
+        supportedProtocolVersions: [MODERN_PROTOCOL_VERSION, ...LEGACY_PROTOCOL_VERSIONS],
+      },
+    ],
+  }
+}
+
+/**
+ * What this host offers (AI Catalog specification 1.0). Without a display name: the card has one,
+ * and the specification asks not to repeat it.
+ */
+export function aiCatalog(publicUrl: string) {
+  return {
+    specVersion: '1.0',
+    entries: [
+      {
+        identifier: `urn:air:${publisherOf(publicUrl)}:mcp:${SERVER_NAME}`,
+        type: SERVER_CARD_TYPE,
+        url: `${publicUrl}${SERVER_CARD_PATH}`,
+      },
+    ],
+  }
+}
+
+/** The public host, as far as names may hold it: an IPv6 address loses brackets and colons. */
+const publisherOf = (publicUrl: string) =>
+  new URL(publicUrl).hostname.replaceAll(/[[\]]/g, '').replaceAll(':', '-')
+
+/** Reverse-DNS, as the names of servers begin. An address is no domain. */
+const reversed = (host: string) => (isIP(host) ? host : host.split('.').reverse().join('.'))

@@ -1,0 +1,208 @@
+/** Everything the gateway keeps of a user, as one JSON document that is never whole in memory. */
+
+import type { ExportedMessage } from '../repositories/exports.ts'
+import type { Repositories } from '../repositories/index.ts'
+import { requireScopes, type Scope } from './scopes.ts'
+import type { Caller, ListedSession, SessionService } from './sessions.ts'
+import { type ConversationVault, textOf, type Vault } from './vault.ts'
+
+type Deps = {
+  repositories: Pick<Repositories, 'apiKeys' | 'budgets' | 'conversations' | 'exports'>
+  sessions: Pick<SessionService, 'list'>
+  vault: Vault
+  /** Without a slash at the end. */
+  publicUrl: string
+}
+
+type LedgerRow = Awaited<ReturnType<Repositories['exports']['listLedger']>>[number]
+type Limit = Awaited<ReturnType<Repositories['budgets']['listLimits']>>[number]
+type Conversation = Awaited<ReturnType<Repositories['exports']['listConversations']>>[number]
+
+/** What the document tells, and what it takes to read a whole account. */
+const NEEDED_SCOPES: readonly Scope[] = ['account', 'conversations:read', 'usage:read']
+
+const CONVERSATIONS_PER_PAGE = 100
+const LEDGER_ROWS_PER_PAGE = 1000
+
+export class ExportService {
+  readonly #deps: Deps
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  /** Where the document can be fetched, with a cookie of the pages or an access token. */
+  get downloadUrl(): string {
+    return `${this.#deps.publicUrl}/account/export`
+  }
+
+  /** @throws AppError insufficient_scope. */
+  async counts({ userId, scopes }: Caller) {
+    requireScopes(scopes, NEEDED_SCOPES)
+    const { conversations, exports } = this.#deps.repositories
+    const [conversationCount, messages, usageRows] = await Promise.all([
+      conversations.count(userId),
+      exports.countMessages(userId),
+      exports.countLedger(userId),
+    ])
+    return { conversations: conversationCount, messages, usageRows }
+  }
+
+  /**
+   * The caller's document in pieces, each to be written before the next is read. It holds what is
+   * stored when each piece is read, and no secret: of the Anthropic key the last four characters,
+   * of sessions no token.
+   *
+   * @throws AppError insufficient_scope, before there is a first piece.
+   */
+  stream(caller: Caller): AsyncIterable<string> {
+    requireScopes(caller.scopes, NEEDED_SCOPES)
+    return this.#document(caller)
+  }
+
+  async *#document(caller: Caller): AsyncGenerator<string, void, undefined> {
+    const { exports, budgets } = this.#deps.repositories
+    yield `{"exported_at":${JSON.stringify(new Date())}`
+    yield `,"user":${JSON.stringify(await this.#user(caller.userId))}`
+    const limits = await budgets.listLimits(caller.userId)
+    yield `,"budgets":${JSON.stringify(limits.map(toBudget))}`
+    const sessions = await this.#deps.sessions.list(caller)
+    yield `,"sessions":${JSON.stringify(sessions.map(toSession))}`
+    yield ',"conversations":['
+    yield* this.#conversations(caller.userId)
+    yield '],"usage":['
+    const ledger = pages((last: LedgerRow | undefined) =>
+      exports.listLedger(caller.userId, last?.id ?? '0', LEDGER_ROWS_PER_PAGE),
+    )
+    yield* elements(ledger, toUsage)
+    yield ']}'
+  }
+
+  async #user(userId: string) {
+    const { exports, apiKeys } = this.#deps.repositories
+    const { id, username, email, createdAt } = await exports.getUser(userId)
+    const key = await apiKeys.findStatus(userId)
+    return {
+      id,
+      username,
+      email,
+      created_at: createdAt,
+      anthropic_key: key
+        ? { last_four: key.lastFour, stored_at: key.createdAt, rejected_at: key.rejectedAt }
+        : null,
+    }
+  }
+
+  async *#conversations(userId: string) {
+    const { exports } = this.#deps.repositories
+    let separator = ''
+    const found = pages((last: Conversation | undefined) =>
+      exports.listConversations(userId, last?.id, CONVERSATIONS_PER_PAGE),
+    )
+    for await (const page of found) {
+      for (const conversation of page) {
+        const vault = this.#deps.vault.openConversation(conversation)
+        const head = JSON.stringify(toConversation(vault, conversation))
+        yield `${separator}${head.slice(0, -1)},"messages":[`
+        yield* this.#messages(vault, conversation)
+        yield ']}'
+        separator = ','
+      }
+    }
+  }
+
+  #messages(vault: ConversationVault, { id, userId }: Conversation) {
+    const found = pages((last: ExportedMessage | undefined) =>
+      this.#deps.repositories.exports.listMessages(id, userId, last?.position ?? 0),
+    )
+    return elements(found, (message) => toMessage(vault, message))
+  }
+}
+
+/** Page after page, until one is empty; `read` is given the last row of the page before. */
+async function* pages<Row>(read: (last: Row | undefined) => Promise<Row[]>) {
+  let page = await read(undefined)
+  while (page.length > 0) {
+    yield page
+    page = await read(page.at(-1))
+  }
+}
+
+/** The elements of a JSON array, without its brackets. */
+async function* elements<Row>(found: AsyncIterable<Row[]>, toElement: (row: Row) => object) {
+  let separator = ''
+  for await (const page of found) {
+    yield separator + page.map((row) => JSON.stringify(toElement(row))).join(',')
+    separator = ','
+  }
+}
+
+const toBudget = ({ period, setBy, limitNanoUsd, limitTokens }: Limit) => ({
+  period,
+  set_by: setBy,
+  limit_usd: toUsd(limitNanoUsd),
+  limit_tokens: limitTokens === null ? null : Number(limitTokens),
+})
+
+const toSession = (session: ListedSession) => ({
+  id: session.id,
+  kind: session.kind,
+  name: session.name,
+  client_id: session.clientId,
+  scopes: session.scopes,
+  limit_usd: toUsd(session.limitNanoUsd),
+  created_at: session.createdAt,
+  expires_at: session.expiresAt,
+  last_used_at: session.lastUsedAt,
+})
+
+const toConversation = (vault: ConversationVault, row: Conversation) => ({
+  id: row.id,
+  title: vault.openTitle(row.title),
+  system_prompt: row.systemPrompt === null ? null : vault.openSystemPrompt(row.systemPrompt),
+  model: row.model,
+  is_active: row.isActive,
+  created_at: row.createdAt,
+  updated_at: row.updatedAt,
+})
+
+/** `blocks` only where Claude sent more than text: thinking, for example. */
+function toMessage(vault: ConversationVault, row: ExportedMessage) {
+  const blocks = row.content === null ? [] : vault.openContent(row.id, row.content)
+  const stopSequence = row.stopSequence && vault.openStopSequence(row.id, row.stopSequence)
+  return {
+    id: row.id,
+    role: row.role,
+    status: row.status,
+    content: textOf(blocks),
+    ...(blocks.every(({ type }) => type === 'text') ? {} : { blocks }),
+    model: row.model,
+    token_count: row.tokenCount,
+    created_at: row.createdAt,
+    finished_at: row.finishedAt,
+    stop_sequence: stopSequence,
+    error_code: row.errorCode,
+    request_id: row.requestId,
+    tag: row.tag,
+  }
+}
+
+const toUsage = (row: LedgerRow) => ({
+  conversation_id: row.conversationId,
+  message_id: row.messageId,
+  session_id: row.sessionId,
+  model: row.model,
+  input_tokens: row.inputTokens,
+  cache_write_5m_tokens: row.cacheWrite5mTokens,
+  cache_write_1h_tokens: row.cacheWrite1hTokens,
+  cache_read_tokens: row.cacheReadTokens,
+  output_tokens: row.outputTokens,
+  cost_usd: toUsd(row.costNanoUsd),
+  estimated: row.estimated,
+  request_id: row.requestId,
+  tag: row.tag,
+  booked_on: row.bookedOn,
+  created_at: row.createdAt,
+})
+
+const toUsd = (nanoUsd: string | bigint | null) => (nanoUsd === null ? null : Number(nanoUsd) / 1e9)

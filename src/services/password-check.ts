@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto'
+import type { Passwords } from '../crypto/passwords.ts'
+import { AppError } from '../errors.ts'
+import type { Repositories } from '../repositories/index.ts'
+
+type Deps = {
+  repositories: Pick<Repositories, 'users' | 'signInFailures'>
+  passwords: Passwords
+  /** Wrong passwords per account within FAILURE_WINDOW_SECONDS. */
+  maxFailures: number
+}
+
+const FAILURE_WINDOW_SECONDS = 15 * 60
+
+/** Whether a password is a user's, wherever it is asked for: all wrong ones count together. */
+export class PasswordCheck {
+  readonly #deps: Deps
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  /**
+   * The user, or undefined when there is none or the password is wrong: after the same work.
+   *
+   * The attempt is written down before the password is looked at, so that guesses made in
+   * parallel count against one another.
+   *
+   * @throws AppError rate_limited (this account), overloaded.
+   */
+  async findUser(username: string, password: string) {
+    const { users, signInFailures } = this.#deps.repositories
+    const usernameKey = username.toLowerCase()
+    const accountKey = createHash('sha256').update(usernameKey).digest('base64url')
+    const user = await users.findByUsername(usernameKey)
+    const attempt = await signInFailures.insert({ accountKey, userId: user?.id ?? null })
+    const matches = await this.#verify(user?.passwordHash, password, accountKey).catch(
+      async (error: unknown) => {
+        // Not looked at, so not a failure: refused attempts must not prolong the pause.
+        await signInFailures.delete(attempt)
+        throw error
+      },
+    )
+    if (!matches || !user) return undefined
+    await signInFailures.delete(attempt)
+    await signInFailures.forgive(accountKey)
+    return { ...user, passwordHash: await this.#rehashed(user, password) }
+  }
+
+  async #verify(hash: string | undefined, password: string, accountKey: string) {
+    await this.#refuseTooManyFailures(accountKey)
+    return this.#deps.passwords.verify(hash, password)
+  }
+
+  /** A hash of yesterday's parameters is replaced, unless the password was changed meanwhile. */
+  async #rehashed({ id, passwordHash }: { id: string; passwordHash: string }, password: string) {
+    if (!this.#deps.passwords.needsRehash(passwordHash)) return passwordHash
+    const fresh = await this.#deps.passwords.hash(password)
+    const { users } = this.#deps.repositories
+    const isReplaced = await users.replacePasswordHash(id, passwordHash, fresh)
+    return isReplaced ? fresh : passwordHash
+  }
+
+  async #refuseTooManyFailures(accountKey: string): Promise<void> {
+    const { signInFailures } = this.#deps.repositories
+    const recent = await signInFailures.countRecent(accountKey, FAILURE_WINDOW_SECONDS)
+    if (recent.failures <= this.#deps.maxFailures) return
+    const elapsedSeconds = (Date.now() - (recent.oldestAt?.getTime() ?? Date.now())) / 1000
+    const retryAfterSeconds = Math.max(1, Math.ceil(FAILURE_WINDOW_SECONDS - elapsedSeconds))
+    throw new AppError(
+      'rate_limited',
+      `Too many failed sign-ins for this account. Try again in ${retryAfterSeconds} s.`,
+      { retryAfterSeconds },
+    )
+  }
+}

@@ -1,0 +1,57 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { KeyLinks } from '../../src/services/key-links.ts'
+import { hashOf } from '../../src/services/sessions.ts'
+import { describeDatabases } from '../support/databases.ts'
+import { type SignedUp, signUp } from '../support/signed-up.ts'
+import { startApp, type TestApp } from '../support/start-app.ts'
+
+describeDatabases('links to the key page', (kind) => {
+  let app: TestApp
+  let keyLinks: KeyLinks
+  let ada: SignedUp
+  let eve: SignedUp
+  beforeAll(async () => {
+    app = await startApp({ kind, env: { PUBLIC_URL: 'https://gateway.example' } })
+    keyLinks = app.app.services.keyLinks
+    ada = await signUp(app)
+    eve = await signUp(app)
+  })
+  afterAll(() => app.close())
+
+  const linkFor = async (userId: string) => {
+    const { url, expiresAt } = await keyLinks.create(userId)
+    expect(url).toMatch(/^https:\/\/gateway\.example\/account\/key\?link=link_[\w-]{43}$/)
+    expect(expiresAt.getTime() - Date.now()).toBeLessThanOrEqual(15 * 60_000)
+    return new URL(url).searchParams.get('link') ?? ''
+  }
+
+  test('a link is its user’s and nobody else’s, and is used once', async () => {
+    const link = await linkFor(ada.userId)
+    expect(await keyLinks.belongsTo(link, ada.userId)).toBe(true)
+    expect(await keyLinks.belongsTo(link, eve.userId)).toBe(false)
+    expect(await keyLinks.use(link, eve.userId)).toBe(false)
+    const uses = await Promise.all([1, 2, 3].map(() => keyLinks.use(link, ada.userId)))
+    expect(uses.filter(Boolean)).toHaveLength(1)
+    expect(await keyLinks.belongsTo(link, ada.userId)).toBe(false)
+  })
+
+  test('an expired link is none, and is deleted in time', async () => {
+    const { oneTimeLinks } = app.app.repositories
+    const tokenHash = hashOf('link_expired')
+    const expiresAt = new Date(Date.now() - 1000)
+    await oneTimeLinks.insert({ tokenHash, userId: ada.userId, expiresAt })
+    const live = await linkFor(ada.userId)
+    expect(await keyLinks.belongsTo('link_expired', ada.userId)).toBe(false)
+    expect(await keyLinks.use('link_expired', ada.userId)).toBe(false)
+    await oneTimeLinks.deleteExpired()
+    await expect(
+      oneTimeLinks.insert({ tokenHash, userId: ada.userId, expiresAt }),
+    ).resolves.toBeUndefined()
+    expect(await keyLinks.belongsTo(live, ada.userId)).toBe(true)
+  })
+
+  test('a link that was never made is none', async () => {
+    expect(await keyLinks.belongsTo('', ada.userId)).toBe(false)
+    expect(await keyLinks.use('link_made-up', ada.userId)).toBe(false)
+  })
+})
