@@ -28,6 +28,13 @@ export type PostgresqlOptions = {
   onError: (error: Error) => void
 }
 
+/**
+ * Days and months mean the same on every server, and in the embedded database. And a prepared
+ * statement keeps its plan: left to itself PostgreSQL makes a new one each time, for a guess at how
+ * much the values help, which for lookups by key is nothing.
+ */
+const SESSION = '-c TimeZone=UTC -c plan_cache_mode=force_generic_plan'
+
 export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
   const pool = new Pool({
     connectionString: options.url,
@@ -36,8 +43,7 @@ export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
     connectionTimeoutMillis: options.acquireTimeoutMs,
     keepAlive: true,
     application_name: 'claude-api-gateway',
-    // Days and months mean the same on every server, and in the embedded database.
-    options: '-c TimeZone=UTC',
+    options: SESSION,
     types: { getTypeParser },
   })
   // A connection that breaks emits 'error' whether it is idle or in a transaction between two
