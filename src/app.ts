@@ -114,6 +114,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
       stores: shared?.store,
     }),
     authorizationServer,
+    db,
     databaseKind: kind,
     services,
     repositories,
@@ -125,6 +126,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
     async close(graceMs: number): Promise<void> {
       await services.running.drain(graceMs)
       await services.upkeep.stop()
+      await services.notices.flush()
       await listener.close()
       await claude.close()
       await shared?.close()

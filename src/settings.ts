@@ -48,10 +48,7 @@ export const SETTINGS = {
   SESSION_TIMEOUT: seconds(60, 31_536_000)
     .default(3600)
     .describe('Life of a token of authenticate_user, in seconds.'),
-  REGISTRATION: z
-    .enum(['open', 'closed'])
-    .default('open')
-    .describe('`closed` refuses new users.'),
+  REGISTRATION: z.enum(['open', 'closed']).default('open').describe('`closed` refuses new users.'),
   VALIDATE_API_KEYS: z
     .stringbool()
     .default(true)

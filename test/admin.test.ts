@@ -163,8 +163,11 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
   })
 
   test('the export holds every row, exact, and no formula', async () => {
-    await app.app.repositories.ledger.insert(emptyRow('\t=1+1'))
-    await app.app.repositories.ledger.insert({ ...emptyRow('old'), bookedOn: '2026-01-01' })
+    const old = { ...emptyRow('old'), bookedOn: '2026-01-01' }
+    await app.app.db
+      .insertInto('ledger')
+      .values([emptyRow('\t=1+1'), old])
+      .execute()
     const rows = await app.app.repositories.ledger.list({ from: TODAY, to: TODAY }, '0', 1000)
     expect(rows).toHaveLength(TAGS.length + 3)
     const range = ['--from', TODAY, '--to', TODAY]
@@ -292,7 +295,13 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
     cacheReadTokens: 0,
     outputTokens: 0,
     thinkingTokens: 0,
-    unitPrices: { input: 0, output: 0, cacheWrite5m: 0, cacheWrite1h: 0, cacheRead: 0 },
+    unitPrices: JSON.stringify({
+      input: 0,
+      output: 0,
+      cacheWrite5m: 0,
+      cacheWrite1h: 0,
+      cacheRead: 0,
+    }),
     costNanoUsd: 0n,
     estimated: null,
     requestId: null,

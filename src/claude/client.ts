@@ -1,4 +1,4 @@
-import { APIError } from '@anthropic-ai/sdk'
+import { APIError } from '@anthropic-ai/sdk/core/error'
 import type { AppError } from '../errors.ts'
 import {
   brokenStream,
@@ -66,7 +66,6 @@ export class AnthropicClaude implements Claude {
     this.#limits = { deadlineMs: options.deadlineMs, idleMs: options.idleMs }
     this.#transport = new Transport({
       baseUrl: options.baseUrl,
-      timeoutMs: options.deadlineMs,
       maxConnections: options.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
     })
   }

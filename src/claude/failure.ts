@@ -1,4 +1,8 @@
-import { APIConnectionError, APIConnectionTimeoutError, APIError } from '@anthropic-ai/sdk'
+import {
+  APIConnectionError,
+  APIConnectionTimeoutError,
+  APIError,
+} from '@anthropic-ai/sdk/core/error'
 import { AppError } from '../errors.ts'
 import { retryAfterMs } from './retry.ts'
 import { judge, KEY_REJECTED } from './verdicts.ts'

@@ -1,4 +1,4 @@
-import { APIError } from '@anthropic-ai/sdk'
+import { APIError } from '@anthropic-ai/sdk/core/error'
 import { AppError } from '../errors.ts'
 import { toFailure } from './failure.ts'
 import { isSendableKey } from './transport.ts'

@@ -1,33 +1,40 @@
-import Anthropic from '@anthropic-ai/sdk'
-import type { Stream } from '@anthropic-ai/sdk/core/streaming'
+import {
+  APIConnectionError,
+  APIConnectionTimeoutError,
+  APIError,
+} from '@anthropic-ai/sdk/core/error'
 import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages'
-import { Agent, fetch as undiciFetch } from 'undici'
+import { Agent, type Dispatcher, request as send } from 'undici'
+import { parseJson, readEvents } from './event-stream.ts'
 import type { BuiltRequest } from './request.ts'
-
-/** The fetch that belongs to our Agent; only the declared types of the two packages differ. */
-const fetch = undiciFetch as unknown as typeof globalThis.fetch
 
 interface AnswerStream {
   events: AsyncIterable<RawMessageStreamEvent>
   requestId: string | null
 }
 
+type Attempt = {
+  method: 'GET' | 'POST'
+  path: string
+  apiKey: string
+  apiVersion: BuiltRequest['apiVersion']
+  signal: AbortSignal
+  body?: string
+}
+
 /**
- * One HTTP attempt at a time, without retries: the only place that holds a key and an SDK client.
+ * One HTTP attempt at a time, without retries: the only place that puts a key on the wire.
  *
- * A client is made for each call and dropped with it, so that no key outlives its call and none can
- * be inherited by another user's. Everything the SDK would otherwise take from the environment
- * (key, base URL, extra headers, log level) is pinned: a stray variable must not redirect a user's
- * key or replace it with the operator's.
+ * It speaks the Anthropic SDK's types and throws its errors, but does not use its client: that one
+ * costs four times the CPU per call, and reads keys, addresses and headers from the environment.
+ * Here a key lives in the arguments of its call and nowhere else. Redirects are not followed.
  */
 export class Transport {
   readonly #baseUrl: string
-  readonly #timeoutMs: number
   readonly #agent: Agent
 
-  constructor(options: { baseUrl: string; timeoutMs: number; maxConnections: number }) {
-    this.#baseUrl = options.baseUrl
-    this.#timeoutMs = options.timeoutMs
+  constructor(options: { baseUrl: string; maxConnections: number }) {
+    this.#baseUrl = options.baseUrl.replace(/\/+$/, '')
     this.#agent = new Agent({
       connections: options.maxConnections,
       keepAliveTimeout: 30_000,
@@ -39,25 +46,28 @@ export class Transport {
 
   /** @throws APIError before the first event; the stream itself throws what breaks it later. */
   async openAnswer(apiKey: string, request: BuiltRequest, signal: AbortSignal) {
-    // `messages.create` is this call plus a console.warn for deprecated models.
-    const { data, request_id: requestId } = await this.#client(apiKey)
-      .post<Stream<RawMessageStreamEvent>>('/v1/messages', {
-        body: request.body,
-        stream: true,
-        signal,
-        headers: credentials(apiKey, request.apiVersion),
-      })
-      .withResponse()
-    return { events: data, requestId: requestId ?? null } satisfies AnswerStream
+    const { body, headers } = await this.#attempt({
+      method: 'POST',
+      path: '/v1/messages',
+      apiKey,
+      apiVersion: request.apiVersion,
+      body: JSON.stringify(request.body),
+      signal,
+    })
+    const requestId = [headers['request-id'] ?? null].flat()[0] ?? null
+    return { events: readEvents(body, requestId), requestId } satisfies AnswerStream
   }
 
   /** The cheapest call that needs a valid key. @throws APIError */
   async listOneModel(apiKey: string, signal: AbortSignal): Promise<void> {
-    await this.#client(apiKey).get('/v1/models', {
-      query: { limit: 1 },
+    const { body } = await this.#attempt({
+      method: 'GET',
+      path: '/v1/models?limit=1',
+      apiKey,
+      apiVersion: '2026-10-21',
       signal,
-      headers: credentials(apiKey, '2026-10-21'),
     })
+    await body.dump()
   }
 
   /** Ends every connection, calls in flight included. */
@@ -65,18 +75,32 @@ export class Transport {
     await this.#agent.destroy()
   }
 
-  #client(apiKey: string): Anthropic {
-    return new Anthropic({
-      apiKey,
-      baseURL: this.#baseUrl,
-      logLevel: 'off',
-      openTelemetry: false,
-      maxRetries: 0,
-      timeout: this.#timeoutMs,
-      fetch,
-      // A redirect would carry the key to wherever it points.
-      fetchOptions: { dispatcher: this.#agent, redirect: 'manual' },
-    })
+  async #attempt(attempt: Attempt) {
+    const response = await this.#send(attempt)
+    if (response.statusCode === 200) return response
+    const text = await response.body.text()
+    const error = parseJson(text)
+    const headers = toHeaders(response)
+    throw APIError.generate(response.statusCode, error, error ? undefined : text, headers)
+  }
+
+  async #send({ method, path, apiKey, apiVersion, signal, body }: Attempt) {
+    try {
+      return await send(`${this.#baseUrl}${path}`, {
+        dispatcher: this.#agent,
+        method,
+        signal,
+        headers: {
+          authorization: `Bearer ${apiKey}`,
+          'anthropic-version': apiVersion,
+          'content-type': 'application/json',
+          'user-agent': 'claude-api-gateway',
+        },
+        ...(body === undefined ? {} : { body }),
+      })
+    } catch (thrown) {
+      throw toConnectionError(thrown)
+    }
   }
 }
 
@@ -85,11 +109,16 @@ export function isSendableKey(apiKey: string): boolean {
   return /^[\x21-\x7e]+$/.test(apiKey)
 }
 
-/** Said again for each request: only these win over ANTHROPIC_CUSTOM_HEADERS. */
-function credentials(apiKey: string, apiVersion: string) {
-  return {
-    'anthropic-version': apiVersion,
-    authorization: `Bearer ${apiKey}`,
-    'x-api-key': null,
-  }
+function toHeaders({ headers }: Dispatcher.ResponseData): Headers {
+  return new Headers(
+    Object.entries(headers).flatMap(([name, value]) =>
+      [value ?? []].flat().map((single): [string, string] => [name, single]),
+    ),
+  )
+}
+
+function toConnectionError(thrown: unknown): Error {
+  const cause = thrown instanceof Error ? thrown : undefined
+  const isTimeout = cause !== undefined && 'code' in cause && /TIMEOUT/.test(String(cause.code))
+  return isTimeout ? new APIConnectionTimeoutError() : new APIConnectionError({ cause })
 }

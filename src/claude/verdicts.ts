@@ -1,4 +1,4 @@
-import type { APIError } from '@anthropic-ai/sdk'
+import type { APIError } from '@anthropic-ai/sdk/core/error'
 import type { ErrorCode } from '../errors.ts'
 import { MODELS } from './models.ts'
 import { isSpent } from './retry.ts'

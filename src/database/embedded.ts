@@ -28,9 +28,14 @@ export async function openPglite(dataDir: string): Promise<PGlite> {
 }
 
 /** @param folder left out: in memory. */
-export function connect(folder?: string): Promise<PGlite> {
+export async function connect(folder?: string): Promise<PGlite> {
   const options = { parsers: PARSERS, serializers: SERIALIZERS }
-  return folder === undefined ? PGlite.create(options) : PGlite.create(folder, options)
+  const pglite = await (folder === undefined
+    ? PGlite.create(options)
+    : PGlite.create(folder, options))
+  // As postgresql.ts has it.
+  await pglite.exec('set plan_cache_mode = force_generic_plan')
+  return pglite
 }
 
 /** A start killed half-way leaves only a folder by another name, which the next start removes. */

@@ -8,6 +8,7 @@ import {
 } from 'kysely'
 import { DatabaseError, Pool, type PoolClient, types } from 'pg'
 import { AppError } from '../errors.ts'
+import { preparedName } from './prepared.ts'
 
 /** Run on a connection, it lifts every time limit until the connection is given back. */
 export const LIFT_LIMITS = 'set statement_timeout = 0'
@@ -27,6 +28,13 @@ export type PostgresqlOptions = {
   onError: (error: Error) => void
 }
 
+/**
+ * Days and months mean the same on every server, and in the embedded database. And a prepared
+ * statement keeps its plan: left to itself PostgreSQL makes a new one each time, for a guess at how
+ * much the values help, which for lookups by key is nothing.
+ */
+const SESSION = '-c TimeZone=UTC -c plan_cache_mode=force_generic_plan'
+
 export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
   const pool = new Pool({
     connectionString: options.url,
@@ -35,8 +43,7 @@ export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
     connectionTimeoutMillis: options.acquireTimeoutMs,
     keepAlive: true,
     application_name: 'claude-api-gateway',
-    // Days and months mean the same on every server, and in the embedded database.
-    options: '-c TimeZone=UTC',
+    options: SESSION,
     types: { getTypeParser },
   })
   // A connection that breaks emits 'error' whether it is idle or in a transaction between two
@@ -100,8 +107,10 @@ class LimitedClient implements PostgresPoolClient {
 
   async #run<R>(text: string, values: ReadonlyArray<unknown>): Promise<PostgresQueryResult<R>> {
     const limit = this.#limitMs ? { query_timeout: this.#limitMs } : {}
+    const name = preparedName(text)
+    const prepared = name === undefined ? {} : { name }
     try {
-      const answer = await this.#client.query({ text, values: [...values], ...limit })
+      const answer = await this.#client.query({ text, values: [...values], ...limit, ...prepared })
       // Several statements in one string give several results; like PGlite's, the last one counts.
       const results = [answer].flat() as PostgresQueryResult<R>[]
       return results.at(-1) as PostgresQueryResult<R>

@@ -102,6 +102,7 @@ export interface ConversationsTable {
   isActive: Generated<boolean>
   messageCount: Generated<number>
   historyStart: Generated<number>
+  historyOmitted: Generated<number>
   runningMessageId: string | null
   createdAt: Instant
   updatedAt: Instant
@@ -144,6 +145,10 @@ export interface StoredReservation {
   tokens: number
   /** What the input probably is, for booking an answer whose process died. */
   likelyInputTokens: number
+  /** By which session it was asked for; not known of turns that an older build began. */
+  sessionId?: string
+  /** Whether that is a connection, in whose books it is reserved as well. */
+  isConnection?: boolean
 }
 
 export type BudgetPeriod = 'day' | 'month'

@@ -1,6 +1,5 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../database/schema.ts'
-import { tellReplicas } from './answer-notices.ts'
 
 /** Claude's side of a turn, by its own id or by the key of the call that asked for it. */
 export class AnswerRepository {
@@ -44,7 +43,7 @@ export class AnswerRepository {
       .executeTakeFirst()
   }
 
-  /** Leaves word for the process that generates the answer, and calls it at once if it listens. */
+  /** Leaves word for the process that generates the answer. */
   async requestCancel(id: string, userId: string): Promise<void> {
     await this.#db
       .updateTable('messages')
@@ -53,7 +52,6 @@ export class AnswerRepository {
       .where('userId', '=', userId)
       .where('status', '=', 'running')
       .execute()
-    await tellReplicas(this.#db, 'cancel', id)
   }
 
   /** Notes that a repeat of its call waits for the answer too. */

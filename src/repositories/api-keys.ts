@@ -24,16 +24,6 @@ export class ApiKeyRepository {
       .execute()
   }
 
-  /** The sealed key with the sealed data key that opens it. */
-  async find(userId: string) {
-    return this.#db
-      .selectFrom('apiKeys')
-      .innerJoin('users', 'users.id', 'apiKeys.userId')
-      .select(['apiKeys.sealed', 'apiKeys.rejectedAt', 'users.dataKey'])
-      .where('apiKeys.userId', '=', userId)
-      .executeTakeFirst()
-  }
-
   /** What its owner may be shown of it. */
   async findStatus(userId: string) {
     return this.#db

@@ -20,6 +20,14 @@ export type Spending = {
   reservedTokens: string
 }
 
+/** Null: no limit. */
+export type Limit = { nanoUsd: bigint | null; tokens: number | null }
+/** Every limit that one call answers to. */
+export type LimitSet = Record<BudgetPeriod, Limit> & {
+  /** Of the connection that asks, for the month. */
+  connectionNanoUsd: bigint | null
+}
+
 export type Amount = { nanoUsd: bigint; tokens: number }
 /** First days (YYYY-MM-DD, UTC) of the day and the month that pay. */
 export type PayingPeriods = { day: string; month: string }
@@ -72,65 +80,6 @@ export class BudgetRepository {
           where.and({ period: 'month', startsOn: month }),
         ]),
       )
-      .execute()
-  }
-
-  /**
-   * Adds to what is reserved in both periods, in one statement, and says what that makes.
-   *
-   * Competing reservations of one user queue on the rows: each sees all that were made before
-   * it. Give a negative amount to reduce a reservation made in the same transaction.
-   */
-  async reserve(userId: string, periods: PayingPeriods, amount: Amount): Promise<Spending[]> {
-    return this.#add(userId, periods, amount, { nanoUsd: 0n, tokens: 0 })
-  }
-
-  /** Turns a reservation into what was really spent. @returns both periods afterwards. */
-  async settle(
-    userId: string,
-    periods: PayingPeriods,
-    reserved: Amount,
-    spent: Amount,
-  ): Promise<Spending[]> {
-    const released = { nanoUsd: -reserved.nanoUsd, tokens: -reserved.tokens }
-    return this.#add(userId, periods, released, spent)
-  }
-
-  /**
-   * One statement for every change, because it locks the day before the month: an update would
-   * lock the two in whatever order it finds them, and two transactions could wait for each other.
-   */
-  async #add(
-    userId: string,
-    periods: PayingPeriods,
-    reserved: Amount,
-    spent: Amount,
-  ): Promise<Spending[]> {
-    const amounts = {
-      reservedNanoUsd: String(reserved.nanoUsd),
-      reservedTokens: String(reserved.tokens),
-      spentNanoUsd: String(spent.nanoUsd),
-      spentTokens: String(spent.tokens),
-    }
-    return this.#db
-      .insertInto('spending')
-      .values([
-        { userId, period: 'day', startsOn: periods.day, ...amounts },
-        { userId, period: 'month', startsOn: periods.month, ...amounts },
-      ])
-      .onConflict((conflict) =>
-        conflict.columns(['userId', 'period', 'startsOn']).doUpdateSet((set) => ({
-          reservedNanoUsd: set(
-            'spending.reservedNanoUsd',
-            '+',
-            set.ref('excluded.reservedNanoUsd'),
-          ),
-          reservedTokens: set('spending.reservedTokens', '+', set.ref('excluded.reservedTokens')),
-          spentNanoUsd: set('spending.spentNanoUsd', '+', set.ref('excluded.spentNanoUsd')),
-          spentTokens: set('spending.spentTokens', '+', set.ref('excluded.spentTokens')),
-        })),
-      )
-      .returning([...SPENDING_COLUMNS])
       .execute()
   }
 }

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { Schema } from '../database/schema.ts'
+import { AnswerNoticeRepository } from './answer-notices.ts'
 import { AnswerRepository } from './answers.ts'
 import { ApiKeyRepository } from './api-keys.ts'
 import { BudgetRepository } from './budgets.ts'
@@ -14,10 +15,13 @@ import { MessageRepository } from './messages.ts'
 import { OAuthRecordRepository } from './oauth-records.ts'
 import { OneTimeLinkRepository } from './one-time-links.ts'
 import { RateLimitRepository } from './rate-limits.ts'
+import { SendOpeningRepository } from './send-openings.ts'
 import { SessionRepository } from './sessions.ts'
 import { SignInFailureRepository } from './sign-in-failures.ts'
 import { SigningKeyRepository } from './signing-keys.ts'
 import { StatisticsRepository } from './statistics.ts'
+import { TurnBeginningRepository } from './turn-beginnings.ts'
+import { TurnEndingRepository } from './turn-endings.ts'
 import { UserRepository } from './users.ts'
 
 export type { LedgerRow } from './ledger.ts'
@@ -30,6 +34,7 @@ export type Transact = <T>(work: (repositories: Repositories) => Promise<T>) => 
 /** Every query of the gateway, by table or aggregate. */
 export function createRepositories(db: Kysely<Schema>) {
   return {
+    answerNotices: new AnswerNoticeRepository(db),
     answers: new AnswerRepository(db),
     apiKeys: new ApiKeyRepository(db),
     budgets: new BudgetRepository(db),
@@ -44,10 +49,13 @@ export function createRepositories(db: Kysely<Schema>) {
     oauthRecords: new OAuthRecordRepository(db),
     oneTimeLinks: new OneTimeLinkRepository(db),
     rateLimits: new RateLimitRepository(db),
+    sendOpenings: new SendOpeningRepository(db),
     sessions: new SessionRepository(db),
     signInFailures: new SignInFailureRepository(db),
     signingKeys: new SigningKeyRepository(db),
     statistics: new StatisticsRepository(db),
+    turnBeginnings: new TurnBeginningRepository(db),
+    turnEndings: new TurnEndingRepository(db),
     users: new UserRepository(db),
   }
 }

@@ -1,6 +1,5 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../database/schema.ts'
-import { leaseEnd } from './messages.ts'
 
 export type WhichOrphans = 'all' | 'expired' | { expiredOf: string }
 
@@ -91,3 +90,5 @@ export class LeaseRepository {
 }
 
 const ORPHANS_AT_ONCE = 200
+
+const leaseEnd = (leaseSeconds: number) => sql<Date>`now() + make_interval(secs => ${leaseSeconds})`

@@ -33,18 +33,6 @@ export class LedgerRepository {
     this.#db = db
   }
 
-  /** Does nothing when the answer is booked already. */
-  async insert(row: NewLedgerRow): Promise<void> {
-    await this.#db
-      .insertInto('ledger')
-      .values({
-        ...row,
-        unitPrices: row.unitPrices === null ? null : JSON.stringify(row.unitPrices),
-      })
-      .onConflict((conflict) => conflict.column('messageId').doNothing())
-      .execute()
-  }
-
   /** Sums by group, dearest first (days in order); one user's, or (null) everybody's. */
   async sum(userId: string | null, { from, to }: DayRange, by: UsageGroup): Promise<UsageSum[]> {
     const mine = userId === null ? sql`true` : sql`l.user_id = ${userId}::uuid`

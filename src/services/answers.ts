@@ -19,7 +19,7 @@ export type FollowOptions = {
 }
 
 type Deps = {
-  repositories: Pick<Repositories, 'answers'>
+  repositories: Pick<Repositories, 'answerNotices' | 'answers'>
   running: RunningAnswers
   signals: AnswerSignals
   vault: Vault
@@ -67,7 +67,9 @@ export class AnswerService {
   ): Promise<AnswerView> {
     const view = await this.#load(caller.userId, answerId)
     if (view.status !== 'running') return view
-    await this.#deps.repositories.answers.requestCancel(answerId, caller.userId)
+    const { answers, answerNotices } = this.#deps.repositories
+    await answers.requestCancel(answerId, caller.userId)
+    await answerNotices.tell('cancel', [answerId])
     this.#deps.running.cancel(answerId)
     return this.get(caller, answerId, { waitSeconds: CANCEL_WAIT_SECONDS, signal })
   }

@@ -1,29 +1,32 @@
 /**
- * Budgets: per user, per day and month (UTC), in USD and in tokens.
+ * Budgets: per user, per day and month (UTC), in USD and in tokens; and of a connection, per month
+ * and in USD, beside those of its user.
  *
- * The worst case of a call is reserved before it, in the transaction that begins its turn; the
- * settlement releases it and books the truth in the transaction that ends the turn. Concurrent
- * calls of one user queue on the same rows, so no number of them overspends.
+ * The worst case of a call is reserved before it, in the statement that begins its turn; the
+ * statement that ends the turn releases it and books the truth. Concurrent calls of one user queue
+ * on the same rows, so no number of them overspends. The arithmetic under those locks is SQL's
+ * (repositories/turn-beginnings.ts); what goes into it, and what is said of it, is here.
  */
 
 import type { UnitPrices } from '../claude/prices.ts'
 import { AppError } from '../errors.ts'
 import type {
-  Amount,
   BudgetPeriod,
-  PayingPeriods,
+  Limit,
+  LimitSet,
   Spending,
   StoredLimit,
-  StoredReservation,
 } from '../repositories/budgets.ts'
 import type { Repositories } from '../repositories/index.ts'
+import type { SendOpening } from '../repositories/send-openings.ts'
+import type { Limited, WorstCaseCost } from '../repositories/turn-beginnings.ts'
+import type { UsedShares } from '../repositories/turn-endings.ts'
 import { nextStart, periodsAt } from './budget-periods.ts'
 
-/** Null: no limit. */
-export type Limit = { nanoUsd: bigint | null; tokens: number | null }
+export type { Limit }
 export type Limits = Record<BudgetPeriod, Limit>
 
-/** What a call may cost at most. */
+/** What a call may use at most. */
 export type WorstCase = {
   inputTokens: number
   likelyInputTokens: number
@@ -32,13 +35,12 @@ export type WorstCase = {
   unitPrices: UnitPrices | null
 }
 
-export type Reserved = { reservation: StoredReservation; maxTokens: number; warnings: string[] }
-
 type Deps = { defaults: Limits; unpricedModels: 'refuse' | 'allow' }
 
 /** An answer shorter than this is not worth its input: then the call is refused instead. */
 const MIN_USEFUL_TOKENS = 256
-const WARN_AT_PERCENT = [95, 75]
+/** From here on whoever spends is told. */
+export const WARN_FROM_PERCENT = 75
 const PERIODS: readonly BudgetPeriod[] = ['day', 'month']
 
 export class Budgets {
@@ -48,51 +50,29 @@ export class Budgets {
     this.#deps = deps
   }
 
-  /**
-   * Reserves the worst case, or, if only that does not fit, as long an answer as does.
-   *
-   * @throws AppError budget_exceeded (with resets_at) or model_price_unknown; the caller's
-   *   transaction must then roll back.
-   */
-  async reserve(
-    { budgets }: Pick<Repositories, 'budgets'>,
-    userId: string,
-    worst: WorstCase,
-    now: Date,
-  ): Promise<Reserved> {
-    const limits = effectiveLimits(this.#deps.defaults, await budgets.listLimits(userId))
-    if (worst.unitPrices === null && this.#deps.unpricedModels === 'refuse') refuseUnpriced(limits)
-    const periods = periodsAt(now)
-    const wanted = amountOf(worst, worst.maxTokens)
-    const after = await budgets.reserve(userId, periods, wanted)
-    const roomIn = (period: BudgetPeriod) =>
-      fittingTokens(limits[period], before(after, period, wanted), worst)
-    const room = { day: roomIn('day'), month: roomIn('month') }
-    const maxTokens = Math.min(room.day, room.month)
-    if (maxTokens >= worst.maxTokens) return toReserved(periods, worst, worst.maxTokens, [])
-    const least = Math.min(MIN_USEFUL_TOKENS, worst.maxTokens)
-    // The later reset wins: when the month is used up, tomorrow does not help.
-    if (maxTokens < least) throw exceeded(room.month < least ? 'month' : 'day', now)
-    const reduced = amountOf(worst, maxTokens)
-    await budgets.reserve(userId, periods, {
-      nanoUsd: reduced.nanoUsd - wanted.nanoUsd,
-      tokens: reduced.tokens - wanted.tokens,
-    })
-    const warning = `max_tokens was lowered from ${worst.maxTokens} to ${maxTokens}: more does not fit into what is left of your budget.`
-    return toReserved(periods, worst, maxTokens, [warning])
+  /** Every limit that a call answers to. */
+  limitsOf({ limits, connection }: Pick<SendOpening, 'limits' | 'connection'>): LimitSet {
+    const cap = connection?.limitNanoUsd ?? null
+    return {
+      ...effectiveLimits(this.#deps.defaults, limits),
+      connectionNanoUsd: cap === null ? null : BigInt(cap),
+    }
   }
 
-  /** @returns warnings for whoever spent, from 75 % of a limit on. */
-  async settle(
-    { budgets }: Pick<Repositories, 'budgets'>,
-    userId: string,
-    reservation: StoredReservation,
-    spent: Amount,
-  ): Promise<string[]> {
-    const reserved = { nanoUsd: BigInt(reservation.nanoUsd), tokens: reservation.tokens }
-    const after = await budgets.settle(userId, reservation, reserved, spent)
-    const limits = effectiveLimits(this.#deps.defaults, await budgets.listLimits(userId))
-    return PERIODS.flatMap((period) => usageWarning(limits[period], period, after))
+  /**
+   * The worst case in money: input at the dearest rate it can be charged at.
+   *
+   * @throws AppError model_price_unknown under a limit in USD.
+   */
+  costOf({ unitPrices, ...worst }: WorstCase, limits: LimitSet): WorstCaseCost {
+    const leastTokens = Math.min(MIN_USEFUL_TOKENS, worst.maxTokens)
+    if (unitPrices === null) {
+      if (this.#deps.unpricedModels === 'refuse') refuseUnpriced(limits)
+      return { ...worst, leastTokens, inputNanoUsd: 0n, outputNanoUsd: null }
+    }
+    const inputPrice = Math.max(unitPrices.input, unitPrices.cacheWrite5m)
+    const inputNanoUsd = BigInt(worst.inputTokens) * BigInt(inputPrice)
+    return { ...worst, leastTokens, inputNanoUsd, outputNanoUsd: unitPrices.output }
   }
 
   /** Limit, spent, reserved and remaining of both periods. */
@@ -105,6 +85,13 @@ export class Budgets {
       return { period, limit, spent, reserved, resetsAt: nextStart(period, now) }
     })
   }
+}
+
+/** No limits: for what is closed without an answer to warn in. */
+export const UNLIMITED: LimitSet = {
+  day: { nanoUsd: null, tokens: null },
+  month: { nanoUsd: null, tokens: null },
+  connectionNanoUsd: null,
 }
 
 /** An admin's limit replaces the default; the user's own counts where it is lower. */
@@ -135,16 +122,6 @@ function smaller<T extends bigint | number>(a: T | null, b: T | null): T | null 
   return a < b ? a : b
 }
 
-/** Input at the dearest rate it can be charged at, and the whole of max_tokens. */
-function amountOf({ inputTokens, unitPrices }: WorstCase, maxTokens: number): Amount {
-  const tokens = inputTokens + maxTokens
-  if (unitPrices === null) return { nanoUsd: 0n, tokens }
-  const inputPrice = Math.max(unitPrices.input, unitPrices.cacheWrite5m)
-  const nanoUsd =
-    BigInt(inputTokens) * BigInt(inputPrice) + BigInt(maxTokens) * BigInt(unitPrices.output)
-  return { nanoUsd, tokens }
-}
-
 function totals(spending: readonly Spending[], period: BudgetPeriod) {
   const row = spending.find((candidate) => candidate.period === period)
   return {
@@ -156,67 +133,39 @@ function totals(spending: readonly Spending[], period: BudgetPeriod) {
   }
 }
 
-/** Spent and reserved together, as they were before `own` was added. */
-function before(after: readonly Spending[], period: BudgetPeriod, own: Amount): Amount {
-  const { spent, reserved } = totals(after, period)
-  return {
-    nanoUsd: spent.nanoUsd + reserved.nanoUsd - own.nanoUsd,
-    tokens: spent.tokens + reserved.tokens - own.tokens,
-  }
-}
-
-/** The longest answer that fits under one period's limit; below zero when not even the input does. */
-function fittingTokens(limit: Limit, taken: Amount, worst: WorstCase): number {
-  const byTokens =
-    limit.tokens === null
-      ? Number.POSITIVE_INFINITY
-      : limit.tokens - taken.tokens - worst.inputTokens
-  if (limit.nanoUsd === null || worst.unitPrices === null) return byTokens
-  const left = limit.nanoUsd - taken.nanoUsd - amountOf(worst, 0).nanoUsd
-  if (left < 0n) return -1
-  if (worst.unitPrices.output === 0) return byTokens
-  return Math.min(byTokens, Number(left / BigInt(worst.unitPrices.output)))
-}
-
-function toReserved(
-  periods: PayingPeriods,
-  worst: WorstCase,
-  maxTokens: number,
-  warnings: string[],
-): Reserved {
-  const { nanoUsd, tokens } = amountOf(worst, maxTokens)
-  const { likelyInputTokens } = worst
-  const reservation = { ...periods, nanoUsd: String(nanoUsd), tokens, likelyInputTokens }
-  return { reservation, maxTokens, warnings }
-}
-
-function refuseUnpriced(limits: Limits): void {
-  if (limits.day.nanoUsd === null && limits.month.nanoUsd === null) return
+function refuseUnpriced({ day, month, connectionNanoUsd }: LimitSet): void {
+  if ([day.nanoUsd, month.nanoUsd, connectionNanoUsd].every((limit) => limit === null)) return
   throw new AppError(
     'model_price_unknown',
     'The price of this model is not known, so your budget in USD cannot be kept. Use another model, or ask the operator to add the price.',
   )
 }
 
-function exceeded(period: BudgetPeriod, now: Date): AppError {
+export function budgetExceeded({ period, by }: Limited, now: Date): AppError {
   const resetsAt = nextStart(period, now)
-  return new AppError(
-    'budget_exceeded',
-    `This call does not fit into what is left of your budget for this ${period}. It starts anew at ${resetsAt.toISOString()}.`,
-    {
-      retryAfterSeconds: Math.ceil((resetsAt.getTime() - now.getTime()) / 1000),
-      details: { period, resets_at: resetsAt.toISOString() },
-    },
-  )
+  const resets_at = resetsAt.toISOString()
+  const message =
+    by === 'connection'
+      ? `This call does not fit into what is left of this connection's own cap for this ${period}. It starts anew at ${resets_at}; its user can raise it on the account page.`
+      : `This call does not fit into what is left of your budget for this ${period}. It starts anew at ${resets_at}.`
+  return new AppError('budget_exceeded', message, {
+    retryAfterSeconds: Math.ceil((resetsAt.getTime() - now.getTime()) / 1000),
+    details: { period, resets_at, ...(by === 'connection' ? { limited_by: by } : {}) },
+  })
 }
 
-function usageWarning(limit: Limit, period: BudgetPeriod, after: readonly Spending[]): string[] {
-  const { spent } = totals(after, period)
-  const shares = [
-    limit.nanoUsd ? Number((spent.nanoUsd * 100n) / limit.nanoUsd) : 0,
-    limit.tokens ? Math.floor((spent.tokens * 100) / limit.tokens) : 0,
-  ]
-  const percent = Math.max(...shares)
-  const isWorthSaying = WARN_AT_PERCENT.some((threshold) => percent >= threshold)
-  return isWorthSaying ? [`You have used ${percent} % of your budget for this ${period}.`] : []
+export function loweredWarning(from: number, to: number, { connectionNanoUsd }: LimitSet): string {
+  const whose = connectionNanoUsd === null ? 'your budget' : "your budget or this connection's cap"
+  return `max_tokens was lowered from ${from} to ${to}: more does not fit into what is left of ${whose}.`
+}
+
+/** For whoever spent, from 75 % of a limit on. */
+export function usedWarnings(used: UsedShares): string[] {
+  const { day, month, connection } = used
+  return [
+    day !== undefined && `You have used ${day} % of your budget for this day.`,
+    month !== undefined && `You have used ${month} % of your budget for this month.`,
+    connection !== undefined &&
+      `This connection has used ${connection} % of its cap for this month.`,
+  ].filter((warning) => warning !== false)
 }

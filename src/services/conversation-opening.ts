@@ -3,20 +3,26 @@
 import { resolveModel } from '../claude/models.ts'
 import { newId } from '../crypto/random.ts'
 import { AppError } from '../errors.ts'
-import type { Repositories } from '../repositories/index.ts'
+import { conversationBusy, conversationNotFound } from '../repositories/conversations.ts'
+import type { SendableConversation } from '../repositories/send-openings.ts'
+import type { NewTurn } from '../repositories/turn-beginnings.ts'
 import type { SendInput } from './messages.ts'
 import { toTitle } from './title.ts'
 import type { ResolvedModel } from './turn.ts'
 import type { ConversationVault, Vault } from './vault.ts'
 
-/** The conversation as the turn finds it: new, or taken from the database under its row's lock. */
+/** The conversation as the turn finds it: new, or read from the database. */
 export type OpenedConversation = {
   id: string
   vault: ConversationVault
   model: ResolvedModel
   systemPrompt: string | undefined
-  position: number
+  /** What has to be stored of it besides the turn. */
+  changes: Pick<NewTurn, 'opening' | 'systemPrompt'>
+  messageCount: number
   historyStart: number
+  historyOmitted: number
+  history: SendableConversation['history']
 }
 
 type Deps = {
@@ -33,64 +39,61 @@ export class ConversationOpening {
   }
 
   /**
-   * Makes the conversation, or takes it, for the answer `answerId`; within the caller's transaction.
-   *
+   * @param found the conversation of the user's that the input names, if there is one.
    * @throws AppError not_found, conversation_busy or model_retired.
    */
-  async open(
-    repositories: Repositories,
+  open(
     userId: string,
-    answerId: string,
     input: SendInput,
-  ): Promise<OpenedConversation> {
-    const { conversationId } = input
-    return conversationId === undefined
-      ? this.#create(repositories, userId, answerId, input)
-      : this.#continue(repositories, userId, answerId, input, conversationId)
+    found: SendableConversation | undefined,
+  ): OpenedConversation {
+    if (input.conversationId === undefined) return this.#create(userId, input)
+    if (found === undefined) throw conversationNotFound()
+    if (found.runningMessageId !== null) throw conversationBusy()
+    return this.#continue(input, found)
   }
 
-  async #create(
-    { conversations }: Repositories,
-    userId: string,
-    answerId: string,
-    input: SendInput,
-  ): Promise<OpenedConversation> {
+  #create(userId: string, input: SendInput): OpenedConversation {
     const id = newId()
-    const model = this.#resolve(input.model ?? this.#deps.defaultModel)
     const { wrapped: dataKey, vault } = this.#deps.vault.createConversationKey(id, userId)
     const systemPrompt = input.systemPrompt || undefined
-    await conversations.insert({
+    const title = vault.sealTitle(toTitle(input.message))
+    return {
       id,
-      userId,
-      dataKey,
-      title: vault.sealTitle(toTitle(input.message)),
-      systemPrompt: systemPrompt === undefined ? null : vault.sealSystemPrompt(systemPrompt),
-      // The one asked for counts once it has answered: a mistyped one must not stick.
-      model: this.#deps.defaultModel,
-      runningMessageId: answerId,
-    })
-    return { id, vault, model, systemPrompt, position: 1, historyStart: 1 }
+      vault,
+      model: this.#resolve(input.model ?? this.#deps.defaultModel),
+      systemPrompt,
+      changes: {
+        // The model asked for counts once it has answered: a mistyped one must not stick.
+        opening: { dataKey, title, model: this.#deps.defaultModel },
+        systemPrompt: systemPrompt === undefined ? null : vault.sealSystemPrompt(systemPrompt),
+      },
+      messageCount: 0,
+      historyStart: 1,
+      historyOmitted: 0,
+      history: [],
+    }
   }
 
-  async #continue(
-    { conversations }: Repositories,
-    userId: string,
-    answerId: string,
-    input: SendInput,
-    conversationId: string,
-  ): Promise<OpenedConversation> {
-    const taken = await conversations.take(conversationId, userId, answerId)
-    const vault = this.#deps.vault.openConversation(taken)
-    const model =
-      input.model === undefined ? this.#resolveKept(taken.model) : this.#resolve(input.model)
-    const kept = taken.systemPrompt === null ? '' : vault.openSystemPrompt(taken.systemPrompt)
+  #continue(input: SendInput, found: SendableConversation): OpenedConversation {
+    const vault = this.#deps.vault.openConversation(found)
+    const kept = found.systemPrompt === null ? '' : vault.openSystemPrompt(found.systemPrompt)
     const systemPrompt = (input.systemPrompt ?? kept) || undefined
-    if (input.systemPrompt !== undefined && input.systemPrompt !== kept) {
-      const sealed = systemPrompt === undefined ? null : vault.sealSystemPrompt(systemPrompt)
-      await conversations.updateSystemPrompt(conversationId, userId, sealed)
+    const isKept = input.systemPrompt === undefined || input.systemPrompt === kept
+    const sealed = systemPrompt === undefined ? null : vault.sealSystemPrompt(systemPrompt)
+    const { id, messageCount, historyStart, historyOmitted, history } = found
+    return {
+      id,
+      vault,
+      model:
+        input.model === undefined ? this.#resolveKept(found.model) : this.#resolve(input.model),
+      systemPrompt,
+      changes: { opening: null, systemPrompt: isKept ? undefined : sealed },
+      messageCount,
+      historyStart,
+      historyOmitted,
+      history,
     }
-    const { id, messageCount, historyStart } = taken
-    return { id, vault, model, systemPrompt, position: messageCount + 1, historyStart }
   }
 
   #resolve(model: string): ResolvedModel {

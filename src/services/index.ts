@@ -10,6 +10,7 @@ import type { Repositories, Transact } from '../repositories/index.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { AccountDeletion } from './account-deletion.ts'
 import { AccountService } from './accounts.ts'
+import { AnswerNotices } from './answer-notices.ts'
 import { AnswerSignals, decodeSignal } from './answer-signals.ts'
 import { AnswerService } from './answers.ts'
 import { BudgetSettings } from './budget-settings.ts'
@@ -73,9 +74,11 @@ export function createServices(parts: Parts) {
     defaults: config.budgets.defaults,
     unpricedModels: config.budgets.unpricedModels,
   })
-  const ending = new TurnEnding({ transact, prices, budgets })
+  const isOnlyProcess = parts.database.kind === 'embedded'
+  const notices = new AnswerNotices({ repositories, isOnlyProcess })
+  const ending = new TurnEnding({ repositories, prices, notices })
   const beginning = new TurnBeginning({
-    transact,
+    repositories,
     conversations: new ConversationOpening({
       vault,
       defaultModel: chat.defaultModel,
@@ -92,9 +95,9 @@ export function createServices(parts: Parts) {
   const answers = new AnswerService({ repositories, running, signals, vault })
   const orphans = new Orphans({ repositories, ending, vault, running, log })
   const keyLinks = new KeyLinks({ repositories, publicUrl })
-  const isOnlyProcess = parts.database.kind === 'embedded'
   return {
     running,
+    notices,
     /** For what other replicas say about answers. */
     onSignal(payload: string) {
       const signal = decodeSignal(payload)

@@ -7,6 +7,7 @@ import { totalInputTokens } from '../claude/usage.ts'
 import { AppError, isDatabaseGone } from '../errors.ts'
 import { violatedConstraint } from '../repositories/constraints.ts'
 import type { Repositories } from '../repositories/index.ts'
+import type { SendOpening } from '../repositories/send-openings.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { type FollowOptions, settledWithin } from './answers.ts'
 import type { Credentials, Generated, Generation } from './generation.ts'
@@ -82,13 +83,14 @@ export class MessageService {
     const { beginning, replays, running } = this.#deps
     running.refuseWhenStopping()
     const { userId } = caller
-    const opened = await this.#openKey(userId)
+    const opening = await beginning.read(caller, input)
+    const opened = await this.#openKey(userId, opening)
     const marks = toMarks(opened.userVault, input)
     const stored = marks && (await replays.find(userId, marks, options))
     if (stored) return stored
 
     const begun = await beginning
-      .begin(userId, input, marks)
+      .begin(caller, input, marks, opening)
       .catch((error: unknown) => this.#lostRace(userId, marks, options, error))
     if ('replayed' in begun) return begun
     const saveText = (text: string) => ({
@@ -161,15 +163,14 @@ export class MessageService {
     if (!isWanted) controller.abort(reason)
   }
 
-  async #openKey(userId: string) {
-    const row = await this.#deps.repositories.apiKeys.find(userId)
-    if (!row) throw await this.#deps.keyLinks.keyMissing(userId)
-    const userVault = this.#deps.vault.openUser(userId, row.dataKey)
+  async #openKey(userId: string, { userDataKey, apiKey }: SendOpening) {
+    if (apiKey === null) throw await this.#deps.keyLinks.keyMissing(userId)
+    const userVault = this.#deps.vault.openUser(userId, userDataKey)
     const credentials = {
-      apiKey: userVault.openApiKey(row.sealed),
+      apiKey: userVault.openApiKey(apiKey.sealed),
       endUserId: userVault.endUserId(),
     }
-    return { credentials, userVault, wasRejected: row.rejectedAt !== null }
+    return { credentials, userVault, wasRejected: apiKey.rejectedAt !== null }
   }
 
   /** Of two first calls with one key, the one that began second finds the other's turn. */

@@ -9,6 +9,7 @@ import type { Logger } from '../log.ts'
 import type { Repositories } from '../repositories/index.ts'
 import type { WhichOrphans } from '../repositories/leases.ts'
 import { periodsAt } from './budget-periods.ts'
+import { UNLIMITED } from './budgets.ts'
 import { INTERRUPTED, type RunningAnswers } from './running-answers.ts'
 import type { BegunTurn } from './turn.ts'
 import type { TurnEnding } from './turn-ending.ts'
@@ -74,6 +75,8 @@ export class Orphans {
       tag,
       hasIdempotencyKey: false,
       position: orphan.position - 1,
+      historyStart: 1,
+      limits: UNLIMITED,
       reservation: reservation ?? nothingReserved(orphan.createdAt),
     }
   }

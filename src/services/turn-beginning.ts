@@ -1,20 +1,24 @@
-/** How a turn begins: one transaction, before Claude is called. */
+/** How a turn begins: two statements, one that reads and one that writes, before Claude is called. */
 
-import type { ContentBlock } from '../claude/content.ts'
 import type { PriceTable } from '../claude/prices.ts'
 import { estimateTokens } from '../claude/tokens.ts'
 import { newId } from '../crypto/random.ts'
-import type { Repositories, Transact } from '../repositories/index.ts'
-import type { Budgets } from './budgets.ts'
+import type { LimitSet } from '../repositories/budgets.ts'
+import { conversationBusy, conversationNotFound } from '../repositories/conversations.ts'
+import type { Repositories } from '../repositories/index.ts'
+import type { SendOpening } from '../repositories/send-openings.ts'
+import type { NewTurn, Verdict } from '../repositories/turn-beginnings.ts'
+import { periodsAt } from './budget-periods.ts'
+import { type Budgets, budgetExceeded, loweredWarning, type WorstCase } from './budgets.ts'
 import type { ConversationOpening, OpenedConversation } from './conversation-opening.ts'
 import { fitHistory, toTurns } from './history.ts'
 import { estimateInput } from './input-estimate.ts'
 import type { SendInput } from './messages.ts'
+import type { Caller } from './sessions.ts'
 import type { BegunTurn, IdempotencyMarks } from './turn.ts'
-import type { ConversationVault } from './vault.ts'
 
 type Deps = {
-  transact: Transact
+  repositories: Pick<Repositories, 'sendOpenings' | 'turnBeginnings'>
   conversations: ConversationOpening
   prices: PriceTable
   budgets: Budgets
@@ -24,15 +28,34 @@ type Deps = {
   maxMessagesSent: number
 }
 
+type Sender = Pick<Caller, 'userId' | 'sessionId'>
+
+/** A turn as it is asked for, before the database has said yes. */
+type Draft = {
+  opened: OpenedConversation
+  wantedTokens: number
+  limits: LimitSet
+  history: Pick<BegunTurn, 'turns' | 'omitted'>
+  worst: WorstCase
+  newTurn: NewTurn
+}
+
 /** Of the model's window, what estimated tokens may fill: the estimate can be a quarter too low. */
 const WINDOW_SHARE = 0.75
 const UNKNOWN_MODEL_WINDOW_TOKENS = 200_000
+/** So many times another turn may come in between before the conversation counts as busy. */
+const MAX_TRIES = 3
 
 export class TurnBeginning {
   readonly #deps: Deps
 
   constructor(deps: Deps) {
     this.#deps = deps
+  }
+
+  /** What {@link begin} goes by. */
+  async read({ userId, sessionId }: Sender, input: SendInput): Promise<SendOpening> {
+    return this.#deps.repositories.sendOpenings.get(userId, sessionId, input.conversationId)
   }
 
   /**
@@ -42,113 +65,90 @@ export class TurnBeginning {
    *   model_price_unknown; nothing is stored then.
    */
   async begin(
-    userId: string,
+    sender: Sender,
     input: SendInput,
     marks: IdempotencyMarks | undefined,
+    opening: SendOpening,
   ): Promise<BegunTurn> {
-    const answerId = newId()
-    return this.#deps.transact(async (repositories) => {
-      const opened = await this.#deps.conversations.open(repositories, userId, answerId, input)
-      const wantedTokens = input.maxTokens ?? this.#deps.defaultMaxTokens
-      const history = await this.#history(repositories, userId, opened, input, wantedTokens)
-      const reserved = await this.#reserve(repositories, userId, opened, history, input)
-      const { id: conversationId, vault, systemPrompt, model } = opened
-      const turn: BegunTurn = {
-        conversationId,
-        userId,
-        answerId,
-        vault,
-        model: { ...model, warnings: [...model.warnings, ...reserved.warnings] },
-        systemPrompt,
-        maxTokens: reserved.isLowered ? reserved.maxTokens : wantedTokens,
-        ...history,
-        tag: input.tag ?? null,
-        hasIdempotencyKey: marks !== undefined,
-        position: opened.position,
-        reservation: reserved.reservation,
-      }
-      await this.#insertMessages(repositories, turn, input, marks)
-      return turn
-    })
+    let current = opening
+    for (let tries = 1; tries <= MAX_TRIES; tries++) {
+      const now = new Date()
+      const draft = this.#draft(sender, input, marks, current, now)
+      const verdict = await this.#deps.repositories.turnBeginnings.begin(draft.newTurn)
+      if (verdict.outcome === 'begun') return toBegunTurn(draft, verdict)
+      if (verdict.outcome === 'exceeded') throw budgetExceeded(verdict.limited, now)
+      if (verdict.outcome === 'not_found') throw conversationNotFound()
+      if (verdict.outcome === 'busy') throw conversationBusy()
+      current = await this.read(sender, input)
+    }
+    throw conversationBusy()
   }
 
-  async #reserve(
-    repositories: Repositories,
-    userId: string,
-    { model, systemPrompt }: OpenedConversation,
-    { turns }: Pick<BegunTurn, 'turns'>,
-    input: SendInput,
-  ) {
-    const now = new Date()
-    const { atMost: inputTokens, likely: likelyInputTokens } = estimateInput({
-      systemPrompt,
-      turns,
-      message: input.message,
-    })
-    const maxTokens = Math.min(
-      input.maxTokens ?? this.#deps.defaultMaxTokens,
-      model.info?.maxOutputTokens ?? Number.POSITIVE_INFINITY,
-    )
-    const unitPrices = this.#deps.prices.unitPrices(model.id, inputTokens, now)
-    const worst = { inputTokens, likelyInputTokens, maxTokens, unitPrices }
-    const reserved = await this.#deps.budgets.reserve(repositories, userId, worst, now)
-    return { ...reserved, isLowered: reserved.maxTokens < maxTokens }
-  }
-
-  async #history(
-    { messages }: Repositories,
-    userId: string,
-    opened: OpenedConversation,
-    input: SendInput,
-    maxTokens: number,
-  ): Promise<Pick<BegunTurn, 'turns' | 'omitted'>> {
-    if (opened.position === 1) return { turns: [], omitted: 0 }
-    const rows = await messages.listComplete(opened.id, userId, opened.historyStart)
-    const turns = fitHistory(
-      toTurns(rows.map((row) => ({ ...row, content: openContent(opened.vault, row) }))),
-      {
-        maxMessages: this.#deps.maxMessagesSent,
-        maxTokens: historyTokens(opened, input.message, maxTokens),
-      },
-    )
-    const earlier =
-      opened.historyStart === 1
-        ? 0
-        : await messages.countCompleteBefore(opened.id, opened.historyStart)
-    return { turns, omitted: earlier + rows.length - turns.length * 2 }
-  }
-
-  async #insertMessages(
-    { messages }: Repositories,
-    turn: BegunTurn,
+  #draft(
+    { userId, sessionId }: Sender,
     input: SendInput,
     marks: IdempotencyMarks | undefined,
-  ): Promise<void> {
+    opening: SendOpening,
+    now: Date,
+  ): Draft {
+    const { budgets, conversations, replicaId, leaseSeconds } = this.#deps
+    const opened = conversations.open(userId, input, opening.conversation)
+    const wantedTokens = input.maxTokens ?? this.#deps.defaultMaxTokens
+    const limits = budgets.limitsOf(opening)
+    const history = this.#history(opened, input, wantedTokens)
+    const worst = this.#worstCase(opened, history, input, wantedTokens, now)
     const userMessageId = newId()
-    await messages.insertTurn({
-      conversationId: turn.conversationId,
-      userId: turn.userId,
+    const newTurn: NewTurn = {
+      userId,
+      sessionId,
+      isConnection: opening.connection !== null,
+      conversationId: opened.id,
+      ...opened.changes,
+      messageCount: opened.messageCount,
       userMessageId,
-      answerId: turn.answerId,
-      position: turn.position,
-      content: turn.vault.sealContent(userMessageId, [{ type: 'text', text: input.message }]),
+      answerId: newId(),
+      content: opened.vault.sealContent(userMessageId, [{ type: 'text', text: input.message }]),
       tokenCount: estimateTokens(input.message),
-      model: turn.model.id,
+      model: opened.model.id,
       idempotencyHash: marks?.hash ?? null,
       requestFingerprint: marks?.fingerprint ?? null,
-      replicaId: this.#deps.replicaId,
-      leaseSeconds: this.#deps.leaseSeconds,
-      tag: turn.tag,
-      reservation: turn.reservation,
-    })
+      replicaId,
+      leaseSeconds,
+      tag: input.tag ?? null,
+      periods: periodsAt(now),
+      limits,
+      worst: budgets.costOf(worst, limits),
+    }
+    return { opened, wantedTokens, limits, history, worst, newTurn }
   }
-}
 
-function openContent(
-  vault: ConversationVault,
-  row: { id: string; content: Buffer | null },
-): ContentBlock[] {
-  return row.content === null ? [] : vault.openContent(row.id, row.content)
+  #worstCase(
+    { model, systemPrompt }: OpenedConversation,
+    { turns }: Draft['history'],
+    input: SendInput,
+    wantedTokens: number,
+    now: Date,
+  ): WorstCase {
+    const { message } = input
+    const { atMost: inputTokens, likely } = estimateInput({ systemPrompt, turns, message })
+    const maxTokens = Math.min(wantedTokens, model.info?.maxOutputTokens ?? wantedTokens)
+    const unitPrices = this.#deps.prices.unitPrices(model.id, inputTokens, now)
+    return { inputTokens, likelyInputTokens: likely, maxTokens, unitPrices }
+  }
+
+  #history(opened: OpenedConversation, input: SendInput, wantedTokens: number): Draft['history'] {
+    const { vault, history, historyOmitted } = opened
+    const stored = history.map(({ id, position, role, content }) => ({
+      position,
+      role,
+      content: content === null ? [] : vault.openContent(id, content),
+    }))
+    const turns = fitHistory(toTurns(stored), {
+      maxMessages: this.#deps.maxMessagesSent,
+      maxTokens: historyTokens(opened, input.message, wantedTokens),
+    })
+    return { turns, omitted: historyOmitted + history.length - turns.length * 2 }
+  }
 }
 
 function historyTokens(opened: OpenedConversation, message: string, maxTokens: number): number {
@@ -156,4 +156,31 @@ function historyTokens(opened: OpenedConversation, message: string, maxTokens: n
   const fixed = estimateTokens(opened.systemPrompt ?? '') + estimateTokens(message)
   const answerTokens = Math.min(maxTokens, opened.model.info?.maxOutputTokens ?? maxTokens)
   return windowTokens * WINDOW_SHARE - answerTokens - fixed
+}
+
+function toBegunTurn(
+  { opened, wantedTokens, limits, history, worst, newTurn }: Draft,
+  { maxTokens, nanoUsd, tokens }: Extract<Verdict, { outcome: 'begun' }>,
+): BegunTurn {
+  const { userId, sessionId, isConnection, answerId, idempotencyHash, tag, periods } = newTurn
+  const isLowered = maxTokens < worst.maxTokens
+  const warnings = isLowered ? [loweredWarning(worst.maxTokens, maxTokens, limits)] : []
+  const { likelyInputTokens } = worst
+  return {
+    conversationId: opened.id,
+    userId,
+    answerId,
+    vault: opened.vault,
+    model: { ...opened.model, warnings: [...opened.model.warnings, ...warnings] },
+    systemPrompt: opened.systemPrompt,
+    // What the model could not write anyway is left for the request to lower, and to say so.
+    maxTokens: isLowered ? maxTokens : wantedTokens,
+    ...history,
+    tag,
+    hasIdempotencyKey: idempotencyHash !== null,
+    position: opened.messageCount + 1,
+    historyStart: opened.historyStart,
+    limits,
+    reservation: { ...periods, nanoUsd, tokens, likelyInputTokens, sessionId, isConnection },
+  }
 }

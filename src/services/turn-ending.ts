@@ -1,11 +1,13 @@
-/** How a turn ends: one transaction, before its caller hears of it. */
+/** How a turn ends: one statement, before its caller hears of it. */
 
 import type { ClaudeOutcome } from '../claude/client.ts'
 import type { PriceTable } from '../claude/prices.ts'
 import { AppError } from '../errors.ts'
 import { violatedConstraint } from '../repositories/constraints.ts'
-import type { Transact } from '../repositories/index.ts'
-import type { Budgets } from './budgets.ts'
+import type { Repositories } from '../repositories/index.ts'
+import type { UsedShares } from '../repositories/turn-endings.ts'
+import type { AnswerNotices } from './answer-notices.ts'
+import { usedWarnings, WARN_FROM_PERCENT } from './budgets.ts'
 import type { BegunTurn } from './turn.ts'
 import {
   type SendReceipt,
@@ -18,7 +20,11 @@ import {
 } from './turn-record.ts'
 import type { ConversationVault } from './vault.ts'
 
-type Deps = { transact: Transact; prices: PriceTable; budgets: Budgets }
+type Deps = {
+  repositories: Pick<Repositories, 'answers' | 'turnEndings'>
+  prices: PriceTable
+  notices: AnswerNotices
+}
 
 export class TurnEnding {
   readonly #deps: Deps
@@ -59,34 +65,29 @@ export class TurnEnding {
     const ledgerRow = toLedgerRow(turn, outcome, this.#deps.prices, new Date())
     const delivered = outcome.status === 'complete' || outcome.status === 'refused'
     const history = { sent: turn.turns.length * 2, omitted: turn.omitted }
-    const sealed = sealAnswer(turn, outcome)
-    return this.#deps.transact(async (repositories) => {
-      const { messages, ledger, conversations } = repositories
-      const { userId, reservation } = turn
-      const spent = toSpent(ledgerRow, outcome)
-      const usage = await this.#deps.budgets.settle(repositories, userId, reservation, spent)
-      const said = [...warnings, ...usage]
-      const receipt = delivered
-        ? toReceipt(turn, outcome, ledgerRow?.costNanoUsd, history, said)
-        : null
-      const end = toTurnEnd(outcome, sealed, receipt, timing)
-      if (!(await messages.finishTurn(turn.answerId, end))) throw new AlreadyFinished()
-      if (ledgerRow) await ledger.insert(ledgerRow)
-      // A failed turn cuts nothing: its own message may have been what was too long.
-      const isCut = receipt !== null && turn.omitted > 0
-      await conversations.release(turn.conversationId, turn.answerId, {
-        ...(receipt === null ? {} : { model: turn.model.id }),
-        ...(isCut ? { historyStart: turn.turns[0]?.position ?? turn.position } : {}),
-      })
-      return receipt
+    const receipt = delivered
+      ? toReceipt(turn, outcome, ledgerRow?.costNanoUsd, history, warnings)
+      : null
+    const ended = await this.#deps.repositories.turnEndings.end({
+      answerId: turn.answerId,
+      conversationId: turn.conversationId,
+      userId: turn.userId,
+      end: toTurnEnd(outcome, sealAnswer(turn, outcome), receipt, timing),
+      reservation: turn.reservation,
+      spent: toSpent(ledgerRow, outcome),
+      ledgerRow,
+      limits: turn.limits,
+      leastPercent: WARN_FROM_PERCENT,
+      changes: receipt === null ? {} : toChanges(turn),
     })
+    if (!ended) throw new AlreadyFinished()
+    this.#deps.notices.finished(turn.answerId)
+    return receipt && withUsage(receipt, ended.used)
   }
 
   /** After a commit whose acknowledgement was lost, the stored end is this call's own. */
   async #storedReceipt(turn: BegunTurn, outcome: ClaudeOutcome): Promise<SendReceipt | null> {
-    const stored = await this.#deps.transact(({ answers }) =>
-      answers.find(turn.answerId, turn.userId),
-    )
+    const stored = await this.#deps.repositories.answers.find(turn.answerId, turn.userId)
     if (stored?.requestId !== outcome.requestId || stored.status === 'interrupted') {
       throw closedMeanwhile(turn)
     }
@@ -94,7 +95,18 @@ export class TurnEnding {
   }
 }
 
-/** The turn is not running any more: rolls the second end of it back. */
+/** What the conversation keeps. A failed turn cuts nothing: its own message may have been too long. */
+function toChanges({ model, turns, omitted, position, historyStart }: BegunTurn) {
+  const start = omitted === 0 ? historyStart : (turns[0]?.position ?? position)
+  return { model: model.id, historyStart: start === historyStart ? undefined : start }
+}
+
+const withUsage = (receipt: SendReceipt, used: UsedShares): SendReceipt => ({
+  ...receipt,
+  warnings: [...receipt.warnings, ...usedWarnings(used)],
+})
+
+/** The turn is not running any more. */
 class AlreadyFinished extends Error {
   override readonly name = 'AlreadyFinished'
 }
@@ -113,10 +125,12 @@ export function fromStored(
   vault: ConversationVault,
   stored: { id: string; result: Record<string, unknown> | null; stopSequence: Buffer | null },
 ): SendReceipt {
-  const receipt = stored.result as StoredReceipt
+  const { budget_used: used, ...receipt } = stored.result as StoredReceipt & {
+    budget_used?: UsedShares
+  }
   const sealed = stored.stopSequence
   const stopSequence = sealed === null ? null : vault.openStopSequence(stored.id, sealed)
-  return { ...receipt, stop_sequence: stopSequence }
+  return withUsage({ ...receipt, stop_sequence: stopSequence }, used ?? {})
 }
 
 const closedMeanwhile = ({ conversationId, answerId }: BegunTurn) =>

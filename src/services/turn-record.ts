@@ -5,7 +5,7 @@ import { costNanoUsd, type PriceTable } from '../claude/prices.ts'
 import { totalInputTokens } from '../claude/usage.ts'
 import type { Amount, StoredReservation } from '../repositories/budgets.ts'
 import type { NewLedgerRow } from '../repositories/ledger.ts'
-import type { TurnEnd } from '../repositories/messages.ts'
+import type { TurnEnd } from '../repositories/turn-endings.ts'
 import { INTERRUPTED } from './running-answers.ts'
 
 /** send_message's result but for its text, which is sealed apart from it. */
@@ -78,6 +78,7 @@ export function toLedgerRow(
     requestId: outcome.requestId,
     tag: ids.tag,
     bookedOn: ids.reservation.day,
+    sessionId: ids.reservation.sessionId ?? null,
   }
 }
 

@@ -1,7 +1,7 @@
 /** A turn that has begun: durable, and its conversation and its share of the budget reserved. */
 
 import type { ModelInfo } from '../claude/models.ts'
-import type { StoredReservation } from '../repositories/budgets.ts'
+import type { LimitSet, StoredReservation } from '../repositories/budgets.ts'
 import type { Turn } from './history.ts'
 import type { ConversationVault } from './vault.ts'
 
@@ -27,5 +27,9 @@ export type BegunTurn = {
   hasIdempotencyKey: boolean
   /** Of the user's message. */
   position: number
+  /** Of the first message that was read for this turn. */
+  historyStart: number
+  /** What its cost is measured by, for a word of warning. */
+  limits: LimitSet
   reservation: StoredReservation
 }

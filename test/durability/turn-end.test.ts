@@ -9,10 +9,11 @@ import { KeyRing } from '../../src/crypto/sealed.ts'
 import { migrateToLatest } from '../../src/database/migrate.ts'
 import { type Database, openDatabase } from '../../src/database/open.ts'
 import { createLogger } from '../../src/log.ts'
-import { createRepositories, createTransact } from '../../src/repositories/index.ts'
+import { createRepositories } from '../../src/repositories/index.ts'
+import { AnswerNotices } from '../../src/services/answer-notices.ts'
 import { Budgets } from '../../src/services/budgets.ts'
 import { ConversationOpening } from '../../src/services/conversation-opening.ts'
-import type { SendResult } from '../../src/services/messages.ts'
+import type { SendInput, SendResult } from '../../src/services/messages.ts'
 import { Orphans } from '../../src/services/orphans.ts'
 import {
   INTERRUPTED,
@@ -71,12 +72,11 @@ describeDatabases('the end of a turn', (kind) => {
     const { wrapped: dataKey } = vault.createUserKey(userId)
     const names = { username: 'ada', usernameKey: 'ada', email: 'a@b.c', emailKey: 'a@b.c' }
     await repositories().users.insert({ id: userId, ...names, passwordHash: '-', dataKey })
-    const transact = createTransact(database.db)
     const prices = loadPriceTable(undefined)
     const none = { nanoUsd: null, tokens: null }
     const budgets = new Budgets({ defaults: { day: none, month: none }, unpricedModels: 'refuse' })
     beginning = new TurnBeginning({
-      transact,
+      repositories: repositories(),
       conversations: new ConversationOpening({
         vault,
         defaultModel: 'claude-sonnet-5-5',
@@ -89,13 +89,14 @@ describeDatabases('the end of a turn', (kind) => {
       defaultMaxTokens: 100,
       maxMessagesSent: 10,
     })
-    ending = new TurnEnding({ transact, prices, budgets })
+    const notices = new AnswerNotices({ repositories: repositories(), isOnlyProcess: false })
+    ending = new TurnEnding({ repositories: repositories(), prices, notices })
     running = new RunningAnswers()
     const log = createLogger('silent')
     orphans = new Orphans({ repositories: repositories(), ending, vault, running, log })
   })
   beforeEach(async () => {
-    turn = await beginning.begin(userId, { message: 'a question', thinking: 'off' }, undefined)
+    turn = await begin({ message: 'a question', thinking: 'off' })
   })
   afterAll(async () => {
     await database.close()
@@ -103,6 +104,10 @@ describeDatabases('the end of a turn', (kind) => {
   })
 
   const repositories = () => createRepositories(database.db)
+  const begin = async (input: SendInput) => {
+    const sender = { userId, sessionId: newId() }
+    return beginning.begin(sender, input, undefined, await beginning.read(sender, input))
+  }
   const finish = () => ending.finish(turn, OUTCOME, { durationMs: 2, stopReason: undefined }, [])
   const stored = async () => ({
     answer: await database.db
@@ -154,14 +159,14 @@ describeDatabases('the end of a turn', (kind) => {
       conversationId: turn.conversationId,
       thinking: 'off' as const,
     }
-    const next = await beginning.begin(userId, input, undefined)
+    const next = await begin(input)
     await expect(finish()).rejects.toMatchObject({ code: 'interrupted' })
     expect((await stored()).conversation.runningMessageId).toBe(next.answerId)
   })
 
   test('is left to whoever has it in hand, however old its lease', async () => {
     await orphans.close('all')
-    turn = await beginning.begin(userId, { message: 'a question', thinking: 'off' }, undefined)
+    turn = await begin({ message: 'a question', thinking: 'off' })
     await database.db
       .updateTable('messages')
       .set({ leaseExpiresAt: new Date(0) })

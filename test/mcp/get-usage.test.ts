@@ -31,7 +31,7 @@ describeDatabases('get_usage', (kind) => {
 
   /** A line of the ledger: 10 in, 5 of them cached twice over, 7 out. */
   async function book(user: TestUser, booked: Booked): Promise<void> {
-    await app.app.repositories.ledger.insert({
+    const row = {
       userId: user.userId,
       conversationId: booked.conversationId ?? randomUUID(),
       messageId: randomUUID(),
@@ -48,7 +48,8 @@ describeDatabases('get_usage', (kind) => {
       requestId: null,
       tag: booked.tag ?? null,
       bookedOn: booked.day,
-    })
+    }
+    await app.app.db.insertInto('ledger').values(row).execute()
   }
 
   beforeAll(async () => {

@@ -3,6 +3,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import type { LedgerRow } from '../../src/repositories/index.ts'
 import { describeDatabases } from '../support/databases.ts'
@@ -95,6 +96,7 @@ describeDatabases('the ledger', (kind) => {
       createdAt: expect.any(Date),
       tag: 'build',
       bookedOn: new Date().toISOString().slice(0, 10),
+      sessionId: decodeJwt(user.accessToken).jti,
     })
     expect(data.request_id).toMatch(/^req_/)
   })

@@ -95,11 +95,13 @@ describe.runIf(hasPostgresql).concurrent.each(modes)('two replicas, %s', (mode) 
     listener.on('notification', ({ payload }) => payloads.push(payload))
     await listener.query('listen claude_api_gateway_answers')
     const sent = await here.call('send_message', { message: 'short' })
+    const finished = `finished ${sent.structured.data.message_id}`
+    if (mode === 'NOTIFY') await expect.poll(() => payloads).toContain(finished)
+    await first.app.services.notices.flush()
     // What was sent before is heard with the next result at the latest.
     await listener.query('select 1')
     await listener.end()
-    if (mode === 'NOTIFY') expect(payloads).toContain(`finished ${sent.structured.data.message_id}`)
-    else expect(payloads).toEqual([])
+    expect(payloads).toEqual(mode === 'NOTIFY' ? [finished] : [])
   })
 
   test('get_message shows the text so far, then the finished message', async () => {

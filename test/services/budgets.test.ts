@@ -6,13 +6,18 @@ import type { UnitPrices } from '../../src/claude/prices.ts'
 import { migrateToLatest } from '../../src/database/migrate.ts'
 import { type Database, openDatabase } from '../../src/database/open.ts'
 import type { BudgetPeriod, StoredLimit } from '../../src/repositories/budgets.ts'
-import { createRepositories, createTransact } from '../../src/repositories/index.ts'
+import { createRepositories } from '../../src/repositories/index.ts'
+import type { NewTurn } from '../../src/repositories/turn-beginnings.ts'
+import { periodsAt } from '../../src/services/budget-periods.ts'
 import {
   Budgets,
+  budgetExceeded,
   effectiveLimits,
   type Limit,
   type Limits,
-  type Reserved,
+  loweredWarning,
+  usedWarnings,
+  WARN_FROM_PERCENT,
 } from '../../src/services/budgets.ts'
 import {
   describeDatabases,
@@ -110,16 +115,49 @@ describeDatabases('a budget', (kind) => {
     await database.db.insertInto('users').values(row).execute()
   }
 
-  const withLimits = (defaults: Limits, unpricedModels: 'refuse' | 'allow' = 'refuse') => {
+  const withLimits = (
+    defaults: Limits,
+    unpricedModels: 'refuse' | 'allow' = 'refuse',
+    connection: { sessionId: string; limitNanoUsd: string | null } | null = null,
+  ) => {
     const budgets = new Budgets({ defaults, unpricedModels })
-    const transact = createTransact(database.db)
+    const repositories = createRepositories(database.db)
     return {
-      reserve: (worst: ReturnType<typeof worstCase>, at = NOW) =>
-        transact((repositories) => budgets.reserve(repositories, userId, worst, at)),
-      settle: ({ reservation }: Reserved, spent: { nanoUsd: bigint; tokens: number }) =>
-        transact((repositories) => budgets.settle(repositories, userId, reservation, spent)),
+      /** By beginning a turn of a conversation of its own. */
+      async reserve(worst: WorstCase, at = NOW): Promise<Reserved> {
+        const stored = await repositories.budgets.listLimits(userId)
+        const limits = budgets.limitsOf({ limits: stored, connection })
+        const sender = {
+          userId,
+          sessionId: connection?.sessionId ?? randomUUID(),
+          isConnection: connection !== null,
+        }
+        const asked = { limits, periods: periodsAt(at), worst: budgets.costOf(worst, limits) }
+        const turn = { ...newTurn(), ...sender, ...asked }
+        const verdict = await repositories.turnBeginnings.begin(turn)
+        if (verdict.outcome === 'exceeded') throw budgetExceeded(verdict.limited, at)
+        if (verdict.outcome !== 'begun') throw new Error(verdict.outcome)
+        const { maxTokens, nanoUsd, tokens } = verdict
+        const isLowered = maxTokens < worst.maxTokens
+        const warnings = isLowered ? [loweredWarning(worst.maxTokens, maxTokens, limits)] : []
+        return { turn, maxTokens, warnings, reservation: { nanoUsd, tokens } }
+      },
+      async settle({ turn, reservation }: Reserved, spent: { nanoUsd: bigint; tokens: number }) {
+        const { periods, sessionId, isConnection, ...begun } = turn
+        const booked = { sessionId, isConnection, likelyInputTokens: 0 }
+        const ended = await repositories.turnEndings.end({
+          ...begun,
+          end: END,
+          reservation: { ...periods, ...reservation, ...booked },
+          spent,
+          ledgerRow: null,
+          leastPercent: WARN_FROM_PERCENT,
+          changes: {},
+        })
+        return ended && usedWarnings(ended.used)
+      },
       status: async (at = NOW) => {
-        const [day, month] = await budgets.status(createRepositories(database.db), userId, at)
+        const [day, month] = await budgets.status(repositories, userId, at)
         if (!day || !month) throw new Error('a period is missing')
         return { day, month }
       },
@@ -394,6 +432,43 @@ describeDatabases('a budget', (kind) => {
 })
 
 type WorstCase = ReturnType<typeof worstCase>
+type Reserved = {
+  turn: NewTurn
+  maxTokens: number
+  warnings: string[]
+  reservation: { nanoUsd: string; tokens: number }
+}
+
+const END = {
+  status: 'complete',
+  content: null,
+  stopSequence: null,
+  model: 'model',
+  tokenCount: 0,
+  result: null,
+  errorCode: null,
+  requestId: null,
+  durationMs: 0,
+  upstreamMs: 0,
+  keepIdempotencyKey: false,
+} as const
+
+const newTurn = () => ({
+  conversationId: randomUUID(),
+  opening: { dataKey: Buffer.alloc(1), title: Buffer.alloc(1), model: 'model' },
+  messageCount: 0,
+  systemPrompt: null,
+  userMessageId: randomUUID(),
+  answerId: randomUUID(),
+  content: Buffer.alloc(1),
+  tokenCount: 1,
+  model: 'model',
+  idempotencyHash: null,
+  requestFingerprint: null,
+  replicaId: randomUUID(),
+  leaseSeconds: 60,
+  tag: null,
+})
 
 /** Worked out anew, one token at a time being too slow: from the definition, by bisection. */
 function longestThatFits(

@@ -142,9 +142,9 @@ async function insertConversations(app: TestApp, userId: string) {
       title: vault.sealTitle(`Talk ${index}`),
       systemPrompt: null,
       model: 'claude-sonnet-5-5',
-      runningMessageId: null,
+      messageCount: 2,
       updatedAt: INSTANTS[index % INSTANTS.length] as Date,
     }
-    await app.app.repositories.conversations.insert(row)
+    await app.app.db.insertInto('conversations').values(row).execute()
   }
 }

@@ -95,15 +95,16 @@ describe('the model', () => {
   test('a conversation outlives its model: the default goes on, and says so', async () => {
     const id = newId()
     const { wrapped: dataKey, vault } = (await vaultOf(app)).createConversationKey(id, user.userId)
-    await app.app.repositories.conversations.insert({
+    const row = {
       id,
       userId: user.userId,
       dataKey,
       title: vault.sealTitle('From another time'),
       systemPrompt: null,
       model: 'claude-3-opus-20240229',
-      runningMessageId: null,
-    })
+      messageCount: 2,
+    }
+    await app.app.db.insertInto('conversations').values(row).execute()
     const { data } = await send({ conversation_id: id })
     expect(data.model).toBe('claude-sonnet-5-5')
     expect(data.warnings).toEqual([

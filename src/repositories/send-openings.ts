@@ -1,0 +1,150 @@
+/**
+ * All that a send has to know before its message can be sealed, in one prepared statement: the
+ * user's sealed key, their limits, and the conversation with what is sent of it to Claude.
+ *
+ * It locks nothing. What could change until the turn begins is checked again by the statement that
+ * begins it (turn-beginnings.ts), under the locks.
+ */
+
+import type { Kysely } from 'kysely'
+import { prepare } from '../database/prepared.ts'
+import type { Schema } from '../database/schema.ts'
+import type { StoredLimit } from './budgets.ts'
+
+/** A conversation as a send finds it. */
+export type SendableConversation = {
+  id: string
+  userId: string
+  dataKey: Buffer
+  systemPrompt: Buffer | null
+  model: string
+  messageCount: number
+  /** The answer that still runs in it. */
+  runningMessageId: string | null
+  historyStart: number
+  /** Whole messages before `historyStart`. */
+  historyOmitted: number
+  /** Whole messages from `historyStart` on, oldest first. */
+  history: { id: string; position: number; role: string; content: Buffer | null }[]
+}
+
+export type SendOpening = {
+  userDataKey: Buffer
+  /** Null when the user has stored none. */
+  apiKey: { sealed: Buffer; rejectedAt: Date | null } | null
+  limits: StoredLimit[]
+  /** What the connection that asks may spend a month: null for what is no connection. */
+  connection: { limitNanoUsd: string | null } | null
+  /** Undefined when none was asked for, or when the user has none by that id. */
+  conversation: SendableConversation | undefined
+}
+
+type Row = {
+  userDataKey: Buffer
+  sealedApiKey: Buffer | null
+  rejectedAt: Date | null
+  limits: StoredLimit[]
+  isConnection: boolean
+  connectionLimit: string | null
+  id: string | null
+  dataKey: Buffer
+  systemPrompt: Buffer | null
+  model: string
+  messageCount: number
+  runningMessageId: string | null
+  historyStart: number
+  historyOmitted: number
+  history: [id: string, position: number, role: string, content: string | null][] | null
+}
+
+const openSend = prepare<{ userId: string; sessionId: string; conversationId: string | null }, Row>(
+  'open_send',
+  (value) => `
+  select
+    u.data_key as user_data_key,
+    k.sealed as sealed_api_key,
+    k.rejected_at,
+    (
+      select coalesce(json_agg(json_build_object(
+        'period', b.period,
+        'setBy', b.set_by,
+        'limitNanoUsd', b.limit_nano_usd::text,
+        'limitTokens', b.limit_tokens::text
+      )), '[]')
+      from budgets b
+      where b.user_id = u.id
+    ) as limits,
+    coalesce(s.kind = 'connection', false) as is_connection,
+    s.limit_nano_usd as connection_limit,
+    c.id,
+    c.data_key,
+    c.system_prompt,
+    c.model,
+    c.message_count,
+    c.running_message_id,
+    c.history_start,
+    c.history_omitted,
+    (
+      select json_agg(
+        json_build_array(m.id, m.position, m.role, encode(m.content, 'base64'))
+        order by m.position
+      )
+      from messages m
+      where m.conversation_id = c.id and m.position >= c.history_start
+        and m.user_id = u.id and m.status = 'complete'
+    ) as history
+  from users u
+  left join api_keys k on k.user_id = u.id
+  left join sessions s on s.id = ${value('sessionId', 'uuid')} and s.user_id = u.id
+  left join conversations c on c.id = ${value('conversationId', 'uuid')} and c.user_id = u.id
+  where u.id = ${value('userId', 'uuid')}`,
+)
+
+export class SendOpeningRepository {
+  readonly #db: Kysely<Schema>
+
+  constructor(db: Kysely<Schema>) {
+    this.#db = db
+  }
+
+  async get(
+    userId: string,
+    sessionId: string,
+    conversationId: string | undefined,
+  ): Promise<SendOpening> {
+    const values = { userId, sessionId, conversationId: conversationId ?? null }
+    const [row] = await openSend(this.#db, values)
+    if (row === undefined) throw new Error('a session names a user who does not exist')
+    const { userDataKey, sealedApiKey: sealed, rejectedAt, limits } = row
+    return {
+      userDataKey,
+      apiKey: sealed === null ? null : { sealed, rejectedAt },
+      limits,
+      connection: row.isConnection ? { limitNanoUsd: row.connectionLimit } : null,
+      conversation: row.id === null ? undefined : toConversation(row, row.id, userId),
+    }
+  }
+}
+
+function toConversation(row: Row, id: string, userId: string): SendableConversation {
+  const { dataKey, systemPrompt, model, messageCount, runningMessageId } = row
+  const { historyStart, historyOmitted } = row
+  const history = (row.history ?? []).map(([id, position, role, content]) => ({
+    id,
+    position,
+    role,
+    content: content === null ? null : Buffer.from(content, 'base64'),
+  }))
+  return {
+    id,
+    userId,
+    dataKey,
+    systemPrompt,
+    model,
+    messageCount,
+    runningMessageId,
+    historyStart,
+    historyOmitted,
+    history,
+  }
+}
