@@ -18,7 +18,7 @@ export function seenAtPublicUrl(req: IncomingMessage, publicUrl: string): void {
   req.headers['x-forwarded-host'] = host
 }
 
-type ErrorPage = (error: { error: string; description: string; onward?: string }) => string
+type ErrorPage = (error: { error: string; description: string; onward?: URL }) => string
 
 export function addShims(provider: Provider, cookies: FlowCookies, errorPage: ErrorPage): void {
   provider.use(async (ctx, next) => {
@@ -35,19 +35,17 @@ export function addShims(provider: Provider, cookies: FlowCookies, errorPage: Er
 /**
  * Anybody may register a client, so that a link to here could lead anywhere by an error that comes
  * before its reader has decided anything (RFC 9700, section 4.11.2: the authorization server as an
- * open redirector). The error is told here instead, and the way on is for the reader to take. An
- * app on the reader's own device is no place to be lured to.
+ * open redirector). The error is told here instead, and the way on is for the reader to take. Only
+ * a port of the reader's own computer is no place to be lured to.
  */
 function withoutBlindRedirects(errorPage: ErrorPage) {
   return async (ctx: KoaContextWithOIDC, next: Next): Promise<void> => {
     await next()
-    const onward = ctx.response.get('location')
-    if (ctx.path !== ROUTES.authorization || !isForeignSite(onward)) return
-    const { searchParams, hash } = new URL(onward)
-    const answer = searchParams.has('error') ? searchParams : new URLSearchParams(hash.slice(1))
-    const [error = '', description = ''] = ['error', 'error_description'].map(
-      (name) => answer.get(name) ?? '',
-    )
+    const onward = clientAddress(ctx.response.get('location'))
+    if (ctx.path !== ROUTES.authorization || !onward || isLoopback(onward)) return
+    const answer = new URLSearchParams(`${onward.search.slice(1)}&${onward.hash.slice(1)}`)
+    const error = answer.get('error') ?? ''
+    const description = answer.get('error_description') ?? ''
     ctx.remove('location')
     ctx.status = 400
     ctx.type = 'html'
@@ -55,12 +53,11 @@ function withoutBlindRedirects(errorPage: ErrorPage) {
   }
 }
 
-/** Our own pages are named by their path. */
-function isForeignSite(location: string): boolean {
-  const url = URL.canParse(location) ? new URL(location) : undefined
-  if (url?.protocol !== 'https:' && url?.protocol !== 'http:') return false
-  return !['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
-}
+/** Our own pages are named by their path alone. */
+const clientAddress = (location: string) => (URL.canParse(location) ? new URL(location) : undefined)
+
+const isLoopback = ({ protocol, hostname }: URL) =>
+  protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname)
 
 /**
  * Some clients name no scope, or only ones of their own making, and would be refused: they get to

@@ -8,13 +8,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 import { register } from '../support/clients.ts'
+import { freePort } from '../support/free-port.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
-import { freePort } from '../support/oauth-app.ts'
 import { newPerson } from '../support/oauth-person.ts'
-import { runAuthorization } from './authorization.ts'
+import { AUTHORIZATION_SUITE, runAuthorization } from './authorization.ts'
 import { startBearerProxy } from './bearer-proxy.ts'
 import { tryInspector } from './inspector.ts'
-import { makePersonalToken } from './personal-token.ts'
 import { expectedFailures, type Scenario, scenarios } from './scenarios.ts'
 import { fetchTool, type Tool } from './tool.ts'
 
@@ -33,6 +32,7 @@ const gateway = await startGatewayProcess({
   REQUESTS_PER_MINUTE: '10000',
 })
 const { accessToken } = await register(`${gateway.url}/mcp`)
+const person = newPerson(gateway.url)
 const proxy = await startBearerProxy(gateway.url, accessToken)
 try {
   const outcomes = [
@@ -91,9 +91,24 @@ function judge({ suite, revision, name }: Scenario, checks: Check[], excused: Se
   return { name: `${revision} ${name} (${suite})`, passed, expected: expected.length, failures }
 }
 
+async function runAuthorizationSuite(): Promise<Outcome[]> {
+  const tool = await fetchTool(AUTHORIZATION_SUITE, 'conformance')
+  const scenarios = await runAuthorization(tool, gateway.url, folder, person)
+  return [...scenarios].map(([name, checks]) => {
+    const passed = checks.filter(({ status }) => status === 'SUCCESS').length
+    const failures = checks
+      .filter(({ status }) => status !== 'SUCCESS')
+      .map(({ id, status, errorMessage = '' }) => `${status} ${id} ${errorMessage}`)
+    if (passed === 0) failures.push('nothing was checked')
+    return print({ name: `authorization: ${name}`, passed, expected: 0, failures })
+  })
+}
+
+/** With a personal access token, which the person who approved above makes on the account page. */
 async function runInspector(): Promise<Outcome[]> {
   const inspector = await fetchTool('@modelcontextprotocol/inspector@2.12.0', 'mcp-inspector')
-  const calls = await tryInspector(inspector, `${gateway.url}/mcp`, accessToken, folder)
+  const token = await person.newAccessToken('Inspector')
+  const calls = await tryInspector(inspector, `${gateway.url}/mcp`, token, folder)
   return calls.map(({ what, ok, problem }) =>
     print({ name: what, passed: ok ? 1 : 0, expected: 0, failures: ok ? [] : [problem] }),
   )

@@ -12,8 +12,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ClaudeStandIn, startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 import { eras } from '../support/clients.ts'
 import { type DocumentHost, startDocumentHost } from '../support/document-host.ts'
+import { freePort } from '../support/free-port.ts'
 import { type GatewayProcess, startGatewayProcess } from '../support/gateway-process.ts'
-import { freePort } from '../support/oauth-app.ts'
 import { connectByOAuth, MemoryCredentials } from '../support/oauth-client.ts'
 import { createFlow, LOOPBACK_REDIRECT, type OAuthFlow } from '../support/oauth-flow.ts'
 import { newPerson, type Person } from '../support/oauth-person.ts'
@@ -153,7 +153,11 @@ describe('a client with a document', { timeout: PROCESS_TIMEOUT_MS }, () => {
     // Nothing else was asked for: the redirect was not followed.
     expect(new Set(host.requests.slice(before))).toEqual(new Set([path]))
     const { status, body } = await flow.refresh(idOf(path), 'anything')
-    console.log(path, status, body)
+    expect([path, status >= 400, body.error]).toEqual([
+      path,
+      true,
+      expect.stringMatching(/^invalid_client/),
+    ])
   })
 
   test.each([

@@ -85,6 +85,21 @@ describe('an authorization code', () => {
     expect((await flow.exchange(asked, callback)).status).toBe(200)
   })
 
+  test('that asks to be told who somebody is gets an access token and no more', async () => {
+    const scope = 'openid profile email usage:read'
+    const asked = flow.authorization(await flow.newClient(), { scope })
+    const { status, body } = await flow.exchange(asked, await user.approve(asked))
+    expect([status, body.scope]).toEqual([200, 'usage:read'])
+    expect(Object.keys(body).sort()).toEqual([
+      'access_token',
+      'expires_in',
+      'refresh_token',
+      'scope',
+      'token_type',
+    ])
+    expect((await visit('/oauth/userinfo')).status).toBe(404)
+  })
+
   test('comes with the name of its issuer, and so does a refusal (mix-up)', async () => {
     const asked = flow.authorization(await flow.newClient())
     const page = await user.browser.open(asked.url)
@@ -209,6 +224,11 @@ describe('a redirect address', () => {
       expect(page).toContain('<strong>client.example</strong>')
       expect(page).not.toContain('<script')
     }
+    const app = 'search-ms:query'
+    const appId = await flow.newClient({ redirect_uris: [app] })
+    const launch = await visit(flow.authorization(appId, { redirectUri: app, prompt: 'none' }).url)
+    expect([launch.status, launch.headers.get('location')]).toEqual([400, null])
+    expect(await launch.text()).not.toContain('href="search-ms')
     const local = await visit(flow.authorization(id, { prompt: 'none' }).url)
     expect(local.headers.get('location')).toContain(`${LOOPBACK_REDIRECT}?error=login_required`)
   })

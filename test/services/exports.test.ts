@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { newId } from '../../src/crypto/random.ts'
 import type { Caller } from '../../src/services/sessions.ts'
-import { vaultOf } from '../mcp/vault-of.ts'
 import { describeDatabases } from '../support/databases.ts'
+import { keepConversation } from '../support/kept-conversation.ts'
 import { personalToken, type SignedUp, signUp } from '../support/signed-up.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../support/start-app.ts'
 
@@ -138,41 +137,10 @@ describeDatabases('exports', (kind) => {
       hoarder = await signUp(app)
     })
 
-    /** With so many turns whose messages are this text and their number. */
-    async function keep(turns: number, text: string): Promise<string> {
-      const { conversations, messages } = app.app.repositories
-      const { userId } = hoarder
-      const id = newId()
-      const { wrapped, vault } = (await vaultOf(app)).createConversationKey(id, userId)
-      const sealed = { dataKey: wrapped, title: vault.sealTitle('kept'), systemPrompt: null }
-      const model = 'claude-sonnet-5'
-      await conversations.insert({ id, userId, ...sealed, model, runningMessageId: null })
-      for (let turn = 0; turn < turns; turn++) {
-        const userMessageId = newId()
-        await messages.insertTurn({
-          conversationId: id,
-          userId,
-          userMessageId,
-          answerId: newId(),
-          position: turn * 2 + 1,
-          content: vault.sealContent(userMessageId, [{ type: 'text', text: `${turn}${text}` }]),
-          tokenCount: 1,
-          model,
-          idempotencyHash: null,
-          requestFingerprint: null,
-          replicaId: newId(),
-          leaseSeconds: 3600,
-          tag: null,
-          reservation: {
-            day: '2026-11-22',
-            month: '2026-11-01',
-            nanoUsd: '0',
-            tokens: 0,
-            likelyInputTokens: 0,
-          },
-        })
-      }
-      return id
+    /** With so many turns whose messages are their number and this text. */
+    const keep = (turns: number, text: string) => {
+      const messages = Array.from({ length: turns }, (_, turn) => `${turn}${text}`)
+      return keepConversation(app, hoarder.caller.userId, messages)
     }
 
     type Row = { id: string; messages: { role: string; content: string }[] }
@@ -199,7 +167,7 @@ describeDatabases('exports', (kind) => {
     test('more rows than a page takes come once each, in order', async () => {
       const long = await keep(260, '')
       const short: string[] = []
-      for (let made = 0; made < 101; made++) short.push(await keep(0, ''))
+      for (let made = 0; made < 101; made++) short.push(await keep(1, ''))
       const { ids, said } = await ofHoarder()
       expect(said(long)).toEqual(Array.from({ length: 260 }, (_, turn) => turn))
       expect(ids.slice(1)).toEqual([long, ...short])

@@ -80,6 +80,14 @@ export function newPerson(publicUrl: string) {
       await openConsent(authorizationUrl)
       return decide(choices)
     },
+    /** Makes a personal access token on the account page; the person has signed in before. */
+    async newAccessToken(name: string): Promise<string> {
+      await browser.open('/account/tokens')
+      const { text } = await browser.submit('/account/tokens', { name })
+      const token = /cag_[\w-]{43}/.exec(text)?.[0]
+      if (token === undefined) throw new Error(`no token is shown: ${text}`)
+      return token
+    },
     /** Ends the connection of that name on the account page. */
     async endConnection(name: string): Promise<void> {
       const page = await browser.open('/account/connections')

@@ -1,0 +1,30 @@
+/** Every case, in the order they run. */
+
+import type { Case } from '../harness/case.ts'
+import { addedLatency } from './added-latency.ts'
+import { conversations } from './conversations.ts'
+import { embedded } from './embedded.ts'
+import { history } from './history.ts'
+import { mcpCalls } from './mcp-calls.ts'
+import { replicas } from './replicas.ts'
+import { sendMessage } from './send-message.ts'
+import { start } from './start.ts'
+import { streaming } from './streaming.ts'
+import { thousandStreams } from './thousand-streams.ts'
+import { upstreamAlone } from './upstream-alone.ts'
+import { usage } from './usage.ts'
+
+export const CASES: readonly Case[] = [
+  upstreamAlone,
+  sendMessage,
+  addedLatency,
+  streaming,
+  mcpCalls,
+  embedded,
+  thousandStreams,
+  history,
+  replicas,
+  start,
+  conversations,
+  usage,
+]

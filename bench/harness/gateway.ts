@@ -1,0 +1,109 @@
+/** The gateway as it is shipped, with everything on, and the people who use it. */
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Database, openDatabase } from '../../src/database/open.ts'
+import { register } from '../../test/support/clients.ts'
+import { type Pool, seedPool } from '../seed/conversations.ts'
+import { onExit } from './cleanup.ts'
+import { ENCRYPTION_KEY, type User } from './identity.ts'
+import { ServerProcess } from './server-process.ts'
+import type { Site } from './site.ts'
+
+/** The dist/ of the checkout that this file lies in. */
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
+
+/** For Chrome DevTools, or anything else that reads .cpuprofile. */
+const PROFILES = join(tmpdir(), 'gateway-profiles')
+
+/** Every limit is on, and high enough not to be reached. */
+const SETTINGS = {
+  ENCRYPTION_KEY,
+  // Tokens are bound to it: all replicas have the same, whatever their ports.
+  PUBLIC_URL: 'http://localhost:3000',
+  SESSION_TIMEOUT: '86400',
+  REQUESTS_PER_MINUTE: '1000000',
+  ANONYMOUS_REQUESTS_PER_MINUTE: '1000000',
+  REGISTRATIONS_PER_HOUR: '1000000',
+  SIGN_INS_PER_MINUTE: '1000000',
+  BUDGET_USD_PER_DAY: '1000000',
+  BUDGET_USD_PER_MONTH: '1000000',
+  SHUTDOWN_GRACE_SECONDS: '5',
+}
+
+export type Place = { url: string } | { dataDir: string }
+
+/** @param place of its database. */
+export async function startGateway(
+  site: Site,
+  place: Place,
+  settings: Record<string, string> = {},
+): Promise<ServerProcess> {
+  const upstream = await site.upstream()
+  return ServerProcess.start({
+    name: 'gateway',
+    args: [...(site.isProfiled ? ['--cpu-prof', `--cpu-prof-dir=${PROFILES}`] : []), MAIN],
+    env: {
+      ...SETTINGS,
+      ...('url' in place ? { DATABASE_URL: place.url } : { DATA_DIR: place.dataDir }),
+      ANTHROPIC_BASE_URL: upstream.origin,
+      ...settings,
+    },
+    readyPath: '/readyz',
+  })
+}
+
+/** Through the front door, as anybody would. */
+export async function registerUsers(
+  { origin }: ServerProcess,
+  count: number,
+  prefix = 'bench',
+): Promise<User[]> {
+  const users: User[] = []
+  for (let number = 0; number < count; number++) {
+    users.push(await register(`${origin}/mcp`, `${prefix}-${number}`))
+  }
+  return users
+}
+
+export type Bench = {
+  server: ServerProcess
+  url: string
+  /** Of the PostgreSQL server. */
+  databasePid: number | undefined
+  /** The harness's own way into the database. */
+  database: Database
+  users: User[]
+  /** Conversations with 10 messages each, evenly the users'. */
+  pool: Pool
+}
+
+export async function openStandingGateway(site: Site): Promise<Bench> {
+  const { scale } = site
+  const cluster = await site.cluster()
+  const url = await cluster.createDatabase()
+  const server = await startGateway(site, { url })
+  const users = await registerUsers(server, scale.users)
+  const database = await openBenchDatabase({ url })
+  const pool = await seedPool(database.db, users, {
+    conversationsPerUser: scale.conversationsPerUser,
+    messages: 10,
+  })
+  return { server, url, databasePid: cluster.pid, database, users, pool }
+}
+
+export async function openBenchDatabase(place: Place): Promise<Database> {
+  const own = 'url' in place ? { ...place, dataDir: '' } : place
+  const database = await openDatabase({ ...own, statementTimeoutMs: 0 })
+  onExit(() => database.close())
+  return database
+}
+
+/** Deleted with the run. */
+export async function newDataDir(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'gateway-bench-'))
+  onExit(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
