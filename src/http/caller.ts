@@ -80,7 +80,7 @@ async function resolved(
 }
 
 /** A header of another scheme is a token that cannot be good: '' would read as none at all. */
-function bearerToken(req: Request): string | undefined {
+export function bearerToken(req: Request): string | undefined {
   const header = req.headers.authorization
   if (header === undefined) return undefined
   return /^Bearer +(\S+) *$/i.exec(header)?.[1] ?? 'malformed'

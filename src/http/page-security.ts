@@ -39,9 +39,12 @@ function contentSecurityPolicy(formTarget = ''): string {
   ].join('; ')
 }
 
-/** An origin where CSP has a way to write it; else the scheme (an app's own, or an IPv6 address). */
+/**
+ * An origin where CSP has a way to write it; else the scheme: an app's own, or an IPv6 address. A
+ * host of a URL may hold `;`, `,` and `*`, which would be more than a host here.
+ */
 function formTarget(redirectUri: string): string {
   const { protocol, hostname, origin } = new URL(redirectUri)
   const isWeb = protocol === 'https:' || protocol === 'http:'
-  return isWeb && !hostname.startsWith('[') ? origin : protocol
+  return isWeb && /^[a-z0-9._-]+$/.test(hostname) ? origin : protocol
 }

@@ -10,6 +10,7 @@ import { errorHandler, notFound } from './error-handler.ts'
 import { rateLimits, type SharedStores } from './rate-limit.ts'
 import { requestLog } from './request-log.ts'
 import { discoveryRoutes } from './routes/discovery.ts'
+import { EXPORT_PATH, exportRoutes } from './routes/export.ts'
 import { healthRoutes } from './routes/health.ts'
 import { mcpRoutes } from './routes/mcp.ts'
 import { metricsRoutes } from './routes/metrics.ts'
@@ -42,6 +43,7 @@ const KNOWN_PATHS = [
   '/oauth/register',
   '/oauth/revoke',
   '/oauth/jwks',
+  EXPORT_PATH,
   ...PAGE_PATHS,
 ]
 
@@ -56,7 +58,8 @@ export function createHttpApp(parts: HttpParts): Express {
   app.disable('x-powered-by')
   app.set('trust proxy', http.trustProxy)
   app.use(requestLog(log, telemetry, KNOWN_PATHS))
-  app.use(helmet())
+  // A connector may open our pages in a window of its own, and talks to that window in the end.
+  app.use(helmet({ crossOriginOpenerPolicy: false }))
   app.use(healthRoutes(services))
   app.use(metricsRoutes(telemetry, http.metrics))
   app.use(protectedResourceRoutes(http.publicUrl))
@@ -74,6 +77,8 @@ export function createHttpApp(parts: HttpParts): Express {
       resourceMetadataUrl: resourceMetadataUrl(http.publicUrl),
     }),
   )
+  const hostGuard = guards.hostHeaderValidation(allowedHosts)
+  app.use(exportRoutes({ services, limiters: limiters.requests, hostGuard }))
   app.use(
     createPageRoutes({
       services,
@@ -81,7 +86,7 @@ export function createHttpApp(parts: HttpParts): Express {
       publicUrl: http.publicUrl,
       registrationOpen: config.accounts.registrationOpen,
       limiters,
-      hostGuard: guards.hostHeaderValidation(allowedHosts),
+      hostGuard,
     }),
   )
   app.use(notFound)

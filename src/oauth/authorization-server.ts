@@ -132,7 +132,7 @@ export class AuthorizationServer {
 
   #build(keys: ProviderOptions['keys']): Provider {
     const provider = createProvider({ ...this.#options, keys })
-    addShims(provider, this.#cookies)
+    addShims(provider, this.#cookies, this.#options.errorPage)
     provider.on('server_error', (_ctx, err) => this.#options.log.error({ err }, 'OAuth failed'))
     // Koa's own event for what its callers should hear of; its default handler writes to stderr.
     const koa: EventEmitter = provider

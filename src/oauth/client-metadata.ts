@@ -44,6 +44,10 @@ function refuseUnreasonable({ client_name: name, redirect_uris: uris }: Metadata
       `client_name must have at most ${MAX_NAME_LENGTH} characters`,
     )
   }
+  // It is stored, listed to models and shown to people: in one line, in the order it is written.
+  if (typeof name === 'string' && /[\p{Cc}\p{Bidi_Control}]/u.test(name)) {
+    throw new errors.InvalidClientMetadata('client_name must not hold control characters')
+  }
   if (Array.isArray(uris) && uris.length > MAX_REDIRECT_URIS) {
     throw new errors.InvalidRedirectUri(`at most ${MAX_REDIRECT_URIS} redirect_uris are accepted`)
   }
@@ -52,7 +56,7 @@ function refuseUnreasonable({ client_name: name, redirect_uris: uris }: Metadata
   }
 }
 
-/** OAuth 2.1, section 8.4.2: the provider itself holds only `native` clients to it. */
+/** MCP specification, Authorization, Communication Security. The provider holds only `native` clients to it. */
 function isUnprotected(uri: unknown): boolean {
   const url = parseUrl(uri)
   return url?.protocol === 'http:' && !LOOPBACK.includes(url.hostname)

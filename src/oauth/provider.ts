@@ -28,7 +28,7 @@ export type ProviderOptions = {
   store: RecordStore
   privateClientHosts: readonly string[]
   /** The page that tells somebody in a browser what went wrong. */
-  errorPage: (error: { error: string; description: string }) => string
+  errorPage: (error: { error: string; description: string; onward?: string }) => string
 }
 
 export const ROUTES = {

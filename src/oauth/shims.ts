@@ -18,37 +18,87 @@ export function seenAtPublicUrl(req: IncomingMessage, publicUrl: string): void {
   req.headers['x-forwarded-host'] = host
 }
 
-export function addShims(provider: Provider, cookies: FlowCookies): void {
+type ErrorPage = (error: { error: string; description: string; onward?: string }) => string
+
+export function addShims(provider: Provider, cookies: FlowCookies, errorPage: ErrorPage): void {
   provider.use(async (ctx, next) => {
     await next()
     cookies.forBrowser(ctx.req, ctx.res)
   })
-  provider.use(withDefaultScope)
-  provider.use(withAllScopesListed)
+  provider.use(withoutBlindRedirects(errorPage))
+  provider.use(withoutFormPost)
+  provider.use(withKnownScopes)
+  provider.use(withOurMetadata)
   provider.use(withCrossOriginRegistration)
 }
 
 /**
- * Some clients name no scope, or only ones of their own making, and would be refused: they get to
- * ask for what most need. Unknown names beside known ones are ignored by the provider itself.
+ * Anybody may register a client, so that a link to here could lead anywhere by an error that comes
+ * before its reader has decided anything (RFC 9700, section 4.11.2: the authorization server as an
+ * open redirector). The error is told here instead, and the way on is for the reader to take. An
+ * app on the reader's own device is no place to be lured to.
  */
-async function withDefaultScope(ctx: KoaContextWithOIDC, next: Next): Promise<void> {
-  if (ctx.path === ROUTES.authorization) {
-    const asked = String(ctx.query.scope ?? '').split(' ')
-    if (!asked.some(isScope)) {
-      const offline = asked.includes('offline_access') ? ['offline_access'] : []
-      ctx.query = { ...ctx.query, scope: [...DEFAULT_SCOPES, ...offline].join(' ') }
-    }
+function withoutBlindRedirects(errorPage: ErrorPage) {
+  return async (ctx: KoaContextWithOIDC, next: Next): Promise<void> => {
+    await next()
+    const onward = ctx.response.get('location')
+    if (ctx.path !== ROUTES.authorization || !isForeignSite(onward)) return
+    const { searchParams, hash } = new URL(onward)
+    const answer = searchParams.has('error') ? searchParams : new URLSearchParams(hash.slice(1))
+    const [error = '', description = ''] = ['error', 'error_description'].map(
+      (name) => answer.get(name) ?? '',
+    )
+    ctx.remove('location')
+    ctx.status = 400
+    ctx.type = 'html'
+    ctx.body = errorPage({ error, description, onward })
+  }
+}
+
+/** Our own pages are named by their path. */
+function isForeignSite(location: string): boolean {
+  const url = URL.canParse(location) ? new URL(location) : undefined
+  if (url?.protocol !== 'https:' && url?.protocol !== 'http:') return false
+  return !['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
+}
+
+/**
+ * Some clients name no scope, or only ones of their own making, and would be refused: they get to
+ * ask for what most need. Beside known ones other names are left out, `openid` above all: it is
+ * known to the provider, which would come back to the consent page for it without end.
+ */
+async function withKnownScopes(ctx: KoaContextWithOIDC, next: Next): Promise<void> {
+  const { scope = '' } = ctx.query
+  // Given twice it is for the provider to refuse.
+  if (ctx.path === ROUTES.authorization && typeof scope === 'string') {
+    const asked = scope.split(' ')
+    const known = asked.filter(isScope)
+    const offline = asked.includes('offline_access') ? ['offline_access'] : []
+    const scopes = [...(known.length > 0 ? known : DEFAULT_SCOPES), ...offline]
+    ctx.query = { ...ctx.query, scope: scopes.join(' ') }
+  }
+  await next()
+}
+
+/**
+ * `form_post` answers with a page that sends a form to the client by a script, which the policy of
+ * our pages forbids twice over. The provider cannot do without it, but it knows no other name.
+ */
+async function withoutFormPost(ctx: KoaContextWithOIDC, next: Next): Promise<void> {
+  if (ctx.path === ROUTES.authorization && ctx.query.response_mode === 'form_post') {
+    ctx.query = { ...ctx.query, response_mode: 'unsupported' }
   }
   await next()
 }
 
 /** The provider's own metadata list only the scopes that are not a resource's. */
-async function withAllScopesListed(ctx: KoaContextWithOIDC, next: Next): Promise<void> {
+async function withOurMetadata(ctx: KoaContextWithOIDC, next: Next): Promise<void> {
   await next()
   const isMetadata = ctx.path.startsWith('/.well-known/') && ctx.status === 200
-  if (isMetadata)
-    ctx.body = { ...Object(ctx.body), scopes_supported: [...ALL_SCOPES, 'offline_access'] }
+  if (!isMetadata) return
+  const scopes_supported = [...ALL_SCOPES, 'offline_access']
+  const response_modes_supported = ['query', 'fragment']
+  ctx.body = { ...Object(ctx.body), scopes_supported, response_modes_supported }
 }
 
 /** A client in a web page (the Inspector) registers from there; the provider allows the rest. */

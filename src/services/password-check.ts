@@ -32,7 +32,9 @@ export class PasswordCheck {
     const { users, signInFailures } = this.#deps.repositories
     const usernameKey = username.toLowerCase()
     const accountKey = createHash('sha256').update(usernameKey).digest('base64url')
-    const user = await users.findByUsername(usernameKey)
+    // PostgreSQL has no text with a NUL in it: a name that holds one is nobody's, not a failure.
+    const isName = !usernameKey.includes('\0')
+    const user = isName ? await users.findByUsername(usernameKey) : undefined
     const attempt = await signInFailures.insert({ accountKey, userId: user?.id ?? null })
     const matches = await this.#verify(user?.passwordHash, password, accountKey).catch(
       async (error: unknown) => {

@@ -9,8 +9,12 @@ import { join } from 'node:path'
 import { startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 import { register } from '../support/clients.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
+import { freePort } from '../support/oauth-app.ts'
+import { newPerson } from '../support/oauth-person.ts'
+import { runAuthorization } from './authorization.ts'
 import { startBearerProxy } from './bearer-proxy.ts'
 import { tryInspector } from './inspector.ts'
+import { makePersonalToken } from './personal-token.ts'
 import { expectedFailures, type Scenario, scenarios } from './scenarios.ts'
 import { fetchTool, type Tool } from './tool.ts'
 
@@ -19,7 +23,10 @@ type Outcome = { name: string; passed: number; expected: number; failures: strin
 
 const folder = await mkdtemp(join(tmpdir(), 'gateway-conformance-'))
 const claude = await startClaudeStandIn()
+const port = await freePort()
 const gateway = await startGatewayProcess({
+  PORT: String(port),
+  PUBLIC_URL: `http://127.0.0.1:${port}`,
   DATA_DIR: join(folder, 'data'),
   ANTHROPIC_BASE_URL: claude.url,
   ANONYMOUS_REQUESTS_PER_MINUTE: '10000',
@@ -28,7 +35,11 @@ const gateway = await startGatewayProcess({
 const { accessToken } = await register(`${gateway.url}/mcp`)
 const proxy = await startBearerProxy(gateway.url, accessToken)
 try {
-  const outcomes = [...(await runSuite()), ...(await runInspector())]
+  const outcomes = [
+    ...(await runSuite()),
+    ...(await runAuthorizationSuite()),
+    ...(await runInspector()),
+  ]
   process.exitCode = printTotal(outcomes) ? 0 : 1
 } finally {
   await proxy.close()

@@ -39,7 +39,7 @@ test.each(answers)('%s has a request id of its own, which the log has too', asyn
   }
 })
 
-test.each(['/', '/nothing', '/mcp/more', '/metrics', '/index.html', '/.env', '/%zz', '/livez/x'])(
+test.each(['/nothing', '/mcp/more', '/metrics', '/index.html', '/.env', '/%zz', '/livez/x'])(
   'there is nothing at %s, and that is JSON',
   async (path) => {
     const { status, headers, json } = await get(app.baseUrl + path)

@@ -25,6 +25,7 @@ type World = {
   ownConversationId: string
   otherOwnConversationId: string
   otherOwnMessageId: string
+  sessionIds: string[]
 }
 
 type Attack = { args: Record<string, unknown>; stolen: (world: World) => string[] }
@@ -41,6 +42,7 @@ const NAMES: Record<string, (world: World) => Attack> = {
   }),
   'get_message.message_id': () => ({ args: {}, stolen: ({ messageIds }) => messageIds }),
   'cancel_message.message_id': () => ({ args: {}, stolen: ({ messageIds }) => messageIds }),
+  'revoke_token.session_id': () => ({ args: {}, stolen: ({ sessionIds }) => sessionIds }),
   'get_conversation_history.before': ({ ownConversationId }) => ({
     args: { conversation_id: ownConversationId },
     stolen: ({ messageIds, otherOwnMessageId }) => [...messageIds, otherOwnMessageId],
@@ -57,6 +59,10 @@ const COVERED_BELOW = new Set([
   'send_message.idempotency_key',
   'get_conversations.cursor',
   'update_api_key.anthropic_api_key',
+  'change_password.current_password',
+  'change_password.new_password',
+  'delete_my_account.password',
+  'delete_my_account.confirm',
   'get_budget.username',
   'set_budget.username',
 ])
@@ -80,6 +86,8 @@ const NEEDED: Record<string, (world: World) => Record<string, unknown>> = {
   get_message: (world) => ({ message_id: world.otherOwnMessageId }),
   cancel_message: (world) => ({ message_id: world.otherOwnMessageId }),
   set_budget: () => ({ period: 'day' }),
+  change_password: () => ({ current_password: 'unknown', new_password: 'twelve or more' }),
+  delete_my_account: () => ({ password: 'unknown', confirm: 'nobody-1' }),
   get_conversation_history: (world) => ({ conversation_id: world.ownConversationId }),
 }
 
@@ -132,8 +140,15 @@ describeDatabases('another user', (kind) => {
       ownConversationId: own.conversationId,
       otherOwnConversationId: other.conversationId,
       otherOwnMessageId: other.messageIds[0] as string,
+      sessionIds: await sessionsOf(adas.legacy),
     }
-    forbiddenTexts = [stolen.conversationId, ...stolen.messageIds, ada.userId, 'the Ada papers']
+    forbiddenTexts = [
+      stolen.conversationId,
+      ...stolen.messageIds,
+      ...world.sessionIds,
+      ada.userId,
+      'the Ada papers',
+    ]
   })
   afterAll(() => app.close())
 
@@ -146,6 +161,11 @@ describeDatabases('another user', (kind) => {
     })
     const messageIds: string[] = history.structured.messages.map(({ id }: { id: string }) => id)
     return { conversationId, messageIds }
+  }
+
+  async function sessionsOf(client: TestClient): Promise<string[]> {
+    const { structured } = await client.call('list_sessions')
+    return structured.data.sessions.map(({ id }: { id: string }) => id)
   }
 
   const adasHistory = async () =>
@@ -252,6 +272,31 @@ describeDatabases('another user', (kind) => {
       const adas = await app.connect(era, ada.accessToken)
       const { budgets } = (await adas.call('get_budget')).structured.data
       expect(budgets[0]).toMatchObject({ period: 'day', limit_usd: null })
+    })
+
+    test('sessions and the export are of the asker alone', async () => {
+      expect(await sessionsOf(adas[era])).toEqual(world.sessionIds)
+      expect(await sessionsOf(eves[era])).not.toEqual([])
+      await asEve(era, 'list_sessions', {})
+      const exported = await asEve(era, 'export_my_data', {})
+      expect(exported.structured.data.data.user.username).toBe(eve.username)
+    })
+
+    test("knowing another's password is of no use to whoever is signed in as somebody else", async () => {
+      const { username, password } = ada
+      const changed = await asEve(era, 'change_password', {
+        current_password: password,
+        new_password: 'a password of hers',
+      })
+      expect(changed.structured.error.code).toBe('invalid_credentials')
+      const byName = await asEve(era, 'delete_my_account', { password, confirm: username })
+      expect(byName.structured.error.code).toBe('invalid_input')
+      const own = await asEve(era, 'delete_my_account', { password, confirm: eve.username })
+      expect(own.structured.error.code).toBe('invalid_credentials')
+      const signedIn = await adas[era].call('authenticate_user', { username, password })
+      const { access_token } = signedIn.structured.data
+      await adas[era].call('revoke_token', { access_token })
+      expect((await eves[era].call('get_conversations')).isError).toBe(false)
     })
 
     test('usage is of the asker alone', async () => {

@@ -1,10 +1,12 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { newId } from '../../src/crypto/random.ts'
 import type { Caller } from '../../src/services/sessions.ts'
+import { vaultOf } from '../mcp/vault-of.ts'
 import { describeDatabases } from '../support/databases.ts'
-import { personalToken } from '../support/signed-up.ts'
+import { personalToken, type SignedUp, signUp } from '../support/signed-up.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../support/start-app.ts'
 
-/** More than one page of any kind takes: 4 MiB of messages are the smallest. */
+/** A page takes at most four of them. */
 const LONG = 'x'.repeat(1_200_000)
 
 describeDatabases('exports', (kind) => {
@@ -16,7 +18,7 @@ describeDatabases('exports', (kind) => {
   let token: string
 
   beforeAll(async () => {
-    app = await startApp({ kind, env: { MAX_BODY_BYTES: '8000000' } })
+    app = await startApp({ kind })
     user = await app.register()
     other = await app.register()
     client = await app.connect('legacy', user.accessToken)
@@ -27,9 +29,9 @@ describeDatabases('exports', (kind) => {
   })
   afterAll(() => app.close())
 
-  const exported = async () => {
+  const exported = async (whose = caller) => {
     const pieces: string[] = []
-    for await (const piece of app.app.services.exports.stream(caller)) pieces.push(piece)
+    for await (const piece of app.app.services.exports.stream(whose)) pieces.push(piece)
     return { pieces, text: pieces.join(''), document: JSON.parse(pieces.join('')) }
   }
   const send = async (args: object) => {
@@ -130,20 +132,78 @@ describeDatabases('exports', (kind) => {
     expect(text).not.toContain('argon2')
   })
 
-  test('comes in pieces that are no larger than their page', async () => {
-    app.claude.setReply(() => 'short')
-    const { conversation_id } = await send({ message: LONG })
-    const long = { conversation_id, message: LONG }
-    for (let turn = 2; turn <= 4; turn++) await send({ ...long, message: `${turn}${LONG}` })
-    const { pieces, document } = await exported()
-    const { messages } = document.conversations.at(-1)
-    expect(messages).toHaveLength(8)
-    expect(
-      messages.filter(({ role }: { role: string }) => role === 'user').map(firstCharacter),
-    ).toEqual(['x', '2', '3', '4'])
-    const longest = Math.max(...pieces.map((piece) => piece.length))
-    expect(longest).toBeLessThan(4 * 1024 * 1024 + LONG.length + 10_000)
-    expect(pieces.filter((piece) => piece.length > LONG.length).length).toBeGreaterThan(1)
+  describe('in pages', () => {
+    let hoarder: SignedUp
+    beforeAll(async () => {
+      hoarder = await signUp(app)
+    })
+
+    /** With so many turns whose messages are this text and their number. */
+    async function keep(turns: number, text: string): Promise<string> {
+      const { conversations, messages } = app.app.repositories
+      const { userId } = hoarder
+      const id = newId()
+      const { wrapped, vault } = (await vaultOf(app)).createConversationKey(id, userId)
+      const sealed = { dataKey: wrapped, title: vault.sealTitle('kept'), systemPrompt: null }
+      const model = 'claude-sonnet-5'
+      await conversations.insert({ id, userId, ...sealed, model, runningMessageId: null })
+      for (let turn = 0; turn < turns; turn++) {
+        const userMessageId = newId()
+        await messages.insertTurn({
+          conversationId: id,
+          userId,
+          userMessageId,
+          answerId: newId(),
+          position: turn * 2 + 1,
+          content: vault.sealContent(userMessageId, [{ type: 'text', text: `${turn}${text}` }]),
+          tokenCount: 1,
+          model,
+          idempotencyHash: null,
+          requestFingerprint: null,
+          replicaId: newId(),
+          leaseSeconds: 3600,
+          tag: null,
+          reservation: {
+            day: '2026-11-22',
+            month: '2026-11-01',
+            nanoUsd: '0',
+            tokens: 0,
+            likelyInputTokens: 0,
+          },
+        })
+      }
+      return id
+    }
+
+    type Row = { id: string; messages: { role: string; content: string }[] }
+    const ofHoarder = async () => {
+      const { pieces, document } = await exported(hoarder.caller)
+      const rows: Row[] = document.conversations
+      const said = (id: string) =>
+        rows
+          .find((row) => row.id === id)
+          ?.messages.flatMap(({ role, content }) =>
+            role === 'user' ? [Number.parseInt(content, 10)] : [],
+          )
+      return { pieces, ids: rows.map((row) => row.id), said }
+    }
+
+    test('no piece is much larger than 4 MiB, and nothing is lost between two', async () => {
+      const id = await keep(7, LONG)
+      const { pieces, said } = await ofHoarder()
+      expect(said(id)).toEqual([0, 1, 2, 3, 4, 5, 6])
+      const longest = Math.max(...pieces.map((piece) => piece.length))
+      expect(longest).toBeLessThan(4 * 1024 * 1024 + LONG.length + 10_000)
+    })
+
+    test('more rows than a page takes come once each, in order', async () => {
+      const long = await keep(260, '')
+      const short: string[] = []
+      for (let made = 0; made < 101; made++) short.push(await keep(0, ''))
+      const { ids, said } = await ofHoarder()
+      expect(said(long)).toEqual(Array.from({ length: 260 }, (_, turn) => turn))
+      expect(ids.slice(1)).toEqual([long, ...short])
+    })
   })
 
   test('is for who may read it all', async () => {
@@ -154,5 +214,3 @@ describeDatabases('exports', (kind) => {
     await expect(app.app.services.exports.counts(limited)).rejects.toMatchObject(refusal)
   })
 })
-
-const firstCharacter = ({ content }: { content: string }) => content.charAt(0)

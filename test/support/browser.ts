@@ -20,8 +20,6 @@ export type Visited = {
   text: string
 }
 
-export type Browser = ReturnType<typeof openBrowser>
-
 /** What is typed into a form; an array ticks exactly these boxes, null leaves the field out. */
 export type Filled = Record<string, string | readonly string[] | null>
 
@@ -34,102 +32,121 @@ type SubmitOptions = {
 const MAX_REDIRECTS = 10
 
 /** @param publicUrl the gateway's PUBLIC_URL where that is not the address it is reached at. */
-export function openBrowser(baseUrl: string, publicUrl = baseUrl) {
-  const base = new URL(baseUrl)
-  const own = new URL(publicUrl)
-  const reached = (url: URL) =>
-    url.host === own.host ? new URL(url.pathname + url.search, base) : url
-  const cookies = new Map<string, string>()
-  let page: Visited | undefined
+export const openBrowser = (baseUrl: string, publicUrl = baseUrl) => new Browser(baseUrl, publicUrl)
 
-  async function open(address: string | URL, init: RequestInit = {}): Promise<Visited> {
-    let url = reached(new URL(address, page?.url ?? base))
+export class Browser {
+  /** By name, without their attributes; those of a real browser are not enforced. */
+  readonly cookies = new Map<string, string>()
+  readonly #base: URL
+  readonly #own: URL
+  #page: Visited | undefined
+
+  constructor(baseUrl: string, publicUrl: string) {
+    this.#base = new URL(baseUrl)
+    this.#own = new URL(publicUrl)
+  }
+
+  /** The page that is open. */
+  get page(): Visited {
+    if (!this.#page) throw new Error('no page is open')
+    return this.#page
+  }
+
+  /** The forms of the page that is open. */
+  forms(): Form[] {
+    return formsOf(this.page.html)
+  }
+
+  /** Goes to an address, and on as far as redirects within the gateway lead. */
+  async open(address: string | URL, headers: Record<string, string> = {}): Promise<Visited> {
+    return this.#follow(address, { headers })
+  }
+
+  /**
+   * Fills in the form that goes to `action` (a path; its query does not count) and sends it, with
+   * its hidden fields and its defaults.
+   */
+  async submit(
+    action: string,
+    filled: Filled = {},
+    { button, headers = {} }: SubmitOptions = {},
+  ): Promise<Visited> {
+    const form = findForm(this.page, action)
+    const fields = [...fill(form, filled), ...pressed(this.page.html, button)]
+    const sent = { origin: this.#own.origin, 'sec-fetch-site': 'same-origin', ...headers }
+    const body = new URLSearchParams(fields)
+    return this.#follow(form.action, { method: form.method, body, headers: sent })
+  }
+
+  /** Sends any fields to any address, as a forged form or a script would. */
+  async post(
+    path: string,
+    fields: Record<string, string> | [string, string][],
+    headers: Record<string, string> = {},
+  ): Promise<Visited> {
+    const body = new URLSearchParams(fields)
+    return this.#follow(new URL(path, this.#base), { method: 'POST', body, headers })
+  }
+
+  /** Another browser that knows the same cookies. */
+  clone(): Browser {
+    const other = new Browser(this.#base.href, this.#own.href)
+    for (const [name, value] of this.cookies) other.cookies.set(name, value)
+    return other
+  }
+
+  async #follow(address: string | URL, init: RequestInit): Promise<Visited> {
+    let url = this.#reached(new URL(address, this.#base))
     let request = init
     for (let hops = 0; hops <= MAX_REDIRECTS; hops += 1) {
-      const response = await send(url, request)
+      const response = await this.#send(url, request)
       const location = response.headers.get('location')
       if (location === null || response.status < 300 || response.status > 399) {
-        return remember(url, response)
+        return this.#remember(url, response)
       }
       await response.body?.cancel()
-      url = reached(new URL(location, url))
-      if (url.host !== base.host) return remember(url, response, url)
+      url = this.#reached(new URL(location, url))
+      if (url.host !== this.#base.host) return this.#remember(url, response, url)
       // As browsers do after a form: everything but 307 and 308 goes on with GET.
       if (response.status !== 307 && response.status !== 308) request = {}
     }
     throw new Error(`more than ${MAX_REDIRECTS} redirects, the last one to ${url.pathname}`)
   }
 
-  async function send(url: URL, init: RequestInit): Promise<Response> {
+  #reached(url: URL): URL {
+    return url.host === this.#own.host ? new URL(url.pathname + url.search, this.#base) : url
+  }
+
+  async #send(url: URL, init: RequestInit): Promise<Response> {
     const headers = new Headers(init.headers)
     if (!headers.has('accept')) headers.set('accept', 'text/html,*/*;q=0.8')
-    if (cookies.size > 0) {
-      headers.set('cookie', [...cookies].map(([name, value]) => `${name}=${value}`).join('; '))
+    if (this.cookies.size > 0) {
+      headers.set('cookie', [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; '))
     }
     const response = await fetch(url, { ...init, headers, redirect: 'manual' })
-    for (const cookie of response.headers.getSetCookie()) keep(cookie)
+    for (const cookie of response.headers.getSetCookie()) this.#keep(cookie)
     return response
   }
 
-  function keep(setCookie: string): void {
+  #keep(setCookie: string): void {
     const [pair = '', ...attributes] = setCookie.split(';').map((part) => part.trim())
     const [name = '', value = ''] = pair.split(/=(.*)/s)
-    const isOver = attributes.some((attribute) => {
-      const [key, given = ''] = attribute.split('=')
-      if (/^max-age$/i.test(key ?? '')) return Number(given) <= 0
-      return /^expires$/i.test(key ?? '') && Date.parse(given) <= Date.now()
-    })
-    if (isOver) cookies.delete(name)
-    else cookies.set(name, value)
+    if (attributes.some(endsCookie)) this.cookies.delete(name)
+    else this.cookies.set(name, value)
   }
 
-  async function remember(url: URL, response: Response, left?: URL): Promise<Visited> {
+  async #remember(url: URL, response: Response, left?: URL): Promise<Visited> {
     const html = left ? '' : await response.text()
     const { status, headers } = response
-    page = { status, url, headers, html, left, text: textOf(html) }
-    return page
+    this.#page = { status, url, headers, html, left, text: textOf(html) }
+    return this.#page
   }
+}
 
-  return {
-    cookies,
-    get page(): Visited {
-      if (!page) throw new Error('no page is open')
-      return page
-    },
-    /** Goes to an address, and on as far as redirects within the gateway lead. */
-    open: (address: string | URL, headers: Record<string, string> = {}) =>
-      open(address, { headers }),
-    /**
-     * Fills in the form that goes to `action` (a path; its query does not count) and sends it, with
-     * its hidden fields and its defaults.
-     */
-    async submit(
-      action: string,
-      filled: Filled = {},
-      { button, headers = {} }: SubmitOptions = {},
-    ): Promise<Visited> {
-      if (!page) throw new Error('no page is open')
-      const form = findForm(page, action)
-      const body = new URLSearchParams(fill(form, filled))
-      for (const [name, value] of pressed(page.html, button)) body.append(name, value)
-      const sent = { origin: own.origin, 'sec-fetch-site': 'same-origin', ...headers }
-      return open(form.action, { method: form.method, body, headers: sent })
-    },
-    /** Sends any fields to any address, as a forged form or a script would. */
-    post: (
-      path: string,
-      fields: Record<string, string> | string[][],
-      headers: Record<string, string> = {},
-    ) => open(new URL(path, base), { method: 'POST', body: new URLSearchParams(fields), headers }),
-    /** The forms of the page that is open. */
-    forms: () => formsOf(page?.html ?? ''),
-    /** Another browser that knows the same cookies. */
-    clone(): Browser {
-      const other = openBrowser(baseUrl, publicUrl)
-      for (const [name, value] of cookies) other.cookies.set(name, value)
-      return other
-    },
-  }
+function endsCookie(attribute: string): boolean {
+  const [key = '', value = ''] = attribute.split('=')
+  if (/^max-age$/i.test(key)) return Number(value) <= 0
+  return /^expires$/i.test(key) && Date.parse(value) <= Date.now()
 }
 
 function findForm({ html, url }: Visited, action: string): Form {

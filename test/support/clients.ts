@@ -3,8 +3,10 @@
 import { randomBytes } from 'node:crypto'
 import {
   Client as ModernClient,
+  type OAuthClientProvider as ModernProvider,
   StreamableHTTPClientTransport as ModernTransport,
 } from '@modelcontextprotocol/client'
+import type { OAuthClientProvider as LegacyProvider } from '@modelcontextprotocol/sdk/client/auth.js'
 import { Client as LegacyClient } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as LegacyTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 
@@ -31,6 +33,9 @@ type CallOptions = {
   timeout?: number
 }
 
+/** Serves the OAuth code of both lines. */
+export type OAuthProvider = LegacyProvider & ModernProvider
+
 export type TestUser = {
   username: string
   email: string
@@ -40,14 +45,20 @@ export type TestUser = {
   accessToken: string
 }
 
-/** An official client of the era's SDK line, connected; with a token it sends it as a bearer header. */
+/**
+ * An official client of the era's SDK line, connected.
+ *
+ * @param access a token, which it sends as a bearer header, or what its own OAuth code works with.
+ */
 export async function connectClient(
   era: Era,
   url: string,
-  accessToken?: string,
+  access?: string | OAuthProvider,
 ): Promise<TestClient> {
-  const headers = accessToken === undefined ? {} : { Authorization: `Bearer ${accessToken}` }
-  const options = { requestInit: { headers } }
+  const options =
+    typeof access === 'string'
+      ? { requestInit: { headers: { Authorization: `Bearer ${access}` } } }
+      : { ...(access ? { authProvider: access } : {}) }
   const raw = era === 'legacy' ? newLegacyClient() : newModernClient()
   const transport =
     era === 'legacy'

@@ -1,13 +1,12 @@
 /** An https server of documents on this machine, with a certificate of its own making. */
 
-import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import type { RequestListener } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { makeCertificate } from './certificate.ts'
 
 export type DocumentHost = {
   /** By its name; the certificate is for that, 127.0.0.1 and documents.example. */
@@ -47,20 +46,4 @@ export async function startDocumentHost(answer: RequestListener): Promise<Docume
       await rm(folder, { recursive: true, force: true })
     },
   }
-}
-
-async function makeCertificate(certificateFile: string, keyFile: string): Promise<void> {
-  const names = 'subjectAltName=DNS:localhost,DNS:documents.example,IP:127.0.0.1'
-  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
-  const subject = ['-subj', '/CN=documents', '-addext', names]
-  const files = ['-keyout', keyFile, '-out', certificateFile]
-  await promisify(execFile)('openssl', [
-    'req',
-    '-x509',
-    ...kind,
-    '-days',
-    '2',
-    ...subject,
-    ...files,
-  ])
 }

@@ -1,6 +1,8 @@
 import { type RequestHandler, Router } from 'express'
 import type { AuthorizationServer } from '../../oauth/authorization-server.ts'
+import { ROUTES } from '../../oauth/provider.ts'
 import { DEFAULT_SCOPES } from '../../services/scopes.ts'
+import { pageSecurity } from '../page-security.ts'
 
 const METADATA = '/.well-known/oauth-authorization-server'
 
@@ -32,16 +34,26 @@ export function protectedResourceRoutes(publicUrl: string): Router {
 
 type Limiters = { clientRegistrations: RequestHandler[]; oauth: RequestHandler[] }
 
-/** The authorization server's endpoints, each behind its limit. The consent page is a page. */
+/** Where the browser comes back to from the consent page. */
+const RESUME_PATH = `${ROUTES.authorization}/:uid`
+
+/**
+ * The authorization server's endpoints, each behind its limit. The consent page is a page.
+ *
+ * By their exact spelling: the provider takes any case, and each spelling would have a limit of
+ * its own.
+ */
 export function authorizationServerRoutes(server: AuthorizationServer, limiters: Limiters): Router {
-  const router = Router()
+  const router = Router({ caseSensitive: true, strict: true })
+  const { registration, authorization, token, revocation } = ROUTES
   router.all(METADATA_PATHS, (req, res) => {
     req.url = METADATA
     return server.handle(req, res)
   })
-  router.post('/oauth/register', ...limiters.clientRegistrations)
-  router.all(['/oauth/authorize', '/oauth/token', '/oauth/revoke'], ...limiters.oauth)
-  router.all('/oauth/*rest', (req, res) => server.handle(req, res))
+  router.post(registration, ...limiters.clientRegistrations)
+  router.all([authorization, token, revocation], ...limiters.oauth)
+  router.all([authorization, RESUME_PATH], pageSecurity)
+  router.all([...Object.values(ROUTES), RESUME_PATH], (req, res) => server.handle(req, res))
   return router
 }
 

@@ -52,7 +52,7 @@ ${visitor ? signedIn(visitor) : ''}
 <main id="main" tabindex="-1">
 ${kind === 'account' ? inAccount(body, layout) : body}
 </main>
-<footer class="foot">Keys and conversations are encrypted, and stay on this gateway.</footer>
+<footer class="foot">Keys and conversations are stored encrypted on this gateway.</footer>
 </body>
 </html>
 `

@@ -34,6 +34,7 @@ p, ul, ol, dl { margin: 0; }
 a { color: var(--link); text-underline-offset: 0.2em; }
 a:hover { text-decoration-thickness: 2px; }
 small, .soft { color: var(--soft); }
+bdi { overflow-wrap: anywhere; }
 small { font-size: 0.875rem; }
 code, .mono { font: 0.92em/1.5 ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; border-radius: 4px; }
@@ -122,7 +123,7 @@ button:hover, .button:hover { background: var(--strong-hover); }
 .notice.good { color: var(--good); background: var(--good-ground); border-color: currentColor; }
 .notice.warn { color: var(--warn); background: var(--warn-ground); border-color: currentColor; }
 .notice ul { padding-left: 1.2rem; }
-.copy { display: block; padding: 0.75rem 0.9rem; background: var(--well); border: 1px solid var(--line); border-radius: 10px; overflow-wrap: anywhere; user-select: all; -webkit-user-select: all; cursor: text; }
+.copy { display: block; padding: 0.75rem 0.9rem; background: var(--well); border: 1px solid var(--line); border-radius: 10px; word-break: break-all; user-select: all; -webkit-user-select: all; cursor: text; }
 .steps { padding-left: 1.3rem; display: grid; gap: 0.5rem; }
 .tag { display: inline-block; padding: 0.1rem 0.6rem; border-radius: 99px; border: 1px solid currentColor; font-size: 0.82rem; font-weight: 560; white-space: nowrap; }
 .tag.good { color: var(--good); } .tag.warn { color: var(--warn); }
@@ -137,12 +138,13 @@ button:hover, .button:hover { background: var(--strong-hover); }
 .rows h3 { font-size: 1rem; font-weight: 600; display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: center; letter-spacing: 0; }
 .facts { display: flex; flex-wrap: wrap; gap: 0.1rem 1.1rem; color: var(--soft); font-size: 0.9rem; }
 .facts > div { display: flex; gap: 0.35rem; }
-.facts dd { margin: 0; color: var(--text); }
+.facts dt { white-space: nowrap; }
+.facts dd { margin: 0; color: var(--text); overflow-wrap: anywhere; }
 
 .scroll { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); font-size: 0.9rem; padding-bottom: 0.5rem; }
-th, td { padding: 0.55rem 0 0.55rem 1.25rem; text-align: right; border-top: 1px solid var(--line); white-space: nowrap; }
+th, td { padding: 0.55rem 0 0.55rem clamp(0.75rem, 2vw, 1.25rem); text-align: right; border-top: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: 0.875rem; }
 tbody th { font-weight: 500; }

@@ -24,7 +24,7 @@ ${budgets.map(budgetRow)}
 
 const table = (rows: readonly Figures[], total: Figures) => html`
 <div class="scroll" role="group" aria-labelledby="cost" tabindex="0"><table>
-<thead><tr><th scope="col">Model</th><th scope="col">Calls</th><th scope="col">Input tokens</th><th scope="col">Output tokens</th><th scope="col">Cost</th></tr></thead>
+<thead><tr><th scope="col">Model</th><th scope="col">Cost</th><th scope="col">Calls</th><th scope="col">Input tokens</th><th scope="col">Output tokens</th></tr></thead>
 <tbody>${rows.map((row) => html`<tr><th scope="row">${row.key}</th>${cells(row)}</tr>`)}</tbody>
 <tfoot><tr><th scope="row">Together</th>${cells(total)}</tr></tfoot>
 </table></div>
@@ -32,7 +32,7 @@ ${total.estimatedCalls > 0 && html`<p class="soft">The tokens of ${count(total.e
 ${total.unpricedCalls > 0 && html`<p class="soft">The price of ${count(total.unpricedCalls)} calls is not known, and not in the sum.</p>`}`
 
 const cells = ({ calls, inputTokens, outputTokens, costUsd }: Figures) =>
-  html`<td>${count(calls)}</td><td>${count(inputTokens)}</td><td>${count(outputTokens)}</td><td>${usd(BigInt(Math.round(costUsd * 1e9)))}</td>`
+  html`<td>${usd(BigInt(Math.round(costUsd * 1e9)))}</td><td>${count(calls)}</td><td>${count(inputTokens)}</td><td>${count(outputTokens)}</td>`
 
 const PERIODS = { day: 'Today', month: 'This month' }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { AppError } from '../../errors.ts'
+import { requireScopes } from '../../services/scopes.ts'
 import { defineTool } from '../tool.ts'
 
 export const revokeToken = defineTool({
@@ -8,7 +9,6 @@ export const revokeToken = defineTool({
   description:
     'End this session, another one of yours by its session_id, or all of them. What acts through them (tokens, connected clients) stops working at once.',
   access: 'user',
-  scope: 'account',
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
   input: z.object({
     session_id: z
@@ -22,6 +22,9 @@ export const revokeToken = defineTool({
   }),
   output: z.object({ revoked_sessions: z.number().int() }),
   async run({ session_id: id, all_sessions: all }, { caller, services }) {
+    // Whoever holds a token may always give it up, as by RFC 7009.
+    const isOwn = !all && (id === undefined || id === caller.sessionId)
+    if (!isOwn) requireScopes(caller.scopes, ['account'])
     if (id === undefined) {
       return { revoked_sessions: await services.sessions.revoke(caller, all ? 'all' : 'this') }
     }

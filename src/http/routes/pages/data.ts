@@ -1,7 +1,5 @@
-import { once } from 'node:events'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { type Request, type Response, Router } from 'express'
+import { sendExport } from '../../send-export.ts'
 import { dataPage } from '../../views/data.ts'
 import { callerOf, csrfField, type Desk } from './desk.ts'
 import { attempt, type Refusal, refused, textField } from './forms.ts'
@@ -24,12 +22,7 @@ export function dataRoutes(desk: Desk): Router {
   router.get('/account/data', (req, res) => show(req, res))
 
   router.post('/account/export', async (req, res) => {
-    const exported = Readable.from(services.exports.stream(callerOf(req)))
-    // Before the headers are sent: what fails at once can still be answered with a page.
-    await once(exported, 'readable')
-    const today = new Date().toISOString().slice(0, 10)
-    res.type('json').attachment(`claude-api-gateway-${today}.json`)
-    await pipeline(exported, res)
+    await sendExport(res, services.exports.stream(callerOf(req)))
   })
 
   router.post('/account/delete', async (req, res) => {

@@ -21,5 +21,11 @@ export function sendPage(
           csrfField: hidden(CSRF_FIELD, tokenOfSession(sessionSecret)),
         }
       : null
-  res.status(status).type('html').send(document(page, visitor).toString())
+  res
+    .status(status)
+    .type('html')
+    .send(document(status < 400 ? page : failed(page), visitor).toString())
 }
+
+/** The title is the first thing that is read out. */
+const failed = (page: Page): Page => ({ ...page, title: `Error: ${page.title}` })

@@ -1,0 +1,34 @@
+import { type RequestHandler, Router } from 'express'
+import { toAppError, toErrorBody } from '../../errors.ts'
+import type { Services } from '../../services/index.ts'
+import { bearerToken } from '../caller.ts'
+import { sendExport } from '../send-export.ts'
+
+type ExportRouteOptions = {
+  services: Pick<Services, 'exports' | 'sessions'>
+  limiters: RequestHandler[]
+  hostGuard: RequestHandler
+}
+
+export const EXPORT_PATH = '/account/export'
+
+/**
+ * GET /account/export: everything kept of the user whose access token is in the Authorization
+ * header, as a file. Whoever comes with a browser instead is sent to the page that has it.
+ */
+export function exportRoutes({ services, limiters, hostGuard }: ExportRouteOptions): Router {
+  const router = Router()
+  router.get(EXPORT_PATH, hostGuard, ...limiters, async (req, res) => {
+    const token = bearerToken(req)
+    if (token === undefined) return res.redirect(303, '/account/data')
+    const pieces = await open(services, token).catch(toAppError)
+    if (Symbol.asyncIterator in pieces) return sendExport(res, pieces)
+    if (pieces.status === 401) res.setHeader('WWW-Authenticate', 'Bearer error="invalid_token"')
+    res.status(pieces.status).json(toErrorBody(pieces))
+  })
+  return router
+}
+
+async function open({ sessions, exports }: ExportRouteOptions['services'], token: string) {
+  return exports.stream(await sessions.resolve(token))
+}

@@ -1,0 +1,125 @@
+/** Every page there is, each in the states that look different. */
+
+import type { Page, Response } from 'playwright-core'
+import { CHOSEN_PASSWORD } from '../support/signed-up.ts'
+import { askForAccess } from './people.ts'
+import type { Site } from './site.ts'
+
+export const VISITORS = ['stranger', 'newcomer', 'member'] as const
+export type Visitor = (typeof VISITORS)[number]
+
+type Way = (page: Page, site: Site) => Promise<Response | null>
+
+export type SitePage = {
+  name: string
+  visitor: Visitor
+  status: number
+  open: Way
+}
+
+/** Somebody whose name is taken. */
+export const MEMBER = 'ada'
+/** As long as a username may be. */
+export const NEWCOMER = 'newcomer_'.repeat(8).slice(0, 64)
+/** Where claude.ai lets its users be sent back to. */
+export const CLAUDE = 'https://claude.ai/api/mcp/auth_callback'
+
+const at =
+  (path: string): Way =>
+  (page, site) =>
+    page.goto(`${site.url}${path}`)
+
+/** What the server answers to a form, whatever the browser would have said of it. */
+const sent =
+  (path: string, fields: Record<string, string>, button: string): Way =>
+  async (page, site) => {
+    await page.goto(`${site.url}${path}`)
+    for (const [label, value] of Object.entries(fields)) await page.getByLabel(label).fill(value)
+    const form = page.locator('form').filter({ has: page.getByRole('button', { name: button }) })
+    await form.evaluate((element) => element.setAttribute('novalidate', ''))
+    const [response] = await Promise.all([
+      page.waitForResponse((answer) => answer.request().method() === 'POST'),
+      page.getByRole('button', { name: button }).click(),
+    ])
+    await page.waitForLoadState()
+    return response
+  }
+
+/** What a client that has just registered shows its user. */
+const asked =
+  (name: string, redirectUri: string): Way =>
+  async (page, site) =>
+    page.goto(await askForAccess(site, page, { name, redirectUri }))
+
+/** Of somebody without a key, about the longest names there may be. */
+const askedAtLength: Way = async (page, site) => {
+  const host = `${'a-very-long-name.'.repeat(6)}example`
+  await asked('Client_of_the_long_name_'.repeat(6), `https://${host}/callback`)(page, site)
+  await page.getByRole('link', { name: 'Skip for now' }).click()
+  return page.reload()
+}
+
+const REFUSED_SIGN_UP = { Username: MEMBER, Email: 'not an address', Password: 'short' }
+
+export const PAGES: readonly SitePage[] = [
+  { name: 'home', visitor: 'stranger', status: 200, open: at('/') },
+  { name: 'sign-up', visitor: 'stranger', status: 200, open: at('/sign-up') },
+  {
+    name: 'sign-up-refused',
+    visitor: 'stranger',
+    status: 422,
+    open: sent('/sign-up', REFUSED_SIGN_UP, 'Create account'),
+  },
+  { name: 'sign-in', visitor: 'stranger', status: 200, open: at('/sign-in') },
+  {
+    name: 'sign-in-refused',
+    visitor: 'stranger',
+    status: 422,
+    open: sent('/sign-in', { Username: MEMBER, Password: 'wrong' }, 'Sign in'),
+  },
+  { name: 'not-found', visitor: 'stranger', status: 404, open: at('/no-such-page') },
+  {
+    name: 'oauth-error',
+    visitor: 'stranger',
+    status: 400,
+    open: at('/oauth/authorize?client_id=nobody&response_type=code'),
+  },
+  { name: 'account-new', visitor: 'newcomer', status: 200, open: at('/account') },
+  {
+    name: 'key-first',
+    visitor: 'newcomer',
+    status: 200,
+    open: at('/account/key?return_to=%2Faccount'),
+  },
+  {
+    name: 'key-refused',
+    visitor: 'newcomer',
+    status: 400,
+    open: sent('/account/key', { 'Anthropic API key': 'nonsense' }, 'Save key'),
+  },
+  { name: 'consent-at-length', visitor: 'newcomer', status: 200, open: askedAtLength },
+  { name: 'consent', visitor: 'member', status: 200, open: asked('Claude', CLAUDE) },
+  { name: 'account', visitor: 'member', status: 200, open: at('/account') },
+  { name: 'key', visitor: 'member', status: 200, open: at('/account/key') },
+  { name: 'wrong-link', visitor: 'member', status: 403, open: at('/account/key?link=used') },
+  { name: 'connections', visitor: 'member', status: 200, open: at('/account/connections') },
+  { name: 'tokens', visitor: 'member', status: 200, open: at('/account/tokens') },
+  {
+    name: 'new-token',
+    visitor: 'member',
+    status: 201,
+    open: sent('/account/tokens', { Name: 'Build server' }, 'Create token'),
+  },
+  { name: 'usage', visitor: 'member', status: 200, open: at('/account/usage') },
+  { name: 'password', visitor: 'member', status: 200, open: at('/account/password') },
+  {
+    name: 'data-refused',
+    visitor: 'member',
+    status: 422,
+    open: sent(
+      '/account/data',
+      { 'Type your username': 'somebody', Password: CHOSEN_PASSWORD },
+      'Delete my account for ever',
+    ),
+  },
+]

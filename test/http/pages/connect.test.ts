@@ -1,0 +1,234 @@
+/** The consent page, by a client that registered itself. */
+
+import { createHash, randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { consentPage } from '../../../src/http/views/connect.ts'
+import { EMPTY_FORM } from '../../../src/http/views/form.ts'
+import { html } from '../../../src/http/views/html.ts'
+import { startApp, type TestApp } from '../../support/start-app.ts'
+import { browserOf, cookieOf, PASSWORD, signUp, type Visitor } from './visiting.ts'
+
+const OWN = 'https://gateway.example'
+const CALLBACK = 'https://client.example/callback'
+const ALL = 'conversations:read messages:send usage:read account'
+
+let app: TestApp
+beforeAll(async () => {
+  app = await startApp({ kind: 'embedded', env: { PUBLIC_URL: OWN } })
+})
+afterAll(() => app.close())
+
+/** The address at which a client asks for access. */
+async function askingFrom(redirectUri: string, { name = 'A client', scope = ALL } = {}) {
+  const response = await fetch(new URL('/oauth/register', app.baseUrl), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      client_name: name,
+      redirect_uris: [redirectUri],
+      token_endpoint_auth_method: 'none',
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+    }),
+  })
+  const { client_id } = (await response.json()) as { client_id: string }
+  const challenge = createHash('sha256').update(randomBytes(32)).digest('base64url')
+  const params = new URLSearchParams({
+    client_id,
+    response_type: 'code',
+    redirect_uri: redirectUri,
+    code_challenge: challenge,
+    code_challenge_method: 'S256',
+    state: 'a-state',
+    resource: `${OWN}/mcp`,
+    scope,
+  })
+  return `/oauth/authorize?${params}`
+}
+
+async function withKey(visitor: Visitor): Promise<Visitor> {
+  await visitor.browser.open('/account/key')
+  await visitor.browser.submit('/account/key', { key: 'sk-ant-api03-connect-1234' })
+  return visitor
+}
+
+async function connectionsOf({ browser }: Visitor) {
+  const { sessions } = app.app.services
+  const caller = await sessions.findBrowserSession(cookieOf(browser, 'session').value)
+  if (!caller) throw new Error('not signed in')
+  const rows = await sessions.list(caller)
+  return rows.filter(({ kind }) => kind === 'connection')
+}
+
+test('from nothing: sign up, skip the key, approve, and back to the client with a code', async () => {
+  const browser = browserOf(app)
+  const entrance = await browser.open(await askingFrom(CALLBACK))
+  expect(entrance.url.pathname).toBe('/sign-in')
+  expect(entrance.text).toContain('An app would like to connect.')
+  const link = /href="(\/sign-up[^"]*)"/.exec(entrance.html)?.[1]?.replaceAll('&amp;', '&') ?? ''
+  await browser.open(link)
+  const username = `Ada-${randomBytes(5).toString('hex')}`
+  const email = `${username}@example.com`
+  const key = await browser.submit('/sign-up', { username, email, password: PASSWORD })
+  expect(key.url.pathname).toBe('/account/key')
+  const skip = /href="(\/connect\/[^"]*)"/.exec(key.html)?.[1] ?? ''
+  const consent = await browser.open(skip)
+  expect(consent.text).toContain('You have not added an Anthropic key yet')
+  const { left } = await browser.submit(consent.url.pathname, {}, { button: 'Approve' })
+  expect(`${left?.origin}${left?.pathname}`).toBe(CALLBACK)
+  expect(left?.searchParams.get('code')).toBeTruthy()
+  expect(left?.searchParams.get('state')).toBe('a-state')
+  expect(left?.searchParams.get('iss')).toBe(OWN)
+})
+
+test('the key that is entered on the way leads on to the consent page', async () => {
+  const { browser } = await signUp(app)
+  const key = await browser.open(await askingFrom(CALLBACK))
+  expect(key.url.pathname).toBe('/account/key')
+  const consent = await browser.submit('/account/key', { key: 'sk-ant-api03-on-the-way' })
+  expect(consent.url.pathname).toMatch(/^\/connect\//)
+  expect(consent.text).not.toContain('You have not added')
+})
+
+test('says who asks, for what, and where it will be sent back', async () => {
+  const { browser, username } = await withKey(await signUp(app))
+  const hostile = '<script>alert(1)</script>"'
+  const page = await browser.open(await askingFrom(CALLBACK, { name: hostile }))
+  expect(page.text).toContain(`Connect ${hostile} ?`)
+  expect(page.html).not.toContain('<script>')
+  expect(page.text).toContain('Name not verified')
+  expect(page.text).toContain('You will be sent back to client.example')
+  expect(page.text).toContain(`Signed in as ${username}`)
+  for (const scope of ALL.split(' ')) expect(page.text).toContain(scope)
+  const [, form] = browser.forms()
+  expect(form?.fields).toEqual(
+    expect.arrayContaining([
+      ['days', '30'],
+      ['limit', ''],
+    ]),
+  )
+})
+
+test.each([
+  [CALLBACK, 'client.example', 'https://client.example'],
+  ['http://127.0.0.1:8123/cb', '127.0.0.1:8123 An app on this computer.', 'http://127.0.0.1:8123'],
+  ['http://localhost:8123/cb', 'localhost:8123 An app on this computer.', 'http://localhost:8123'],
+  ['http://[::1]:8123/cb', '[::1]:8123 An app on this computer.', 'http:'],
+  ['cursor://anysphere.cursor-mcp/oauth/callback', 'cursor:// The app on this device', 'cursor:'],
+])('sent back to %s: shown, and allowed by form-action', async (redirectUri, shown, allowed) => {
+  const { browser } = await withKey(await signUp(app))
+  const page = await browser.open(await askingFrom(redirectUri))
+  expect(page.text).toContain(`You will be sent back to ${shown}`)
+  const policy = page.headers.get('content-security-policy') ?? ''
+  expect(policy).toContain(`form-action 'self' ${allowed};`)
+  expect(policy).toContain("frame-ancestors 'none'")
+  expect(page.headers.get('x-frame-options')).toBe('DENY')
+  const { left } = await browser.submit(page.url.pathname, {}, { button: 'Deny' })
+  expect(left?.href.startsWith(redirectUri)).toBe(true)
+  expect(left?.searchParams.get('error')).toBe('access_denied')
+})
+
+describe('the decision', () => {
+  test('holds for the permissions, the end and the limit that were chosen', async () => {
+    const visitor = await withKey(await signUp(app))
+    const page = await visitor.browser.open(await askingFrom(CALLBACK, { name: 'Careful' }))
+    const chosen = { permissions: ['conversations:read'], days: '7', limit: '7,50' }
+    const before = Date.now()
+    const { left } = await visitor.browser.submit(page.url.pathname, chosen, { button: 'Approve' })
+    expect(left?.searchParams.has('code')).toBe(true)
+    const [connection] = await connectionsOf(visitor)
+    expect(connection).toMatchObject({
+      name: 'Careful',
+      scopes: ['conversations:read'],
+      limitNanoUsd: 7_500_000_000n,
+    })
+    const days = ((connection?.expiresAt.getTime() ?? 0) - before) / 86_400_000
+    expect(days).toBeGreaterThanOrEqual(7)
+    expect(days).toBeLessThan(7.01)
+    const list = await visitor.browser.open('/account/connections')
+    expect(list.text).toContain('Careful')
+    expect(list.text).toContain('$0.00 of $7.50 this month')
+  })
+
+  test.each([
+    [{ limit: 'lots' }, 'limit'],
+    [{ limit: '-1' }, 'limit'],
+    [{ limit: '1e3' }, 'limit'],
+    [{ permissions: [] }, 'permissions'],
+    [{ permissions: ['admin'] }, 'permissions'],
+    [{ days: '100000' }, 'days'],
+  ])('%j is refused beside its field, and nothing is approved', async (filled, field) => {
+    const visitor = await withKey(await signUp(app))
+    const page = await visitor.browser.open(await askingFrom(CALLBACK))
+    const path = page.url.pathname
+    const refused = await visitor.browser.submit(path, filled, { button: 'Approve' })
+    expect(refused.status).toBe(422)
+    expect(refused.html).toContain(`#field-${field}`)
+    expect(refused.headers.get('content-security-policy')).toContain('https://client.example;')
+    expect(await connectionsOf(visitor)).toEqual([])
+    const { left } = await visitor.browser.submit(
+      path,
+      { limit: '', days: '1', permissions: ['usage:read'] },
+      { button: 'Approve' },
+    )
+    expect(left?.searchParams.has('code')).toBe(true)
+  })
+
+  test('never gives more than was asked for', async () => {
+    const visitor = await withKey(await signUp(app))
+    const page = await visitor.browser.open(await askingFrom(CALLBACK, { scope: 'usage:read' }))
+    const wanted = { permissions: ['usage:read', 'account'] }
+    await visitor.browser.submit(page.url.pathname, wanted, { button: 'Approve' })
+    expect((await connectionsOf(visitor))[0]?.scopes).toEqual(['usage:read'])
+  })
+
+  test('is denied when no button is named, and refused without our token (CSRF)', async () => {
+    const visitor = await withKey(await signUp(app))
+    const page = await visitor.browser.open(await askingFrom(CALLBACK))
+    const fields = { decision: 'approve', permissions: 'account', days: '365', limit: '' }
+    const forged = await visitor.browser.post(page.url.pathname, fields, { origin: OWN })
+    expect(forged.status).toBe(403)
+    expect(await connectionsOf(visitor)).toEqual([])
+    await visitor.browser.open(page.url)
+    const { left } = await visitor.browser.submit(page.url.pathname)
+    expect(left?.searchParams.get('error')).toBe('access_denied')
+  })
+})
+
+test('"Not you?" signs out, and leads another user back to the same request', async () => {
+  const [first, second] = [await withKey(await signUp(app)), await withKey(await signUp(app))]
+  const { browser } = first
+  const page = await browser.open(await askingFrom(CALLBACK))
+  const out = await browser.submit('/sign-out', { return_to: page.url.pathname })
+  expect(out.url.pathname).toBe('/sign-in')
+  const { username } = second
+  const again = await browser.submit('/sign-in', { username, password: PASSWORD })
+  expect(again.url.pathname).toBe(page.url.pathname)
+  expect(again.text).toContain(`Signed in as ${username}`)
+})
+
+test("another browser's request is none of ours (login CSRF, mix-up)", async () => {
+  const [mine, theirs] = [await withKey(await signUp(app)), await withKey(await signUp(app))]
+  const page = await theirs.browser.open(await askingFrom(CALLBACK))
+  const stolen = await mine.browser.open(page.url)
+  expect(stolen.status).toBe(404)
+  expect(stolen.text).toContain('has expired')
+  expect(await connectionsOf(mine)).toEqual([])
+})
+
+test('a client with a document at its own address is told apart', () => {
+  const page = consentPage({
+    csrfField: html``,
+    path: '/connect/x',
+    client: { id: 'https://claude.ai/oauth/metadata', name: 'Claude', isDocument: true },
+    redirectUri: 'http://localhost:1/callback',
+    asked: ['usage:read'],
+    chosen: ['usage:read'],
+    username: 'ada',
+    hasKey: true,
+    form: EMPTY_FORM,
+  })
+  const body = page.body.toString()
+  expect(body).toContain('published at <strong>claude.ai</strong>')
+  expect(body).not.toContain('not verified')
+})

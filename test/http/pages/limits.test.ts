@@ -1,0 +1,79 @@
+/** The pages and the tools count in the same limiters. */
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Visited } from '../../support/browser.ts'
+import { startApp, type TestApp } from '../../support/start-app.ts'
+import { bearer, post, toolCall } from '../posting.ts'
+import { browserOf, newName, PASSWORD, signUp } from './visiting.ts'
+
+const PER_USER = 12
+
+let app: TestApp
+beforeAll(async () => {
+  app = await startApp({
+    kind: 'embedded',
+    env: {
+      REGISTRATIONS_PER_HOUR: '2',
+      SIGN_INS_PER_MINUTE: '2',
+      REQUESTS_PER_MINUTE: String(PER_USER),
+      // Gives every test addresses of its own.
+      TRUST_PROXY: '1',
+    },
+  })
+})
+afterAll(() => app.close())
+
+let addresses = 0
+const newAddress = () => ({ 'x-forwarded-for': `198.51.100.${++addresses}` })
+
+function expect429({ status, headers, text }: Visited, message: string): void {
+  expect(status).toBe(429)
+  expect(text).toContain('One moment, please')
+  expect(text).toContain(message)
+  expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+}
+
+test('sign-ins', async () => {
+  const headers = newAddress()
+  const filled = { username: newName(), password: PASSWORD }
+  const browser = browserOf(app)
+  const signIn = async (from: Record<string, string>) => {
+    await browser.open('/sign-in', from)
+    return browser.submit('/sign-in', filled, { headers: from })
+  }
+  expect((await signIn(headers)).status).toBe(422)
+  const byTool = await post(app.url, toolCall('authenticate_user', filled), headers)
+  expect(byTool.text).toContain('invalid_credentials')
+  expect429(await signIn(headers), 'Too many sign-ins from this address.')
+  const limitedTool = await post(app.url, toolCall('authenticate_user', filled), headers)
+  expect(limitedTool.text).toContain('rate_limited')
+  expect((await signIn(newAddress())).status).toBe(422)
+})
+
+test('registrations', async () => {
+  const headers = newAddress()
+  const signUpOnce = async () => {
+    const browser = browserOf(app)
+    await browser.open('/sign-up', headers)
+    const username = newName()
+    const email = `${username}@example.com`
+    return browser.submit('/sign-up', { username, email, password: PASSWORD }, { headers })
+  }
+  expect((await signUpOnce()).url.pathname).toBe('/account/key')
+  const username = newName()
+  const wanted = { username, email: `${username}@example.com`, anthropic_api_key: 'sk-ant-api03-x' }
+  const byTool = await post(app.url, toolCall('register_user', wanted), headers)
+  expect(byTool.text).toContain('User registered')
+  expect429(await signUpOnce(), 'Too many registrations from this address.')
+})
+
+test('requests of one user', async () => {
+  const { browser, username } = await signUp(app)
+  const { accessToken } = await app.app.services.accounts.authenticate(username, PASSWORD)
+  const answers: number[] = []
+  for (let i = 0; i < PER_USER; i += 1) answers.push((await browser.open('/account')).status)
+  expect(answers).toContain(200)
+  expect429(await browser.open('/account'), 'Too many requests.')
+  const byTool = await post(app.url, toolCall('get_conversations'), bearer(accessToken))
+  expect(byTool.text).toContain('rate_limited')
+})
