@@ -26,7 +26,7 @@ export class LedgerAuditRepository {
       .setIsolationLevel('repeatable read')
       .execute(async (tx) => {
         const found = []
-        for (const check of [COSTS, SPENDING, RESERVATIONS, ANSWERS]) {
+        for (const check of [COSTS, SPENDING, RESERVATIONS, CONNECTIONS, ANSWERS]) {
           found.push(...(await check.execute(tx)).rows)
         }
         return found
@@ -96,6 +96,37 @@ const RESERVATIONS = sql<Drift>`
   full join held h using (user_id, period, starts_on)
   where coalesce(s.reserved_nano_usd, 0) <> coalesce(h.nano_usd, 0)
     or coalesce(s.reserved_tokens, 0) <> coalesce(h.tokens, 0)`
+
+/** A connection's own books, of those that still exist: all it was charged, all it still holds. */
+const CONNECTIONS = sql<Drift>`
+  with booked as (
+    select l.session_id, date_trunc('month', l.booked_on)::date as starts_on,
+      coalesce(sum(l.cost_nano_usd), 0) as spent
+    from ledger l
+    join sessions s on s.id = l.session_id and s.kind = 'connection'
+    group by 1, 2
+  ), held as (
+    select (m.reservation->>'sessionId')::uuid as session_id,
+      (m.reservation->>'month')::date as starts_on,
+      sum((m.reservation->>'nanoUsd')::bigint) as reserved
+    from messages m
+    join sessions s on s.id = (m.reservation->>'sessionId')::uuid
+    where m.status = 'running' and m.role = 'assistant'
+      and (m.reservation->>'isConnection')::boolean
+    group by 1, 2
+  )
+  select
+    'connection' as what,
+    session_id || ' month ' || starts_on as where,
+    coalesce(c.spent_nano_usd, 0) || ' nano-USD spent, ' || coalesce(c.reserved_nano_usd, 0)
+      || ' reserved' as recorded,
+    coalesce(b.spent, 0) || ' nano-USD spent, ' || coalesce(h.reserved, 0) || ' reserved'
+      as recomputed
+  from connection_spending c
+  full join booked b using (session_id, starts_on)
+  full join held h using (session_id, starts_on)
+  where coalesce(c.spent_nano_usd, 0) <> coalesce(b.spent, 0)
+    or coalesce(c.reserved_nano_usd, 0) <> coalesce(h.reserved, 0)`
 
 /** A delivered answer's usage, as its caller was told, is the ledger's. */
 const ANSWERS = sql<Drift>`

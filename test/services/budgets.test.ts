@@ -400,6 +400,76 @@ describeDatabases('a budget', (kind) => {
     })
   })
 
+  describe('of a connection', () => {
+    const DEAR = worstCase(0, 1000, priced(1, 1))
+    const spending = (sessionId: string) =>
+      database.db
+        .selectFrom('connectionSpending')
+        .select(['startsOn', 'spentNanoUsd', 'reservedNanoUsd'])
+        .where('sessionId', '=', sessionId)
+        .execute()
+
+    async function connect(limitNanoUsd: string | null) {
+      const sessionId = randomUUID()
+      const row = { id: sessionId, userId, expiresAt: new Date('2999-01-01'), limitNanoUsd }
+      await database.db
+        .insertInto('sessions')
+        .values({ ...row, kind: 'connection' })
+        .execute()
+      return { sessionId, limitNanoUsd }
+    }
+
+    test('holds beside those of its user, and competing calls get what there is', async () => {
+      const connection = await connect('10000')
+      const capped = withLimits(limits({}), 'refuse', connection)
+      const attempts = Array.from({ length: 20 }, () => capped.reserve(DEAR))
+      const ended = await Promise.allSettled(attempts)
+      expect(ended.filter(({ status }) => status === 'fulfilled')).toHaveLength(10)
+      const refused = ended.find(({ status }) => status === 'rejected') as PromiseRejectedResult
+      expect(refused.reason).toMatchObject({
+        code: 'budget_exceeded',
+        message: expect.stringContaining("this connection's own cap for this month"),
+        details: { period: 'month', limited_by: 'connection' },
+      })
+      expect(await spending(connection.sessionId)).toEqual([
+        { startsOn: '2026-11-01', spentNanoUsd: '0', reservedNanoUsd: '10000' },
+      ])
+      // The user's other sessions are not concerned.
+      expect((await withLimits(limits({})).reserve(DEAR)).maxTokens).toBe(1000)
+    })
+
+    test('lowers max_tokens, is settled with the answer, and warns', async () => {
+      const connection = await connect('900')
+      const capped = withLimits(limits({}), 'refuse', connection)
+      const reserved = await capped.reserve(DEAR)
+      expect(reserved.maxTokens).toBe(900)
+      expect(reserved.warnings[0]).toContain("or this connection's cap")
+      expect(await capped.settle(reserved, { nanoUsd: 855n, tokens: 1 })).toEqual([
+        'This connection has used 95 % of its cap for this month.',
+      ])
+      expect(await spending(connection.sessionId)).toEqual([
+        { startsOn: '2026-11-01', spentNanoUsd: '855', reservedNanoUsd: '0' },
+      ])
+    })
+
+    test('counts what was spent before there was a cap', async () => {
+      const connection = await connect(null)
+      const free = withLimits(limits({}), 'refuse', connection)
+      await free.settle(await free.reserve(DEAR), { nanoUsd: 800n, tokens: 1 })
+      const capped = withLimits(limits({}), 'refuse', { ...connection, limitNanoUsd: '1000' })
+      await expect(capped.reserve(DEAR)).rejects.toMatchObject({
+        details: { limited_by: 'connection' },
+      })
+      expect((await capped.reserve(worstCase(0, 200, priced(1, 1)))).maxTokens).toBe(200)
+    })
+
+    test('does not outrank a month that is used up', async () => {
+      const budgets = limits({}, { nanoUsd: 5n })
+      const capped = withLimits(budgets, 'refuse', await connect('5'))
+      await expect(capped.reserve(DEAR)).rejects.toThrow(/your budget for this month/)
+    })
+  })
+
   test('stored limits count for the next call', async () => {
     const { budgets } = createRepositories(database.db)
     const budget = withLimits(limits({ tokens: 1000 }))
