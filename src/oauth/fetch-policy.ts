@@ -4,13 +4,25 @@
  *
  * https only; public addresses only, resolved once and connected to as resolved, so that a second
  * answer of a hostile name server changes nothing; no redirect is followed; time and size bounded.
+ *
+ * The system's resolver keeps one of the process's few threads for as long as a name server makes
+ * it wait, whoever has given up meanwhile. So one name is resolved at a time: names of a stranger's
+ * choice never take the threads that sign-ins and calls to Claude need.
  */
 
 import { lookup } from 'node:dns/promises'
 import { request } from 'node:https'
 import { BlockList, isIPv6 } from 'node:net'
+import { BoundedQueue } from '../crypto/bounded-queue.ts'
 
 const MAX_BYTES = 16 * 1024
+const MAX_WAITING_NAMES = 32
+
+const resolver = new BoundedQueue({
+  concurrency: 1,
+  maxQueued: MAX_WAITING_NAMES,
+  refuse: () => new Error('too many names are being resolved'),
+})
 
 /** IANA special-purpose address registries: what is not an address of the public internet. */
 const SPECIAL_IPV4: readonly [string, number][] = [
@@ -67,13 +79,29 @@ export async function fetchUnderPolicy(
 ): Promise<Response> {
   const url = new URL(given)
   if (url.protocol !== 'https:') throw new Error('only https is fetched')
-  const address = await resolveOnce(url.hostname, privateHosts)
-  return get(url, address, new Headers(headers), signal ?? AbortSignal.timeout(2500))
+  const inTime = signal ?? AbortSignal.timeout(2500)
+  const address = await Promise.race([resolveOnce(url.hostname, privateHosts, inTime), end(inTime)])
+  return get(url, address, new Headers(headers), inTime)
 }
 
-async function resolveOnce(hostname: string, privateHosts: readonly string[]): Promise<string> {
+/** Rejects when the time is over. */
+const end = (signal: AbortSignal) =>
+  new Promise<never>((_resolve, reject) => {
+    const over = () => reject(signal.reason)
+    if (signal.aborted) over()
+    else signal.addEventListener('abort', over, { once: true })
+  })
+
+async function resolveOnce(
+  hostname: string,
+  privateHosts: readonly string[],
+  signal: AbortSignal,
+): Promise<string> {
   const name = hostname.replace(/^\[|\]$/g, '')
-  const addresses = await lookup(name, { all: true })
+  const addresses = await resolver.run(async () => {
+    signal.throwIfAborted()
+    return lookup(name, { all: true })
+  })
   const [first] = addresses
   if (!first) throw new Error('the host has no address')
   const isAllowed = privateHosts.includes(name.toLowerCase())

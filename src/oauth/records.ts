@@ -18,7 +18,7 @@ export type RecordStore = {
 }
 
 /** A client that registered and never connected is forgotten. */
-export const UNUSED_CLIENT_SECONDS = 24 * 60 * 60
+const UNUSED_CLIENT_SECONDS = 24 * 60 * 60
 
 export class Records implements Adapter {
   readonly #model: string

@@ -25,7 +25,7 @@ export function addShims(provider: Provider, cookies: FlowCookies, errorPage: Er
     await next()
     cookies.forBrowser(ctx.req, ctx.res)
   })
-  provider.use(withoutBlindRedirects(errorPage))
+  provider.use(withoutBlindRedirects(provider, errorPage))
   provider.use(withoutFormPost)
   provider.use(withKnownScopes)
   provider.use(withOurMetadata)
@@ -37,19 +37,24 @@ export function addShims(provider: Provider, cookies: FlowCookies, errorPage: Er
  * before its reader has decided anything (RFC 9700, section 4.11.2: the authorization server as an
  * open redirector). The error is told here instead, and the way on is for the reader to take. Only
  * a port of the reader's own computer is no place to be lured to.
+ *
+ * What went wrong is the provider's word, not read from the address: a client may have registered
+ * one with an error text of its own in it.
  */
-function withoutBlindRedirects(errorPage: ErrorPage) {
+function withoutBlindRedirects(provider: Provider, errorPage: ErrorPage) {
+  const told = new WeakMap<IncomingMessage, { error: string; description: string }>()
+  provider.on('authorization.error', ({ req }, { error, error_description: description = '' }) => {
+    told.set(req, { error, description })
+  })
   return async (ctx: KoaContextWithOIDC, next: Next): Promise<void> => {
     await next()
     const onward = clientAddress(ctx.response.get('location'))
     if (ctx.path !== ROUTES.authorization || !onward || isLoopback(onward)) return
-    const answer = new URLSearchParams(`${onward.search.slice(1)}&${onward.hash.slice(1)}`)
-    const error = answer.get('error') ?? ''
-    const description = answer.get('error_description') ?? ''
+    const failure = told.get(ctx.req) ?? { error: 'server_error', description: '' }
     ctx.remove('location')
     ctx.status = 400
     ctx.type = 'html'
-    ctx.body = errorPage({ error, description, onward })
+    ctx.body = errorPage({ ...failure, onward })
   }
 }
 

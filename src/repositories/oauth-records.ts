@@ -1,8 +1,6 @@
 import { type Insertable, type Kysely, sql } from 'kysely'
 import type { OauthRecordsTable, Schema } from '../database/schema.ts'
 
-export type OAuthRecord = { key: Buffer; sealed: Buffer; consumedAt: Date | null }
-
 /** What the authorization server keeps. An expired record is as good as none. */
 export class OAuthRecordRepository {
   readonly #db: Kysely<Schema>

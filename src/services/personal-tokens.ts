@@ -10,7 +10,7 @@ type Deps = { transact: Transact }
 export type NewPersonalToken = { name: string; scopes: readonly Scope[]; expiresAt: Date }
 
 export const MAX_PERSONAL_TOKENS = 50
-export const MAX_PERSONAL_TOKEN_DAYS = 366
+const MAX_PERSONAL_TOKEN_DAYS = 366
 
 const DAY_MS = 86_400_000
 

@@ -8,6 +8,8 @@ const require = createRequire(import.meta.url)
 const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
 
 const WIDTHS = [1280, 390] as const
+/** One picture of each width: the wide one light, the narrow one dark. */
+const PICTURED = { 1280: 'light', 390: 'dark' } as const
 /** The narrowest that content has to fit (WCAG 2.2, 1.4.10 Reflow). */
 const NARROWEST = 320
 const HEIGHT = 844
@@ -22,7 +24,7 @@ export const NOTE_VIOLATIONS = `
     forbidden.push(violatedDirective + ' ' + blockedURI))`
 
 /**
- * Looks at the page that is open, at every width and in both colour schemes.
+ * Looks at the page that is open at both widths, in both colour schemes.
  *
  * @param screenshots the beginning of their paths; width and colour scheme follow.
  * @returns what is wrong with it.
@@ -40,6 +42,7 @@ export async function inspect(page: Page, screenshots: string): Promise<string[]
       const rules = colorScheme === 'light' ? RULES : COLOUR_RULES
       const broken = [...(await overflow(page)), ...(await brokenRules(page, rules))]
       wrong.push(...broken.map((what) => `${width} px, ${colorScheme}: ${what}`))
+      if (PICTURED[width] !== colorScheme) continue
       await page.screenshot({ path: `${screenshots}-${width}-${colorScheme}.png`, fullPage: true })
     }
   }

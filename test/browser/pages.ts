@@ -49,7 +49,7 @@ const sent =
 const asked =
   (name: string, redirectUri: string): Way =>
   async (page, site) =>
-    page.goto(await askForAccess(site, page, { name, redirectUri }))
+    page.goto(await askForAccess(site, { name, redirectUri }))
 
 /** Of somebody without a key, about the longest names there may be. */
 const askedAtLength: Way = async (page, site) => {

@@ -1,9 +1,11 @@
-/** Screenshots of flat pages, made small: 256 colours say all there is to see. */
+/** Screenshots of flat pages, made small: 64 colours say all there is to see. */
 
 import { crc32, deflateSync, inflateSync } from 'node:zlib'
 
 const SIGNATURE = 8
-const MAX_COLOURS = 256
+const MAX_COLOURS = 64
+/** Squared, of red, green and blue together. */
+const MIN_DISTANCE = 100
 
 /** @param png as Chromium writes them: 8 bits, RGB or RGBA, not interlaced; transparency is lost. */
 export function withPalette(png: Buffer): Buffer {
@@ -26,18 +28,23 @@ export function withPalette(png: Buffer): Buffer {
   ])
 }
 
-/** The most frequent colours; any other becomes the one of them that is nearest. */
+/** The most frequent colours that can be told apart; any other becomes the nearest of them. */
 function choosePalette(pixels: Uint32Array) {
   const counts = new Map<number, number>()
   for (const colour of pixels) counts.set(colour, (counts.get(colour) ?? 0) + 1)
   const byCount = [...counts].sort(([, a], [, b]) => b - a).map(([colour]) => colour)
-  const palette = byCount.slice(0, MAX_COLOURS)
-  const indices = new Map(palette.map((colour, index) => [colour, index]))
-  for (const colour of byCount.slice(MAX_COLOURS)) {
-    const distances = palette.map((candidate) => distance(candidate, colour))
-    indices.set(colour, distances.indexOf(Math.min(...distances)))
+  const palette: number[] = []
+  for (const colour of byCount) {
+    if (palette.length === MAX_COLOURS) break
+    if (palette.every((chosen) => distance(chosen, colour) > MIN_DISTANCE)) palette.push(colour)
   }
+  const indices = new Map(byCount.map((colour) => [colour, nearest(palette, colour)]))
   return { palette, indexOf: (colour: number) => indices.get(colour) ?? 0 }
+}
+
+function nearest(palette: readonly number[], colour: number): number {
+  const distances = palette.map((candidate) => distance(candidate, colour))
+  return distances.indexOf(Math.min(...distances))
 }
 
 const channels = (colour: number) => [colour >> 16, (colour >> 8) & 255, colour & 255] as const

@@ -24,7 +24,7 @@ export async function enter({ app, url }: Site, page: Page, username: string) {
 }
 
 type Member = Awaited<ReturnType<typeof enter>>
-type App = { name: string; redirectUri: string; limit?: string }
+export type App = { name: string; redirectUri: string; limit?: string }
 
 /** Gives somebody a key, a limit, a token, messages sent to two models, and connected apps. */
 export async function settle(
@@ -47,7 +47,7 @@ export async function settle(
 
 async function send(site: Site, token: string, model: string): Promise<void> {
   const call = { name: 'claude-api-gateway_send_message', arguments: { message: 'Hello', model } }
-  const response = await site.fetch(`${site.url}/mcp`, {
+  const response = await site.fetch(site.app.url, {
     method: 'POST',
     headers: {
       authorization: `Bearer ${token}`,
@@ -64,25 +64,23 @@ async function send(site: Site, token: string, model: string): Promise<void> {
 async function connect(site: Site, page: Page, app: App): Promise<void> {
   const { origin } = new URL(app.redirectUri)
   await page.route(`${origin}/**`, (route) => route.fulfill({ body: 'Connected' }))
-  await page.goto(await askForAccess(site, page, app))
+  await page.goto(await askForAccess(site, app))
   await page.getByLabel('Monthly limit in USD').fill(app.limit ?? '')
   await page.getByRole('button', { name: 'Approve' }).click()
   await page.waitForURL(`${origin}/**`)
 }
 
 /** @returns where a newly registered client sends its user. */
-export async function askForAccess(
-  { url }: Site,
-  page: Page,
-  { name, redirectUri }: App,
-): Promise<string> {
-  const registered = await page.request.post(`${url}/oauth/register`, {
-    data: {
+export async function askForAccess(site: Site, { name, redirectUri }: App): Promise<string> {
+  const registered = await site.fetch(`${site.app.baseUrl}/oauth/register`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
       client_name: name,
       redirect_uris: [redirectUri],
       token_endpoint_auth_method: 'none',
-    },
+    }),
   })
-  const { client_id: clientId } = await registered.json()
-  return createFlow(url).authorization(clientId, { redirectUri }).url.href
+  const { client_id: clientId } = (await registered.json()) as { client_id: string }
+  return createFlow(site.url).authorization(clientId, { redirectUri }).url.href
 }

@@ -1,60 +1,63 @@
 /**
- * Makes the pictures of README.md anew, in docs/images/: `npx tsx test/browser/readme-images.ts`.
- *
- * The pages are real, of a gateway on this machine that believes to be gateway.example.
+ * The pictures of README.md: real pages, of a gateway on this machine that goes by the name of
+ * gateway.example.
  */
 
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
 import { openChromium } from '../support/chromium.ts'
 import { freePort } from '../support/free-port.ts'
-import { CLAUDE } from './pages.ts'
+import { CLAUDE, MEMBER } from './pages.ts'
 import { withPalette } from './palette-png.ts'
-import { askForAccess, enter, settle } from './people.ts'
-import { openSite } from './site.ts'
+import { type App, askForAccess, enter, MEMBER_KEY, settle } from './people.ts'
+import { openSite, type Site } from './site.ts'
 
+const URL_SHOWN = 'https://gateway.example'
 const IMAGES = fileURLToPath(new URL('../../docs/images/', import.meta.url))
-const MAX_BYTES = 80_000
-const APPS = [
-  { name: 'Claude', redirectUri: CLAUDE, limit: '20' },
-  { name: 'Visual Studio Code', redirectUri: 'http://127.0.0.1:33418/' },
-]
+const CONNECTED: App = { name: 'Claude', redirectUri: CLAUDE, limit: '20' }
+const EDITOR: App = { name: 'Visual Studio Code', redirectUri: 'http://127.0.0.1:33418/' }
 
-const dataDir = await mkdtemp(join(tmpdir(), 'gateway-images-'))
-const port = await freePort()
-const url = 'https://gateway.example'
-const browser = await openChromium([`--host-resolver-rules=MAP gateway.example 127.0.0.1:${port}`])
-const site = await openSite({ PORT: String(port), PUBLIC_URL: url }, { dataDir })
-try {
-  await mkdir(IMAGES, { recursive: true })
-  const page = await browser.newPage({
-    ignoreHTTPSErrors: true,
-    deviceScaleFactor: 2,
-    viewport: { width: 640, height: 800 },
-  })
-  site.app.claude.setReply(() => ({ text: 'An answer of some length. '.repeat(4_000) }))
-  await settle(site, page, await enter(site, page, 'ada'), APPS)
-  await page.goto(await askForAccess(site, page, { name: 'Claude', redirectUri: CLAUDE }))
-  await page.getByLabel('Monthly limit in USD').fill('20')
-  await shoot(page, 'consent')
-  await page.setViewportSize({ width: 1000, height: 800 })
-  await page.goto(`${url}/account`)
-  await shoot(page, 'account')
-} finally {
-  await browser.close()
-  await site.close()
-  await rm(dataDir, { recursive: true, force: true })
+/** Writes consent.png and account.png to docs/images. @returns their sizes in bytes, by name. */
+export async function makeReadmeImages(): Promise<Record<string, number>> {
+  const port = await freePort()
+  const site = await openSite({ PORT: String(port), PUBLIC_URL: URL_SHOWN })
+  const browser = await openChromium([`--host-resolver-rules=MAP * 127.0.0.1:${port}`])
+  try {
+    await mkdir(IMAGES, { recursive: true })
+    const page = await browser.newPage({ ignoreHTTPSErrors: true, deviceScaleFactor: 2 })
+    return { consent: await pictureConsent(page, site), account: await pictureAccount(page) }
+  } finally {
+    await browser.close()
+    await site.close()
+  }
 }
 
-/** @throws Error when the picture is too large to be shown in passing. */
-async function shoot(page: Page, name: string): Promise<void> {
-  const { height } = (await page.locator('main').boundingBox()) ?? { height: 0 }
-  await page.setViewportSize({ width: page.viewportSize()?.width ?? 0, height: Math.ceil(height) })
-  const png = withPalette(await page.screenshot({ fullPage: true }))
-  if (png.length > MAX_BYTES) throw new Error(`${name}.png has ${png.length} bytes`)
-  await writeFile(join(IMAGES, `${name}.png`), png)
-  process.stdout.write(`docs/images/${name}.png: ${png.length} bytes\n`)
+async function pictureConsent(page: Page, site: Site): Promise<number> {
+  site.app.claude.setValidKeys([MEMBER_KEY])
+  site.app.claude.setReply(() => 'An answer of some length. '.repeat(5_000))
+  const member = await enter(site, page, MEMBER)
+  await settle(site, page, member, [CONNECTED, EDITOR])
+  await page.setViewportSize({ width: 640, height: 600 })
+  await page.goto(await askForAccess(site, CONNECTED))
+  await page.getByLabel('Monthly limit in USD').fill('20')
+  return picture(page, 'consent')
+}
+
+async function pictureAccount(page: Page): Promise<number> {
+  await page.setViewportSize({ width: 1000, height: 600 })
+  await page.goto(`${URL_SHOWN}/account`)
+  return picture(page, 'account')
+}
+
+/** Without the footer, and without a sign of the keyboard. */
+async function picture(page: Page, name: string): Promise<number> {
+  const width = page.viewportSize()?.width ?? 0
+  const height = await page.evaluate<number>(`document.activeElement.blur(), scrollTo(0, 0),
+    Math.max(...[...document.querySelectorAll('main > *')]
+      .map((element) => element.getBoundingClientRect().bottom)) + 32`)
+  const clip = { x: 0, y: 0, width, height }
+  const png = withPalette(await page.screenshot({ fullPage: true, clip }))
+  await writeFile(`${IMAGES}${name}.png`, png)
+  return png.length
 }

@@ -17,14 +17,8 @@ export type Site = {
   close(): Promise<void>
 }
 
-/**
- * @param env settings over those of the site; another PUBLIC_URL has to be made to lead to it.
- * @param database a folder for it where no test run gives one.
- */
-export async function openSite(
-  env: Record<string, string> = {},
-  database?: { dataDir: string },
-): Promise<Site> {
+/** @param env settings over those of the site; another PUBLIC_URL has to be made to lead to it. */
+export async function openSite(env: Record<string, string> = {}): Promise<Site> {
   const folder = await mkdtemp(join(tmpdir(), 'gateway-site-'))
   const [certificateFile, keyFile] = [join(folder, 'certificate.pem'), join(folder, 'key.pem')]
   await makeCertificate(certificateFile, keyFile)
@@ -35,11 +29,7 @@ export async function openSite(
     TLS_CERT_FILE: certificateFile,
     TLS_KEY_FILE: keyFile,
   }
-  const app = await startApp({
-    kind: 'embedded',
-    ...(database ? { database } : {}),
-    env: { ...own, ...env },
-  })
+  const app = await startApp({ kind: 'embedded', env: { ...own, ...env } })
   const dispatcher = new Agent({ connect: { ca: await readFile(certificateFile) } })
   const trusting = async (url: URL | string, init: object = {}) => {
     const { status, headers, body } = await fetchWith(url, { ...init, dispatcher })

@@ -8,6 +8,7 @@ import { type Connector, openConnector } from './connector.ts'
 import { inspect, NOTE_VIOLATIONS } from './inspection.ts'
 import { CLAUDE, MEMBER, NEWCOMER, PAGES, VISITORS, type Visitor } from './pages.ts'
 import { enter, MEMBER_KEY, settle } from './people.ts'
+import { makeReadmeImages } from './readme-images.ts'
 import { openSite, type Site } from './site.ts'
 
 const SCREENSHOTS = fileURLToPath(new URL('../output/screenshots/', import.meta.url))
@@ -164,6 +165,13 @@ describe.runIf(hasChromium)('in a browser', () => {
     })
   })
 })
+
+// README_IMAGES=true npx vitest run --config test/vitest.config.ts test/browser -t README
+if (process.env.README_IMAGES === 'true') {
+  test('the pictures of README.md are small', async () => {
+    for (const bytes of Object.values(await makeReadmeImages())) expect(bytes).toBeLessThan(80_000)
+  })
+}
 
 /** Somebody's own browser. */
 async function openSeat(browser: Browser) {

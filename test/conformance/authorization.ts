@@ -46,5 +46,6 @@ async function answer(person: Person, url: URL): Promise<void> {
 
 async function readChecks(output: string, name: string): Promise<[string, Check[]]> {
   const text = await readFile(join(output, name, 'checks.json'), 'utf8')
-  return [name.replace(/-\d{4}-.*$/, ''), JSON.parse(text)]
+  const scenario = name.replace(/^authorization-server-|-\d{4}-\d\d-.*$/g, '')
+  return [scenario, JSON.parse(text)]
 }

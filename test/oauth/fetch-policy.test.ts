@@ -235,6 +235,31 @@ describe('a document', () => {
       expect(names.countAsked()).toBe(1)
     })
 
+    test('holds up one thread at most, and nobody longer than a document may take', async () => {
+      const waiting: (() => void)[] = []
+      const lookup = vi
+        .spyOn(dnsPromises, 'lookup')
+        .mockImplementation(
+          (() => new Promise((resolve) => waiting.push(() => resolve([])))) as never,
+        )
+      syncBuiltinESMExports()
+      const get = (i: number) =>
+        fetchUnderPolicy(`https://${i}.example/`, { signal: AbortSignal.timeout(50) }, [])
+      const asked = Array.from({ length: 40 }, (_, i) =>
+        get(i).catch((error: Error) => error.message),
+      )
+      const answers = await Promise.all(asked)
+      expect(answers.filter((answer) => /timeout/.test(String(answer)))).toHaveLength(33)
+      expect(answers.filter((answer) => /too many/.test(String(answer)))).toHaveLength(7)
+      expect(lookup).toHaveBeenCalledTimes(1)
+      waiting.shift()?.()
+      await expect(fetchUnderPolicy('ftp://a.example/', {}, [])).rejects.toThrow('only https')
+      const next = fetchUnderPolicy('https://next.example/', {}, [])
+      await vi.waitFor(() => expect(lookup).toHaveBeenCalledTimes(2))
+      waiting.shift()?.()
+      await expect(next).rejects.toThrow('no address')
+    })
+
     test('is not fetched when the name has no address', async () => {
       resolveTo([])
       await expect(fetchUnderPolicy('https://documents.example/', {}, [])).rejects.toThrow(

@@ -224,6 +224,10 @@ describe('a redirect address', () => {
       expect(page).toContain('<strong>client.example</strong>')
       expect(page).not.toContain('<script')
     }
+    const redirectUri = `${WEB_REDIRECT}?error=urgent&error_description=Call+us+at+once`
+    const loud = await flow.newClient({ redirect_uris: [redirectUri] })
+    const said = await visit(flow.authorization(loud, { redirectUri, registration: '{}' }).url)
+    expect(await said.text()).toMatch(/<p>[^<]*\(registration_not_supported\)<\/p>/)
     const app = 'search-ms:query'
     const appId = await flow.newClient({ redirect_uris: [app] })
     const launch = await visit(flow.authorization(appId, { redirectUri: app, prompt: 'none' }).url)
