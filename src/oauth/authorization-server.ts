@@ -104,6 +104,7 @@ export class AuthorizationServer {
     const { client } = await this.pending(req, res)
     const interaction = await this.#find(req, res)
     refuseOtherScopes(approval.scopes, scopesOf(interaction))
+    await this.#decideOnce(interaction)
     const grantId = newId()
     await this.#options.store.repositories.sessions.insert({
       id: grantId,
@@ -154,6 +155,12 @@ export class AuthorizationServer {
     result: InteractionResults,
   ): Promise<void> {
     await this.#provider.interactionFinished(this.#forProvider(req), res, result)
+  }
+
+  /** A form that is sent twice makes one connection. @throws AppError not_found the second time. */
+  async #decideOnce({ uid }: Interaction): Promise<void> {
+    const { oauthRecords } = this.#options.store.repositories
+    if (!(await oauthRecords.consume('Interaction', hashOf(uid)))) throw expired()
   }
 
   /** The request with the cookies it would have without {@link FlowCookies}; the original stays. */

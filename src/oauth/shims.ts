@@ -67,7 +67,8 @@ const isLoopback = ({ protocol, hostname }: URL) =>
 /**
  * Some clients name no scope, or only ones of their own making, and would be refused: they get to
  * ask for what most need. Beside known ones other names are left out, `openid` above all: it is
- * known to the provider, which would come back to the consent page for it without end.
+ * known to the provider, which would come back to the consent page for it without end. With it go
+ * the parameters that mean something beside it only, and are an error without.
  */
 async function withKnownScopes(ctx: KoaContextWithOIDC, next: Next): Promise<void> {
   const { scope = '' } = ctx.query
@@ -77,7 +78,8 @@ async function withKnownScopes(ctx: KoaContextWithOIDC, next: Next): Promise<voi
     const known = asked.filter(isScope)
     const offline = asked.includes('offline_access') ? ['offline_access'] : []
     const scopes = [...(known.length > 0 ? known : DEFAULT_SCOPES), ...offline]
-    ctx.query = { ...ctx.query, scope: scopes.join(' ') }
+    const { nonce: _nonce, max_age: _maxAge, ...query } = ctx.query
+    ctx.query = { ...query, scope: scopes.join(' ') }
   }
   await next()
 }

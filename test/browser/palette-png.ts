@@ -4,6 +4,7 @@ import { crc32, deflateSync, inflateSync } from 'node:zlib'
 
 const SIGNATURE = 8
 const MAX_COLOURS = 64
+const FREQUENT = 0.75
 /** Squared, of red, green and blue together. */
 const MIN_DISTANCE = 100
 
@@ -28,13 +29,16 @@ export function withPalette(png: Buffer): Buffer {
   ])
 }
 
-/** The most frequent colours that can be told apart; any other becomes the nearest of them. */
+/**
+ * The most frequent colours, for fine shades, and of the rarer ones those that can be told apart,
+ * for small things. Any other becomes the nearest of them.
+ */
 function choosePalette(pixels: Uint32Array) {
   const counts = new Map<number, number>()
   for (const colour of pixels) counts.set(colour, (counts.get(colour) ?? 0) + 1)
   const byCount = [...counts].sort(([, a], [, b]) => b - a).map(([colour]) => colour)
-  const palette: number[] = []
-  for (const colour of byCount) {
+  const palette = byCount.slice(0, MAX_COLOURS * FREQUENT)
+  for (const colour of byCount.slice(palette.length)) {
     if (palette.length === MAX_COLOURS) break
     if (palette.every((chosen) => distance(chosen, colour) > MIN_DISTANCE)) palette.push(colour)
   }

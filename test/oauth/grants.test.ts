@@ -75,9 +75,14 @@ describeDatabases('grants', (kind) => {
     ['no scope', undefined],
     ['only scopes of its own making', 'mcp:use openid'],
     ['no resource', undefined],
+    ['openid with a nonce', 'openid'],
   ])('a client that names %s gets what most need, for /mcp', async (what, scope) => {
-    const resource = what === 'no resource' ? { resource: undefined } : {}
-    const asked = flow.authorization(await flow.newClient(), { scope, ...resource })
+    const others = {
+      'no resource': { resource: undefined },
+      'openid with a nonce': { nonce: 'n-0S6', max_age: '600' },
+    }
+    const other = others[what as keyof typeof others]
+    const asked = flow.authorization(await flow.newClient(), { scope, ...other })
     const { access_token } = await connect(asked)
     const claims = decodeJwt(access_token)
     expect([claims.aud, sorted(claims.scope)]).toEqual([app.url, DEFAULT_SCOPES])

@@ -10,6 +10,7 @@ export const updateApiKey = defineTool({
   access: 'user',
   scope: 'account',
   hints: { readOnly: false, destructive: true, idempotent: true, openWorld: true },
+  limitedAs: 'sign-in',
   input: z.object({
     anthropic_api_key: AnthropicApiKey.optional().describe(
       'Better left out: the model sees it. Your Anthropic API key (sk-ant-api…), checked with Anthropic, then stored encrypted.',

@@ -174,6 +174,19 @@ describe('the decision', () => {
     expect(left?.searchParams.has('code')).toBe(true)
   })
 
+  test('sent twice at once makes one connection', async () => {
+    const visitor = await withKey(await signUp(app))
+    const page = await visitor.browser.open(await askingFrom(CALLBACK))
+    const chosen = { permissions: ['usage:read'], days: '1', limit: '' }
+    const tabs = [1, 2, 3].map(() => visitor.browser.clone())
+    for (const tab of tabs) await tab.open(page.url.pathname)
+    const answers = await Promise.all(
+      tabs.map((tab) => tab.submit(page.url.pathname, chosen, { button: 'Approve' })),
+    )
+    expect(answers.filter(({ left }) => left?.searchParams.has('code'))).toHaveLength(1)
+    expect(await connectionsOf(visitor)).toHaveLength(1)
+  })
+
   test('never gives more than was asked for', async () => {
     const visitor = await withKey(await signUp(app))
     const page = await visitor.browser.open(await askingFrom(CALLBACK, { scope: 'usage:read' }))

@@ -50,6 +50,18 @@ test('sign-ins', async () => {
   expect((await signIn(newAddress())).status).toBe(422)
 })
 
+test('tests of Anthropic keys, which count as sign-ins', async () => {
+  const { browser } = await signUp(app)
+  const headers = newAddress()
+  const tryKey = async () => {
+    await browser.open('/account/key', headers)
+    return browser.submit('/account/key', { key: 'sk-ant-admin01-found' }, { headers })
+  }
+  expect((await tryKey()).status).toBe(400)
+  expect((await tryKey()).status).toBe(400)
+  expect429(await tryKey(), 'Too many sign-ins from this address.')
+})
+
 test('registrations', async () => {
   const headers = newAddress()
   const signUpOnce = async () => {

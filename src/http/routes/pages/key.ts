@@ -16,7 +16,7 @@ const BESIDE = { invalid_api_key: 'key' } as const
  * for its own user only, so that nobody stores a key into an account of somebody else's.
  */
 export function keyRoutes(desk: Desk): Router {
-  const { services } = desk
+  const { services, limiters } = desk
   const router = Router()
 
   const show = async (req: Request, res: Response, refusal?: Refusal) => {
@@ -42,7 +42,8 @@ export function keyRoutes(desk: Desk): Router {
 
   router.get('/account/key', (req, res) => show(req, res))
 
-  router.post('/account/key', async (req, res) => {
+  // Testing keys that somebody found is as good a guess as a password.
+  router.post('/account/key', ...limiters.signIns, async (req, res) => {
     const { userId } = callerOf(req)
     const apiKey = textField(req, 'key').trim()
     const broken = brokenRules({ key: AnthropicApiKey }, { key: apiKey })
