@@ -6,7 +6,7 @@ const SIGNATURE = 8
 const MAX_COLOURS = 64
 const FREQUENT = 0.75
 /** Squared, of red, green and blue together. */
-const MIN_DISTANCE = 100
+const MIN_DISTANCE = 600
 
 /** @param png as Chromium writes them: 8 bits, RGB or RGBA, not interlaced; transparency is lost. */
 export function withPalette(png: Buffer): Buffer {

@@ -30,7 +30,7 @@ ${!key && html`<section class="notice warn"><p>You have not added an Anthropic k
 <div class="cards">
 ${card('This month', usd(account.spentNanoUsd), limitText(account.limitNanoUsd), '/account/usage', 'See usage')}
 ${card('Anthropic key', key ? `••••${key.lastFour}` : 'None', keyText(key), '/account/key', key ? 'Manage key' : 'Add key')}
-${card('Connections', count(connections), 'apps that you approved', '/account/connections', 'Manage connections')}
+${card('Connections', count(connections), connections === 1 ? 'app that you approved' : 'apps that you approved', '/account/connections', 'Manage connections')}
 ${card('Access tokens', count(tokens), 'for agents and scripts', '/account/tokens', 'Manage tokens')}
 </div>`,
   }
