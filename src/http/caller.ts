@@ -9,8 +9,8 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { AppError, toAppError } from '../errors.ts'
 import { type Inspected, inspectBody } from '../mcp/index.ts'
-import { type Asker, insufficientScope } from '../mcp/run-tool.ts'
-import { DEFAULT_SCOPES } from '../services/scopes.ts'
+import type { Asker } from '../mcp/run-tool.ts'
+import { DEFAULT_SCOPES, insufficientScope } from '../services/scopes.ts'
 import type { Caller, SessionService } from '../services/sessions.ts'
 import { sendAppError } from './json-rpc.ts'
 
@@ -98,7 +98,8 @@ export function requireCaller({ anonymous, resourceMetadataUrl }: Demands): Requ
   return (req: Request, res: Response, next: NextFunction) => {
     const { inspected, asker, httpRefusal } = mcpRequestOf(req)
     const isOpen = anonymous ? !needsCaller(inspected) : false
-    const error = httpRefusal ?? (isOpen || asker.caller || asker.refusal ? null : tokenMissing())
+    const error =
+      httpRefusal ?? (isOpen || asker.caller || asker.refusal ? null : tokenMissing(anonymous))
     const refusal = error ?? missingScope(req)
     if (!refusal) return next()
     const challenge = challengeFor(refusal, req)
@@ -128,7 +129,7 @@ function missingScope(req: Request): AppError | null {
   const { scope } = inspected
   if (!isBearer || scope === undefined || asker.caller?.scopes.includes(scope) !== false)
     return null
-  return insufficientScope(scope)
+  return insufficientScope([scope])
 }
 
 /** All at once: a client asks anew for just what the challenge names, and would lose the others. */
@@ -142,10 +143,10 @@ function needsCaller({ method, isToolCall, tool }: Inspected): boolean {
   return method === 'resources/read'
 }
 
-const tokenMissing = () =>
+const tokenMissing = (anonymous: boolean) =>
   new AppError(
     'unauthenticated',
-    'This request needs an access token: send it as Authorization: Bearer. authenticate_user gives one.',
+    `This request needs an access token: connect by OAuth, or send one as Authorization: Bearer. The account page makes personal ones${anonymous ? ', authenticate_user short-lived ones' : ''}.`,
   )
 
 const twoUsers = () =>

@@ -8,7 +8,7 @@ import type { z } from 'zod'
 import { AppError, toAppError, toErrorBody } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Services } from '../services/index.ts'
-import type { Scope } from '../services/scopes.ts'
+import { insufficientScope, type Scope } from '../services/scopes.ts'
 import type { Caller } from '../services/sessions.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { type CatalogueEntry, catalogue } from './catalogue.ts'
@@ -97,20 +97,13 @@ function logFailure(log: Logger, tool: string, error: AppError): void {
 /** Over HTTP a bearer token without the scope was refused before; an argument's is refused here. */
 export function refuseMissingScope(caller: Caller | null, scope: Scope | undefined): void {
   if (caller === null || scope === undefined || caller.scopes.includes(scope)) return
-  throw insufficientScope(scope)
+  throw insufficientScope([scope])
 }
-
-export const insufficientScope = (scope: Scope) =>
-  new AppError(
-    'insufficient_scope',
-    `This connection or token was not given the permission ${scope}. Connect again and approve it.`,
-    { details: { scope } },
-  )
 
 const tokenMissing = () =>
   new AppError(
     'unauthenticated',
-    'This tool needs an access token: send it as Authorization: Bearer, or as the access_token argument. authenticate_user gives one.',
+    'This tool needs an access token: connect by OAuth, or send one as Authorization: Bearer or as the access_token argument. authenticate_user gives one.',
   )
 
 /** Names each wrong field; says nothing of its value, which may be a secret. */

@@ -105,21 +105,37 @@ export class AuthorizationServer {
     const interaction = await this.#find(req, res)
     refuseOtherScopes(approval.scopes, scopesOf(interaction))
     await this.#decideOnce(interaction)
-    const grantId = newId()
-    await this.#options.store.repositories.sessions.insert({
-      id: grantId,
-      userId: caller.userId,
-      kind: 'connection',
-      name: client.name,
-      clientId: client.id,
-      scopes: approval.scopes,
-      limitNanoUsd: approval.limitNanoUsd === null ? null : String(approval.limitNanoUsd),
-      expiresAt: approval.expiresAt,
-    })
+    const grantId = await this.#connect(caller, client, approval)
     await this.#saveGrant(grantId, caller, interaction, approval)
     await this.#keepClient(client.id, approval.expiresAt)
     const { userId: accountId } = caller
     await this.#finish(req, res, { login: { accountId }, consent: { grantId } })
+  }
+
+  /**
+   * A client that registered itself is one installation: approved again, it keeps its connection, in
+   * whose limit counts what it has spent already. Of a client with a document there are many in the
+   * world and maybe several of this user's, so each approval is a connection of its own.
+   *
+   * @returns the connection's id.
+   */
+  async #connect(
+    { userId }: Caller,
+    { id: clientId, name, isDocument }: PendingConnection['client'],
+    { scopes, expiresAt, limitNanoUsd: limit }: Approval,
+  ): Promise<string> {
+    const { sessions } = this.#options.store.repositories
+    const approved = {
+      name,
+      scopes,
+      limitNanoUsd: limit === null ? null : String(limit),
+      expiresAt,
+    }
+    const existing = isDocument ? undefined : await sessions.findConnection(userId, clientId)
+    if (existing && (await sessions.renewConnection(existing.id, approved))) return existing.id
+    const id = newId()
+    await sessions.insert({ id, userId, kind: 'connection', clientId, ...approved })
+    return id
   }
 
   /** Sends the browser back to the client with `access_denied`. @throws AppError not_found. */

@@ -132,6 +132,36 @@ export class SessionRepository {
     return session?.elicitsUrls ?? false
   }
 
+  /** The user's live connection of a client, the newest of several. */
+  async findConnection(userId: string, clientId: string): Promise<{ id: string } | undefined> {
+    return this.#db
+      .selectFrom('sessions')
+      .select('id')
+      .where('userId', '=', userId)
+      .where('clientId', '=', clientId)
+      .where('kind', '=', 'connection')
+      .where('revokedAt', 'is', null)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .orderBy('createdAt', 'desc')
+      .limit(1)
+      .executeTakeFirst()
+  }
+
+  /** @returns whether the connection was still live, and is now as given. */
+  async renewConnection(
+    id: string,
+    approved: Pick<Insertable<SessionsTable>, 'name' | 'scopes' | 'limitNanoUsd' | 'expiresAt'>,
+  ): Promise<boolean> {
+    const result = await this.#db
+      .updateTable('sessions')
+      .set(approved)
+      .where('id', '=', id)
+      .where('revokedAt', 'is', null)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .executeTakeFirst()
+    return result.numUpdatedRows === 1n
+  }
+
   /** Whether a grant, which has its session's id, is still good. */
   async isLiveConnection(id: string): Promise<boolean> {
     const session = await this.#db

@@ -132,10 +132,12 @@ export class AccountService {
   /**
    * Deletes the caller's account for ever.
    *
-   * @throws AppError invalid_credentials (which counts as a failed sign-in), rate_limited,
-   *   overloaded, conversation_busy when a running answer cannot be stopped.
+   * @throws AppError forbidden for an admin; invalid_credentials (which counts as a failed sign-in),
+   *   rate_limited, overloaded, conversation_busy when a running answer cannot be stopped.
    */
   async delete(caller: Caller, password: string): Promise<void> {
+    // Its name would be free for the next to come, and is in ADMIN_USERNAMES still.
+    if (caller.isAdmin) throw adminStays()
     const user = await this.#deps.passwordCheck.findUser(caller.username, password)
     if (user?.id !== caller.userId) throw wrongPassword()
     await this.#deps.deletion.run(caller)
@@ -176,5 +178,11 @@ export class AccountService {
     if (this.#deps.validateApiKeys) await this.#deps.claude.proveKey(apiKey)
   }
 }
+
+const adminStays = () =>
+  new AppError(
+    'forbidden',
+    'Your name is in ADMIN_USERNAMES, and would make an admin of whoever registers it next. Have the operator take it out first.',
+  )
 
 const wrongPassword = () => new AppError('invalid_credentials', 'The password is wrong.')

@@ -146,7 +146,7 @@ export function budgetExceeded({ period, by }: Limited, now: Date): AppError {
   const resets_at = resetsAt.toISOString()
   const message =
     by === 'connection'
-      ? `This call does not fit into what is left of this connection's own cap for this ${period}. It starts anew at ${resets_at}; its user can raise it on the account page.`
+      ? `This call does not fit into what is left of this connection's own cap for this ${period}. It starts anew at ${resets_at}; its user can set another by connecting again.`
       : `This call does not fit into what is left of your budget for this ${period}. It starts anew at ${resets_at}.`
   return new AppError('budget_exceeded', message, {
     retryAfterSeconds: Math.ceil((resetsAt.getTime() - now.getTime()) / 1000),

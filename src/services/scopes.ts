@@ -6,7 +6,7 @@ export const SCOPES = {
   'conversations:read': 'Read your conversations',
   'messages:send': 'Send messages to Claude, billed to your Anthropic key',
   'usage:read': 'See your usage and budget',
-  account: 'Change your account: Anthropic key, password, sessions, deletion',
+  account: 'Change your account: Anthropic key, password, sessions, budget, export, deletion',
 } as const
 
 export type Scope = keyof typeof SCOPES
@@ -22,13 +22,17 @@ export const DEFAULT_SCOPES: readonly Scope[] = [
   'usage:read',
 ]
 
-/** @throws AppError insufficient_scope when one that is needed was not given. */
+/** @throws AppError insufficient_scope naming all that are needed and were not given. */
 export function requireScopes(given: readonly Scope[], needed: readonly Scope[]): void {
-  const scope = needed.find((candidate) => !given.includes(candidate))
-  if (scope === undefined) return
-  throw new AppError(
+  const missing = needed.filter((candidate) => !given.includes(candidate))
+  if (missing.length > 0) throw insufficientScope(missing)
+}
+
+export function insufficientScope(missing: readonly Scope[]): AppError {
+  const scope = missing.join(' ')
+  return new AppError(
     'insufficient_scope',
-    `This needs the permission ${scope}, which the connection or token in use was not given.`,
+    `This needs the permission ${missing.join(' and ')}, which the connection or token in use was not given. Connect again and approve it, or make a token that has it.`,
     { details: { scope } },
   )
 }

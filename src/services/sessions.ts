@@ -170,7 +170,7 @@ export class SessionService {
 
   async #live(proof: SessionProof, kinds: readonly SessionKind[]): Promise<Caller> {
     const found = await this.#deps.repositories.sessions.findLive(proof)
-    if (!found || !kinds.includes(found.kind)) throw sessionEnded()
+    if (!found || !kinds.includes(found.kind)) throw sessionEnded(kinds)
     if (found.isUseToBeNoted) this.#noteUse(found.id)
     const { id: sessionId, userId, username, usernameKey, kind } = found
     const isAdmin = this.#deps.adminUsernames.includes(usernameKey)
@@ -201,10 +201,12 @@ export class SessionService {
 /** What is stored of a random secret. */
 export const hashOf = (secret: string) => createHash('sha256').update(secret).digest()
 
-const sessionEnded = () =>
+const sessionEnded = (kinds: readonly SessionKind[] = []) =>
   new AppError(
     'unauthenticated',
-    'This access token was revoked or replaced. Sign in again with authenticate_user, or reconnect.',
+    kinds.includes('personal')
+      ? 'This personal access token has expired, was revoked, or never was one. Make a new one on the account page.'
+      : 'This access token was revoked or replaced. Connect again, or sign in again with authenticate_user.',
   )
 
 const notRotatable = (kind: SessionKind) =>

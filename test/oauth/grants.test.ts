@@ -89,6 +89,29 @@ describeDatabases('grants', (kind) => {
     expect((await flow.callTool(access_token, 'get_conversations')).status).toBe(200)
   })
 
+  test('a client that asks again keeps its connection, and what that has spent', async () => {
+    const client = await flow.newClient({ client_name: 'Twice' })
+    const few = { scope: 'messages:send usage:read' }
+    const first = await connect(flow.authorization(client, few), { cap: '0.01' })
+    const send = (token: string) => flow.callTool(token, 'send_message', { message: 'hello' })
+    expect((await send(first.access_token)).status).toBe(200)
+    const asked = flow.authorization(client, { scope: 'messages:send usage:read account' })
+    const page = await person.openConsent(asked.url)
+    expect(page.text).toContain('It is connected already, with a limit of $0.01 a month')
+    const { callback, ...again } = await connect(asked)
+    expect(callback.searchParams.has('code')).toBe(true)
+    const [before, after] = [first, again].map(({ access_token }) => decodeJwt(access_token))
+    expect([after?.jti, sorted(after?.scope)]).toEqual([
+      before?.jti,
+      ['account', 'messages:send', 'usage:read'],
+    ])
+    const budget = await flow.callTool(again.access_token, 'get_budget')
+    const { connection } = JSON.parse(budget.body.result.content[0].text).data
+    expect(connection.limit_usd).toBe(0.01)
+    expect(connection.spent_usd).toBeGreaterThan(0)
+    expect(connection.remaining_usd).toBeCloseTo(0.01 - connection.spent_usd, 9)
+  })
+
   test.each(['client_secret_basic', 'client_secret_post'] as const)(
     'a client with a secret has to show it (%s)',
     async (token_endpoint_auth_method) => {

@@ -113,6 +113,15 @@ describeDatabases('accounts', (kind) => {
     })
   })
 
+  test('an admin is not deleted, whose name the next to come would take', async () => {
+    const { caller, userId } = await signUp(app)
+    const admin = { ...caller, isAdmin: true }
+    await expect(accounts.delete(admin, CHOSEN_PASSWORD)).rejects.toMatchObject({
+      code: 'forbidden',
+    })
+    expect(await accounts.checkPassword(caller.username, CHOSEN_PASSWORD)).toEqual({ userId })
+  })
+
   test('a key is shown by its last four characters, replaced and removed', async () => {
     const { userId, caller } = await signUp(app)
     expect(await accounts.removeKey(caller)).toBe(false)

@@ -2,6 +2,7 @@
 
 import { SCOPES, type Scope } from '../../services/scopes.ts'
 import { checkboxes, type FormState, field, hidden, select, summary } from './form.ts'
+import { usd } from './format.ts'
 import { type Html, html } from './html.ts'
 import type { Page } from './layout.ts'
 
@@ -12,6 +13,8 @@ export const EXPIRY_DAYS = {
   '90': '90 days',
   '365': '1 year',
 }
+
+export type ExistingConnection = { limitNanoUsd: bigint | null; spentNanoUsd: bigint | null }
 
 type Consent = {
   csrfField: Html
@@ -24,6 +27,8 @@ type Consent = {
   chosen: readonly Scope[]
   username: string
   hasKey: boolean
+  /** The connection this client has already; undefined for a new one. */
+  existing: ExistingConnection | undefined
   form: FormState
 }
 
@@ -39,6 +44,7 @@ ${summary(form)}
 ${identity(client)}
 <div class="target"><span class="soft">You will be sent back to</span>${destination(consent.redirectUri)}</div>
 </section>
+${consent.existing && already(consent.existing, client.isDocument)}
 <form class="card" method="post" action="${path}">
 ${csrfField}
 ${checkboxes(
@@ -63,6 +69,18 @@ ${!consent.hasKey && html`<p class="notice warn">You have not added an Anthropic
 <form class="inline" method="post" action="/sign-out">${csrfField}${hidden('return_to', path)}
 <p>Signed in as <strong><bdi>${consent.username}</bdi></strong>. <button class="plain">Not you?</button></p></form>`,
   }
+}
+
+function already({ limitNanoUsd, spentNanoUsd }: ExistingConnection, isDocument: boolean): Html {
+  const spent =
+    limitNanoUsd === null
+      ? 'without a limit of its own'
+      : `with a limit of ${usd(limitNanoUsd)} a month, of which ${usd(spentNanoUsd ?? 0n)} is spent`
+  return html`<p class="notice">It is connected already, ${spent}. ${
+    isDocument
+      ? 'Approve makes one more connection, with a limit of its own.'
+      : 'What you approve here takes the place of that; what it has spent this month still counts.'
+  }</p>`
 }
 
 function identity({ id, isDocument }: Consent['client']): Html {

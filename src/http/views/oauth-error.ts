@@ -13,14 +13,16 @@ type OAuthError = {
 const ADVICE: Record<string, string> = {
   invalid_client:
     'This gateway does not know the app, or no longer: one that was never approved is forgotten after a day. Remove the server in your app and add it again.',
+  invalid_redirect_uri:
+    'The app asks to be sent to another address than it registered. Remove the server in your app and add it again.',
 }
 
 /** For somebody whom a client sent here with a request that cannot be served. */
 export function oauthErrorPage({ error, description, onward }: OAuthError): string {
-  const advice = ADVICE[error] === undefined ? '' : ` ${ADVICE[error]}`
+  const advice = ADVICE[error] === undefined ? '' : `. ${ADVICE[error]}`
   const page = errorPage({
     title: 'Cannot connect',
-    message: `${description} (${error}).${advice}`,
+    message: `${description} (${error})${advice}`,
   })
   const body = onward === undefined ? page.body : html`${page.body}${origin(onward)}`
   return document({ ...page, body }, null).toString()

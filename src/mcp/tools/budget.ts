@@ -46,4 +46,4 @@ export function toBudget(status: Status): z.infer<typeof budget> {
   }
 }
 
-const toUsd = (nanoUsd: bigint) => Number(nanoUsd) / 1e9
+export const toUsd = (nanoUsd: bigint) => Number(nanoUsd) / 1e9

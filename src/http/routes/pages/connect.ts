@@ -34,6 +34,9 @@ export function connectRoutes(desk: Desk): Router {
   ) => {
     const { userId, username } = callerOf(req)
     const key = await services.accounts.keyStatus(userId)
+    const sessions = await services.sessions.list(callerOf(req))
+    const existing = sessions.find(({ clientId }) => clientId === pending.client.id)
+    const limit = existing?.limitNanoUsd ?? null
     if (!key && !refusal && req.query.key !== 'later') {
       return res.redirect(303, `/account/key?return_to=${encodeURIComponent(req.path)}`)
     }
@@ -47,7 +50,11 @@ export function connectRoutes(desk: Desk): Router {
       chosen: pending.scopes.filter((scope) => given.chosen.includes(scope)),
       username,
       hasKey: key !== null,
-      form: { values: given.values, errors: refusal?.errors ?? {} },
+      existing,
+      form: {
+        values: { limit: limit === null ? '' : toAmount(limit), ...given.values },
+        errors: refusal?.errors ?? {},
+      },
     })
     sendPage(req, res, page, refusal)
   }
@@ -87,6 +94,8 @@ export function connectRoutes(desk: Desk): Router {
 }
 
 const AtLeastOne = z.array(z.string()).min(1, 'must be at least one; or deny')
+
+const toAmount = (nanoUsd: bigint) => (Number(nanoUsd / NANO_USD_PER_CENT) / CENTS).toFixed(2)
 
 /** Null: no limit. */
 function toNanoUsd(limit: string): bigint | null {
