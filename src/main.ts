@@ -4,12 +4,16 @@ import { resolve } from 'node:path'
 import { type App, createApp } from './app.ts'
 import { type Config, loadConfig } from './config.ts'
 import { type Listening, listen } from './http/listen.ts'
+import { checkCertificate, checkDataDir, checkPricesFile } from './setting-files.ts'
 
 /** Over the longest grace a stop may still need this for its last writes. */
 const STOP_MARGIN_MS = 10_000
 
 async function main(): Promise<void> {
   const config = loadConfig()
+  checkDataDir(config.database)
+  checkPricesFile(config.chat.pricesFile)
+  checkCertificate(config.http.tls)
   const app = await createApp(config)
   const listening = await listen(app.http, config.http).catch(async (error: unknown) => {
     await app.close(0)
@@ -62,11 +66,15 @@ function greet(config: Config, app: App, url: string): void {
     ...(isEmbedded ? EMBEDDED_WARNING : []),
     ...(isNameless(publicUrl) ? NAMELESS_WARNING : []),
     ...(isExposed(host, tls !== undefined, trustProxy !== false) ? PLAIN_HTTP_WARNING : []),
+    ...(isRefusedByClients(publicUrl) ? plainPublicUrlWarning(publicUrl) : []),
     '',
   ]
   // For a person; programs read the JSON lines of the log, which go to standard output.
   process.stderr.write(`${lines.join('\n')}\n`)
   app.log.info({ url: `${url}/mcp`, database: app.databaseKind }, 'listening')
+  if (isRefusedByClients(publicUrl)) {
+    app.log.warn({ publicUrl }, 'PUBLIC_URL is plain HTTP: browsers and OAuth clients refuse it')
+  }
 }
 
 const EMBEDDED_WARNING = [
@@ -88,13 +96,27 @@ const PLAIN_HTTP_WARNING = [
   '  TRUST_PROXY.',
 ]
 
+const plainPublicUrlWarning = (publicUrl: string) => [
+  '',
+  `  WARNING: PUBLIC_URL is ${publicUrl}, in plain HTTP. For anything but this machine browsers`,
+  "  refuse the cookies' protection, and OAuth clients refuse the server. Set PUBLIC_URL to the",
+  '  https:// address that people use, also when it is a proxy in front that serves it.',
+]
+
 /** Listening everywhere says nothing about the name by which others reach it. */
 const isNameless = (publicUrl: string) => ['0.0.0.0', '[::]'].includes(new URL(publicUrl).hostname)
 
 function isExposed(host: string, hasTls: boolean, hasTrustedProxy: boolean): boolean {
-  const isLoopback = host === 'localhost' || host === '::1' || /^127\./.test(host)
-  return !isLoopback && !hasTls && !hasTrustedProxy
+  return !isLoopback(host) && !hasTls && !hasTrustedProxy
 }
+
+/** By name: a nameless address has a warning of its own. */
+function isRefusedByClients(publicUrl: string): boolean {
+  const { protocol, hostname } = new URL(publicUrl)
+  return protocol === 'http:' && !isLoopback(hostname) && !isNameless(publicUrl)
+}
+
+const isLoopback = (host: string) => /^(localhost|.*\.localhost|\[?::1\]?|127\..*)$/.test(host)
 
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)

@@ -3,9 +3,20 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { parseEncryptionKey } from './encryption-key.ts'
+import { USERNAME_PATTERN, USERNAME_RULE } from './username.ts'
 
-export const seconds = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
-export const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
+export const count = (min: number, max: number) => wholeNumber(min, max, 'a whole number')
+export const seconds = (min: number, max: number) =>
+  wholeNumber(min, max, 'a whole number of seconds')
+
+const wholeNumber = (min: number, max: number, what: string) =>
+  z
+    .string()
+    .refine((text) => /^\d+$/.test(text) && Number(text) >= min && Number(text) <= max, {
+      message: `must be ${what} from ${min} to ${max}`,
+    })
+    .transform(Number)
+
 /** Decimal USD, exact to a nano-USD. */
 export const usd = z
   .string()
@@ -21,6 +32,16 @@ export const list = z.string().transform((text) =>
     .map((item) => item.trim())
     .filter((item) => item !== ''),
 )
+
+export const usernames = list.superRefine((names, context) => {
+  const wrong = names.flatMap((name, index) => (USERNAME_PATTERN.test(name) ? [] : [index + 1]))
+  if (wrong.length === 0) return
+  const entries = wrong.length === 1 ? 'entry' : 'entries'
+  context.addIssue({
+    code: 'custom',
+    message: `${entries} ${wrong.join(', ')} can be no username: each ${USERNAME_RULE}`,
+  })
+})
 
 export const encryptionKey = z.string().transform((text, context) => {
   try {

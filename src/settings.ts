@@ -9,6 +9,7 @@ import {
   seconds,
   trustProxy,
   usd,
+  usernames,
 } from './setting-values.ts'
 
 /**
@@ -53,7 +54,7 @@ export const SETTINGS = {
     .stringbool()
     .default(true)
     .describe('Prove an Anthropic key with Anthropic before it is stored.'),
-  ADMIN_USERNAMES: list
+  ADMIN_USERNAMES: usernames
     .default([])
     .describe("Users who see everybody's figures and set everybody's budgets, comma separated."),
   CLAUDE_MODEL: z

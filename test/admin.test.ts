@@ -12,6 +12,7 @@ import { register } from './support/clients.ts'
 import { runSql } from './support/database-supplies.ts'
 import { databaseKinds, freshDatabaseOptions } from './support/databases.ts'
 import { startGatewayProcess } from './support/gateway-process.ts'
+import { browserSession, personalToken } from './support/signed-up.ts'
 import { connectClient, startApp, type TestApp, type TestUser } from './support/start-app.ts'
 
 const ADMIN = fileURLToPath(new URL('../dist/admin.js', import.meta.url))
@@ -32,32 +33,87 @@ async function runAdmin(settings: Record<string, string>, ...args: string[]) {
   return { code: code as number | null, stdout, stderr }
 }
 
-test('usage errors end with 2 and the help, before anything is opened', async () => {
-  const wrong: [string[], string][] = [
-    [[], 'There is no such command.'],
-    [['ledger', 'burn'], 'There is no such command.'],
-    [['budget', 'show'], 'Whose budget?'],
-    [['ledger', 'verify', '--fast'], "Unknown option '--fast'"],
-    [['ledger', 'export'], 'Expected one of: csv, jsonl.'],
-    [['ledger', 'export', '--format', 'xml'], 'Expected one of: csv, jsonl.'],
-    [['ledger', 'export', '--format', 'csv', '--from', '22.11.2026'], 'A day is written like'],
-    [['ledger', 'export', '--format', 'csv', '--to', '2026-13-01'], 'A day is written like'],
-    [['budget', 'set', 'ada', '--usd', '5'], 'Expected one of: day, month.'],
-    [['budget', 'reset', 'ada', '--period', 'year'], 'Expected one of: day, month.'],
-    [['budget', 'set', 'ada', '--period', 'day', '--usd', '5 USD'], '--usd takes an amount'],
-    [['budget', 'set', 'ada', '--period', 'day', '--usd=-5'], '--usd takes an amount'],
-    [['budget', 'set', 'ada', '--period', 'day', '--tokens', '1.5'], '--tokens takes a whole'],
-    [['keys', 'drop'], 'There is no such command.'],
-    [['keys', 'rotate', '--drop-old=no'], "'--drop-old' does not take an argument"],
+/** Each process takes a second or more on a busy machine. */
+const PROCESSES_TIMEOUT_MS = 60_000
+
+const NOWHERE = { DATABASE_URL: 'postgres://127.0.0.1:1/nowhere' }
+
+const BUDGET_SET = 'budget set USERNAME --period day|month [--usd N] [--tokens N]'
+const BUDGET_RESET = 'budget reset USERNAME --period day|month'
+const EXPORT = 'ledger export --format csv|jsonl [--from DAY] [--to DAY]'
+
+test('a mistake ends with 2 and the usage of its own command, before anything is opened', async () => {
+  const anAda = ['budget', 'set', 'ada']
+  const csv = ['ledger', 'export', '--format', 'csv']
+  const negative = 'an amount cannot be negative.'
+  const wrong: [string[], string, string][] = [
+    [['burn', 'it'], 'There is no such command.', ''],
+    [['keys', 'drop'], 'There is no such command.', 'keys list'],
+    [['budget', 'show'], 'USERNAME is missing.', 'budget show USERNAME'],
+    [['budget', 'show', 'ada', 'bob'], 'Unexpected: bob', 'budget show USERNAME'],
+    [['ledger', 'verify', '--fast'], "Unknown option '--fast'", 'ledger verify'],
+    [['ledger', 'verify', '--usd', '5'], "Unknown option '--usd'", 'ledger verify'],
+    [['ledger', 'export'], '--format takes one of: csv, jsonl.', EXPORT],
+    [['ledger', 'export', '--format', 'xml'], '--format takes one of: csv, jsonl.', EXPORT],
+    [[...csv, '--from', '22.11.2026'], 'A day is written like 2026-11-01.', EXPORT],
+    [[...csv, '--to', '2026-13-01'], 'A day is written like 2026-11-01.', EXPORT],
+    [[...anAda, '--usd', '5'], '--period takes one of: day, month.', BUDGET_SET],
+    [
+      ['budget', 'reset', 'ada', '--period', 'year'],
+      '--period takes one of: day, month.',
+      BUDGET_RESET,
+    ],
+    [
+      [...anAda, '--period', 'month'],
+      'Give --usd, --tokens or both, or use budget reset.',
+      BUDGET_SET,
+    ],
+    [[...anAda, '--period', 'day', '--usd', '5 USD'], '--usd takes an amount', BUDGET_SET],
+    [[...anAda, '--usd', '-5', '--period', 'day'], `--usd: ${negative}`, BUDGET_SET],
+    [[...anAda, '--period', 'day', '--usd=-5'], `--usd: ${negative}`, BUDGET_SET],
+    [[...anAda, '--period', 'day', '--tokens', '-1'], `--tokens: ${negative}`, BUDGET_SET],
+    [[...anAda, '--period', 'day', '--tokens', '1.5'], '--tokens takes a whole', BUDGET_SET],
+    [['keys', 'rotate', '--drop-old=no'], 'does not take an argument', 'keys rotate [--drop-old]'],
+    [['user', 'add', 'ada'], '--email is missing.', 'user add USERNAME --email EMAIL'],
+    [['user', 'list', '--limit', '0'], '--limit takes a whole number from 1', 'user list'],
+    [['user', 'delete', 'ada'], 'To do it, add --yes.', 'user delete USERNAME --yes'],
+    [['user', 'sign-out', ''], 'USERNAME is missing.', 'user sign-out USERNAME'],
   ]
-  const nowhere = { DATABASE_URL: 'postgres://127.0.0.1:1/nowhere' }
-  const ends = await Promise.all(wrong.map(([args]) => runAdmin(nowhere, ...args)))
+  const ends = await Promise.all(wrong.map(([args]) => runAdmin(NOWHERE, ...args)))
   for (const [index, { code, stdout, stderr }] of ends.entries()) {
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
-    expect(stderr).toContain(wrong[index]?.[1])
-    expect(stderr).toContain('Usage: npm run admin -- <command>')
+    const [args = [], problem = '', usage = ''] = wrong[index] ?? []
+    expect({ code, stdout }, stderr).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toContain(problem)
+    if (usage !== '') expect(stderr).toContain(`\nUsage: npm run admin -- ${usage}`)
+    else expect(stderr).toContain('npm run admin -- help')
+    const others = stderr.split('\n').filter((line) => line.startsWith('Usage: '))
+    // Of an action that does not exist: those of the same area.
+    expect(others, args.join(' ')).toHaveLength(usage === '' ? 0 : usage === 'keys list' ? 2 : 1)
   }
-}, 60_000)
+}, 120_000)
+
+test(
+  'help is on standard output, and no mistake',
+  async () => {
+    const asked = [
+      [],
+      ['help'],
+      ['--help'],
+      ['-h'],
+      ['budget', '--help'],
+      ['budget', 'set', '--help'],
+    ]
+    const ends = await Promise.all(asked.map((args) => runAdmin(NOWHERE, ...args)))
+    for (const { code, stderr } of ends) expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const whole = ends.slice(0, -1).map(({ stdout }) => stdout)
+    expect(new Set(whole).size).toBe(1)
+    for (const usage of [BUDGET_SET, BUDGET_RESET, EXPORT, 'user reset-password USERNAME']) {
+      expect(whole[0]).toContain(`  ${usage}\n`)
+    }
+    expect(ends.at(-1)?.stdout.split('\n')[0]).toBe(`Usage: npm run admin -- ${BUDGET_SET}`)
+  },
+  PROCESSES_TIMEOUT_MS,
+)
 
 describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on PostgreSQL', () => {
   const ENCRYPTION_KEY = randomBytes(32).toString('base64')
@@ -231,7 +287,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
     )
     expect(set).toMatchObject({ code: 0, stderr: '' })
     expect(set.stdout).toMatch(
-      /^day: limit 987654321\.\d{6} USD, 5 tokens\n {2}spent 0\.\d{6} USD, /,
+      /^budget of ada\nday: limit 987654321\.\d{6} USD, 5 tokens\n {2}spent 0\.\d{6} USD, /,
     )
     expect(set.stdout).toContain(` USD, ${spent?.tokens} tokens\n  reserved 0.`)
     expect(set.stdout).toMatch(/ {2}resets at \d{4}-\d\d-\d\dT00:00:00.000Z\nmonth: limit no limit/)
@@ -243,7 +299,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
     expect(refused.structured.error.code).toBe('budget_exceeded')
 
     const reset = await runAdmin(settings, 'budget', 'reset', 'ada', ...period)
-    expect(reset.stdout).toMatch(/^day: limit no limit in USD, no limit in tokens\n/)
+    expect(reset.stdout).toMatch(/^budget of ada\nday: limit no limit in USD, no limit in tokens\n/)
     expect((await client.call('send_message', { message: 'Hi.' })).isError).toBe(false)
     const stranger = await runAdmin(settings, 'budget', 'show', 'nobody-at-all')
     expect(stranger).toEqual({
@@ -252,6 +308,141 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
       stderr: 'There is no user with this name.\n',
     })
   }, 60_000)
+
+  describe('users, while the gateway runs', () => {
+    const CLOSED = { REGISTRATION: 'closed' }
+    const asOperator = (...args: string[]) => runAdmin({ ...settings, ...CLOSED }, 'user', ...args)
+    const passwordIn = (stdout: string) => /^password: (\S{24})$/m.exec(stdout)?.[1] ?? ''
+    const ended = { code: 'unauthenticated' }
+    const refused = { code: 'invalid_credentials' }
+    let password: string
+
+    test(
+      'add makes one who can sign in, though registration is closed',
+      async () => {
+        const added = await asOperator('add', 'Grace', '--email', 'grace@example.com')
+        expect(added).toMatchObject({ code: 0, stderr: '' })
+        expect(added.stdout).toMatch(/^added Grace\npassword: \S{24}\n/)
+        password = passwordIn(added.stdout)
+        expect(await app.app.services.accounts.checkPassword('grace', password)).toBeTruthy()
+
+        const wrong = await Promise.all([
+          asOperator('add', 'GRACE', '--email', 'other@example.com'),
+          asOperator('add', 'other', '--email', 'Grace@example.com'),
+          asOperator('add', 'other', '--email', 'nobody'),
+          asOperator('add', 'no name', '--email', 'other@example.com'),
+        ])
+        expect(wrong.map(({ code, stdout }) => ({ code, stdout }))).toEqual(
+          wrong.map(() => ({ code: 2, stdout: '' })),
+        )
+        const says = [
+          'username is in use',
+          'email address is in use',
+          'email: must',
+          'username: must',
+        ]
+        for (const [index, { stderr }] of wrong.entries()) expect(stderr).toContain(says[index])
+      },
+      PROCESSES_TIMEOUT_MS,
+    )
+
+    test(
+      'list shows a page of them, and nothing secret',
+      async () => {
+        const first = await asOperator('list', '--limit', '1')
+        const rest = await asOperator('list', '--after', 'ADA')
+        const [heading, ada, more, ...none] = first.stdout.trimEnd().split('\n')
+        expect(heading).toMatch(/^USERNAME +EMAIL +CREATED +KEY +LAST USE$/)
+        const today = `${TODAY}T\\d\\d:\\d\\dZ`
+        expect(ada).toMatch(new RegExp(`^ada +\\S+@\\S+ +${today} +yes +${today}$`))
+        expect(more).toBe('There are more: user list --limit 1 --after ada')
+        expect(none).toEqual([])
+        const [, grace, ...others] = rest.stdout.trimEnd().split('\n')
+        expect(grace).toMatch(new RegExp(`^Grace +grace@example.com +${today} +no +never$`))
+        expect(others).toEqual([])
+      },
+      PROCESSES_TIMEOUT_MS,
+    )
+
+    test(
+      'reset-password lets in with the new one only, and at once',
+      async () => {
+        const { accounts, sessions } = app.app.services
+        const { accessToken } = await accounts.authenticate('grace', password)
+        const { userId } = await sessions.resolve(accessToken)
+        const { token } = await personalToken(app, await browserSession(app, userId))
+        const guess = () => accounts.checkPassword('grace', 'forgotten').catch(({ code }) => code)
+        while ((await guess()) !== 'rate_limited');
+
+        const reset = await asOperator('reset-password', 'grace')
+        expect(reset).toMatchObject({ code: 0, stderr: '' })
+        expect(reset.stdout).toContain('Grace has a new password; 3 sessions,')
+        for (const proof of [accessToken, token]) {
+          await expect(sessions.resolve(proof)).rejects.toMatchObject(ended)
+        }
+        await expect(accounts.checkPassword('grace', password)).rejects.toMatchObject(refused)
+        password = passwordIn(reset.stdout)
+        expect(await accounts.checkPassword('grace', password)).toEqual({ userId })
+      },
+      PROCESSES_TIMEOUT_MS,
+    )
+
+    test(
+      'sign-out ends everything of theirs, and nothing of others',
+      async () => {
+        const { accounts, sessions } = app.app.services
+        const { accessToken } = await accounts.authenticate('grace', password)
+        const signedOut = await asOperator('sign-out', 'GRACE')
+        expect(signedOut).toEqual({
+          code: 0,
+          stdout: 'Grace: 1 sessions, connections and tokens ended\n',
+          stderr: '',
+        })
+        await expect(sessions.resolve(accessToken)).rejects.toMatchObject(ended)
+        expect(await sessions.resolve(user.accessToken)).toMatchObject({ username: 'ada' })
+        expect(await asOperator('sign-out', 'nobody')).toEqual({
+          code: 2,
+          stdout: '',
+          stderr: 'There is no user with this name.\n',
+        })
+      },
+      PROCESSES_TIMEOUT_MS,
+    )
+
+    test(
+      'delete stops what runs, books it and erases the rest',
+      async () => {
+        const mary = await app.register('mary')
+        const client = await app.connect('modern', mary.accessToken)
+        const before = app.claude.openStreams()
+        app.claude.script({ kind: 'stream_stall', afterChunks: 1 })
+        await client.call('send_message', { message: 'Hi.', tag: 'hers', wait_seconds: 0 })
+        await vi.waitUntil(() => app.claude.openStreams() === before + 1, { timeout: 10_000 })
+
+        const settled = { ...settings, ADMIN_USERNAMES: 'Mary' }
+        const admin = await runAdmin(settled, 'user', 'delete', 'mary', '--yes')
+        expect(admin).toMatchObject({ code: 2, stdout: '' })
+        expect(admin.stderr).toContain('This name is in ADMIN_USERNAMES')
+        expect(await app.app.services.sessions.resolve(mary.accessToken)).toBeTruthy()
+
+        expect(await asOperator('delete', 'MARY', '--yes')).toEqual({
+          code: 0,
+          stdout: 'deleted mary\n',
+          stderr: '',
+        })
+        expect(app.claude.openStreams()).toBe(before)
+        const booked = await app.app.repositories.ledger.list({ from: TODAY, to: TODAY }, '0', 1000)
+        const hers = booked.filter(({ userId }) => userId === mary.userId)
+        expect(hers).toMatchObject([{ username: null, tag: null, estimated: 'stream_cancelled' }])
+        expect(await sql('select username from users order by 1')).toEqual([
+          { username: 'Grace' },
+          { username: 'ada' },
+        ])
+        expect((await verify()).isWell).toBe(true)
+      },
+      PROCESSES_TIMEOUT_MS,
+    )
+  })
 
   test('keys rotate, while the gateway runs', async () => {
     const { signer } = app.app.services.signingKeys.current

@@ -174,7 +174,7 @@ const badNumber = (...more: string[]) => [...NOT_WHOLE, ...more]
 
 /** Values that are refused, by what the message must say. */
 const BAD: Partial<Record<Name, [string[], RegExp]>> = {
-  PORT: [badNumber('65536'), /number|int|>=0|<=65535/],
+  PORT: [badNumber('65536'), /must be a whole number from 0 to 65535$/],
   PUBLIC_URL: [
     [
       'gateway.example',
@@ -197,9 +197,16 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     ['hunter2-hunter2', `${KEY.toString('hex')},hunter2-hunter2`],
     /encryption key.*openssl rand -base64 32/,
   ],
-  SESSION_TIMEOUT: [badNumber('59', '31536001'), /number|int|>=60|<=31536000/],
+  SESSION_TIMEOUT: [
+    badNumber('59', '31536001'),
+    /must be a whole number of seconds from 60 to 31536000$/,
+  ],
   REGISTRATION: [['yes', 'Open'], /"open"\|"closed"/],
   VALIDATE_API_KEYS: [['maybe', '2'], /"true".*"false"/],
+  ADMIN_USERNAMES: [
+    ['ada lovelace', 'grace,bo,hopper', 'boss@corp.example'],
+    /entry [12] can be no username: each must be 3 to 64 characters/,
+  ],
   MAX_TOKENS: [badNumber('0', '1000001'), /number|int|>=1|<=1000000/],
   TEMPERATURE: [['hot', '-0.1', '1.1'], /number|>=0|<=1/],
   RETIRED_MODELS: [['keep'], /"refuse"\|"map"/],
@@ -259,7 +266,6 @@ test('only settings that take any text at all have no wrong value', () => {
   expect(names.filter((name) => !(name in BAD))).toEqual([
     'HOST',
     'DATA_DIR',
-    'ADMIN_USERNAMES',
     'CLAUDE_MODEL',
     'PRICES_FILE',
     'ALLOWED_HOSTS',

@@ -1,6 +1,6 @@
 /** The process itself: what it says at the start, and why it does not start. */
 
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -49,6 +49,44 @@ test('every wrong setting is named at once, none is repeated, and the exit code 
   )
 })
 
+test('a file or folder that cannot be used is named with its setting, and what to do', {
+  timeout: PROCESS_TIMEOUT_MS,
+}, async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'gateway-test-'))
+  const file = join(folder, 'a-file')
+  await writeFile(file, '[{"model": ')
+  const gone = join(folder, 'gone.pem')
+  const DATA_DIR = join(folder, 'data')
+  const wrong: [Record<string, string>, string][] = [
+    [{ DATA_DIR: file }, `DATA_DIR: ${file} is a file, or below one. Name a folder`],
+    [{ PRICES_FILE: gone }, `PRICES_FILE: ${gone} does not exist. Correct the path`],
+    [{ TLS_CERT_FILE: gone, TLS_KEY_FILE: file }, `TLS_CERT_FILE: ${gone} does not exist.`],
+  ]
+  const refusals = await Promise.all(
+    wrong.map(([settings]) => refusalOf({ DATA_DIR, ...settings })),
+  )
+  for (const [index, refusal] of refusals.entries()) {
+    expect(refusal).toMatch(/^The gateway ended with 1\./)
+    expect(refusal).toContain(wrong[index]?.[1])
+    expect(refusal).not.toMatch(/\n\s+at /)
+  }
+  await rm(folder, { recursive: true })
+})
+
+test('a PUBLIC_URL in plain HTTP that is not this machine is warned of, proxy or not', {
+  timeout: PROCESS_TIMEOUT_MS,
+}, async () => {
+  const { dataDir } = await freshDatabaseOptions('embedded')
+  const PUBLIC_URL = 'http://gateway.example'
+  const gateway = await startGatewayProcess({ DATA_DIR: dataDir, PUBLIC_URL, TRUST_PROXY: '1' })
+  await gateway.stop()
+  await rm(dataDir, { recursive: true })
+  expect(gateway.greeting).toMatch(
+    /WARNING: PUBLIC_URL is http:\/\/gateway\.example, in plain HTTP/,
+  )
+  expect(gateway.greeting).toMatch(/browsers\s+refuse .* OAuth clients refuse .*https:\/\//s)
+})
+
 describe('a gateway that runs', { timeout: PROCESS_TIMEOUT_MS }, () => {
   let dataDir: string
   let gateway: GatewayProcess
@@ -76,6 +114,7 @@ describe('a gateway that runs', { timeout: PROCESS_TIMEOUT_MS }, () => {
     expect(gateway.greeting).toMatch(/Embedded database: for one process.*not a power\s+cut/s)
     expect(gateway.greeting).toMatch(/WARNING: listening beyond this machine in plain HTTP/)
     expect(gateway.greeting).toMatch(/TLS_CERT_FILE and TLS_KEY_FILE.*TRUST_PROXY/s)
+    expect(gateway.greeting).not.toContain('PUBLIC_URL is')
   })
 
   test('has its folder for itself: a second one is refused with the pid that holds it', async () => {

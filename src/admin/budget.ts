@@ -1,15 +1,18 @@
+import type { Repositories } from '../repositories/index.ts'
 import type { Services } from '../services/index.ts'
 
 type Print = (line: string) => void
 
+/** @throws AppError not_found. */
 export async function showBudget(
-  { budgetSettings }: Services,
-  username: string,
+  { services, repositories }: { services: Services; repositories: Repositories },
+  name: string,
   print: Print,
 ): Promise<void> {
-  for (const { period, limit, spent, reserved, resetsAt } of await budgetSettings.showForUser(
-    username,
-  )) {
+  const budgets = await services.budgetSettings.showForUser(name)
+  const user = await repositories.users.findByUsername(name.toLowerCase())
+  print(`budget of ${user?.username ?? name}`)
+  for (const { period, limit, spent, reserved, resetsAt } of budgets) {
     const limits = [
       limit.nanoUsd === null ? 'no limit in USD' : `${usd(limit.nanoUsd)} USD`,
       limit.tokens === null ? 'no limit in tokens' : `${limit.tokens} tokens`,

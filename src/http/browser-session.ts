@@ -6,6 +6,7 @@
 
 import type { Request, RequestHandler, Response } from 'express'
 import type { Caller, SessionService } from '../services/sessions.ts'
+import { browserName } from './browser-name.ts'
 import type { PageCookie } from './cookies.ts'
 
 /** A visitor, signed in or not. */
@@ -55,5 +56,6 @@ export async function beginSession(
   const { caller } = visitOf(req)
   if (caller) await sessions.revoke(caller, 'this')
   const expiresAt = new Date(Date.now() + SESSION_LIFE_MS)
-  cookie.write(res, await sessions.beginBrowserSession(userId, expiresAt), SESSION_LIFE_MS)
+  const name = browserName(req.headers['user-agent'])
+  cookie.write(res, await sessions.beginBrowserSession(userId, expiresAt, name), SESSION_LIFE_MS)
 }

@@ -32,8 +32,10 @@ export function refuseForgedForms(cookie: PageCookie, publicUrl: string): Reques
     if (req.method === 'GET' || req.method === 'HEAD') return next()
     const secret = secretOf(req, cookie)
     const given: unknown = req.body?.[CSRF_FIELD]
-    const isOurs = isFromOwnPage(req, ownOrigin) && secret !== undefined
-    next(isOurs && isSame(given, tokenFrom(secret)) ? undefined : forged())
+    if (!isFromOwnPage(req, ownOrigin)) return next(noCookie())
+    // From another site a browser would not send it either (SameSite); from ours it should have.
+    if (secret === undefined) return next(forged())
+    next(isSame(given, tokenFrom(secret)) ? undefined : forged())
   }
 }
 
@@ -63,6 +65,12 @@ function isFromOwnPage(req: Request, ownOrigin: string): boolean {
 }
 
 const hostOf = (origin: string) => (URL.canParse(origin) ? new URL(origin).host : undefined)
+
+const noCookie = () =>
+  new AppError(
+    'forbidden',
+    'Your browser sent no cookie with this form, and without one nobody can sign in here. Allow cookies for this site, then go back, reload the page and send the form again.',
+  )
 
 const forged = () =>
   new AppError(

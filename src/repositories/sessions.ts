@@ -100,17 +100,17 @@ export class SessionRepository {
       .execute()
   }
 
-  /** Live personal tokens. */
-  async countPersonal(userId: string): Promise<number> {
-    const { live } = await this.#db
+  /** Of every live personal token. */
+  async listPersonalNames(userId: string): Promise<(string | null)[]> {
+    const tokens = await this.#db
       .selectFrom('sessions')
-      .select((select) => select.fn.countAll<string>().as('live'))
+      .select('name')
       .where('userId', '=', userId)
       .where('kind', '=', 'personal')
       .where('revokedAt', 'is', null)
       .where('expiresAt', '>', sql<Date>`now()`)
-      .executeTakeFirstOrThrow()
-    return Number(live)
+      .execute()
+    return tokens.map(({ name }) => name)
   }
 
   /** Remembers what the session's client said of itself; writes only what is new. */

@@ -42,6 +42,35 @@ export class UserRepository {
       .executeTakeFirst()
   }
 
+  /** Users by name after a name, with what an operator may see of them. */
+  async list(afterKey: string, limit: number) {
+    return this.#db
+      .selectFrom('users')
+      .select((select) => [
+        'username',
+        'email',
+        'createdAt',
+        select
+          .exists(
+            select
+              .selectFrom('apiKeys')
+              .select('apiKeys.userId')
+              .whereRef('apiKeys.userId', '=', 'users.id'),
+          )
+          .$castTo<boolean>()
+          .as('hasKey'),
+        select
+          .selectFrom('sessions')
+          .select((of) => of.fn.max<Date | null>('lastUsedAt').as('at'))
+          .whereRef('sessions.userId', '=', 'users.id')
+          .as('lastUsedAt'),
+      ])
+      .where('usernameKey', '>', afterKey)
+      .orderBy('usernameKey')
+      .limit(limit)
+      .execute()
+  }
+
   /** The key that opens the user's own values, wrapped. */
   async getDataKey(id: string): Promise<Buffer> {
     const { dataKey } = await this.#db
@@ -66,6 +95,10 @@ export class UserRepository {
       .forNoKeyUpdate()
       .executeTakeFirst()
     return user !== undefined
+  }
+
+  async putPasswordHash(id: string, passwordHash: string): Promise<void> {
+    await this.#db.updateTable('users').set({ passwordHash }).where('id', '=', id).execute()
   }
 
   /** @returns false when the hash is not the one that was checked any more. */

@@ -10,6 +10,8 @@ type Deps = {
   answers: Pick<AnswerService, 'cancel'>
 }
 
+type Erased = Pick<Caller, 'userId'> & Partial<Pick<Caller, 'sessionId'>>
+
 /** Each waits some seconds for running answers: together longer than a dead process's lease. */
 const ATTEMPTS = 4
 
@@ -25,12 +27,13 @@ export class AccountDeletion {
   }
 
   /**
-   * Ends the user's other sessions, stops their running answers, whose cost is still booked, and
-   * then deletes everything in one transaction; the caller's session ends with that.
+   * Ends the user's sessions, save the caller's if it is theirs, stops their running answers, whose
+   * cost is still booked, and then deletes everything in one transaction; the last session ends with
+   * that.
    *
    * @throws AppError conversation_busy when an answer cannot be stopped; nothing is deleted then.
    */
-  async run({ userId, sessionId }: Pick<Caller, 'userId' | 'sessionId'>): Promise<void> {
+  async run({ userId, sessionId }: Erased): Promise<void> {
     await this.#deps.repositories.sessions.revokeAll(userId, sessionId)
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       await this.#stopAnswers(userId)
@@ -38,7 +41,7 @@ export class AccountDeletion {
     }
     throw new AppError(
       'conversation_busy',
-      'An answer of yours is still being stopped. Nothing is deleted yet: try again.',
+      'An answer is still being stopped. Nothing is deleted yet: try again.',
       { retryAfterSeconds: 15 },
     )
   }

@@ -3,12 +3,11 @@
 import { z } from 'zod'
 import { MAX_PASSWORD_LENGTH } from '../crypto/passwords.ts'
 import { AppError } from '../errors.ts'
+import { USERNAME_PATTERN, USERNAME_RULE } from '../username.ts'
 
 const MIN_PASSWORD_LENGTH = 12
 
-export const Username = z
-  .string()
-  .regex(/^[A-Za-z0-9._-]{3,64}$/, 'must be 3 to 64 characters out of A-Z a-z 0-9 . _ -')
+export const Username = z.string().regex(USERNAME_PATTERN, USERNAME_RULE)
 
 export const Email = z
   .string()

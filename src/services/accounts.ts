@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
 import { emailTaken, usernameTaken } from '../repositories/users.ts'
 import type { AccountDeletion } from './account-deletion.ts'
-import { checkChosenPassword, checked, Email, Username } from './account-rules.ts'
+import { checkChosenPassword, checked, Email, Username, wrongField } from './account-rules.ts'
 import type { PasswordCheck } from './password-check.ts'
 import type { Caller, IssuedToken, SessionService } from './sessions.ts'
 import type { Vault } from './vault.ts'
@@ -64,6 +64,20 @@ export class AccountService {
   }
 
   /**
+   * Stores a new user on the operator's word, without a key, whether registration is open or not.
+   *
+   * @returns the generated password; it is hashed here and cannot be shown again.
+   * @throws AppError invalid_input, username_taken, email_taken.
+   */
+  async add(wanted: Pick<SignUp, 'username' | 'email'>) {
+    const username = checked(Username, wanted.username, 'username')
+    const email = checked(Email, wanted.email, 'email')
+    const password = generatePassword()
+    await this.#insert({ username, email, password })
+    return { username, password }
+  }
+
+  /**
    * Signs a user in. An unknown user and a wrong password get the same answer after the same work.
    *
    * @throws AppError invalid_credentials, rate_limited (this account), overloaded.
@@ -99,6 +113,7 @@ export class AccountService {
     checkChosenPassword(newPassword, username, 'new_password')
     const user = await this.#deps.passwordCheck.findUser(username, currentPassword)
     if (!user) throw wrongPassword()
+    if (newPassword === currentPassword) throw wrongField('new_password', 'must be a new one')
     const passwordHash = await this.#deps.passwords.hash(newPassword)
     return this.#deps.transact(async ({ users, sessions }) => {
       const isCurrent = await users.replacePasswordHash(userId, user.passwordHash, passwordHash)

@@ -3,7 +3,7 @@
 import { AppError } from '../errors.ts'
 import type { BudgetPeriod } from '../repositories/budgets.ts'
 import type { Repositories } from '../repositories/index.ts'
-import type { Budgets, Limit } from './budgets.ts'
+import type { Budgets, Limit, LimitSource } from './budgets.ts'
 import type { Caller } from './sessions.ts'
 
 type Deps = { repositories: Pick<Repositories, 'budgets' | 'users'>; budgets: Budgets }
@@ -19,6 +19,11 @@ export class BudgetSettings {
   async show(caller: Caller, username: string | undefined) {
     const userId = await this.#whose(caller, username)
     return this.#deps.budgets.status(this.#deps.repositories, userId, new Date())
+  }
+
+  /** What the caller's limits are made of. */
+  async sources({ userId }: Caller): Promise<Record<BudgetPeriod, LimitSource>> {
+    return this.#deps.budgets.sources(this.#deps.repositories, userId)
   }
 
   /**

@@ -75,6 +75,12 @@ export class Budgets {
     return { ...worst, leastTokens, inputNanoUsd, outputNanoUsd: unitPrices.output }
   }
 
+  async sources({ budgets }: Pick<Repositories, 'budgets'>, userId: string) {
+    const stored = await budgets.listLimits(userId)
+    const of = (period: BudgetPeriod) => sourceOf(period, this.#deps.defaults, stored)
+    return { day: of('day'), month: of('month') } satisfies Record<BudgetPeriod, LimitSource>
+  }
+
   /** Limit, spent, reserved and remaining of both periods. */
   async status({ budgets }: Pick<Repositories, 'budgets'>, userId: string, now: Date) {
     const limits = effectiveLimits(this.#deps.defaults, await budgets.listLimits(userId))
@@ -87,6 +93,15 @@ export class Budgets {
   }
 }
 
+/** Where a user's limit of a period comes from. */
+export type LimitSource = {
+  /** An admin's for this user, or else the default of the gateway. */
+  given: Limit
+  givenBy: 'admin' | 'default'
+  /** The cap that the user set; null: none. */
+  own: Limit | null
+}
+
 /** No limits: for what is closed without an answer to warn in. */
 export const UNLIMITED: LimitSet = {
   day: { nanoUsd: null, tokens: null },
@@ -97,14 +112,25 @@ export const UNLIMITED: LimitSet = {
 /** An admin's limit replaces the default; the user's own counts where it is lower. */
 export function effectiveLimits(defaults: Limits, stored: readonly StoredLimit[]): Limits {
   const limitOf = (period: BudgetPeriod): Limit => {
-    const find = (setBy: StoredLimit['setBy']) =>
-      stored.find((limit) => limit.period === period && limit.setBy === setBy)
-    const admin = find('admin')
-    const own = find('user')
-    const base = admin ? fromStored(admin) : defaults[period]
-    return own ? lower(base, fromStored(own)) : base
+    const { given, own } = sourceOf(period, defaults, stored)
+    return own ? lower(given, own) : given
   }
   return { day: limitOf('day'), month: limitOf('month') }
+}
+
+function sourceOf(
+  period: BudgetPeriod,
+  defaults: Limits,
+  stored: readonly StoredLimit[],
+): LimitSource {
+  const find = (setBy: StoredLimit['setBy']) =>
+    stored.find((limit) => limit.period === period && limit.setBy === setBy)
+  const [admin, own] = [find('admin'), find('user')]
+  return {
+    given: admin ? fromStored(admin) : defaults[period],
+    givenBy: admin ? 'admin' : 'default',
+    own: own ? fromStored(own) : null,
+  }
 }
 
 const fromStored = ({ limitNanoUsd, limitTokens }: StoredLimit): Limit => ({

@@ -35,6 +35,7 @@ import { TurnBeginning } from './turn-beginning.ts'
 import { TurnEnding } from './turn-ending.ts'
 import { LEASE_SECONDS, Upkeep } from './upkeep.ts'
 import { UsageService } from './usage.ts'
+import { UserAdministration } from './user-administration.ts'
 import { Vault } from './vault.ts'
 
 export type Services = ReturnType<typeof createServices>
@@ -95,6 +96,24 @@ export function createServices(parts: Parts) {
   const answers = new AnswerService({ repositories, running, signals, vault })
   const orphans = new Orphans({ repositories, ending, vault, running, log })
   const keyLinks = new KeyLinks({ repositories, publicUrl })
+  const deletion = new AccountDeletion({ repositories, transact, answers })
+  const passwordCheck = new PasswordCheck({
+    repositories,
+    passwords,
+    maxFailures: config.limits.signInFailuresPerAccount,
+  })
+  const accountService = new AccountService({
+    repositories,
+    transact,
+    claude,
+    passwords,
+    passwordCheck,
+    deletion,
+    sessions,
+    vault,
+    registrationOpen: accounts.registrationOpen,
+    validateApiKeys: accounts.validateApiKeys,
+  })
   return {
     running,
     notices,
@@ -109,21 +128,15 @@ export function createServices(parts: Parts) {
     usage: new UsageService({ repositories }),
     sessions,
     signingKeys: parts.signingKeys,
-    accounts: new AccountService({
+    accounts: accountService,
+    userAdministration: new UserAdministration({
       repositories,
       transact,
-      claude,
+      accounts: accountService,
+      deletion,
       passwords,
-      passwordCheck: new PasswordCheck({
-        repositories,
-        passwords,
-        maxFailures: config.limits.signInFailuresPerAccount,
-      }),
-      deletion: new AccountDeletion({ repositories, transact, answers }),
-      sessions,
-      vault,
-      registrationOpen: accounts.registrationOpen,
-      validateApiKeys: accounts.validateApiKeys,
+      passwordCheck,
+      adminUsernames: accounts.adminUsernames,
     }),
     personalTokens: new PersonalTokens({ transact }),
     keyLinks,

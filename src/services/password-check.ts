@@ -31,7 +31,7 @@ export class PasswordCheck {
   async findUser(username: string, password: string) {
     const { users, signInFailures } = this.#deps.repositories
     const usernameKey = username.toLowerCase()
-    const accountKey = createHash('sha256').update(usernameKey).digest('base64url')
+    const accountKey = accountKeyOf(usernameKey)
     // PostgreSQL has no text with a NUL in it: a name that holds one is nobody's, not a failure.
     const isName = !usernameKey.includes('\0')
     const user = isName ? await users.findByUsername(usernameKey) : undefined
@@ -47,6 +47,11 @@ export class PasswordCheck {
     await signInFailures.delete(attempt)
     await signInFailures.forgive(accountKey)
     return { ...user, passwordHash: await this.#rehashed(user, password) }
+  }
+
+  /** Wrong passwords so far no longer pause the account; they stay for the security status. */
+  async forgive(username: string): Promise<void> {
+    await this.#deps.repositories.signInFailures.forgive(accountKeyOf(username.toLowerCase()))
   }
 
   async #verify(hash: string | undefined, password: string, accountKey: string) {
@@ -76,3 +81,6 @@ export class PasswordCheck {
     )
   }
 }
+
+const accountKeyOf = (usernameKey: string) =>
+  createHash('sha256').update(usernameKey).digest('base64url')

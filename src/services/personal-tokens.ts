@@ -25,7 +25,7 @@ export class PersonalTokens {
   /**
    * @returns the token, which is not stored and cannot be shown again, and the id of its session.
    * @throws AppError insufficient_scope unless the caller may change the account and has every
-   *   scope the token is to have; invalid_input.
+   *   scope the token is to have; invalid_input, also for the name of a token that is live.
    */
   async create(caller: Caller, wanted: NewPersonalToken): Promise<{ token: string; id: string }> {
     requireScopes(caller.scopes, ['account', ...wanted.scopes])
@@ -37,7 +37,9 @@ export class PersonalTokens {
     await this.#deps.transact(async ({ users, sessions }) => {
       // Of two at once the second counts the first.
       await users.lock(caller.userId)
-      if ((await sessions.countPersonal(caller.userId)) >= MAX_PERSONAL_TOKENS) throw tooMany()
+      const names = await sessions.listPersonalNames(caller.userId)
+      if (names.length >= MAX_PERSONAL_TOKENS) throw tooMany()
+      if (names.includes(name)) throw nameTaken()
       const { userId } = caller
       const tokenHash = hashOf(token)
       await sessions.insert({ id, userId, kind: 'personal', name, scopes, tokenHash, expiresAt })
@@ -56,6 +58,13 @@ function checkExpiry(expiresAt: Date, now: number): Date {
   if (inMs > 0 && inMs <= MAX_PERSONAL_TOKEN_DAYS * DAY_MS) return expiresAt
   throw wrongField('expires_at', `must be within the next ${MAX_PERSONAL_TOKEN_DAYS} days`)
 }
+
+const nameTaken = () =>
+  new AppError(
+    'invalid_input',
+    'You have a token by this name. Choose another name, or end that one first.',
+    { details: { field: 'name' } },
+  )
 
 const tooMany = () =>
   new AppError(

@@ -23,7 +23,7 @@ export type IssuedToken = { accessToken: string; expiresAt: Date; userId: string
 export type ListedSession = {
   id: string
   kind: SessionKind
-  /** Of the client or the personal token. */
+  /** Of the client, the personal token or the browser. */
   name: string | null
   clientId: string | null
   scopes: readonly Scope[]
@@ -89,15 +89,21 @@ export class SessionService {
   /**
    * Begins a session of the pages.
    *
+   * @param name of the browser, for its owner to know it by.
    * @returns the secret for its cookie.
    */
-  async beginBrowserSession(userId: string, expiresAt: Date): Promise<string> {
+  async beginBrowserSession(
+    userId: string,
+    expiresAt: Date,
+    name: string | null = null,
+  ): Promise<string> {
     const secret = newToken('browser')
     const tokenHash = hashOf(secret)
     await this.#deps.repositories.sessions.insert({
       id: newId(),
       userId,
       kind: 'browser',
+      name,
       tokenHash,
       expiresAt,
     })

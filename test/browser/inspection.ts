@@ -94,6 +94,10 @@ const NOTE_FOCUS = `{
     })
   }
   addEventListener('keydown', look, true)
+  // From the top, also where the page itself put the focus further down.
+  document.body.tabIndex = -1
+  document.body.focus()
+  document.body.removeAttribute('tabindex')
   globalThis.missed = () => {
     look()
     return controls.flatMap((control, index) => {

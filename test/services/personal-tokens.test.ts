@@ -88,14 +88,32 @@ describeDatabases('personal access tokens', (kind) => {
     })
   })
 
+  test('of two with one name at once one is made; an ended one and another user hold no name', async () => {
+    const [{ caller: one }, { caller: other }] = [await signUp(app), await signUp(app)]
+    const asked = Array.from({ length: 20 }, () => personalTokens.create(one, wanted()))
+    const settled = await Promise.allSettled(asked)
+    const made = settled.filter((result) => result.status === 'fulfilled')
+    const refused = settled.filter((result) => result.status === 'rejected')
+    expect(made).toHaveLength(1)
+    for (const { reason } of refused) {
+      expect(reason).toMatchObject({ code: 'invalid_input', details: { field: 'name' } })
+    }
+    await expect(personalTokens.create(other, wanted())).resolves.toBeDefined()
+    expect(await app.app.services.sessions.revokeOne(one, made[0]?.value.id ?? '')).toBe(true)
+    await expect(personalTokens.create(one, wanted())).resolves.toBeDefined()
+  })
+
   test('a user has so many at most, however they are asked for, and all sessions stay listed', async () => {
     const { caller: hoarder } = await signUp(app)
-    const asked = Array.from({ length: MAX_PERSONAL_TOKENS + 5 }, () =>
-      personalToken(app, hoarder, ALL_SCOPES),
+    const asked = Array.from({ length: MAX_PERSONAL_TOKENS + 5 }, (_, index) =>
+      personalToken(app, hoarder, ALL_SCOPES, `agent ${index}`),
     )
     const made = (await Promise.allSettled(asked)).filter(({ status }) => status === 'fulfilled')
     expect(made).toHaveLength(MAX_PERSONAL_TOKENS)
-    await expect(personalToken(app, hoarder)).rejects.toMatchObject({ code: 'invalid_input' })
+    await expect(personalToken(app, hoarder)).rejects.toMatchObject({
+      code: 'invalid_input',
+      message: expect.stringContaining('which is the most'),
+    })
     const listed = await app.app.services.sessions.list(hoarder)
     expect(listed).toHaveLength(MAX_PERSONAL_TOKENS + 1)
     expect(listed.filter(({ isCurrent }) => isCurrent).map(({ kind }) => kind)).toEqual(['browser'])

@@ -29,7 +29,8 @@ export async function personalToken(
   { app }: Pick<TestApp, 'app'>,
   caller: Caller,
   scopes: Caller['scopes'] = caller.scopes,
+  name = 'an agent',
 ) {
   const expiresAt = new Date(Date.now() + 3_600_000)
-  return app.services.personalTokens.create(caller, { name: 'an agent', scopes, expiresAt })
+  return app.services.personalTokens.create(caller, { name, scopes, expiresAt })
 }

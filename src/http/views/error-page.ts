@@ -13,9 +13,11 @@ export function titleOf(status: number): string {
   return TITLES[status] ?? (status >= 500 ? 'Something went wrong' : 'That did not work')
 }
 
+type ErrorPage = { title: string; message: string; isSignedIn?: boolean }
+
 /** Only what an error says to its reader; never where it came from. */
-export const errorPage = ({ title, message }: { title: string; message: string }): Page => ({
+export const errorPage = ({ title, message, isSignedIn = false }: ErrorPage): Page => ({
   title,
   body: html`<section class="card"><h1>${title}</h1><p>${message}</p>
-<p><a href="/">To the start page</a></p></section>`,
+<p>${isSignedIn ? html`<a href="/account">To your account</a>` : html`<a href="/">To the start page</a>`}</p></section>`,
 })

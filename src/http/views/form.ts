@@ -81,14 +81,21 @@ ${errorText(id, error)}
 </fieldset>`
 }
 
-/** What is wrong with the form, above it: read out at once, and a way to each field. */
+/** Asks once more: what it opens says what will happen, and holds the button that does it. */
+export const confirmation = (label: string, body: Html): Html =>
+  html`<details class="ask"><summary>${label}</summary><div class="card">${body}</div></details>`
+
+/**
+ * What is wrong with the form, above it: read out at once, and a way to each field. The focus goes
+ * there, so that whoever cannot see it, or has it off the screen, knows that nothing was done.
+ */
 export function summary({ errors }: FormState): Html {
   const { '': whole, ...fields } = errors
   if (whole === undefined && Object.keys(fields).length === 0) return html``
   const items = Object.entries(fields).map(
     ([name, text]) => html`<li><a href="#field-${name}">${text}</a></li>`,
   )
-  return html`<div class="notice bad" role="alert">
+  return html`<div class="notice bad" role="alert" tabindex="-1" autofocus>
 ${whole && html`<p>${whole}</p>`}
 ${items.length > 0 && html`<ul>${items}</ul>`}
 </div>`

@@ -24,6 +24,22 @@ export const day = (at: Date): Html =>
 export const minute = (at: Date): Html =>
   html`<time datetime="${at.toISOString()}">${MINUTE.format(at)} UTC</time>`
 
+const MINUTE_SECONDS = 60
+const HOUR_SECONDS = 3600
+
+/** A wait, rounded up: whoever comes back after it does not come too early. */
+export function duration(seconds: number): string {
+  if (seconds < 2 * MINUTE_SECONDS) return counted(seconds, 'second')
+  if (seconds < 2 * HOUR_SECONDS) return counted(Math.ceil(seconds / MINUTE_SECONDS), 'minute')
+  return counted(Math.ceil(seconds / HOUR_SECONDS), 'hour')
+}
+
+const counted = (value: number, unit: string) => `${value} ${unit}${value === 1 ? '' : 's'}`
+
+/** Messages name a wait in seconds, for programs; people get it in what they would say. */
+export const inPlainTime = (message: string) =>
+  message.replace(/\bin (\d+) s\b/g, (_text, seconds) => `in ${duration(Number(seconds))}`)
+
 /** For a list of terms: what it is, and its value. */
 export const fact = (term: string, value: Html | string): Html =>
   html`<div><dt>${term}</dt><dd>${value}</dd></div>`

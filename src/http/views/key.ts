@@ -1,4 +1,4 @@
-import { type FormState, field, hidden, summary } from './form.ts'
+import { confirmation, type FormState, field, hidden, summary } from './form.ts'
 import { day } from './format.ts'
 import { type Html, html } from './html.ts'
 import type { Page } from './layout.ts'
@@ -38,7 +38,11 @@ const stored = (
 <p class="figure mono">••••${lastFour}</p>
 <p class="soft">Added ${day(createdAt)}. It is encrypted and never shown again.</p>
 ${rejectedAt && html`<p class="notice warn">Anthropic refused this key on ${day(rejectedAt)}. Replace it below.</p>`}
-<form method="post" action="/account/key/remove">${csrfField}<button class="harm small start">Remove key</button></form>
+${confirmation(
+  'Remove key…',
+  html`<p>Your clients cannot send messages any more until you enter a key again.</p>
+<form method="post" action="/account/key/remove">${csrfField}<button class="harm start">Remove key</button></form>`,
+)}
 </section>`
 
 const entry = ({ csrfField, status, form, link, onward }: KeyPage) => html`
@@ -60,10 +64,15 @@ ${field(
 ${onward && html`<a href="${onward.skipTo}">Skip for now</a>`}</div>
 </form>`
 
+/** Nobody is told which of the three it is: that would tell whose a link is. */
 export const wrongLinkPage = (username: string): Page => ({
-  title: 'This link is not for you',
-  body: html`<div class="intro"><h1>This link is not for you</h1></div>
-<section class="card"><p>It was made for another user, or it was used already, or its 15 minutes are over.</p>
-<p>You are signed in as <strong><bdi>${username}</bdi></strong>. If you have another account, sign out and open the link again.</p>
-<p><a href="/account/key">See your own Anthropic key</a></p></section>`,
+  title: 'This link cannot be used',
+  body: html`<div class="intro"><h1>This link cannot be used</h1>
+<p class="soft">It was used already, has expired, or was made for another user. A link is good for 15 minutes, and for one key.</p></div>
+<section class="card" aria-labelledby="helps"><h2 id="helps">What to do</h2>
+<ul class="steps">
+<li>If you have entered your key with it, that is done: go back to your app and try again.</li>
+<li>If it has expired, ask the app to try again, which gives you a new link. Or just <a href="/account/key">enter your key here</a>, without a link.</li>
+<li>You are signed in as <strong><bdi>${username}</bdi></strong>. If the app is connected as another user, sign out and open the link again as that one.</li>
+</ul></section>`,
 })

@@ -1,22 +1,33 @@
-/** What a page says after something was done. The address names it; its words are ours alone. */
+/**
+ * What a page says after something was done. The address names it; its words are ours alone, and
+ * stand only on the page they belong to.
+ */
 
 import { type Html, html } from './html.ts'
 
-const NOTICES = {
-  'key-saved': 'Your Anthropic key is saved.',
-  'key-saved-by-link': 'Your Anthropic key is saved. Go back to your client and try again.',
-  'key-removed': 'Your Anthropic key is removed.',
-  'password-changed':
-    'Your password is changed. Everything else that was signed in as you has ended.',
-  ended: 'Ended.',
-  'all-ended': 'Everything has ended. Sign in to begin anew.',
-  'signed-out': 'You are signed out.',
-  deleted: 'Your account is deleted.',
+const NOTICES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  '/': { deleted: 'Your account is deleted.' },
+  '/sign-in': {
+    'signed-out': 'You are signed out.',
+    'all-ended': 'Everything has ended. Sign in to begin anew.',
+  },
+  '/account/key': {
+    'key-saved': 'Your Anthropic key is saved.',
+    'key-saved-by-link': 'Your Anthropic key is saved. Go back to your client and try again.',
+    'key-removed': 'Your Anthropic key is removed.',
+  },
+  '/account/connections': { ended: 'Ended.' },
+  '/account/tokens': { ended: 'Ended.' },
+  '/account/usage': { 'limits-saved': 'Your limits are saved.' },
+  '/account/password': {
+    'password-changed':
+      'Your password is changed. Everything else that was signed in as you has ended.',
+  },
 }
 
-export type Notice = keyof typeof NOTICES
-
-export function notice(name: unknown): Html | undefined {
-  if (typeof name !== 'string' || !Object.hasOwn(NOTICES, name)) return undefined
-  return html`<p class="notice good" role="status">${NOTICES[name as Notice]}</p>`
+/** @param path of the page. */
+export function notice(path: string, name: unknown): Html | undefined {
+  const ofPage = Object.hasOwn(NOTICES, path) ? NOTICES[path] : undefined
+  if (!ofPage || typeof name !== 'string' || !Object.hasOwn(ofPage, name)) return undefined
+  return html`<p class="notice good" role="status">${ofPage[name]}</p>`
 }

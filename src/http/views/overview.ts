@@ -1,12 +1,11 @@
 import { count, usd } from './format.ts'
-import { type Html, html } from './html.ts'
+import { html } from './html.ts'
 import type { KeyStatus } from './key.ts'
 import type { Page } from './layout.ts'
 
 type Overview = {
   username: string
   publicUrl: string
-  notice?: Html | undefined
   key: KeyStatus
   connections: number
   tokens: number
@@ -15,12 +14,11 @@ type Overview = {
 }
 
 export function overviewPage(account: Overview): Page {
-  const { username, publicUrl, notice, key, connections, tokens } = account
+  const { username, publicUrl, key, connections, tokens } = account
   return {
     title: 'Your account',
     layout: '/account',
     body: html`<h1>Hello, <bdi>${username}</bdi></h1>
-${notice}
 ${!key && html`<section class="notice warn"><p>You have not added an Anthropic key yet. <a href="/account/key">Add one</a> so that your clients can send messages.</p></section>`}
 <section class="card" aria-labelledby="address">
 <h2 id="address">Connect a client</h2>

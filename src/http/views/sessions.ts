@@ -1,4 +1,5 @@
 import type { ListedSession } from '../../services/sessions.ts'
+import { confirmation } from './form.ts'
 import { day, fact, minute, usd } from './format.ts'
 import { type Html, html } from './html.ts'
 import type { Page } from './layout.ts'
@@ -28,7 +29,11 @@ ${connections.length === 0 ? html`<p class="soft">No app is connected.</p>` : ht
 </section>
 <section class="card danger" aria-labelledby="all"><h2 id="all">End everything</h2>
 <p class="soft">Ends all connections, sessions and access tokens of yours, and signs you out here.</p>
-<form method="post" action="/account/connections/end-all">${csrfField}<button class="harm start">End everything</button></form>
+${confirmation(
+  'End everything…',
+  html`<p>Every app has to be connected anew, and every access token made anew.</p>
+<form method="post" action="/account/connections/end-all">${csrfField}<button class="harm start">End everything</button></form>`,
+)}
 </section>`,
   }
 }

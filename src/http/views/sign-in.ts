@@ -58,7 +58,7 @@ ${field(
     autocomplete: 'username',
     minLength: 3,
     maxLength: 64,
-    hint: 'Letters, digits, dot, dash and underscore.',
+    hint: '3 to 64 characters: letters, digits, . _ -',
   },
   form,
 )}
@@ -81,7 +81,7 @@ ${field(
     autocomplete: 'new-password',
     minLength: 12,
     maxLength: 256,
-    hint: 'At least 12 characters. A few words make a good one.',
+    hint: '12 to 256 characters, and not your username. A few words make a good one.',
   },
   form,
 )}

@@ -155,6 +155,8 @@ progress::-webkit-progress-value { background: var(--strong); }
 progress::-moz-progress-bar { background: var(--strong); }
 summary { cursor: pointer; color: var(--link); width: fit-content; }
 details[open] summary { margin-bottom: 0.9rem; }
+.ask > summary { padding: 0.45rem 0.9rem; color: var(--bad); border: 1px solid var(--bad); border-radius: 10px; font-weight: 600; }
+.ask > summary:hover { background: var(--bad-ground); }
 @media (forced-colors: active) { .button, button { border-color: ButtonText; } }
 @media print { .top form, .menu, .skip { display: none; } }
 `

@@ -1,4 +1,6 @@
+import type { LimitSource } from '../../services/budgets.ts'
 import type { Services } from '../../services/index.ts'
+import { type FormState, field, summary } from './form.ts'
 import { count, day, usd } from './format.ts'
 import { type Html, html } from './html.ts'
 import type { Page } from './layout.ts'
@@ -6,21 +8,75 @@ import type { Page } from './layout.ts'
 type Report = Awaited<ReturnType<Services['usage']['report']>>
 type Figures = Report['total']
 type Budget = Awaited<ReturnType<Services['budgetSettings']['show']>>[number]
+type Period = Budget['period']
 
-export function usagePage({ rows, total }: Report, budgets: readonly Budget[]): Page {
+export const LIMIT_FIELDS = { day: 'daily_limit', month: 'monthly_limit' } as const
+
+type UsagePage = {
+  csrfField: Html
+  notice: Html | undefined
+  report: Report
+  budgets: readonly Budget[]
+  sources: Record<Period, LimitSource>
+  form: FormState
+}
+
+export function usagePage({ report, budgets, ...given }: UsagePage): Page {
+  const { rows, total } = report
   return {
     title: 'Usage',
     layout: '/account/usage',
     body: html`<div class="intro"><h1>This month’s usage</h1>
 <p class="soft">Since the first of the month (UTC).</p></div>
+${given.notice}${summary(given.form)}
 <section class="card" aria-labelledby="cost"><h2 id="cost">Cost by model</h2>
 ${rows.length === 0 ? html`<p class="soft">Nothing yet this month.</p>` : table(rows, total)}
 </section>
 <section class="card" aria-labelledby="budget"><h2 id="budget">Budget</h2>
 ${budgets.map(budgetRow)}
-</section>`,
+</section>
+${ownLimits(given)}`,
   }
 }
+
+const ownLimits = ({
+  csrfField,
+  sources,
+  form,
+}: Pick<UsagePage, 'csrfField' | 'sources' | 'form'>) => html`
+<section class="card" aria-labelledby="own"><h2 id="own">Your own limits</h2>
+<p class="soft">They hold for everything together that is sent as you: all apps that you connected and all access tokens count in them. Days and months are those of UTC.</p>
+<form method="post" action="/account/usage">${csrfField}
+<div class="pair">
+${limitField(LIMIT_FIELDS.day, 'Limit per day in USD', sources.day, form)}
+${limitField(LIMIT_FIELDS.month, 'Limit per month in USD', sources.month, form)}
+</div>
+<p class="soft">Empty means no limit of your own.</p>
+<button class="start">Save limits</button></form>
+</section>`
+
+const limitField = (
+  name: string,
+  label: string,
+  { given, givenBy }: LimitSource,
+  form: FormState,
+) =>
+  field(
+    {
+      name,
+      label,
+      isOptional: true,
+      autocomplete: 'off',
+      inputMode: 'decimal',
+      maxLength: 20,
+      ...(given.nanoUsd === null
+        ? {}
+        : { hint: `${GIVERS[givenBy]}: ${usd(given.nanoUsd)}. You can only go lower.` }),
+    },
+    form,
+  )
+
+const GIVERS = { admin: 'Set for you by an admin', default: 'This gateway’s limit for everybody' }
 
 const table = (rows: readonly Figures[], total: Figures) => html`
 <div class="scroll" role="group" aria-labelledby="cost" tabindex="0"><table>

@@ -20,7 +20,10 @@ export const listSessions = defineTool({
           .describe(
             'password: from authenticate_user. browser: the pages. connection: a client connected by OAuth. personal: a personal access token.',
           ),
-        name: z.string().nullable().describe('Of the client or the personal access token.'),
+        name: z
+          .string()
+          .nullable()
+          .describe('Of the client, the personal access token or the browser.'),
         scopes: z.array(z.string()).describe('What it may do.'),
         created_at: instant,
         last_used_at: instant.nullable().describe('To about five minutes.'),

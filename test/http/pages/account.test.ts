@@ -15,6 +15,12 @@ afterAll(() => app.close())
 
 const newKey = (lastFour: string) => `sk-ant-api03-${randomBytes(8).toString('hex')}${lastFour}`
 
+/** Whether the form that goes there is out of sight until it is asked for. */
+const asks = (html: string, action: string) =>
+  [...html.matchAll(/<details class="ask">.*?<\/details>/gs)].some(([text]) =>
+    text.includes(`action="${action}"`),
+  )
+
 /** With a token of authenticate_user. */
 const connect = async ({ username }: Visitor, password = PASSWORD) => {
   const { accessToken } = await app.app.services.accounts.authenticate(username, password)
@@ -40,6 +46,7 @@ describe('the Anthropic key', () => {
     expect((await browser.open('/account/key')).html).not.toContain(key)
     const replaced = await browser.submit('/account/key', { key: newKey('2222') })
     expect(replaced.text).toContain('••••2222')
+    expect(asks(replaced.html, '/account/key/remove')).toBe(true)
     const removed = await browser.submit('/account/key/remove')
     expect(removed.text).toContain('Your Anthropic key is removed.')
     expect(removed.text).not.toContain('••••')
@@ -79,7 +86,11 @@ describe('a one-time link to the key page', () => {
     expect(page.url.pathname + page.url.search).toBe(link)
     const saved = await browser.submit('/account/key', { key: newKey('3333') })
     expect(saved.text).toContain('Go back to your client and try again.')
-    expect((await browser.open(link)).status).toBe(403)
+    const again = await browser.open(link)
+    expect(again.status).toBe(403)
+    expect(again.text).toContain('It was used already, has expired, or was made for another user.')
+    expect(again.html).toContain('<a href="/account/key">')
+    expect(again.text).not.toContain('not for you')
   })
 
   test('says to another user that it is not theirs, and stores nothing', async () => {
@@ -141,6 +152,8 @@ describe('connections and sessions', () => {
     const second = browserOf(app)
     await signIn(second, visitor.username)
     await visitor.browser.open('/account/connections')
+    const { html } = visitor.browser.page
+    expect(asks(html, '/account/connections/end-all')).toBe(true)
     const page = await visitor.browser.submit('/account/connections/end-all')
     expect(page.url.pathname).toBe('/sign-in')
     expect(page.text).toContain('Everything has ended')
@@ -163,7 +176,7 @@ describe('personal access tokens', () => {
     expect(created.html).not.toContain('<img src=x')
     const token = /cag_[\w-]{43}/.exec(created.text)?.[0] ?? ''
     expect(created.text).toContain(
-      `claude mcp add --transport http gateway https://gateway.example/mcp --header "Authorization: Bearer ${token}"`,
+      `claude mcp add --transport http claude-gateway https://gateway.example/mcp --header "Authorization: Bearer ${token}"`,
     )
     const caller = await app.app.services.sessions.resolve(token)
     expect(caller).toMatchObject({ kind: 'personal', scopes: ['conversations:read'] })
@@ -177,6 +190,19 @@ describe('personal access tokens', () => {
     })
   })
 
+  test('sending the form again makes no second one of the same name', async () => {
+    const { browser } = await signUp(app)
+    const wanted = { name: 'Build server', days: '7', permissions: ['usage:read'] }
+    await browser.open('/account/tokens')
+    expect((await browser.submit('/account/tokens', wanted)).status).toBe(201)
+    await browser.open('/account/tokens')
+    const again = await browser.submit('/account/tokens', wanted)
+    expect(again.status).toBe(400)
+    expect(again.html).toMatch(/id="field-name-error">You have a token by this name\./)
+    expect(again.text).not.toContain('cag_')
+    expect(browser.forms().filter(({ action }) => action.endsWith('/end'))).toHaveLength(1)
+  })
+
   test('what is wrong is said beside it, and the rest stays', async () => {
     await ada.browser.open('/account/tokens')
     const page = await ada.browser.submit('/account/tokens', {
@@ -188,6 +214,7 @@ describe('personal access tokens', () => {
     expect(page.html).toContain('id="field-name-error"')
     expect(page.html).toContain('id="field-permissions-error"')
     expect(page.text).toContain('The days must be one of the choices.')
+    expect(page.text).toContain('Choose at least one permission.')
     expect(page.html).not.toMatch(/type="checkbox"[^>]*checked/)
   })
 })
@@ -207,6 +234,12 @@ describe('the password', () => {
       new_password: 'short',
     })
     expect(short.html).toMatch(/id="field-new_password-error">The new password must have/)
+    const same = await visitor.browser.submit('/account/password', {
+      current_password: PASSWORD,
+      new_password: PASSWORD,
+    })
+    expect(same.html).toMatch(/id="field-new_password-error">The new password must be a new one\./)
+    expect((await client.call('get_conversations')).isError).toBe(false)
     const changed = await visitor.browser.submit('/account/password', {
       current_password: PASSWORD,
       new_password: 'another good password',

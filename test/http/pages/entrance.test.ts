@@ -54,6 +54,10 @@ describe('signing up', () => {
     expect(page.html).toContain('value="&lt;b&gt;a"')
     expect(page.html).not.toContain('<b>a')
     expect(page.html).not.toContain('too-short')
+    expect(page.html.match(/<[^>]* autofocus\b[^>]*>/g)).toEqual([
+      expect.stringContaining('role="alert"'),
+    ])
+    expect((await browser.open('/sign-up')).html).not.toContain('autofocus')
   })
 
   test('a taken name is said beside the name', async () => {
@@ -74,7 +78,7 @@ describe('signing up', () => {
     const email = `${username}@example.com`
     const page = await browser.submit('/sign-up', { username, email, password: username })
     expect(page.status).toBe(400)
-    expect(page.html).toMatch(/id="field-password-error">[^<]*username/)
+    expect(page.html).toMatch(/id="field-password-error">The password must not be the username\./)
   })
 })
 
@@ -86,6 +90,26 @@ describe('signing in', () => {
     const page = await signIn(browserOf(app), username, password)
     expect(page.url.pathname).toBe('/account')
     expect(page.text).toContain(`Hello, ${username}`)
+  })
+
+  test('takes the blank off a username, and leaves a password as it is', async () => {
+    const { username } = await signUp(app)
+    const wrong = await signIn(browserOf(app), username, `${PASSWORD} `)
+    expect(wrong.status).toBe(422)
+    const page = await signIn(browserOf(app), ` ${username} `)
+    expect(page.url.pathname).toBe('/account')
+  })
+
+  test('a browser that keeps no cookie is told that it needs one', async () => {
+    const { username } = await signUp(app)
+    const browser = browserOf(app)
+    await browser.open('/sign-in')
+    browser.cookies.clear()
+    const page = await browser.submit('/sign-in', { username, password: PASSWORD })
+    expect(page.status).toBe(403)
+    expect(page.text).toContain('Your browser sent no cookie')
+    expect(page.text).toContain('Allow cookies for this site')
+    expect(page.text).not.toContain('stale')
   })
 
   test('an unknown user and a wrong password get the same answer', async () => {
@@ -182,6 +206,17 @@ describe('the session cookie', () => {
     expect((await copy.open('/account')).url.pathname).toBe('/sign-in')
   })
 
+  test('is listed by the name of the browser, without its header', async () => {
+    const { username } = await signUp(app)
+    const browser = browserOf(app)
+    await browser.open('/sign-in')
+    const headers = { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; secret) Firefox/145.0' }
+    await browser.submit('/sign-in', { username, password: PASSWORD }, { headers })
+    const page = await browser.open('/account/connections')
+    expect(page.text).toMatch(/Firefox on Linux This browser/)
+    expect(page.text).not.toContain('secret')
+  })
+
   test('opens nothing at /mcp', async () => {
     const { browser } = await signUp(app)
     const { value } = cookieOf(browser, 'session')
@@ -220,6 +255,15 @@ describe('where a visitor is led after signing in', () => {
     const page = await known.browser.open(address)
     expect(page.left).toBeUndefined()
     expect(page.url.pathname + page.url.search).toBe('/account')
+  })
+
+  test('to the page, without what was said there before', async () => {
+    const browser = browserOf(app)
+    const entrance = await browser.open('/account/key?done=key-removed')
+    expect(entrance.url.search).toBe(`?return_to=${encodeURIComponent('/account/key')}`)
+    const filled = { username: known.username, password: PASSWORD }
+    const page = await browser.submit('/sign-in', filled)
+    expect(page.url.pathname + page.url.search).toBe('/account/key')
   })
 
   test.each(['//evil.example', '/\\evil.example'])('not to %j in a form', async (returnTo) => {

@@ -76,7 +76,12 @@ test('registrations', async () => {
   const wanted = { username, email: `${username}@example.com`, anthropic_api_key: 'sk-ant-api03-x' }
   const byTool = await post(app.url, toolCall('register_user', wanted), headers)
   expect(byTool.text).toContain('User registered')
-  expect429(await signUpOnce(), 'Too many registrations from this address.')
+  const refused = await signUpOnce()
+  expect429(refused, 'Too many registrations from this address.')
+  expect(refused.text).toMatch(/Try again in (?:60|59|58) minutes\./)
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(3000)
+  const limitedTool = await post(app.url, toolCall('register_user', wanted), headers)
+  expect(limitedTool.text).toMatch(/Try again in \d+ s\./)
 })
 
 test('requests of one user', async () => {

@@ -151,6 +151,24 @@ describe('a page that fails', () => {
     const { html } = await browserOf(app).open('/sign-in?done=constructor')
     expect(html).not.toContain('role="status"')
   })
+
+  test('a notice stands on its own page only', async () => {
+    const shown = async (path: string) =>
+      (await ada.browser.open(path)).html.includes('role="status"')
+    expect(await shown('/account/key?done=key-removed')).toBe(true)
+    for (const path of ['/', '/account', '/account/password', '/account/usage']) {
+      expect(await shown(`${path}?done=key-removed`), path).toBe(false)
+    }
+    expect(await shown('/?done=signed-out')).toBe(false)
+  })
+
+  test('leads somebody who is signed in back to the account', async () => {
+    const { status, html } = await ada.browser.open('/account/nothing')
+    expect(status).toBe(404)
+    expect(html).toContain('<a href="/account">To your account</a>')
+    expect(html).not.toContain('To the start page')
+    expect((await browserOf(app).open('/nothing')).html).toContain('To the start page')
+  })
 })
 
 test('no password, key or cookie reaches the log', async () => {

@@ -156,7 +156,7 @@ describeDatabases('send_message without a key', (kind) => {
       const formsOnly = await connect(FORMS_ONLY)
       expect(await codeOf(formsOnly)).toBe('api_key_missing')
       const opensLinks = await connect(OPENS_LINKS)
-      token = (await personalToken(app, user.caller)).token
+      token = (await personalToken(app, user.caller, user.caller.scopes, 'another')).token
       const other = await connect({})
       expect(await codeOf(other)).toBe('api_key_missing')
       await expect(opensLinks.callTool(SEND)).rejects.toMatchObject({ code: -32042 })

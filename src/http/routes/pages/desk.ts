@@ -35,7 +35,14 @@ export function callerOf(req: Request): Caller {
 /** Sends a visitor who is not signed in to do that, and back. */
 export const requireSignIn: RequestHandler = (req, res, next) => {
   if (visitOf(req).caller) return next()
-  const isRead = req.method === 'GET' || req.method === 'HEAD'
-  const returnTo = isRead ? req.originalUrl : req.originalUrl.split('?', 1)[0]
-  res.redirect(303, `/sign-in?return_to=${encodeURIComponent(returnTo ?? '/account')}`)
+  res.redirect(303, `/sign-in?return_to=${encodeURIComponent(addressOf(req))}`)
+}
+
+/** Without what was done there before, and for a form without its query. */
+function addressOf({ method, originalUrl }: Request): string {
+  const [path = '', query] = originalUrl.split('?', 2)
+  const isRead = method === 'GET' || method === 'HEAD'
+  const params = new URLSearchParams(isRead ? query : '')
+  params.delete('done')
+  return params.size === 0 ? path : `${path}?${params}`
 }

@@ -4,6 +4,7 @@ import type { Request } from 'express'
 import type { z } from 'zod'
 import { AppError, type ErrorCode } from '../../../errors.ts'
 import type { FormErrors } from '../../views/form.ts'
+import { inPlainTime } from '../../views/format.ts'
 
 /** One value, as it was typed; '' when the field is missing. */
 export function textField(req: Request, name: string): string {
@@ -50,14 +51,30 @@ export async function attempt<T>(
     return { done: await work() }
   } catch (error) {
     if (!(error instanceof AppError) || UNMENDABLE.has(error.code)) throw error
-    const { code, message, retryAfterSeconds } = error
+    const { status: given, retryAfterSeconds } = error
     // A 401 would have to name an HTTP authentication scheme (RFC 9110, 15.5.2).
-    const status = error.status === 401 ? UNPROCESSABLE : error.status
-    return { refusal: { status, retryAfterSeconds, errors: { [fields[code] ?? '']: message } } }
+    const status = given === 401 ? UNPROCESSABLE : given
+    return {
+      refusal: { status, retryAfterSeconds, errors: { [besideOf(error, fields)]: asRead(error) } },
+    }
   }
+}
+
+/** An invalid_input that names no field is about all of them. */
+function besideOf({ code, details }: AppError, fields: Partial<Record<ErrorCode, string>>): string {
+  const isOfWhole = code === 'invalid_input' && details?.field === undefined
+  return isOfWhole ? '' : (fields[code] ?? '')
+}
+
+/** Rules name their field as programs do; people read a sentence. */
+function asRead({ message, details }: AppError): string {
+  const prefix = `${details?.field}: `
+  if (!message.startsWith(prefix)) return inPlainTime(message)
+  return asSentence(String(details?.field), message.slice(prefix.length).replace(/\.$/, ''))
 }
 
 const UNMENDABLE = new Set<ErrorCode>(['internal', 'not_found', 'unauthenticated'])
 
-/** Rules read on from the name of what they are about. */
-const asSentence = (name: string, rule: string) => `The ${name.replaceAll('_', ' ')} ${rule}.`
+/** Rules read on from the name of what they are about, unless they are a sentence of their own. */
+const asSentence = (name: string, rule: string) =>
+  /^[A-Z]/.test(rule) ? rule : `The ${name.replaceAll('_', ' ')} ${rule}.`

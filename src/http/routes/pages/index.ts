@@ -18,6 +18,7 @@ import { sessionRoutes } from './sessions.ts'
 import { signInRoutes } from './sign-in.ts'
 import { signUpRoutes } from './sign-up.ts'
 import { tokenRoutes } from './tokens.ts'
+import { usageRoutes } from './usage.ts'
 
 type PageRouteOptions = Omit<Desk, 'cookies'> & {
   /** Answers 403 to a name that is not ours (DNS rebinding). */
@@ -62,6 +63,7 @@ export function createPageRoutes(options: PageRouteOptions): Router {
   router.use(keyRoutes(desk))
   router.use(sessionRoutes(desk))
   router.use(tokenRoutes(desk))
+  router.use(usageRoutes(desk))
   router.use(passwordRoutes(desk))
   router.use(dataRoutes(desk))
   return router
@@ -70,7 +72,7 @@ export function createPageRoutes(options: PageRouteOptions): Router {
 const home =
   ({ publicUrl, registrationOpen }: Desk): RequestHandler =>
   (req, res) => {
-    const done = notice(req.query.done)
+    const done = notice(req.path, req.query.done)
     const isSignedIn = visitOf(req).caller !== null
     sendPage(
       req,

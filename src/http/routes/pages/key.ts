@@ -26,7 +26,7 @@ export function keyRoutes(desk: Desk): Router {
       csrfField: csrfField(req, res, desk),
       status: await services.accounts.keyStatus(caller.userId),
       form: refusal ? { values: {}, errors } : EMPTY_FORM,
-      notice: notice(req.query.done),
+      notice: notice(req.path, req.query.done),
       link: linkOf(req),
       onward: onwardFrom(req),
     })

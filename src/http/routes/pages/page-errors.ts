@@ -1,8 +1,10 @@
 import type { ErrorRequestHandler, Request } from 'express'
 import { AppError, toAppError } from '../../../errors.ts'
 import type { Logger } from '../../../log.ts'
+import { peekVisit } from '../../browser-session.ts'
 import { applyPageSecurity } from '../../page-security.ts'
 import { errorPage, titleOf } from '../../views/error-page.ts'
+import { inPlainTime } from '../../views/format.ts'
 import { sendPage } from './send-page.ts'
 
 /** The door of the pages: what was thrown becomes a calm page. Other clients' errors pass by. */
@@ -13,11 +15,13 @@ export function pageErrors(log: Logger): ErrorRequestHandler {
     if (error.code === 'internal') log.error({ err: error }, 'page failed')
     applyPageSecurity(res)
     res.removeHeader('Content-Disposition')
-    const { status, message, retryAfterSeconds } = error
-    sendPage(req, res, errorPage({ title: titleOf(status), message }), {
-      status,
-      retryAfterSeconds,
+    const { status, retryAfterSeconds } = error
+    const page = errorPage({
+      title: titleOf(status),
+      message: inPlainTime(error.message),
+      isSignedIn: Boolean(peekVisit(req)?.caller),
     })
+    sendPage(req, res, page, { status, retryAfterSeconds })
   }
 }
 

@@ -17,7 +17,7 @@ export function passwordRoutes(desk: Desk): Router {
     const page = passwordPage({
       csrfField: csrfField(req, res, desk),
       username: callerOf(req).username,
-      notice: notice(req.query.done),
+      notice: notice(req.path, req.query.done),
       form: { values: {}, errors: refusal?.errors ?? {} },
     })
     sendPage(req, res, page, refusal)

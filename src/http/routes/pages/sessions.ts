@@ -16,7 +16,7 @@ export function sessionRoutes(desk: Desk): Router {
     const sessions = await services.sessions.list(callerOf(req))
     const page = sessionsPage({
       csrfField: csrfField(req, res, desk),
-      notice: notice(req.query.done),
+      notice: notice(req.path, req.query.done),
       sessions,
     })
     sendPage(req, res, page)

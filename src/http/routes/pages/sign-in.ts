@@ -23,7 +23,8 @@ export function signInRoutes(desk: Desk): Router {
   })
 
   router.post('/sign-in', ...limiters.signIns, async (req, res) => {
-    const username = textField(req, 'username')
+    // Keyboards of phones add a blank.
+    const username = textField(req, 'username').trim()
     const password = textField(req, 'password')
     const result = await attempt(() => services.accounts.checkPassword(username, password))
     if ('refusal' in result) {
@@ -51,6 +52,6 @@ export function entranceOf(req: Request, res: Response, desk: Desk): Entrance {
     csrfField: csrfField(req, res, desk),
     returnTo: knownReturnTo(req.query.return_to ?? req.body?.return_to),
     registrationOpen: desk.registrationOpen,
-    notice: notice(req.query.done),
+    notice: notice(req.path, req.query.done),
   }
 }

@@ -16,8 +16,9 @@ const CREATED = { status: 201 }
 const RULES = {
   name: TokenName,
   days: z.enum(Object.keys(EXPIRY_DAYS), 'must be one of the choices'),
-  permissions: z.array(z.string()).min(1, 'must be at least one'),
+  permissions: z.array(z.string()).min(1, 'Choose at least one permission.'),
 }
+const BESIDE = { invalid_input: 'name' } as const
 /** Not `account`: a token that can change the account is to be asked for. */
 const USUAL: readonly Scope[] = ['conversations:read', 'messages:send', 'usage:read']
 
@@ -35,7 +36,7 @@ export function tokenRoutes(desk: Desk): Router {
     const sessions = await services.sessions.list(callerOf(req))
     const page = tokensPage({
       csrfField: csrfField(req, res, desk),
-      notice: notice(req.query.done),
+      notice: notice(req.path, req.query.done),
       tokens: sessions.filter(({ kind }) => kind === 'personal'),
       chosen: given.chosen,
       form: { values: given.values, errors: refusal?.errors ?? {} },
@@ -52,8 +53,10 @@ export function tokenRoutes(desk: Desk): Router {
     const broken = brokenRules(RULES, { ...values, permissions: scopes })
     if (broken) return refuse(broken)
     const expiresAt = new Date(Date.now() + Number(values.days) * DAY_MS)
-    const result = await attempt(() =>
-      services.personalTokens.create(callerOf(req), { name: values.name, scopes, expiresAt }),
+    const wanted = { name: values.name, scopes, expiresAt }
+    const result = await attempt(
+      () => services.personalTokens.create(callerOf(req), wanted),
+      BESIDE,
     )
     if ('refusal' in result) return refuse(result.refusal)
     sendPage(req, res, newTokenPage(result.done.token, values.name, publicUrl), CREATED)

@@ -1,0 +1,104 @@
+/** What the operator typed, or a mistake in it. */
+
+import { parseArgs } from 'node:util'
+
+const OPTIONS = {
+  after: { type: 'string' },
+  'drop-old': { type: 'boolean' },
+  email: { type: 'string' },
+  format: { type: 'string' },
+  from: { type: 'string' },
+  limit: { type: 'string' },
+  period: { type: 'string' },
+  to: { type: 'string' },
+  tokens: { type: 'string' },
+  usd: { type: 'string' },
+  yes: { type: 'boolean' },
+} as const
+
+const HELP = { help: { type: 'boolean', short: 'h' } } as const
+
+export type Option = keyof typeof OPTIONS
+export type Values = {
+  [Name in Option]?: (typeof OPTIONS)[Name]['type'] extends 'boolean' ? boolean : string
+}
+
+/** A command that cannot be run as it was typed. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** The words that are no options, and whether help is asked for; whatever else is wrong. */
+export function wordsOf(args: readonly string[]): { words: string[]; wantsHelp: boolean } {
+  const options = { ...OPTIONS, ...HELP }
+  const parsed = parseArgs({
+    args: withNegatives(args),
+    options,
+    allowPositionals: true,
+    strict: false,
+  })
+  return { words: parsed.positionals, wantsHelp: parsed.values.help === true }
+}
+
+/** @throws UsageError for an option that is not of this command, or has no value. */
+export function valuesOf(args: readonly string[], allowed: readonly Option[]): Values {
+  const options = Object.fromEntries(allowed.map((name) => [name, OPTIONS[name]]))
+  try {
+    return parseArgs({ args: withNegatives(args), options, allowPositionals: true })
+      .values as Values
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+/** `--usd -5` means what `--usd=-5` means: a value, if a wrong one. */
+function withNegatives(args: readonly string[]): string[] {
+  return args.flatMap((arg, index) => {
+    const next = args[index + 1] ?? ''
+    if (isBareOption(arg) && isNegative(next)) return [`${arg}=${next}`]
+    return isNegative(arg) && isBareOption(args[index - 1] ?? '') ? [] : [arg]
+  })
+}
+
+const isBareOption = (arg: string) => /^--[a-z-]+$/.test(arg)
+const isNegative = (arg: string) => /^-[\d.]/.test(arg)
+
+export function oneOf<T extends string>(
+  option: Option,
+  value: string | undefined,
+  choices: readonly T[],
+): T {
+  const choice = choices.find((candidate) => candidate === value)
+  if (choice !== undefined) return choice
+  throw new UsageError(`--${option} takes one of: ${choices.join(', ')}.`)
+}
+
+export function dayOf(day: string): string {
+  if (/^\d{4}-\d{2}-\d{2}$/.test(day) && !Number.isNaN(Date.parse(day))) return day
+  throw new UsageError('A day is written like 2026-11-01.')
+}
+
+export function nanoUsdOf(value: string | undefined): bigint | null {
+  if (value === undefined) return null
+  refuseNegative('usd', value)
+  const [, whole, fraction = ''] = /^(\d{1,9})(?:\.(\d{1,9}))?$/.exec(value) ?? []
+  if (whole === undefined) throw new UsageError('--usd takes an amount like 25 or 0.50.')
+  return BigInt(whole + fraction.padEnd(9, '0'))
+}
+
+export function tokensOf(value: string | undefined): number | null {
+  if (value === undefined) return null
+  refuseNegative('tokens', value)
+  if (!/^\d{1,15}$/.test(value)) throw new UsageError('--tokens takes a whole number.')
+  return Number(value)
+}
+
+export function limitOf(value: string | undefined, otherwise: number, most: number): number {
+  const limit = Number(value ?? otherwise)
+  if (Number.isInteger(limit) && limit >= 1 && limit <= most) return limit
+  throw new UsageError(`--limit takes a whole number from 1 to ${most}.`)
+}
+
+function refuseNegative(option: Option, value: string): void {
+  if (isNegative(value)) throw new UsageError(`--${option}: an amount cannot be negative.`)
+}

@@ -1,0 +1,67 @@
+/** The files and folders that settings name: looked at before anything is opened. */
+
+import { mkdirSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { createSecureContext } from 'node:tls'
+
+/** @throws Error that names the setting and the path when the file is not readable JSON. */
+export function checkPricesFile(path: string | undefined): void {
+  if (path === undefined) return
+  const text = readSetting('PRICES_FILE', path)
+  try {
+    JSON.parse(text.toString('utf8'))
+  } catch (error) {
+    throw new Error(
+      `PRICES_FILE: ${resolve(path)} is not JSON: ${(error as Error).message}. docs/OPERATIONS.md shows one, under Prices.`,
+    )
+  }
+}
+
+/** @throws Error that names the setting and the path when they cannot be read or do not fit. */
+export function checkCertificate(tls: { certFile: string; keyFile: string } | undefined): void {
+  if (!tls) return
+  const cert = readSetting('TLS_CERT_FILE', tls.certFile)
+  const key = readSetting('TLS_KEY_FILE', tls.keyFile)
+  try {
+    createSecureContext({ cert, key })
+  } catch (error) {
+    throw new Error(
+      `TLS_CERT_FILE and TLS_KEY_FILE: ${resolve(tls.certFile)} and ${resolve(tls.keyFile)} are not a certificate in PEM and its private key (${(error as Error).message}).`,
+    )
+  }
+}
+
+/**
+ * Makes the folder if need be, for its owner alone (mode 0700).
+ *
+ * @throws Error that names the setting and the path when there can be no such folder.
+ */
+export function checkDataDir({ url, dataDir }: { url: string | undefined; dataDir: string }): void {
+  if (url !== undefined) return
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const problem =
+      code === 'EEXIST' || code === 'ENOTDIR'
+        ? 'is a file, or below one. Name a folder; it is made if there is none.'
+        : `cannot be made (${code}). Name a folder that the user of this process may write to.`
+    throw new Error(`DATA_DIR: ${resolve(dataDir)} ${problem}`)
+  }
+}
+
+function readSetting(name: string, path: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    const { code = 'unknown' } = error as NodeJS.ErrnoException
+    const problem = PROBLEMS[code] ?? `cannot be read (${code}).`
+    throw new Error(`${name}: ${resolve(path)} ${problem}`)
+  }
+}
+
+const PROBLEMS: Partial<Record<string, string>> = {
+  ENOENT: 'does not exist. Correct the path; in a container the file has to be mounted.',
+  EACCES: 'may not be read by the user of this process. Change its owner or mode.',
+  EISDIR: 'is a folder. Name the file in it.',
+}
