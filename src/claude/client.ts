@@ -13,13 +13,13 @@ import { type ClaudeOutcome, toOutcome } from './outcome.ts'
 import { type BuiltRequest, withoutTemperature } from './request.ts'
 import { withRetry } from './retry.ts'
 import { Reply } from './stream.ts'
-import { isSendableKey, Transport } from './transport.ts'
+import { type AnswerStream, isSendableKey, Transport } from './transport.ts'
 import { Watch } from './watch.ts'
 
 export type { ClaudeOutcome } from './outcome.ts'
 
 const PROOF_DEADLINE_MS = 20_000
-const DEFAULT_MAX_CONNECTIONS = 256
+const DEFAULT_MAX_CONNECTIONS = 10_000
 
 export interface Claude {
   /**
@@ -34,17 +34,21 @@ export interface Claude {
    * Asks Claude and waits for the whole answer. Never throws for upstream trouble: refusals,
    * failures and cancellation are outcomes, with whatever was received and what it cost.
    *
+   * @param options.onBegun called when Anthropic has accepted the request and begins to answer: it
+   * will not be sent again.
    * @param options.onText called for each piece of text with all of the text so far. The string is
    * cheap to hold and dear to read: read it seldom, not for every piece.
    */
-  answer(
-    apiKey: string,
-    request: BuiltRequest,
-    options: { signal: AbortSignal; onText?: ((textSoFar: string) => void) | undefined },
-  ): Promise<ClaudeOutcome>
+  answer(apiKey: string, request: BuiltRequest, options: AnswerOptions): Promise<ClaudeOutcome>
 
   /** What the last call found: any HTTP answer, errors included, counts as reachable. */
   lastSeen(): { status: 'unknown' | 'reachable' | 'unreachable'; at: Date | null }
+}
+
+export type AnswerOptions = {
+  signal: AbortSignal
+  onBegun?: () => void
+  onText?: ((textSoFar: string) => void) | undefined
 }
 
 type Limits = { deadlineMs: number; idleMs: number }
@@ -85,26 +89,32 @@ export class AnthropicClaude implements Claude {
     }
   }
 
-  async answer(
-    apiKey: string,
-    request: BuiltRequest,
-    { signal, onText }: { signal: AbortSignal; onText?: ((textSoFar: string) => void) | undefined },
-  ): Promise<ClaudeOutcome> {
+  /** Not async itself: the request must not live as long as its answer comes. */
+  answer(apiKey: string, request: BuiltRequest, options: AnswerOptions): Promise<ClaudeOutcome> {
     const startedAt = performance.now()
-    const watch = new Watch(signal, this.#limits)
-    const { model, max_tokens: maxTokens } = request.body
-    const reply = new Reply(model, maxTokens, onText)
+    const watch = new Watch(options.signal, this.#limits)
+    const reply = new Reply(request.body.model, request.body.max_tokens, options.onText)
     const warnings: string[] = []
-    let error: AppError | null = null
+    const opening = this.#open(apiKey, request, watch, reply, warnings)
+    return this.#follow(opening, watch, reply, options.onBegun).then((error) =>
+      toOutcome(reply, { error, warnings, startedAt }),
+    )
+  }
+
+  /** @returns why the answer is not complete; null when it is. */
+  async #follow(
+    opening: Promise<AnswerStream>,
+    watch: Watch,
+    reply: Reply,
+    onBegun: (() => void) | undefined,
+  ): Promise<AppError | null> {
+    let error = brokenStream()
+    const { model } = reply
     try {
-      const stream = await this.#open(apiKey, request, watch, reply, warnings)
+      const stream = await opening
       reply.requestId = stream.requestId
-      for await (const event of stream.events) {
-        reply.add(event)
-        if (reply.isThinking) watch.expectSilence()
-        else watch.expectMore()
-      }
-      error = brokenStream()
+      onBegun?.()
+      await stream.ended
     } catch (thrown) {
       reply.requestId ??= requestIdOf(thrown)
       error = toFailure(thrown, model)
@@ -112,8 +122,8 @@ export class AnthropicClaude implements Claude {
     } finally {
       watch.close()
     }
-    if (watch.stopped !== null) error = stoppedFailure(watch.stopped)
-    return toOutcome(reply, { error: reply.isFinished ? null : error, warnings, startedAt })
+    if (reply.isFinished) return null
+    return watch.stopped === null ? error : stoppedFailure(watch.stopped)
   }
 
   lastSeen(): ReturnType<Claude['lastSeen']> {
@@ -132,7 +142,7 @@ export class AnthropicClaude implements Claude {
     watch: Watch,
     reply: Reply,
     warnings: string[],
-  ) {
+  ): Promise<AnswerStream> {
     if (!isSendableKey(apiKey)) throw unusableKeyFailure()
     if (watch.stopped !== null) throw stoppedFailure(watch.stopped)
     const { model, temperature } = request.body
@@ -154,7 +164,11 @@ export class AnthropicClaude implements Claude {
   async #attempt(apiKey: string, request: BuiltRequest, watch: Watch, reply: Reply) {
     reply.isUnderWay = true
     try {
-      return await this.#transport.openAnswer(apiKey, request, watch.signal)
+      return await this.#transport.openAnswer(apiKey, request, watch.signal, (event) => {
+        reply.add(event)
+        if (reply.isThinking) watch.expectSilence()
+        else watch.expectMore()
+      })
     } catch (thrown) {
       // Stopped from this side, it may have been begun all the same.
       reply.isUnderWay = watch.stopped !== null

@@ -1,53 +1,74 @@
 import { APIError } from '@anthropic-ai/sdk/core/error'
 import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages'
 
+const LINE_FEED = 0x0a
+const SPACE = 0x20
+
 /**
  * The events of a streamed answer (WHATWG HTML: Server-sent events); pings are left out.
  *
- * @throws APIError for an `error` event, SyntaxError for data that is not JSON.
+ * Bytes are looked at once, and decoded line by line: no character is cut where the network cuts.
  */
-export async function* readEvents(
-  body: AsyncIterable<Uint8Array>,
-  requestId: string | null,
-): AsyncGenerator<RawMessageStreamEvent> {
-  const lines = new LineSplitter()
-  let name = ''
-  let data = ''
-  for await (const chunk of body) {
-    for (const line of lines.push(chunk)) {
-      if (line.startsWith('data:')) data += (data && '\n') + fieldValue(line, 5)
-      else if (line.startsWith('event:')) name = fieldValue(line, 6)
-      else if (line === '') {
-        if (name === 'error') throw streamError(data, requestId)
-        if (data !== '' && name !== '' && name !== 'ping') yield JSON.parse(data)
-        name = ''
-        data = ''
-      }
+export class EventReader {
+  readonly #onEvent: (event: RawMessageStreamEvent) => void
+  readonly #requestId: string | null
+  /** The beginning of a line whose end is still to come. */
+  #pending: Uint8Array[] = []
+  #name = ''
+  #data = ''
+
+  constructor(requestId: string | null, onEvent: (event: RawMessageStreamEvent) => void) {
+    this.#requestId = requestId
+    this.#onEvent = onEvent
+  }
+
+  /** @throws APIError for an `error` event, SyntaxError for data that is not JSON. */
+  push(chunk: Uint8Array): void {
+    const end = chunk.lastIndexOf(LINE_FEED) + 1
+    if (end > 0) this.#readLines(this.#decode(chunk.subarray(0, end)))
+    // A copy: the chunk is a part of a larger buffer.
+    if (end < chunk.length) this.#pending.push(Buffer.from(chunk.subarray(end)))
+  }
+
+  #decode(lines: Uint8Array): string {
+    if (this.#pending.length === 0) return toText(lines)
+    const all = Buffer.concat([...this.#pending, lines])
+    this.#pending = []
+    return toText(all)
+  }
+
+  /** @param text whole lines. */
+  #readLines(text: string): void {
+    for (let start = 0; start < text.length; ) {
+      const end = text.indexOf('\n', start)
+      const hasReturn = text.charCodeAt(end - 1) === 0x0d && end > start
+      this.#readLine(text.slice(start, hasReturn ? end - 1 : end))
+      start = end + 1
     }
+  }
+
+  #readLine(line: string): void {
+    if (line.startsWith('data:')) this.#data += (this.#data && '\n') + fieldValue(line, 5)
+    else if (line.startsWith('event:')) this.#name = fieldValue(line, 6)
+    else if (line === '') this.#dispatch()
+  }
+
+  #dispatch(): void {
+    const name = this.#name
+    const data = this.#data
+    this.#name = ''
+    this.#data = ''
+    if (name === 'error') throw streamError(data, this.#requestId)
+    if (data !== '' && name !== '' && name !== 'ping') this.#onEvent(JSON.parse(data))
   }
 }
 
-/** Cuts bytes into lines; each byte is looked at once, however the network cuts the text. */
-class LineSplitter {
-  readonly #decoder = new TextDecoder()
-  #pending = ''
-
-  /** The lines this chunk completes, without their ends. */
-  push(chunk: Uint8Array): string[] {
-    const pieces = this.#decoder.decode(chunk, { stream: true }).split('\n')
-    const rest = pieces.pop() ?? ''
-    if (pieces.length === 0) {
-      this.#pending += rest
-      return pieces
-    }
-    pieces[0] = this.#pending + pieces[0]
-    this.#pending = rest
-    return pieces.map((line) => (line.endsWith('\r') ? line.slice(0, -1) : line))
-  }
+function toText(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
 }
 
 function fieldValue(line: string, from: number): string {
-  return line.slice(line.charCodeAt(from) === 0x20 ? from + 1 : from)
+  return line.slice(line.charCodeAt(from) === SPACE ? from + 1 : from)
 }
 
 function streamError(data: string, requestId: string | null): APIError {

@@ -1,17 +1,23 @@
+import type { Readable } from 'node:stream'
 import {
   APIConnectionError,
   APIConnectionTimeoutError,
   APIError,
 } from '@anthropic-ai/sdk/core/error'
 import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages'
-import { Agent, type Dispatcher, request as send } from 'undici'
-import { parseJson, readEvents } from './event-stream.ts'
+import { Pool } from 'undici'
+import { EventReader, parseJson } from './event-stream.ts'
+import { Exchange, type Head } from './exchange.ts'
 import type { BuiltRequest } from './request.ts'
 
-interface AnswerStream {
-  events: AsyncIterable<RawMessageStreamEvent>
+/** An answer that has begun to come. */
+export interface AnswerStream {
   requestId: string | null
+  /** Rejects with what breaks it, or with the `error` event in it. */
+  ended: Promise<void>
 }
+
+type OnEvent = (event: RawMessageStreamEvent) => void
 
 type Attempt = {
   method: 'GET' | 'POST'
@@ -30,12 +36,13 @@ type Attempt = {
  * Here a key lives in the arguments of its call and nowhere else. Redirects are not followed.
  */
 export class Transport {
-  readonly #baseUrl: string
-  readonly #agent: Agent
+  readonly #basePath: string
+  readonly #pool: Pool
 
   constructor(options: { baseUrl: string; maxConnections: number }) {
-    this.#baseUrl = options.baseUrl.replace(/\/+$/, '')
-    this.#agent = new Agent({
+    const { origin, pathname } = new URL(options.baseUrl)
+    this.#basePath = pathname.replace(/\/+$/, '')
+    this.#pool = new Pool(origin, {
       connections: options.maxConnections,
       keepAliveTimeout: 30_000,
       // The caller's signal bounds the whole call, so undici's own limits would only cut it short.
@@ -44,72 +51,107 @@ export class Transport {
     })
   }
 
-  /** @throws APIError before the first event; the stream itself throws what breaks it later. */
-  async openAnswer(apiKey: string, request: BuiltRequest, signal: AbortSignal) {
-    const { body, headers } = await this.#attempt({
-      method: 'POST',
-      path: '/v1/messages',
-      apiKey,
-      apiVersion: request.apiVersion,
-      body: JSON.stringify(request.body),
-      signal,
-    })
-    const requestId = [headers['request-id'] ?? null].flat()[0] ?? null
-    return { events: readEvents(body, requestId), requestId } satisfies AnswerStream
+  /**
+   * @param onEvent told of each event as it arrives; the first may come before this resolves.
+   * @throws APIError when the answer does not begin.
+   */
+  async openAnswer(
+    apiKey: string,
+    request: BuiltRequest,
+    signal: AbortSignal,
+    onEvent: OnEvent,
+  ): Promise<AnswerStream> {
+    const { head, ended } = await this.#attempt(
+      {
+        method: 'POST',
+        path: '/v1/messages',
+        apiKey,
+        apiVersion: request.apiVersion,
+        body: JSON.stringify(request.body),
+        signal,
+      },
+      (head) => {
+        const reader = new EventReader(requestIdOf(head), onEvent)
+        return (chunk) => reader.push(chunk)
+      },
+    )
+    return { requestId: requestIdOf(head), ended }
   }
 
   /** The cheapest call that needs a valid key. @throws APIError */
   async listOneModel(apiKey: string, signal: AbortSignal): Promise<void> {
-    const { body } = await this.#attempt({
-      method: 'GET',
-      path: '/v1/models?limit=1',
-      apiKey,
-      apiVersion: '2026-10-21',
-      signal,
-    })
-    await body.dump()
+    const path = '/v1/models?limit=1'
+    const attempt: Attempt = { method: 'GET', path, apiKey, apiVersion: '2026-10-21', signal }
+    const { ended } = await this.#attempt(attempt, () => () => {})
+    await ended
   }
 
   /** Ends every connection, calls in flight included. */
   async close(): Promise<void> {
-    await this.#agent.destroy()
+    await this.#pool.destroy()
   }
 
-  async #attempt(attempt: Attempt) {
-    const response = await this.#send(attempt)
-    if (response.statusCode === 200) return response
-    const text = await response.body.text()
+  /** @param onSuccess told of the head of an answer that is none of an error. */
+  async #attempt(attempt: Attempt, onSuccess: (head: Head) => (chunk: Uint8Array) => void) {
+    const errorBody: Uint8Array[] = []
+    const exchange = new Exchange(
+      (head) =>
+        head.status === 200 ? onSuccess(head) : (chunk) => errorBody.push(Buffer.from(chunk)),
+      attempt.signal,
+    )
+    this.#send(attempt, exchange)
+    const head = await exchange.opened.catch((thrown: unknown) => {
+      throw toConnectionError(thrown)
+    })
+    if (head.status === 200) return { head, ended: exchange.ended }
+    await exchange.ended
+    const text = Buffer.concat(errorBody).toString('utf8')
     const error = parseJson(text)
-    const headers = toHeaders(response)
-    throw APIError.generate(response.statusCode, error, error ? undefined : text, headers)
+    throw APIError.generate(head.status, error, error ? undefined : text, toHeaders(head))
   }
 
-  async #send({ method, path, apiKey, apiVersion, signal, body }: Attempt) {
-    try {
-      return await send(`${this.#baseUrl}${path}`, {
-        dispatcher: this.#agent,
+  #send({ method, path, apiKey, apiVersion, body }: Attempt, exchange: Exchange): void {
+    const payload = body === undefined ? undefined : Buffer.from(body)
+    this.#pool.dispatch(
+      {
         method,
-        signal,
+        path: this.#basePath + path,
         headers: {
           authorization: `Bearer ${apiKey}`,
           'anthropic-version': apiVersion,
           'content-type': 'application/json',
           'user-agent': 'claude-api-gateway',
+          ...(payload && { 'content-length': String(payload.byteLength) }),
         },
-        ...(body === undefined ? {} : { body }),
-      })
-    } catch (thrown) {
-      throw toConnectionError(thrown)
-    }
+        ...(payload && { body: once(payload) }),
+      },
+      exchange,
+    )
   }
 }
+
+/**
+ * A body that is forgotten once it is sent: undici keeps a string or a buffer until the answer ends.
+ * Its documentation has iterables, its types have not (undici documentation: Dispatcher.dispatch).
+ */
+function once(payload: Buffer): Readable {
+  const parts = [payload]
+  const iterable: unknown = {
+    *[Symbol.iterator]() {
+      for (let part = parts.pop(); part !== undefined; part = parts.pop()) yield part
+    },
+  }
+  return iterable as Readable
+}
+
+const requestIdOf = ({ headers }: Head) => [headers['request-id'] ?? null].flat()[0] ?? null
 
 /** Whether a key can be put into a header at all; if not, the error thrown would quote it. */
 export function isSendableKey(apiKey: string): boolean {
   return /^[\x21-\x7e]+$/.test(apiKey)
 }
 
-function toHeaders({ headers }: Dispatcher.ResponseData): Headers {
+function toHeaders({ headers }: Head): Headers {
   return new Headers(
     Object.entries(headers).flatMap(([name, value]) =>
       [value ?? []].flat().map((single): [string, string] => [name, single]),

@@ -43,7 +43,7 @@ export class SealingKey {
   /** 16 hex digits; tells keys apart and reveals nothing about them. */
   readonly id: string
   readonly #key: KeyObject
-  readonly #header: Buffer
+  readonly #header: Uint8Array
 
   constructor(bytes: Uint8Array) {
     if (bytes.byteLength !== KEY_BYTES) {
@@ -51,7 +51,8 @@ export class SealingKey {
     }
     this.id = createHash('sha256').update(KEY_ID_DOMAIN).update(bytes).digest('hex').slice(0, 16)
     this.#key = createSecretKey(bytes)
-    this.#header = Buffer.concat([Buffer.of(VERSION), Buffer.from(this.id, 'hex')])
+    // Not a Buffer: a small one would keep a whole slab of Node's pool for as long as the key lives.
+    this.#header = Uint8Array.of(VERSION, ...Buffer.from(this.id, 'hex'))
   }
 
   static generate(): SealingKey {
@@ -100,7 +101,7 @@ export class SealingKey {
 
   #open(sealed: Uint8Array, purpose: Purpose, binding: Binding): Buffer {
     const { header, nonce, ciphertext, tag } = parts(sealed)
-    if (!header.equals(this.#header)) throw doesNotOpen()
+    if (header.compare(this.#header) !== 0) throw doesNotOpen()
     const decipher = createDecipheriv(ALGORITHM, this.#key, nonce, { authTagLength: TAG_BYTES })
     decipher.setAAD(additionalData(header, purpose, binding)).setAuthTag(tag)
     try {
@@ -134,7 +135,7 @@ function parts(sealed: Uint8Array) {
 }
 
 /** Length-prefixed, so that no two bindings encode alike ("a" + "bc" is not "ab" + "c"). */
-function additionalData(header: Buffer, purpose: Purpose, binding: Binding): Buffer {
+function additionalData(header: Uint8Array, purpose: Purpose, binding: Binding): Buffer {
   const { table, column, row, owner } = binding
   const fields = [purpose, table, column, row, owner].flatMap((field) => {
     const bytes = Buffer.from(field, 'utf8')

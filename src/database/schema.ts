@@ -26,6 +26,8 @@ export interface UsersTable {
   passwordHash: string
   dataKey: Buffer
   createdAt: Instant
+  /** Kept by triggers. */
+  conversationCount: Generated<string>
 }
 
 export interface ApiKeysTable {

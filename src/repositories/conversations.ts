@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely'
+import { prepare } from '../database/prepared.ts'
 import type { Schema } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 
@@ -21,6 +22,54 @@ export const conversationBusy = () =>
     { retryAfterSeconds: 2 },
   )
 
+/** More than any page has. The planner has to see it: how few rows are wanted decides the plan. */
+const MOST_ROWS = 201
+
+type ListedConversation = {
+  id: string
+  dataKey: Buffer
+  title: Buffer
+  model: string
+  messageCount: number
+  isActive: boolean
+  createdAt: Date
+  updatedAt: Date
+}
+
+type ListValues = {
+  userId: string
+  updatedBefore: string
+  idBefore: string
+  offset: number
+  limit: number
+}
+
+/** A row without an id says that the page is empty. */
+type Row = (ListedConversation | { id: null }) & { total: string }
+
+const listConversations = prepare<ListValues, Row>(
+  'list_conversations',
+  (value) => `
+  select u.conversation_count as total, c.*
+  from users u
+  left join lateral (
+    select id, data_key, title, model, message_count, is_active, created_at, updated_at
+    from (
+      select * from conversations
+      where user_id = u.id
+        and (updated_at, id) < (${value('updatedBefore', 'timestamptz')}, ${value('idBefore', 'uuid')})
+      order by updated_at desc, id desc
+      limit ${MOST_ROWS} offset ${value('offset', 'integer')}
+    ) as nearest
+    limit ${value('limit', 'integer')}
+  ) as c on true
+  where u.id = ${value('userId', 'uuid')}
+  order by c.updated_at desc, c.id desc`,
+)
+
+/** Before any row. */
+const NEWEST = { updatedBefore: 'infinity', idBefore: 'ffffffff-ffff-ffff-ffff-ffffffffffff' }
+
 export class ConversationRepository {
   readonly #db: Kysely<Schema>
 
@@ -38,41 +87,28 @@ export class ConversationRepository {
       .executeTakeFirstOrThrow(conversationNotFound)
   }
 
-  /** One page, newest activity first: by cursor (equally quick at any depth) or by offset. */
+  /**
+   * One page, newest activity first, and how many the user has in all: by cursor (equally quick at
+   * any depth) or by offset.
+   *
+   * @param page.limit 201 at most.
+   */
   async list(userId: string, page: { limit: number; offset: number; after?: ConversationCursor }) {
-    return this.#db
-      .selectFrom('conversations')
-      .select([
-        'id',
-        'userId',
-        'dataKey',
-        'title',
-        'model',
-        'messageCount',
-        'isActive',
-        'createdAt',
-        'updatedAt',
-      ])
-      .where('userId', '=', userId)
-      .$if(page.after !== undefined, (query) => {
-        const { updatedAt, id } = page.after as ConversationCursor
-        return query.where(
-          sql<boolean>`(updated_at, id) < (${updatedAt}::timestamptz, ${id}::uuid)`,
-        )
-      })
-      .orderBy('updatedAt', 'desc')
-      .orderBy('id', 'desc')
-      .limit(page.limit)
-      .offset(page.offset)
-      .execute()
+    const { limit, offset, after } = page
+    const from = after && { updatedBefore: after.updatedAt.toISOString(), idBefore: after.id }
+    const rows = await listConversations(this.#db, { userId, limit, offset, ...(from ?? NEWEST) })
+    return {
+      total: Number(rows[0]?.total ?? 0),
+      rows: rows.flatMap(({ total: _, ...row }) => (row.id === null ? [] : [row])),
+    }
   }
 
   /** One user's, or (null) everybody's. */
   async count(userId: string | null): Promise<number> {
     const { conversations } = await this.#db
-      .selectFrom('conversations')
-      .select((select) => select.fn.countAll<string>().as('conversations'))
-      .$if(userId !== null, (query) => query.where('userId', '=', userId as string))
+      .selectFrom('users')
+      .select(sql<string>`coalesce(sum(conversation_count), 0)`.as('conversations'))
+      .$if(userId !== null, (query) => query.where('id', '=', userId as string))
       .executeTakeFirstOrThrow()
     return Number(conversations)
   }

@@ -26,13 +26,15 @@ export class LedgerAuditRepository {
       .setIsolationLevel('repeatable read')
       .execute(async (tx) => {
         const found = []
-        for (const check of [COSTS, SPENDING, RESERVATIONS, CONNECTIONS, ANSWERS]) {
+        for (const check of [COSTS, DAYS, SPENDING, RESERVATIONS, CONNECTIONS, ANSWERS]) {
           found.push(...(await check.execute(tx)).rows)
         }
         return found
       })
   }
 }
+
+const DAY_KEYS = ['user_id', 'booked_on', 'model', 'tag']
 
 /** Each row's cost is its tokens at its own unit prices. */
 const COSTS = sql<Drift>`
@@ -51,6 +53,22 @@ const COSTS = sql<Drift>`
     from ledger
   ) as costs
   where recorded <> recomputed`
+
+/** What is kept of each day is what its rows add up to. */
+const DAYS = sql<Drift>`
+  with kept as (
+    select user_id, booked_on, model, tag, to_jsonb(d) - ${DAY_KEYS}::text[] as sums from usage_daily d
+  ), added as (
+    select user_id, booked_on, model, tag, to_jsonb(l) - ${DAY_KEYS}::text[] as sums
+    from ledger_by_day l
+  )
+  select
+    'day' as what,
+    user_id || ' ' || booked_on || ' ' || model || ' ' || tag as where,
+    coalesce(kept.sums::text, 'none') as recorded,
+    coalesce(added.sums::text, 'none') as recomputed
+  from kept full join added using (user_id, booked_on, model, tag)
+  where kept.sums is distinct from added.sums`
 
 /** What the budgets call spent is the sum of the ledger's rows. */
 const SPENDING = sql<Drift>`

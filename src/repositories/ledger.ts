@@ -38,17 +38,9 @@ export class LedgerRepository {
     const mine = userId === null ? sql`true` : sql`l.user_id = ${userId}::uuid`
     const order = by === 'day' ? sql`1` : sql`cost_nano_usd desc, 1`
     const { rows } = await sql<UsageSum>`
-      select
-        ${GROUP_KEYS[by]} as key,
-        count(*) as calls,
-        count(l.estimated) as estimated_calls,
-        count(*) - count(l.cost_nano_usd) as unpriced_calls,
-        sum(${ALL_INPUT}) as input_tokens,
-        sum(l.output_tokens) as output_tokens,
-        sum(l.cache_read_tokens) as cache_read_tokens,
-        sum(l.cache_write_5m_tokens + l.cache_write_1h_tokens) as cache_write_tokens,
-        coalesce(sum(l.cost_nano_usd), 0)::bigint as cost_nano_usd
-      from ledger l left join users u on u.id = l.user_id
+      select ${GROUP_KEYS[by]} as key, ${by === 'conversation' ? OF_CALLS : OF_DAYS}
+      from ${by === 'conversation' ? sql`ledger` : sql`usage_daily`} l
+      ${by === 'user' ? sql`left join users u on u.id = l.user_id` : sql``}
       where ${mine} and l.booked_on between ${from}::date and ${to}::date
       group by 1
       order by ${order}`.execute(this.#db)
@@ -71,12 +63,33 @@ export class LedgerRepository {
   }
 }
 
-const ALL_INPUT = sql`l.input_tokens + l.cache_write_5m_tokens + l.cache_write_1h_tokens + l.cache_read_tokens`
+/** Of the ledger's own rows, where no sums are kept. */
+const OF_CALLS = sql`
+  count(*) as calls,
+  count(l.estimated) as estimated_calls,
+  count(*) - count(l.cost_nano_usd) as unpriced_calls,
+  sum(l.input_tokens + l.cache_write_5m_tokens + l.cache_write_1h_tokens + l.cache_read_tokens)
+    as input_tokens,
+  sum(l.output_tokens) as output_tokens,
+  sum(l.cache_read_tokens) as cache_read_tokens,
+  sum(l.cache_write_5m_tokens + l.cache_write_1h_tokens) as cache_write_tokens,
+  coalesce(sum(l.cost_nano_usd), 0)::bigint as cost_nano_usd`
+
+/** Of the sums that are kept of each day. */
+const OF_DAYS = sql`
+  sum(l.calls)::bigint as calls,
+  sum(l.estimated_calls)::bigint as estimated_calls,
+  sum(l.unpriced_calls)::bigint as unpriced_calls,
+  sum(l.input_tokens)::bigint as input_tokens,
+  sum(l.output_tokens)::bigint as output_tokens,
+  sum(l.cache_read_tokens)::bigint as cache_read_tokens,
+  sum(l.cache_write_tokens)::bigint as cache_write_tokens,
+  sum(l.cost_nano_usd)::bigint as cost_nano_usd`
 
 const GROUP_KEYS: Record<UsageGroup, RawBuilder<unknown>> = {
   day: sql`to_char(l.booked_on, 'YYYY-MM-DD')`,
   model: sql`l.model`,
   conversation: sql`l.conversation_id::text`,
-  tag: sql`l.tag`,
+  tag: sql`nullif(l.tag, '')`,
   user: sql`coalesce(u.username, l.user_id::text)`,
 }

@@ -29,21 +29,18 @@ export class ConversationService {
    */
   async list(caller: Caller, { limit, offset, cursor }: ConversationPage) {
     const after = cursor === undefined ? undefined : decodeCursor(cursor)
-    const { conversations } = this.#deps.repositories
-    const [rows, total] = await Promise.all([
-      conversations.list(caller.userId, {
-        limit: limit + 1,
-        offset,
-        ...(after === undefined ? {} : { after }),
-      }),
-      conversations.count(caller.userId),
-    ])
+    const { userId } = caller
+    const { rows, total } = await this.#deps.repositories.conversations.list(userId, {
+      limit: limit + 1,
+      offset,
+      ...(after === undefined ? {} : { after }),
+    })
     const page = rows.slice(0, limit)
     const last = page.at(-1)
     return {
-      conversations: page.map(({ dataKey, userId, title, ...row }) => ({
+      conversations: page.map(({ dataKey, title, ...row }) => ({
         ...row,
-        title: this.#deps.vault.openConversation({ ...row, userId, dataKey }).openTitle(title),
+        title: this.#deps.vault.openConversation({ id: row.id, userId, dataKey }).openTitle(title),
       })),
       total,
       nextCursor: rows.length > limit && last ? encodeCursor(last) : null,

@@ -3,7 +3,7 @@
 import type { Claude, ClaudeOutcome } from '../claude/client.ts'
 import { buildRequest } from '../claude/request.ts'
 import { toAppError } from '../errors.ts'
-import { halveHistory, type Turn } from './history.ts'
+import { halveHistory, SentHistory, type Turn } from './history.ts'
 import type { SendInput } from './messages.ts'
 import type { BegunTurn } from './turn.ts'
 
@@ -25,7 +25,7 @@ export class Generation {
 
   /**
    * Never throws: a turn that has begun must end, whatever happens in here. A history that
-   * Anthropic finds too long is halved once.
+   * Anthropic finds too long is halved once; one that it accepts is forgotten.
    */
   async run(
     turn: BegunTurn,
@@ -34,40 +34,53 @@ export class Generation {
     options: CallOptions,
   ): Promise<Generated> {
     const first = await this.#call(turn, credentials, input, options)
-    if (first.outcome.error?.code !== 'context_too_long' || turn.turns.length === 0) return first
-    const turns = halveHistory(turn.turns)
-    const omitted = turn.omitted + (turn.turns.length - turns.length) * 2
-    return this.#call({ ...turn, turns, omitted }, credentials, input, options)
+    if (first.outcome.error?.code !== 'context_too_long' || turn.history.turns.length === 0)
+      return first
+    const history = new SentHistory(halveHistory(turn.history.turns))
+    const omitted = turn.omitted + turn.history.messages - history.messages
+    return this.#call({ ...turn, history, omitted }, credentials, input, options)
   }
 
   async #call(
     turn: BegunTurn,
-    { apiKey, endUserId }: Credentials,
+    credentials: Credentials,
     input: SendInput,
-    { signal, onText }: CallOptions,
+    options: CallOptions,
   ): Promise<Generated> {
     try {
-      const request = buildRequest({
-        model: turn.model.id,
-        info: turn.model.info,
-        history: toMessages(turn.turns),
-        message: input.message,
-        maxTokens: turn.maxTokens,
-        thinking: input.thinking,
-        endUserId,
-        ...defined({
-          system: turn.systemPrompt,
-          temperature: input.temperature ?? this.#deps.defaultTemperature,
-          stopSequences: input.stopSequences,
-          effort: input.effort,
-        }),
-      })
-      const outcome = await this.#deps.claude.answer(apiKey, request, { signal, onText })
-      const warnings = [...turn.model.warnings, ...request.warnings]
-      return { turn, outcome: withLikelyInput(outcome, turn), warnings }
+      const { warnings, answer } = this.#ask(turn, credentials, input, options)
+      const outcome = withLikelyInput(await answer, turn)
+      return { turn, outcome, warnings: [...turn.model.warnings, ...warnings] }
     } catch (error) {
       return { turn, outcome: failedOutcome(turn, error), warnings: [] }
     }
+  }
+
+  /** Keeps nothing of the request, which is as large as the history in it. */
+  #ask(
+    turn: BegunTurn,
+    { apiKey, endUserId }: Credentials,
+    input: SendInput,
+    { signal, onText }: CallOptions,
+  ) {
+    const request = buildRequest({
+      model: turn.model.id,
+      info: turn.model.info,
+      history: toMessages(turn.history.turns),
+      message: input.message,
+      maxTokens: turn.maxTokens,
+      thinking: input.thinking,
+      endUserId,
+      ...defined({
+        system: turn.systemPrompt,
+        temperature: input.temperature ?? this.#deps.defaultTemperature,
+        stopSequences: input.stopSequences,
+        effort: input.effort,
+      }),
+    })
+    const onBegun = () => turn.history.forget()
+    const answer = this.#deps.claude.answer(apiKey, request, { signal, onBegun, onText })
+    return { warnings: request.warnings, answer }
   }
 }
 

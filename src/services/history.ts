@@ -10,6 +10,30 @@ import type { ContentBlock } from '../claude/content.ts'
 import { estimateTokens } from '../claude/tokens.ts'
 import { textOf } from './vault.ts'
 
+/** The earlier turns that go to Claude with a new message. */
+export class SentHistory {
+  /** How many messages they are. */
+  readonly messages: number
+  /** Position of the first of them. */
+  readonly firstPosition: number | undefined
+  #turns: readonly Turn[]
+
+  constructor(turns: readonly Turn[]) {
+    this.messages = turns.length * 2
+    this.firstPosition = turns[0]?.position
+    this.#turns = turns
+  }
+
+  get turns(): readonly Turn[] {
+    return this.#turns
+  }
+
+  /** Once Claude has them: they may be large, and an answer may take minutes. */
+  forget(): void {
+    this.#turns = []
+  }
+}
+
 /** A whole turn as stored. */
 export type Turn = {
   /** Of the user's message. */

@@ -80,27 +80,38 @@ export class MessageService {
    */
   async send(caller: Caller, input: SendInput, options: SendOptions): Promise<SendResult> {
     const startedAt = performance.now()
-    const { beginning, replays, running } = this.#deps
+    const { running } = this.#deps
     running.refuseWhenStopping()
-    const { userId } = caller
-    const opening = await beginning.read(caller, input)
-    const opened = await this.#openKey(userId, opening)
-    const marks = toMarks(opened.userVault, input)
-    const stored = marks && (await replays.find(userId, marks, options))
-    if (stored) return stored
-
-    const begun = await beginning
-      .begin(caller, input, marks, opening)
-      .catch((error: unknown) => this.#lostRace(userId, marks, options, error))
-    if ('replayed' in begun) return begun
+    const started = await this.#begin(caller, input, options)
+    if ('replayed' in started) return started
+    const { begun, key } = started
     const saveText = (text: string) => ({
       content: begun.vault.sealContent(begun.answerId, [{ type: 'text', text }]),
       tokens: Math.min(begun.maxTokens, estimateTokens(text)),
     })
     running.start(begun.answerId, saveText, (answer) =>
-      this.#generate(begun, opened, input, answer, startedAt),
+      this.#generate(begun, key, input, answer, startedAt),
     )
     return this.#wait(begun, options)
+  }
+
+  /** What was read for it, the history above all, is gone when it returns: an answer may take long. */
+  async #begin(
+    caller: Caller,
+    input: SendInput,
+    options: SendOptions,
+  ): Promise<{ begun: BegunTurn; key: OpenedKey } | SendResult> {
+    const { beginning, replays } = this.#deps
+    const { userId } = caller
+    const opening = await beginning.read(caller, input)
+    const { userVault, ...key } = await this.#openKey(userId, opening)
+    const marks = toMarks(userVault, input)
+    const stored = marks && (await replays.find(userId, marks, options))
+    if (stored) return stored
+    const begun = await beginning
+      .begin(caller, input, marks, opening)
+      .catch((error: unknown) => this.#lostRace(userId, marks, options, error))
+    return 'replayed' in begun ? begun : { begun, key }
   }
 
   /** From here on the answer is the process's own, not its caller's. */

@@ -10,6 +10,7 @@ import type { Repositories } from '../repositories/index.ts'
 import type { WhichOrphans } from '../repositories/leases.ts'
 import { periodsAt } from './budget-periods.ts'
 import { UNLIMITED } from './budgets.ts'
+import { SentHistory } from './history.ts'
 import { INTERRUPTED, type RunningAnswers } from './running-answers.ts'
 import type { BegunTurn } from './turn.ts'
 import type { TurnEnding } from './turn-ending.ts'
@@ -70,7 +71,7 @@ export class Orphans {
       model: { id: model, info: undefined, warnings: [] },
       systemPrompt: undefined,
       maxTokens: 0,
-      turns: [],
+      history: new SentHistory([]),
       omitted: 0,
       tag,
       hasIdempotencyKey: false,

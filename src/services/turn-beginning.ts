@@ -11,7 +11,7 @@ import type { NewTurn, Verdict } from '../repositories/turn-beginnings.ts'
 import { periodsAt } from './budget-periods.ts'
 import { type Budgets, budgetExceeded, loweredWarning, type WorstCase } from './budgets.ts'
 import type { ConversationOpening, OpenedConversation } from './conversation-opening.ts'
-import { fitHistory, toTurns } from './history.ts'
+import { fitHistory, SentHistory, toTurns } from './history.ts'
 import { estimateInput } from './input-estimate.ts'
 import type { SendInput } from './messages.ts'
 import type { Caller } from './sessions.ts'
@@ -35,7 +35,7 @@ type Draft = {
   opened: OpenedConversation
   wantedTokens: number
   limits: LimitSet
-  history: Pick<BegunTurn, 'turns' | 'omitted'>
+  history: Pick<BegunTurn, 'history' | 'omitted'>
   worst: WorstCase
   newTurn: NewTurn
 }
@@ -124,7 +124,7 @@ export class TurnBeginning {
 
   #worstCase(
     { model, systemPrompt }: OpenedConversation,
-    { turns }: Draft['history'],
+    { history: { turns } }: Draft['history'],
     input: SendInput,
     wantedTokens: number,
     now: Date,
@@ -147,7 +147,8 @@ export class TurnBeginning {
       maxMessages: this.#deps.maxMessagesSent,
       maxTokens: historyTokens(opened, input.message, wantedTokens),
     })
-    return { turns, omitted: historyOmitted + history.length - turns.length * 2 }
+    const omitted = historyOmitted + history.length - turns.length * 2
+    return { history: new SentHistory(turns), omitted }
   }
 }
 

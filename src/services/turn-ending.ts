@@ -64,7 +64,7 @@ export class TurnEnding {
   ): Promise<SendReceipt | null> {
     const ledgerRow = toLedgerRow(turn, outcome, this.#deps.prices, new Date())
     const delivered = outcome.status === 'complete' || outcome.status === 'refused'
-    const history = { sent: turn.turns.length * 2, omitted: turn.omitted }
+    const history = { sent: turn.history.messages, omitted: turn.omitted }
     const receipt = delivered
       ? toReceipt(turn, outcome, ledgerRow?.costNanoUsd, history, warnings)
       : null
@@ -96,8 +96,8 @@ export class TurnEnding {
 }
 
 /** What the conversation keeps. A failed turn cuts nothing: its own message may have been too long. */
-function toChanges({ model, turns, omitted, position, historyStart }: BegunTurn) {
-  const start = omitted === 0 ? historyStart : (turns[0]?.position ?? position)
+function toChanges({ model, history, omitted, position, historyStart }: BegunTurn) {
+  const start = omitted === 0 ? historyStart : (history.firstPosition ?? position)
   return { model: model.id, historyStart: start === historyStart ? undefined : start }
 }
 

@@ -2,7 +2,7 @@
 
 import type { ModelInfo } from '../claude/models.ts'
 import type { LimitSet, StoredReservation } from '../repositories/budgets.ts'
-import type { Turn } from './history.ts'
+import type { SentHistory } from './history.ts'
 import type { ConversationVault } from './vault.ts'
 
 export type ResolvedModel = { id: string; info: ModelInfo | undefined; warnings: string[] }
@@ -20,7 +20,7 @@ export type BegunTurn = {
   systemPrompt: string | undefined
   maxTokens: number
   /** Earlier turns that go to Claude. */
-  turns: Turn[]
+  history: SentHistory
   /** Earlier whole messages that do not. */
   omitted: number
   tag: string | null

@@ -122,7 +122,11 @@ describeDatabases('deleting an account', (kind) => {
     await database.close()
     // A counter of requests is nobody's data, and gone a minute after its window.
     dump.delete('public.rate_limits')
-    expect(placesOf(ada.userId, dump)).toEqual(['public.ledger'])
+    expect(placesOf(ada.userId, dump).sort()).toEqual([
+      'public.ledger',
+      'public.ledger_by_day',
+      'public.usage_daily',
+    ])
     for (const gone of [ada.username, ada.email, ada.apiKey])
       expect(placesOf(gone, dump)).toEqual([])
     const tablesOfEve = ['budgets', 'oauth_records', 'one_time_links', 'sign_in_failures']
