@@ -76,7 +76,7 @@ describeDatabases('deleting an account', (kind) => {
   test('stops what runs, books it, and ends every session at once', async () => {
     const { accounts, sessions } = app.app.services
     const caller = await callerOf(app, ada)
-    const { token } = await personalToken(app, caller)
+    const { token } = await personalToken(app, caller, caller.scopes, 'another agent')
     const running = adas.call('send_message', { message: SLOW_TEXT, tag: TAG, wait_seconds: 50 })
     await expect.poll(() => app.claude.openStreams()).toBe(1)
     await accounts.delete(caller, ada.password)

@@ -175,7 +175,7 @@ describeDatabases('exports', (kind) => {
   })
 
   test('is for who may read it all', async () => {
-    const some = await personalToken(app, caller, ['account', 'usage:read'])
+    const some = await personalToken(app, caller, ['account', 'usage:read'], 'another agent')
     const limited = await app.app.services.sessions.resolve(some.token)
     const refusal = { code: 'insufficient_scope', details: { scope: 'conversations:read' } }
     expect(() => app.app.services.exports.stream(limited)).toThrow(expect.objectContaining(refusal))
