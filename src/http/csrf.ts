@@ -32,9 +32,9 @@ export function refuseForgedForms(cookie: PageCookie, publicUrl: string): Reques
     if (req.method === 'GET' || req.method === 'HEAD') return next()
     const secret = secretOf(req, cookie)
     const given: unknown = req.body?.[CSRF_FIELD]
-    if (!isFromOwnPage(req, ownOrigin)) return next(noCookie())
+    if (!isFromOwnPage(req, ownOrigin)) return next(forged())
     // From another site a browser would not send it either (SameSite); from ours it should have.
-    if (secret === undefined) return next(forged())
+    if (secret === undefined) return next(noCookie())
     next(isSame(given, tokenFrom(secret)) ? undefined : forged())
   }
 }

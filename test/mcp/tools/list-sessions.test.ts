@@ -82,7 +82,7 @@ describeDatabases('list_sessions', (kind) => {
 
   describe.each(eras)('in the %s era', (era) => {
     test('needs the scope account', async () => {
-      const { token } = await personalToken(app, await ofUser(), ['usage:read'], 'another agent')
+      const { token } = await personalToken(app, await ofUser(), ['usage:read'], era)
       const anyone = await app.connect(era)
       const { structured } = await anyone.call('list_sessions', { access_token: token })
       expect(structured.error.code).toBe('insufficient_scope')
