@@ -239,6 +239,7 @@ test('a client with a document at its own address is told apart', () => {
     chosen: ['usage:read'],
     username: 'ada',
     hasKey: true,
+    existing: undefined,
     form: EMPTY_FORM,
   })
   const body = page.body.toString()

@@ -10,15 +10,10 @@ import type { FormErrors } from '../../views/form.ts'
 import { callerOf, csrfField, type Desk } from './desk.ts'
 import { attempt, brokenRules, chosenValues, type Refusal, textField } from './forms.ts'
 import { sendPage } from './send-page.ts'
+import { toAmount, toNanoUsd, UsdAmount } from './usd-amount.ts'
 
 const DAY_MS = 86_400_000
-const CENTS = 100
-const NANO_USD_PER_CENT = 10_000_000n
 
-/** USD with at most two decimals, or nothing. */
-const Limit = z
-  .string()
-  .regex(/^(?:\d{1,6}(?:[.,]\d{1,2})?)?$/, 'must be an amount like 20 or 7.50')
 const Days = z.enum(Object.keys(EXPIRY_DAYS), 'must be one of the choices')
 
 export function connectRoutes(desk: Desk): Router {
@@ -52,7 +47,7 @@ export function connectRoutes(desk: Desk): Router {
       hasKey: key !== null,
       existing,
       form: {
-        values: { limit: limit === null ? '' : toAmount(limit), ...given.values },
+        values: { limit: toAmount(limit), ...given.values },
         errors: refusal?.errors ?? {},
       },
     })
@@ -72,7 +67,7 @@ export function connectRoutes(desk: Desk): Router {
     const refuse = (refusal: Refusal) => show(req, res, pending, { values, chosen }, refusal)
     const scopes = pending.scopes.filter((scope) => chosen.includes(scope))
     const broken = brokenRules(
-      { limit: Limit, days: Days, permissions: AtLeastOne },
+      { limit: UsdAmount, days: Days, permissions: AtLeastOne },
       { ...values, permissions: scopes },
     )
     if (broken) return refuse(broken)
@@ -93,13 +88,4 @@ export function connectRoutes(desk: Desk): Router {
   return router
 }
 
-const AtLeastOne = z.array(z.string()).min(1, 'must be at least one; or deny')
-
-const toAmount = (nanoUsd: bigint) => (Number(nanoUsd / NANO_USD_PER_CENT) / CENTS).toFixed(2)
-
-/** Null: no limit. */
-function toNanoUsd(limit: string): bigint | null {
-  if (limit === '') return null
-  const cents = Math.round(Number(limit.replace(',', '.')) * CENTS)
-  return BigInt(cents) * NANO_USD_PER_CENT
-}
+const AtLeastOne = z.array(z.string()).min(1, 'Choose at least one permission, or deny.')
