@@ -13,6 +13,7 @@ import { AccessTokens } from './crypto/tokens.ts'
 import { migrateToLatest, pendingMigrations } from './database/migrate.ts'
 import { type Database, openDatabase } from './database/open.ts'
 import { parseEncryptionKey } from './encryption-key.ts'
+import { USER_COUNTER } from './http/rate-limit.ts'
 import { counterStore, openRedisStores } from './http/rate-limit-stores.ts'
 import { createHttpApp } from './http/server.ts'
 import { oauthErrorPage } from './http/views/oauth-error.ts'
@@ -85,6 +86,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
     passwords: new Passwords({ threadPoolSize: config.accounts.threadPoolSize }),
     tokens,
     signingKeys,
+    userCounter: countsInDatabase(config, kind) ? USER_COUNTER : null,
     database: { kind, ping: () => database.ping(), pendingMigrations: () => pendingMigrations(db) },
     log,
     telemetry,
@@ -158,9 +160,13 @@ async function readPrices(file: string | undefined): Promise<unknown> {
   return file === undefined ? undefined : JSON.parse(await readFile(file, 'utf8'))
 }
 
+/** Of all replicas together; the embedded database has but one process, which counts in memory. */
+const countsInDatabase = ({ limits }: Pick<Config, 'limits'>, kind: Database['kind']) =>
+  limits.redisUrl === undefined && kind === 'postgresql'
+
 /** Counters for all replicas: in Redis if there is one, else in PostgreSQL; none for one process. */
 async function openSharedStores(
-  { limits }: Config,
+  { limits }: Pick<Config, 'limits'>,
   kind: Database['kind'],
   { rateLimits }: Repositories,
   log: Logger,
@@ -168,6 +174,6 @@ async function openSharedStores(
   if (limits.redisUrl !== undefined) {
     return openRedisStores(limits.redisUrl, (err) => log.warn({ err }, 'Redis is away'))
   }
-  if (kind === 'embedded') return undefined
+  if (!countsInDatabase({ limits }, kind)) return undefined
   return { store: (prefix: string) => counterStore(rateLimits, prefix), close: async () => {} }
 }

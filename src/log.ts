@@ -37,11 +37,7 @@ export function createLogger(level: string, destination?: { write(line: string):
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
-    redact: {
-      paths: REDACTED_FIELDS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
-      censor: '[redacted]',
-    },
+    formatters: { level: (label: string) => ({ level: label }), log: withoutSecrets },
     serializers: { err: describeError },
     hooks: {
       logMethod(this: Logger, args: Parameters<LogFn>, method: LogFn) {
@@ -50,6 +46,36 @@ export function createLogger(level: string, destination?: { write(line: string):
     },
   }
   return destination ? pino(options, destination) : pino(options)
+}
+
+const redacted = new Set<string>(REDACTED_FIELDS)
+/** Nothing that is logged is nearly as deep, and what goes round in circles ends. */
+const MAX_DEPTH = 8
+
+/**
+ * The same fields, those cut that could hold a secret, however deep. pino's own redaction looks at
+ * a list of paths, and copies every line for it.
+ */
+function withoutSecrets(fields: object, depth = 0): Record<string, unknown> {
+  const shown = fields as Record<string, unknown>
+  let changed: Record<string, unknown> | undefined
+  for (const name of Object.keys(shown)) {
+    const value = shown[name]
+    // Of an error describeError makes something that can be shown.
+    const kept = name === 'err' && depth === 0 ? value : cut(name, value, depth)
+    if (kept === value) continue
+    changed ??= { ...shown }
+    changed[name] = kept
+  }
+  return changed ?? shown
+}
+
+function cut(name: string, value: unknown, depth: number): unknown {
+  if (redacted.has(name)) return '[redacted]'
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value
+  if (depth === MAX_DEPTH) return '[too deep]'
+  if (Array.isArray(value)) return Object.values(withoutSecrets(value, depth + 1))
+  return withoutSecrets(value, depth + 1)
 }
 
 /**

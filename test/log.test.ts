@@ -44,6 +44,22 @@ describe('redaction', () => {
     expect(lines[0].msg).toBe('here')
   })
 
+  test('finds a secret in a list, and however deep it lies', () => {
+    const deep = { a: [{ b: { c: [{ d: { token: SECRET } }] } }] }
+    const { text, lines } = logged((log) => log.info(deep))
+    expect(text).not.toContain(SECRET)
+    expect(lines[0].a).toEqual([{ b: { c: [{ d: { token: '[redacted]' } }] } }])
+    expect(deep.a[0]?.b.c[0]?.d.token, 'what was given stays as it was').toBe(SECRET)
+  })
+
+  test('ends where a value goes round in circles', () => {
+    const round: Record<string, unknown> = { name: 'round' }
+    round.again = { round, password: SECRET }
+    const { text } = logged((log) => log.info(round))
+    expect(text).toContain('[too deep]')
+    expect(text).not.toContain(SECRET)
+  })
+
   test('leaves other fields alone', () => {
     const { lines } = logged((log) => log.info({ tool: 'send_message', tokens: 5 }))
     expect(lines[0]).toMatchObject({ tool: 'send_message', tokens: 5 })

@@ -15,6 +15,7 @@ import {
 import { inspect, promisify } from 'node:util'
 import { calculateJwkThumbprint, errors, jwtVerify, SignJWT } from 'jose'
 import { AppError } from '../errors.ts'
+import { RecentClaims } from './recent-claims.ts'
 
 const ALGORITHM = 'EdDSA'
 const TOKEN_TYPE = 'at+jwt'
@@ -57,6 +58,8 @@ export class AccessTokens {
   readonly #audience: string
   #signer: KeyPair
   #byKid: ReadonlyMap<string, KeyPair>
+  /** Only of tokens that the present keys verify: other keys begin with an empty one. */
+  #recent = new RecentClaims<AccessClaims>()
 
   /**
    * `keys`: the first signs, all verify.
@@ -80,6 +83,7 @@ export class AccessTokens {
     const { signer, byKid } = importKeys(keys)
     this.#signer = signer
     this.#byKid = byKid
+    this.#recent = new RecentClaims()
   }
 
   /** `expiresAt` is rounded down to whole seconds. */
@@ -101,18 +105,12 @@ export class AccessTokens {
    */
   async verify(token: string): Promise<AccessClaims> {
     if (token.length > MAX_TOKEN_LENGTH) throw invalid('too long')
-    try {
-      const { payload } = await jwtVerify(token, ({ kid }) => this.#publicKey(kid), {
-        algorithms: [ALGORITHM],
-        typ: TOKEN_TYPE,
-        issuer: this.#issuer,
-        audience: this.#audience,
-        requiredClaims: ['sub', 'jti', 'iat', 'exp'],
-      })
-      return toClaims(payload)
-    } catch (thrown) {
-      throw thrown instanceof errors.JWTExpired ? expired() : invalid(reasonOf(thrown))
-    }
+    const recent = this.#recent
+    const known = recent.get(token)
+    if (known) return known
+    const claims = await this.#check(token)
+    recent.set(token, claims)
+    return claims
   }
 
   /** What `jwks.json` publishes: public members only. */
@@ -126,6 +124,21 @@ export class AccessTokens {
 
   [inspect.custom](): string {
     return this.toJSON()
+  }
+
+  async #check(token: string): Promise<AccessClaims> {
+    try {
+      const { payload } = await jwtVerify(token, ({ kid }) => this.#publicKey(kid), {
+        algorithms: [ALGORITHM],
+        typ: TOKEN_TYPE,
+        issuer: this.#issuer,
+        audience: this.#audience,
+        requiredClaims: ['sub', 'jti', 'iat', 'exp'],
+      })
+      return toClaims(payload)
+    } catch (thrown) {
+      throw thrown instanceof errors.JWTExpired ? expired() : invalid(reasonOf(thrown))
+    }
   }
 
   #publicKey(kid: string | undefined): KeyObject {

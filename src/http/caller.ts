@@ -22,6 +22,8 @@ export type McpRequest = {
   isBearer: boolean
   /** Set when only HTTP can refuse: a bad bearer token, or the database is away. */
   httpRefusal: AppError | null
+  /** Of the caller's requests, where finding out who they are counted this one too. */
+  count: { hits: number; resetAt: Date } | null
 }
 
 const requests = new WeakMap<Request, McpRequest>()
@@ -38,8 +40,10 @@ export function mcpRequestOf(req: Request): McpRequest {
   return known
 }
 
+type Sessions = Pick<SessionService, 'resolve' | 'resolveAndCount'>
+
 /** Finds out who is asking; refuses nobody yet, so that limits count refused requests too. */
-export function identifyCaller(sessions: Pick<SessionService, 'resolve'>): RequestHandler {
+export function identifyCaller(sessions: Sessions): RequestHandler {
   return async (req, _res, next) => {
     const inspected = inspectBody(req.body)
     requests.set(req, { inspected, ...(await identify(sessions, req, inspected)) })
@@ -48,36 +52,58 @@ export function identifyCaller(sessions: Pick<SessionService, 'resolve'>): Reque
 }
 
 async function identify(
-  sessions: Pick<SessionService, 'resolve'>,
+  sessions: Sessions,
   req: Request,
   { accessTokenArgument, isToolCall }: Inspected,
 ): Promise<Omit<McpRequest, 'inspected'>> {
   const header = bearerToken(req)
+  const given = isToken(accessTokenArgument) ? accessTokenArgument : undefined
+  const isOneToken = header === undefined || given === undefined || given === header
+  if (isOneToken) {
+    const isBearer = header !== undefined || given === undefined
+    return identifyOne(sessions, header ?? given, { isBearer, isToolCall })
+  }
   const bearer = await resolved(sessions, header)
-  if (bearer instanceof AppError) {
-    // What is wrong with the token is for HTTP to say; that the database is away, for the tool.
-    const isForHttp = bearer.status === 401 || !isToolCall
-    const asker = { caller: null, refusal: bearer }
-    return { asker, isBearer: true, httpRefusal: isForHttp ? bearer : null }
-  }
-  const isSameToken = accessTokenArgument === header
-  const argument = isSameToken ? bearer : await resolved(sessions, accessTokenArgument)
+  if (bearer instanceof AppError) return badBearer(bearer, isToolCall)
+  const argument = await resolved(sessions, given)
   if (argument instanceof AppError) {
-    const asker = { caller: bearer, refusal: argument }
-    return { asker, isBearer: bearer !== null, httpRefusal: null }
+    return { asker: { caller: bearer, refusal: argument }, isBearer: true, ...UNCOUNTED }
   }
-  const refusal = bearer && argument && bearer.userId !== argument.userId ? twoUsers() : null
-  const isBearer = argument === null || isSameToken
-  return { asker: { caller: argument ?? bearer, refusal }, isBearer, httpRefusal: null }
+  const refusal = bearer.userId === argument.userId ? null : twoUsers()
+  return { asker: { caller: argument, refusal }, isBearer: false, ...UNCOUNTED }
 }
 
-async function resolved(
-  sessions: Pick<SessionService, 'resolve'>,
-  token: unknown,
-): Promise<Caller | AppError | null> {
-  if (typeof token !== 'string' || token === '') return null
-  return sessions.resolve(token).catch(toAppError)
+const UNCOUNTED = { httpRefusal: null, count: null }
+
+async function identifyOne(
+  sessions: Sessions,
+  token: string | undefined,
+  { isBearer, isToolCall }: { isBearer: boolean; isToolCall: boolean },
+): Promise<Omit<McpRequest, 'inspected'>> {
+  if (token === undefined) return { asker: NOBODY, isBearer, ...UNCOUNTED }
+  try {
+    const { caller, count } = await sessions.resolveAndCount(token)
+    return { asker: { caller, refusal: null }, isBearer, httpRefusal: null, count }
+  } catch (thrown) {
+    const refusal = toAppError(thrown)
+    if (isBearer) return badBearer(refusal, isToolCall)
+    return { asker: { caller: null, refusal }, isBearer, ...UNCOUNTED }
+  }
 }
+
+function badBearer(refusal: AppError, isToolCall: boolean): Omit<McpRequest, 'inspected'> {
+  // What is wrong with the token is for HTTP to say; that the database is away, for the tool.
+  const isForHttp = refusal.status === 401 || !isToolCall
+  const asker = { caller: null, refusal }
+  return { asker, isBearer: true, httpRefusal: isForHttp ? refusal : null, count: null }
+}
+
+const NOBODY: Asker = { caller: null, refusal: null }
+
+const isToken = (given: unknown): given is string => typeof given === 'string' && given !== ''
+
+const resolved = (sessions: Sessions, token: string): Promise<Caller | AppError> =>
+  sessions.resolve(token).catch(toAppError)
 
 /** A header of another scheme is a token that cannot be good: '' would read as none at all. */
 export function bearerToken(req: Request): string | undefined {

@@ -7,6 +7,7 @@ import type { AuthorizationServer } from '../oauth/authorization-server.ts'
 import type { Services } from '../services/index.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { errorHandler, notFound } from './error-handler.ts'
+import { fixedHeaders } from './fixed-headers.ts'
 import { rateLimits, type SharedStores } from './rate-limit.ts'
 import { requestLog } from './request-log.ts'
 import { discoveryRoutes } from './routes/discovery.ts'
@@ -50,7 +51,7 @@ const KNOWN_PATHS = [
 /** Every URL of the gateway, in order. */
 export function createHttpApp(parts: HttpParts): Express {
   const { config, services, authorizationServer, log, telemetry, stores } = parts
-  const { http, limits, mcp } = config
+  const { http, limits, mcp: mcpLimits } = config
   const limiters = rateLimits(limits, stores, log)
   const publicHost = new URL(http.publicUrl).hostname
   const allowedHosts = [...LOOPBACK, publicHost, ...http.allowedHosts]
@@ -59,24 +60,25 @@ export function createHttpApp(parts: HttpParts): Express {
   app.set('trust proxy', http.trustProxy)
   app.use(requestLog(log, telemetry, KNOWN_PATHS))
   // A connector may open our pages in a window of its own, and talks to that window in the end.
-  app.use(helmet({ crossOriginOpenerPolicy: false }))
+  app.use(fixedHeaders(helmet({ crossOriginOpenerPolicy: false })))
+  const mcp = mcpRoutes({
+    runner: { services, log, telemetry, maxToolInputElements: mcpLimits.maxToolInputElements },
+    publicUrl: http.publicUrl,
+    limiters: [...limiters.requests, ...limiters.registrations, ...limiters.signIns],
+    allowedHosts,
+    allowedOrigins: [...LOOPBACK, publicHost, ...http.allowedOrigins],
+    maxBodyBytes: http.maxBodyBytes,
+    anonymous: http.anonymous,
+    resourceMetadataUrl: resourceMetadataUrl(http.publicUrl),
+  })
+  // Nearly every request, and none of the others' URLs.
+  app.use((req, res, next) => (req.path === '/mcp' ? mcp(req, res, next) : next()))
   app.use(healthRoutes(services))
   app.use(metricsRoutes(telemetry, http.metrics))
   app.use(protectedResourceRoutes(http.publicUrl))
   app.use(discoveryRoutes(http.publicUrl))
   app.use(authorizationServerRoutes(authorizationServer, limiters))
-  app.use(
-    mcpRoutes({
-      runner: { services, log, telemetry, maxToolInputElements: mcp.maxToolInputElements },
-      publicUrl: http.publicUrl,
-      limiters: [...limiters.requests, ...limiters.registrations, ...limiters.signIns],
-      allowedHosts,
-      allowedOrigins: [...LOOPBACK, publicHost, ...http.allowedOrigins],
-      maxBodyBytes: http.maxBodyBytes,
-      anonymous: http.anonymous,
-      resourceMetadataUrl: resourceMetadataUrl(http.publicUrl),
-    }),
-  )
+  app.use(mcp)
   const hostGuard = guards.hostHeaderValidation(allowedHosts)
   app.use(exportRoutes({ services, limiters: limiters.requests, hostGuard }))
   app.use(

@@ -6,7 +6,7 @@
 
 import { isIP } from 'node:net'
 import { LEGACY_PROTOCOL_VERSIONS } from './legacy.ts'
-import { MODERN_PROTOCOL_VERSION } from './modern.ts'
+import { MODERN_PROTOCOL_VERSION } from './plain-call.ts'
 import { DESCRIPTION, SERVER_NAME, serverInfo } from './surface.ts'
 
 export const SERVER_CARD_PATH = '/mcp/server-card'

@@ -4,8 +4,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { hostHeaderValidation, originValidation } from '@modelcontextprotocol/express'
 import { classifyInboundRequest } from '@modelcontextprotocol/server'
 import type { Scope } from '../services/scopes.ts'
+import { CancellableCalls } from './cancellable-calls.ts'
 import { createLegacyHandler } from './legacy.ts'
+import { createLegacyCalls } from './legacy-calls.ts'
 import { createModernHandler } from './modern.ts'
+import { createModernCalls } from './modern-calls.ts'
+import { plainCall } from './plain-call.ts'
 import { type Asker, findTool, type ToolRunner } from './run-tool.ts'
 import { findResource, serverInfo } from './surface.ts'
 
@@ -46,9 +50,16 @@ export function inspectBody(body: unknown): Inspected {
 /** Answers one POST of /mcp in the era it was written for. */
 export function createMcpHandler(runner: ToolRunner, publicUrl: string) {
   const info = serverInfo(publicUrl)
-  const legacy = createLegacyHandler(runner, info)
+  const calls = new CancellableCalls()
+  const legacy = createLegacyHandler(runner, info, calls)
   const modern = createModernHandler(runner, info)
+  const answerCall = {
+    legacy: createLegacyCalls(runner, calls),
+    modern: createModernCalls(runner, info),
+  }
   return (req: IncomingMessage, res: ServerResponse, body: unknown, asker: Asker) => {
+    const call = plainCall(req, body)
+    if (call) return answerCall[call.era](call, res, asker)
     const streams = inspectBody(body).tool?.streams === true
     const handle = isLegacy(req, body) ? legacy : modern
     return handle(req, res, body, asker, streams)

@@ -6,7 +6,6 @@
  * disconnection should not be taken as cancellation); `notifications/cancelled` does.
  */
 
-import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Server } from '@modelcontextprotocol/sdk/server/index.js'
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
@@ -20,13 +19,12 @@ import {
   McpError,
   ReadResourceRequestSchema,
   SUPPORTED_PROTOCOL_VERSIONS,
-  UrlElicitationRequiredError,
 } from '@modelcontextprotocol/sdk/types.js'
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/ajv'
-import { CancellableCalls } from './cancellable-calls.ts'
-import { pageToOpen } from './page-to-open.ts'
+import type { CancellableCalls } from './cancellable-calls.ts'
+import { orPageToOpen } from './legacy-calls.ts'
 import { noProgress, throttledProgress } from './progress.ts'
-import { type Asker, findTool, runTool, type ToolResult, type ToolRunner } from './run-tool.ts'
+import { type Asker, findTool, runTool, type ToolRunner } from './run-tool.ts'
 import {
   CAPABILITIES,
   INSTRUCTIONS,
@@ -46,9 +44,8 @@ const RESOURCE_NOT_FOUND = -32002
 /** Building one per request costs more than the request; it keeps nothing of what it validates. */
 const jsonSchemaValidator = new AjvJsonSchemaValidator()
 
-export function createLegacyHandler(runner: ToolRunner, info: ServerInfo) {
-  const calls = new CancellableCalls()
-
+/** `calls`: those under way, which a notification may cancel. */
+export function createLegacyHandler(runner: ToolRunner, info: ServerInfo, calls: CancellableCalls) {
   /** Answers one POST whose body was parsed already. `streams`: the answer may take minutes. */
   return async function handle(
     req: IncomingMessage,
@@ -127,11 +124,4 @@ async function rememberClient({ services, log }: ToolRunner, body: unknown, { ca
   await services.sessions
     .noteElicitsUrls(caller, opensLinks)
     .catch((err: unknown) => log.warn({ err }, 'what a client declared was not noted'))
-}
-
-/** @throws UrlElicitationRequiredError (-32042) instead of a failure that a page would mend. */
-async function orPageToOpen({ services }: ToolRunner, result: ToolResult, { caller }: Asker) {
-  const page = pageToOpen(result)
-  if (!page || !caller || !(await services.sessions.elicitsUrls(caller))) return result
-  throw new UrlElicitationRequiredError([{ mode: 'url', elicitationId: randomUUID(), ...page }])
 }

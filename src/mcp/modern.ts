@@ -9,9 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { toNodeHandler } from '@modelcontextprotocol/node'
 import {
   CLIENT_CAPABILITIES_META_KEY,
-  type ClientCapabilities,
   createMcpHandler,
-  inputRequired,
   ProtocolError,
   ProtocolErrorCode,
   ResourceNotFoundError,
@@ -19,9 +17,11 @@ import {
   type ServerContext,
 } from '@modelcontextprotocol/server'
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/server/validators/ajv'
-import { PAGE_REQUEST, pageToOpen } from './page-to-open.ts'
+import { orPageToOpen } from './modern-calls.ts'
+import { PAGE_REQUEST } from './page-to-open.ts'
+import type { Fields } from './plain-call.ts'
 import { noProgress, throttledProgress } from './progress.ts'
-import { type Asker, findTool, runTool, type ToolResult, type ToolRunner } from './run-tool.ts'
+import { type Asker, findTool, runTool, type ToolRunner } from './run-tool.ts'
 import {
   CAPABILITIES,
   INSTRUCTIONS,
@@ -31,8 +31,6 @@ import {
   type ServerInfo,
   TOOL_LIST,
 } from './surface.ts'
-
-export const MODERN_PROTOCOL_VERSION = '2026-07-28'
 
 const SHARED_FOR_MS = 300_000
 
@@ -97,7 +95,12 @@ function createServer(runner: ToolRunner, info: ServerInfo, asker: Asker): Serve
     const { signal } = mcpReq
     const progress = progressOf(mcpReq)
     const call = { entry, args: params.arguments, asker, signal, progress }
-    return withPageToOpen(await runTool(runner, call), mcpReq)
+    const { envelope = {}, inputResponses } = mcpReq
+    const capabilities = (envelope as Fields)[CLIENT_CAPABILITIES_META_KEY] as Fields | undefined
+    // It repeats the call afterwards, whatever its user did, and then gets the result as it is.
+    const isAsked = inputResponses !== undefined && PAGE_REQUEST in inputResponses
+    const result = await runTool(runner, call)
+    return isAsked ? result : orPageToOpen(result, capabilities)
   })
   server.setRequestHandler('resources/read', async ({ params: { uri } }) => {
     const read = await readResource(runner, uri, asker)
@@ -116,17 +119,4 @@ function progressOf({ _meta, notify }: ServerContext['mcpReq']) {
   return throttledProgress((progress, message) =>
     notify({ method: 'notifications/progress', params: { progressToken, progress, message } }),
   )
-}
-
-/**
- * Instead of the failure, the page that would mend it, for a client that opens links. It repeats
- * the call afterwards, whatever its user did, and then gets the result as it is.
- */
-function withPageToOpen(result: ToolResult, { envelope, inputResponses }: ServerContext['mcpReq']) {
-  const page = pageToOpen(result)
-  const given: Record<string, unknown> = envelope ?? {}
-  const capabilities = given[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities | undefined
-  const isAsked = inputResponses !== undefined && PAGE_REQUEST in inputResponses
-  if (!page || isAsked || !capabilities?.elicitation?.url) return result
-  return inputRequired({ inputRequests: { [PAGE_REQUEST]: inputRequired.elicitUrl(page) } })
 }

@@ -16,6 +16,7 @@ import { OAuthRecordRepository } from './oauth-records.ts'
 import { OneTimeLinkRepository } from './one-time-links.ts'
 import { RateLimitRepository } from './rate-limits.ts'
 import { SendOpeningRepository } from './send-openings.ts'
+import { SessionCheckRepository } from './session-checks.ts'
 import { SessionRepository } from './sessions.ts'
 import { SignInFailureRepository } from './sign-in-failures.ts'
 import { SigningKeyRepository } from './signing-keys.ts'
@@ -50,6 +51,7 @@ export function createRepositories(db: Kysely<Schema>) {
     oneTimeLinks: new OneTimeLinkRepository(db),
     rateLimits: new RateLimitRepository(db),
     sendOpenings: new SendOpeningRepository(db),
+    sessionChecks: new SessionCheckRepository(db),
     sessions: new SessionRepository(db),
     signInFailures: new SignInFailureRepository(db),
     signingKeys: new SigningKeyRepository(db),

@@ -3,9 +3,6 @@ import type { Schema, SessionKind, SessionsTable } from '../database/schema.ts'
 
 export type { SessionKind }
 
-/** By which of a session's marks a request names it. Each is of one kind of secret only. */
-export type SessionProof = { id: string; userId: string } | { tokenHash: Buffer }
-
 /** A use of a session is noted down at most this often. */
 const NOTED_EVERY = sql`interval '5 minutes'`
 
@@ -18,36 +15,6 @@ export class SessionRepository {
 
   async insert(session: Insertable<SessionsTable>): Promise<void> {
     await this.#db.insertInto('sessions').values(session).execute()
-  }
-
-  /** The session and its user, while it is neither expired nor revoked: the check behind every token. */
-  async findLive(proof: SessionProof) {
-    return this.#db
-      .selectFrom('sessions')
-      .innerJoin('users', 'users.id', 'sessions.userId')
-      .select([
-        'sessions.id',
-        'sessions.kind',
-        'sessions.scopes',
-        'sessions.limitNanoUsd',
-        'sessions.createdAt',
-        'users.id as userId',
-        'users.username',
-        'users.usernameKey',
-        sql<boolean>`coalesce(sessions.last_used_at < now() - ${NOTED_EVERY}, true)`.as(
-          'isUseToBeNoted',
-        ),
-      ])
-      .$if('id' in proof, (query) => {
-        const { id, userId } = proof as { id: string; userId: string }
-        return query.where('sessions.id', '=', id).where('sessions.userId', '=', userId)
-      })
-      .$if('tokenHash' in proof, (query) =>
-        query.where('sessions.tokenHash', '=', (proof as { tokenHash: Buffer }).tokenHash),
-      )
-      .where('sessions.revokedAt', 'is', null)
-      .where('sessions.expiresAt', '>', sql<Date>`now()`)
-      .executeTakeFirst()
   }
 
   /** Of requests that come together, one writes. */

@@ -13,10 +13,13 @@ type Deps = {
 
 /** How long a check waits for the database before it calls it unreachable. */
 const PING_TIMEOUT_MS = 3000
+/** So long after it was sent a round trip that is under way also answers for those who ask then. */
+const PING_SHARED_MS = 50
 
 export class HealthService {
   readonly #deps: Deps
   readonly #startedAt = performance.now()
+  #running: { startedAt: number; latencyMs: Promise<number | null> } | undefined
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -24,7 +27,7 @@ export class HealthService {
 
   /** The gateway as a person or a monitor wants to see it. Never calls Anthropic. */
   async check() {
-    const latencyMs = await this.#ping()
+    const latencyMs = await inTime(this.#sharedPing())
     const upstream = this.#deps.claude.lastSeen()
     const healthy = latencyMs !== null
     return {
@@ -38,20 +41,38 @@ export class HealthService {
 
   /** Whether requests can be served now: the database answers and has this build's schema. */
   async isReady(): Promise<boolean> {
-    if ((await this.#ping()) === null) return false
+    if ((await inTime(this.#ping())) === null) return false
     const pending = await this.#deps.database.pendingMigrations().catch(() => ['unknown'])
     return pending.length === 0
   }
 
-  /** Milliseconds, or null when the database did not answer in time. */
-  async #ping(): Promise<number | null> {
-    let timer: NodeJS.Timeout | undefined
-    const timeout = new Promise<null>((resolve) => {
-      timer = setTimeout(resolve, PING_TIMEOUT_MS, null)
-    })
-    const ping = this.#deps.database.ping().catch(() => null)
-    const latencyMs = await Promise.race([ping, timeout])
-    clearTimeout(timer)
-    return latencyMs === null ? null : Math.round(latencyMs * 100) / 100
+  /** Milliseconds, or null when the database could not be reached. */
+  #ping(): Promise<number | null> {
+    return this.#deps.database.ping().catch(() => null)
   }
+
+  /** Of many who ask at the same moment one goes; a round trip that hangs is nobody else's. */
+  #sharedPing(): Promise<number | null> {
+    const startedAt = performance.now()
+    if (this.#running && startedAt - this.#running.startedAt < PING_SHARED_MS) {
+      return this.#running.latencyMs
+    }
+    const running = { startedAt, latencyMs: this.#ping() }
+    this.#running = running
+    void running.latencyMs.then(() => {
+      if (this.#running === running) this.#running = undefined
+    })
+    return running.latencyMs
+  }
+}
+
+/** Null, too, when there is no answer in time. */
+async function inTime(ping: Promise<number | null>): Promise<number | null> {
+  let timer: NodeJS.Timeout | undefined
+  const timeout = new Promise<null>((resolve) => {
+    timer = setTimeout(resolve, PING_TIMEOUT_MS, null)
+  })
+  const latencyMs = await Promise.race([ping, timeout])
+  clearTimeout(timer)
+  return latencyMs === null ? null : Math.round(latencyMs * 100) / 100
 }

@@ -7,6 +7,7 @@ import type { KeyRing } from '../crypto/sealed.ts'
 import type { AccessTokens } from '../crypto/tokens.ts'
 import type { Logger } from '../log.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
+import type { UserCounter } from '../repositories/session-checks.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { AccountDeletion } from './account-deletion.ts'
 import { AccountService } from './accounts.ts'
@@ -50,6 +51,8 @@ type Parts = {
   passwords: Passwords
   tokens: AccessTokens
   signingKeys: SigningKeys
+  /** Where the requests of all replicas are counted by user; null: not in the database. */
+  userCounter: UserCounter | null
   database: ConstructorParameters<typeof HealthService>[0]['database']
   log: Logger
   telemetry: Telemetry
@@ -67,6 +70,7 @@ export function createServices(parts: Parts) {
     repositories,
     transact,
     tokens,
+    userCounter: parts.userCounter,
     sessionSeconds: accounts.sessionSeconds,
     adminUsernames: accounts.adminUsernames,
     log,

@@ -4,9 +4,11 @@ import type { AccessTokens } from '../crypto/tokens.ts'
 import { AppError, isDatabaseGone } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
-import type { SessionKind, SessionProof } from '../repositories/sessions.ts'
+import type { Count, UserCounter } from '../repositories/session-checks.ts'
+import type { SessionKind } from '../repositories/sessions.ts'
 import { periodsAt } from './budget-periods.ts'
 import { ALL_SCOPES, isScope, type Scope } from './scopes.ts'
+import { type CheckedSession, SessionChecks } from './session-checks.ts'
 
 /** Who is asking, after their token and its session were both found good. */
 export type Caller = {
@@ -38,15 +40,20 @@ export type ListedSession = {
   spentNanoUsd: bigint | null
 }
 
+/** By the two ways in which a token of /mcp names its session. */
+type TokenChecks = { signed: SessionChecks; personal: SessionChecks }
+
 const MAX_LISTED = 1000
 
 /** So that secret scanners and people recognise one. */
 export const PERSONAL_TOKEN_PREFIX = 'cag'
 
 type Deps = {
-  repositories: Pick<Repositories, 'sessions'>
+  repositories: Pick<Repositories, 'sessions' | 'sessionChecks'>
   transact: Transact
   tokens: AccessTokens
+  /** Where requests with a token of /mcp are counted; null: not in the database. */
+  userCounter: UserCounter | null
   sessionSeconds: number
   /** Lower case. */
   adminUsernames: readonly string[]
@@ -59,9 +66,17 @@ type Deps = {
  */
 export class SessionService {
   readonly #deps: Deps
+  readonly #checks: TokenChecks
+  readonly #counting: TokenChecks
+  readonly #browserChecks: SessionChecks
 
   constructor(deps: Deps) {
     this.#deps = deps
+    const { repositories, userCounter } = deps
+    const checks = (counter: UserCounter | null) => new SessionChecks(repositories, counter)
+    this.#checks = { signed: checks(null), personal: checks(null) }
+    this.#counting = { signed: checks(userCounter), personal: checks(userCounter) }
+    this.#browserChecks = checks(null)
   }
 
   async issue(userId: string): Promise<IssuedToken> {
@@ -76,14 +91,16 @@ export class SessionService {
    * @throws AppError unauthenticated for a token that is malformed, expired or revoked.
    */
   async resolve(accessToken: string): Promise<Caller> {
-    if (accessToken.startsWith(`${PERSONAL_TOKEN_PREFIX}_`)) {
-      return this.#live({ tokenHash: hashOf(accessToken) }, ['personal'])
-    }
-    const { sessionId: id, userId, scope } = await this.#deps.tokens.verify(accessToken)
-    const caller = await this.#live({ id, userId }, ['password', 'connection'])
-    if (scope === undefined) return caller
-    const named = scope.split(' ')
-    return { ...caller, scopes: caller.scopes.filter((granted) => named.includes(granted)) }
+    return (await this.#resolve(accessToken, this.#checks)).caller
+  }
+
+  /**
+   * The same, and counts the request for its user.
+   *
+   * @returns null for a count where the database keeps none.
+   */
+  async resolveAndCount(accessToken: string): Promise<{ caller: Caller; count: Count | null }> {
+    return this.#resolve(accessToken, this.#counting)
   }
 
   /**
@@ -112,10 +129,8 @@ export class SessionService {
 
   /** Who holds a cookie of the pages; undefined when it is no longer good. */
   async findBrowserSession(secret: string): Promise<Caller | undefined> {
-    return this.#live({ tokenHash: hashOf(secret) }, ['browser']).catch((error: unknown) => {
-      if (error instanceof AppError && error.code === 'unauthenticated') return undefined
-      throw error
-    })
+    const checked = await this.#browserChecks.find({ tokenHash: hashOf(secret) })
+    return checked?.session.kind === 'browser' ? this.#toCaller(checked) : undefined
   }
 
   /**
@@ -174,13 +189,28 @@ export class SessionService {
     return this.#deps.repositories.sessions.elicitsUrls(sessionId)
   }
 
-  async #live(proof: SessionProof, kinds: readonly SessionKind[]): Promise<Caller> {
-    const found = await this.#deps.repositories.sessions.findLive(proof)
-    if (!found || !kinds.includes(found.kind)) throw sessionEnded(kinds)
-    if (found.isUseToBeNoted) this.#noteUse(found.id)
-    const { id: sessionId, userId, username, usernameKey, kind } = found
+  async #resolve(accessToken: string, { signed, personal }: TokenChecks) {
+    if (accessToken.startsWith(`${PERSONAL_TOKEN_PREFIX}_`)) {
+      return this.#live(await personal.find({ tokenHash: hashOf(accessToken) }), ['personal'])
+    }
+    const { sessionId: id, userId, scope } = await this.#deps.tokens.verify(accessToken)
+    const live = this.#live(await signed.find({ id, userId }), ['password', 'connection'])
+    if (scope === undefined) return live
+    const named = scope.split(' ')
+    const scopes = live.caller.scopes.filter((granted) => named.includes(granted))
+    return { ...live, caller: { ...live.caller, scopes } }
+  }
+
+  #live(checked: CheckedSession | undefined, kinds: readonly SessionKind[]) {
+    if (!checked || !kinds.includes(checked.session.kind)) throw sessionEnded(kinds)
+    return { caller: this.#toCaller(checked), count: checked.count }
+  }
+
+  #toCaller({ session }: CheckedSession): Caller {
+    if (session.isUseToBeNoted) this.#noteUse(session.id)
+    const { id: sessionId, userId, username, usernameKey, kind } = session
     const isAdmin = this.#deps.adminUsernames.includes(usernameKey)
-    const scopes = found.scopes === null ? ALL_SCOPES : found.scopes.filter(isScope)
+    const scopes = session.scopes === null ? ALL_SCOPES : session.scopes.filter(isScope)
     return { userId, username, sessionId, kind, scopes, isAdmin }
   }
 

@@ -7,7 +7,7 @@ import {
 } from 'node:crypto'
 import { inspect } from 'node:util'
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { AccessTokens, generateSigningKey, type SigningKey } from '../../src/crypto/tokens.ts'
 import { AppError } from '../../src/errors.ts'
 
@@ -151,6 +151,15 @@ test('an expired token is called expired, and only by who could sign it', async 
 
   const forged = await refusalOf(forge(HEADER, past, signedBy(stranger)))
   expect(forged.message).toMatch(/^The access token is not valid/)
+})
+
+test('a token that was good a moment ago is refused once it has expired', async () => {
+  const token = await tokens.sign(fresh)
+  await expect(tokens.verify(token)).resolves.toEqual(fresh)
+  await expect(tokens.verify(token)).resolves.toEqual(fresh)
+  vi.useFakeTimers({ now: fresh.expiresAt, toFake: ['Date'] })
+  onTestFinished(() => void vi.useRealTimers())
+  expect((await refusalOf(token)).message).toMatch(/^The access token has expired/)
 })
 
 test('rotation: the first key signs, all verify, and a dropped one no longer does', async () => {

@@ -10,6 +10,7 @@ import { bearer, post, type RpcMessage, toolCall } from './raw-mcp.ts'
 
 const USERS = 3
 const SENDS_PER_USER_AND_ERA = 5
+const READS = 400
 const SHARED_ID = 1
 const SHARED_TOKEN = 'progress'
 
@@ -81,6 +82,42 @@ describeDatabases('clients at once', (kind) => {
     expect(asked.map(({ body }) => body)).toHaveLength(mine.length)
     for (const { body } of asked) expect(body).toContain(user.username)
   }
+
+  test('hundreds of reads at once, all of one id, show everyone their own', async () => {
+    const [ada, bob] = users as [TestUser, TestUser]
+    const tools = ['get_conversations', 'get_conversation_history', 'health_check'] as const
+    for (const user of [ada, bob]) await send(user, 'legacy', 0)
+    const read = async (number: number) => {
+      const user = number % 2 ? ada : bob
+      const era = eras[number % 4 < 2 ? 0 : 1] as Era
+      const tool = tools[number % tools.length] as (typeof tools)[number]
+      // Each asks for Ada's: only she has it.
+      const args = tool === 'get_conversation_history' ? { conversation_id: await adasFirst } : {}
+      const byHeader = number % 5 !== 0 || tool === 'health_check'
+      const token = byHeader ? {} : { access_token: user.accessToken }
+      const request = toolCall(era, tool, { ...args, ...token }, { id: SHARED_ID })
+      const answer = await post(app.url, request, byHeader ? bearer(user.accessToken) : {})
+      return { user, era, tool, answer }
+    }
+    const client = await app.connect('legacy', ada.accessToken)
+    const adasFirst = client
+      .call('get_conversations')
+      .then(({ structured }) => structured.conversations[0].id as string)
+    const answers = await Promise.all(Array.from({ length: READS }, (_, number) => read(number)))
+    for (const { user, era, tool, answer } of answers) {
+      const [{ id, result } = { id: undefined, result: undefined }, ...more] = answer.messages
+      expect(more).toEqual([])
+      expect(id).toBe(SHARED_ID)
+      expect(result.resultType).toBe(era === 'modern' ? 'complete' : undefined)
+      const { data, error, conversations, messages } = result.structuredContent
+      if (tool === 'health_check') expect(data.status).toBe('healthy')
+      else if (tool === 'get_conversations') {
+        expect(conversations.length).toBeGreaterThan(0)
+        for (const { title } of conversations) expect(title).toContain(`${user.username}-`)
+      } else if (user === ada) expect(messages[0].content).toContain(`${ada.username}-`)
+      else expect(error.code).toBe('not_found')
+    }
+  })
 
   test.each(eras)("nobody can cancel another's call by its id (%s era)", async (era) => {
     app.claude.reset()

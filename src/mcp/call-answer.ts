@@ -1,0 +1,69 @@
+/** How the answer to one tool call goes over HTTP (MCP, Streamable HTTP): one response, one call. */
+
+import type { ServerResponse } from 'node:http'
+import { KEEP_ALIVE_MS } from './surface.ts'
+
+export type CallAnswer = {
+  /** Shows a notification to a client that reads along. */
+  notify(message: object): void
+  /** The last thing that is said. */
+  finish(message: object): void
+}
+
+/** All at once, as JSON. It has no room for notifications, and its tools send none. */
+export function wholeAnswer(res: ServerResponse): CallAnswer {
+  return {
+    notify() {},
+    finish(message) {
+      if (isGone(res)) return
+      const body = JSON.stringify(message)
+      res.writeHead(200, {
+        'Content-Type': 'application/json',
+        'Content-Length': Buffer.byteLength(body),
+      })
+      res.end(body)
+    },
+  }
+}
+
+const STREAM_HEADERS = {
+  'Cache-Control': 'no-cache, no-transform',
+  Connection: 'keep-alive',
+  'Content-Type': 'text/event-stream',
+  'X-Accel-Buffering': 'no',
+}
+
+/** As a stream of events, open from now on. */
+export function streamedAnswer(res: ServerResponse): CallAnswer {
+  const write = (text: string) => {
+    if (!isGone(res)) res.write(text)
+  }
+  const timer = setInterval(write, KEEP_ALIVE_MS, ': keepalive\n\n').unref()
+  res.on('close', () => clearInterval(timer))
+  res.writeHead(200, STREAM_HEADERS)
+  res.flushHeaders()
+  return {
+    notify: (message) => write(toEvent(message)),
+    finish(message) {
+      clearInterval(timer)
+      if (!isGone(res)) res.end(toEvent(message))
+    },
+  }
+}
+
+const toEvent = (message: object) => `event: message\ndata: ${JSON.stringify(message)}\n\n`
+
+const isGone = (res: ServerResponse) => res.destroyed || res.writableEnded
+
+/** JSON-RPC 2.0, section 5.1: an error of no kind that this gateway knows. */
+const INTERNAL_ERROR = -32603
+
+/** What was thrown, as the SDKs put it on the wire: with its code and data when it has some. */
+export function toRpcError(thrown: unknown) {
+  const { code, message, data } = (thrown ?? {}) as Record<string, unknown>
+  return {
+    code: Number.isSafeInteger(code) ? code : INTERNAL_ERROR,
+    message: message ?? 'Internal error',
+    ...(data === undefined ? {} : { data }),
+  }
+}
