@@ -29,6 +29,7 @@ const MAC_DOMAIN = 'claude-api-gateway mac\0'
 const VERSION = 1
 const KEY_BYTES = 32
 const HEADER_BYTES = 1 + 8
+const LENGTH_BYTES = 4
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 
@@ -137,13 +138,17 @@ function parts(sealed: Uint8Array) {
 /** Length-prefixed, so that no two bindings encode alike ("a" + "bc" is not "ab" + "c"). */
 function additionalData(header: Uint8Array, purpose: Purpose, binding: Binding): Buffer {
   const { table, column, row, owner } = binding
-  const fields = [purpose, table, column, row, owner].flatMap((field) => {
-    const bytes = Buffer.from(field, 'utf8')
-    const length = Buffer.alloc(4)
-    length.writeUInt32BE(bytes.length)
-    return [length, bytes]
-  })
-  return Buffer.concat([header, ...fields])
+  const fields = [purpose, table, column, row, owner]
+  const lengths = fields.map((field) => Buffer.byteLength(field))
+  const total = lengths.reduce((sum, length) => sum + LENGTH_BYTES + length, HEADER_BYTES)
+  const data = Buffer.allocUnsafe(total)
+  data.set(header)
+  let at = HEADER_BYTES
+  for (const [index, field] of fields.entries()) {
+    at = data.writeUInt32BE(lengths[index] ?? 0, at)
+    at += data.write(field, at)
+  }
+  return data
 }
 
 /** One error for every cause: which check failed would help only someone who tampers. */
