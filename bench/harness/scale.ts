@@ -22,8 +22,8 @@ export type Scale = {
 const FULL: Scale = {
   isQuick: false,
   rounds: 5,
-  roundSeconds: 4,
-  warmUpSeconds: 5,
+  roundSeconds: 2,
+  warmUpSeconds: 4,
   connections: [16, 64],
   users: 64,
   conversationsPerUser: 100,

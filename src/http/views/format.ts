@@ -28,7 +28,7 @@ const MINUTE_SECONDS = 60
 const HOUR_SECONDS = 3600
 
 /** A wait, rounded up: whoever comes back after it does not come too early. */
-export function duration(seconds: number): string {
+function duration(seconds: number): string {
   if (seconds < 2 * MINUTE_SECONDS) return counted(seconds, 'second')
   if (seconds < 2 * HOUR_SECONDS) return counted(Math.ceil(seconds / MINUTE_SECONDS), 'minute')
   return counted(Math.ceil(seconds / HOUR_SECONDS), 'hour')
