@@ -11,15 +11,16 @@ import { Passwords } from './crypto/passwords.ts'
 import { KeyRing } from './crypto/sealed.ts'
 import { AccessTokens } from './crypto/tokens.ts'
 import { migrateToLatest, pendingMigrations } from './database/migrate.ts'
-import { type Database, openDatabase } from './database/open.ts'
+import type { Database } from './database/open.ts'
 import { parseEncryptionKey } from './encryption-key.ts'
 import { USER_COUNTER } from './http/rate-limit.ts'
-import { counterStore, openRedisStores } from './http/rate-limit-stores.ts'
+import { counterStore } from './http/rate-limit-stores.ts'
 import { createHttpApp } from './http/server.ts'
 import { oauthErrorPage } from './http/views/oauth-error.ts'
 import { createLogger, type Logger } from './log.ts'
 import { AuthorizationServer } from './oauth/authorization-server.ts'
 import { ACCESS_TOKEN_SECONDS } from './oauth/provider.ts'
+import { openConfiguredDatabase } from './open-configured-database.ts'
 import { ANSWERS_CHANNEL } from './repositories/answer-notices.ts'
 import { createRepositories, createTransact, type Repositories } from './repositories/index.ts'
 import { createServices } from './services/index.ts'
@@ -27,8 +28,8 @@ import { openSigningKeys } from './services/signing-keys.ts'
 import { Vault } from './services/vault.ts'
 import { createTelemetry } from './telemetry.ts'
 
-/** What tests may replace. Everything else is the real thing. */
-export type Overrides = { log?: Logger }
+/** What the caller has made already. */
+export type Given = { log?: Logger; database?: Database }
 
 export type App = Awaited<ReturnType<typeof createApp>>
 
@@ -40,12 +41,9 @@ const KEY_FILE = 'encryption-key'
  *
  * @throws AppError or Error, with nothing left open, when something it needs is not there.
  */
-export async function createApp(config: Config, overrides: Overrides = {}) {
-  const log = overrides.log ?? createLogger(config.log.level)
-  const database = await openDatabase({
-    ...config.database,
-    onError: (err) => log.warn({ err }, 'a database connection broke'),
-  })
+export async function createApp(config: Config, given: Given = {}) {
+  const log = given.log ?? createLogger(config.log.level)
+  const database = given.database ?? (await openConfiguredDatabase(config, log))
   try {
     return await assemble(config, database, log)
   } catch (error) {
@@ -172,6 +170,8 @@ async function openSharedStores(
   log: Logger,
 ) {
   if (limits.redisUrl !== undefined) {
+    // As long to load as the rest of the HTTP side, and few have a Redis.
+    const { openRedisStores } = await import('./http/redis-stores.ts')
     return openRedisStores(limits.redisUrl, (err) => log.warn({ err }, 'Redis is away'))
   }
   if (!countsInDatabase({ limits }, kind)) return undefined

@@ -1,122 +1,23 @@
-/** Reads the settings, serves, and stops on SIGTERM or SIGINT. */
+/** Starts the gateway, and says why when it cannot start. */
 
-import { resolve } from 'node:path'
-import { type App, createApp } from './app.ts'
-import { type Config, loadConfig } from './config.ts'
-import { type Listening, listen } from './http/listen.ts'
-import { checkCertificate, checkDataDir, checkPricesFile } from './setting-files.ts'
+import module from 'node:module'
+import { fileURLToPath } from 'node:url'
 
-/** Over the longest grace a stop may still need this for its last writes. */
-const STOP_MARGIN_MS = 10_000
+/**
+ * What V8 made of the code, kept for the next start (Node.js 22.8 or newer). It lies with the code,
+ * because it is code: where others may write it must not lie, and not writable it is left out.
+ */
+const COMPILE_CACHE = fileURLToPath(
+  new URL('../node_modules/.cache/claude-api-gateway/compiled', import.meta.url),
+)
 
-async function main(): Promise<void> {
-  const config = loadConfig()
-  checkDataDir(config.database)
-  checkPricesFile(config.chat.pricesFile)
-  checkCertificate(config.http.tls)
-  const app = await createApp(config)
-  const listening = await listen(app.http, config.http).catch(async (error: unknown) => {
-    await app.close(0)
-    throw error
-  })
-  process.on('SIGTERM', () => void stop(config, app, listening))
-  process.on('SIGINT', () => void stop(config, app, listening))
-  process.on('SIGHUP', () => reloadCertificate(app, listening))
-  greet(config, app, listening.url)
+async function start(): Promise<void> {
+  const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => unknown }
+  enableCompileCache?.(COMPILE_CACHE)
+  // Not a static import: that would be compiled before the cache is there.
+  const { serve } = await import('./serve.ts')
+  await serve()
 }
-
-let isStopping = false
-
-async function stop({ http }: Config, app: App, listening: Listening): Promise<void> {
-  if (isStopping) return
-  isStopping = true
-  const graceMs = http.shutdownGraceSeconds * 1000
-  app.log.info({ graceSeconds: http.shutdownGraceSeconds }, 'stopping')
-  setTimeout(() => process.exit(1), graceMs + STOP_MARGIN_MS).unref()
-  const closed = listening.close()
-  await app.close(graceMs)
-  listening.cut()
-  await closed
-  app.log.info('stopped')
-}
-
-function reloadCertificate(app: App, listening: Listening): void {
-  try {
-    listening.reloadCertificate()
-    app.log.info('certificate read again')
-  } catch (err) {
-    app.log.error({ err }, 'the certificate could not be read; the old one stays in use')
-  }
-}
-
-function greet(config: Config, app: App, url: string): void {
-  const { host, publicUrl, tls, trustProxy } = config.http
-  const isEmbedded = app.databaseKind === 'embedded'
-  const dataDir = resolve(config.database.dataDir)
-  const address = isNameless(publicUrl) || publicUrl.endsWith(':0') ? url : publicUrl
-  const lines = [
-    '',
-    '  Claude API Gateway is running.',
-    '',
-    `  MCP endpoint   ${url}/mcp`,
-    isEmbedded ? `  Data           ${dataDir}` : '  Data           PostgreSQL (DATABASE_URL)',
-    `  Sign up        ${address}/`,
-    `  Connect        claude mcp add --transport http claude-gateway ${address}/mcp`,
-    `  Check          curl ${url}/health`,
-    ...(isEmbedded ? EMBEDDED_WARNING : []),
-    ...(isNameless(publicUrl) ? NAMELESS_WARNING : []),
-    ...(isExposed(host, tls !== undefined, trustProxy !== false) ? PLAIN_HTTP_WARNING : []),
-    ...(isRefusedByClients(publicUrl) ? plainPublicUrlWarning(publicUrl) : []),
-    '',
-  ]
-  // For a person; programs read the JSON lines of the log, which go to standard output.
-  process.stderr.write(`${lines.join('\n')}\n`)
-  app.log.info({ url: `${url}/mcp`, database: app.databaseKind }, 'listening')
-  if (isRefusedByClients(publicUrl)) {
-    app.log.warn({ publicUrl }, 'PUBLIC_URL is plain HTTP: browsers and OAuth clients refuse it')
-  }
-}
-
-const EMBEDDED_WARNING = [
-  '',
-  '  Embedded database: for one process. It survives a crash of the process, but not a power',
-  '  cut. Keep a copy of the folder; set DATABASE_URL for a team or in production.',
-]
-
-const NAMELESS_WARNING = [
-  '',
-  '  Set PUBLIC_URL to the address that people use. Until then /mcp answers only under the names of',
-  '  this machine for itself, and in ALLOWED_HOSTS.',
-]
-
-const PLAIN_HTTP_WARNING = [
-  '',
-  '  WARNING: listening beyond this machine in plain HTTP. Passwords, tokens and messages can be',
-  '  read on the way. Set TLS_CERT_FILE and TLS_KEY_FILE, or put a TLS proxy in front and set',
-  '  TRUST_PROXY.',
-]
-
-const plainPublicUrlWarning = (publicUrl: string) => [
-  '',
-  `  WARNING: PUBLIC_URL is ${publicUrl}, in plain HTTP. For anything but this machine browsers`,
-  "  refuse the cookies' protection, and OAuth clients refuse the server. Set PUBLIC_URL to the",
-  '  https:// address that people use, also when it is a proxy in front that serves it.',
-]
-
-/** Listening everywhere says nothing about the name by which others reach it. */
-const isNameless = (publicUrl: string) => ['0.0.0.0', '[::]'].includes(new URL(publicUrl).hostname)
-
-function isExposed(host: string, hasTls: boolean, hasTrustedProxy: boolean): boolean {
-  return !isLoopback(host) && !hasTls && !hasTrustedProxy
-}
-
-/** By name: a nameless address has a warning of its own. */
-function isRefusedByClients(publicUrl: string): boolean {
-  const { protocol, hostname } = new URL(publicUrl)
-  return protocol === 'http:' && !isLoopback(hostname) && !isNameless(publicUrl)
-}
-
-const isLoopback = (host: string) => /^(localhost|.*\.localhost|\[?::1\]?|127\..*)$/.test(host)
 
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
@@ -125,7 +26,7 @@ function explain(error: unknown): string {
   return process.env.LOG_LEVEL === 'debug' ? `${error.stack}` : error.message
 }
 
-main().catch((error: unknown) => {
+start().catch((error: unknown) => {
   process.stderr.write(`\nThe gateway could not start. ${explain(error)}\n\n`)
   process.exitCode = 1
   // Whatever holds the process open belongs to a start that failed.

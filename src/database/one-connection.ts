@@ -3,63 +3,26 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PGlite } from '@electric-sql/pglite'
 import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
-import { AppError } from '../errors.ts'
 import { PgliteStatements } from './pglite-statements.ts'
 import { preparedName } from './prepared.ts'
+import { takingTurns } from './turns.ts'
 
 export type OneConnection = {
-  /**
-   * The session, granted in the order of asking.
-   * @throws AppError database_unavailable when it does not come free in time.
-   */
+  /** The session, in turn. @throws AppError database_unavailable when it does not come free. */
   acquire(): Promise<DatabaseConnection>
-  /** Hands the session to whoever has waited longest. */
   release(): void
 }
 
 export function oneConnection(pglite: PGlite, acquireTimeoutMs: number): OneConnection {
   const connection = new PgliteConnection(pglite)
-  const waiting: (() => void)[] = []
-  let held = false
-
+  const turns = takingTurns({ places: 1, waitMs: acquireTimeoutMs, stallMs: acquireTimeoutMs })
   return {
     async acquire() {
-      if (held) await turn(waiting, acquireTimeoutMs)
-      // Set again by a waiter, but never unset between two holders: nobody can jump the queue.
-      held = true
+      await turns.take()
       return connection
     },
-    release() {
-      const next = waiting.shift()
-      if (next) next()
-      else held = false
-    },
+    release: turns.giveBack,
   }
-}
-
-function turn(waiting: (() => void)[], acquireTimeoutMs: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const grant = () => {
-      clearTimeout(timer)
-      resolve()
-    }
-    const timer = setTimeout(() => {
-      waiting.splice(waiting.indexOf(grant), 1)
-      reject(busy(acquireTimeoutMs))
-    }, acquireTimeoutMs)
-    waiting.push(grant)
-  })
-}
-
-function busy(acquireTimeoutMs: number): AppError {
-  const cause = new Error(
-    'No connection came free: probably a query on db inside an open transaction, or a transaction held across slow work.',
-  )
-  return new AppError(
-    'database_unavailable',
-    `The database was busy for ${acquireTimeoutMs / 1000} s. Try again shortly.`,
-    { cause },
-  )
 }
 
 class PgliteConnection implements DatabaseConnection {

@@ -18,11 +18,13 @@ export type DatabaseOptions = {
   poolSize?: number | undefined
   /** PostgreSQL cancels a statement after this; 30 000 unless given, 0 is never. */
   statementTimeoutMs?: number | undefined
-  /**
-   * How long a query waits for a connection that others hold; unless given, 5 000 for PostgreSQL
-   * and 15 000 for the embedded database, which has one only.
-   */
+  /** How long a query waits in turn for a connection that others hold; 15 000 unless given. */
   acquireTimeoutMs?: number | undefined
+  /**
+   * How long PostgreSQL may take for a new connection, and how long nobody's turn may come before
+   * all who wait give up; 5 000 unless given.
+   */
+  connectTimeoutMs?: number | undefined
   /** Told of PostgreSQL connections that broke while nobody was waiting on them. */
   onError?: ((error: Error) => void) | undefined
 }
@@ -52,8 +54,8 @@ const OLDEST_POSTGRESQL = 14
  * another process uses the data folder.
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const { url, acquireTimeoutMs } = options
-  if (url === undefined) return openEmbedded(options.dataDir, acquireTimeoutMs ?? 15_000)
+  const { url, acquireTimeoutMs = 15_000 } = options
+  if (url === undefined) return openEmbedded(options.dataDir, acquireTimeoutMs)
   const onError = options.onError ?? (() => {})
   const listen: Database['listen'] = (channel, onPayload) =>
     listenTo({ url, channel, onPayload, onError: (error) => onError(error as Error) })
@@ -63,7 +65,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       url,
       poolSize: options.poolSize ?? 10,
       statementTimeoutMs: options.statementTimeoutMs ?? 30_000,
-      acquireTimeoutMs: acquireTimeoutMs ?? 5_000,
+      acquireTimeoutMs,
+      connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
       onError,
     }),
   )

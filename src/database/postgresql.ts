@@ -9,6 +9,7 @@ import {
 import { DatabaseError, Pool, type PoolClient, types } from 'pg'
 import { AppError } from '../errors.ts'
 import { preparedName } from './prepared.ts'
+import { takingTurns } from './turns.ts'
 
 /** Run on a connection, it lifts every time limit until the connection is given back. */
 export const LIFT_LIMITS = 'set statement_timeout = 0'
@@ -22,8 +23,10 @@ export type PostgresqlOptions = {
   poolSize: number
   /** The server cancels a statement after this; 0 is never. */
   statementTimeoutMs: number
-  /** How long to wait for a free connection or a new one. */
+  /** How long to wait in turn for a connection, while others get theirs. */
   acquireTimeoutMs: number
+  /** How long to wait for a new connection, and in a queue that stands still. */
+  connectTimeoutMs: number
   /** Told of connections that broke while nobody was using them. */
   onError: (error: Error) => void
 }
@@ -40,7 +43,7 @@ export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
     connectionString: options.url,
     max: options.poolSize,
     statement_timeout: options.statementTimeoutMs,
-    connectionTimeoutMillis: options.acquireTimeoutMs,
+    connectionTimeoutMillis: options.connectTimeoutMs,
     keepAlive: true,
     application_name: 'claude-api-gateway',
     options: SESSION,
@@ -50,10 +53,23 @@ export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
   // queries, and without a listener either would end the process.
   pool.on('connect', (client) => client.on('error', options.onError))
   pool.on('error', () => {})
+  // The pool's own queue would let its limit for a new connection run out in a crowd.
+  const turns = takingTurns({
+    places: options.poolSize,
+    waitMs: options.acquireTimeoutMs,
+    stallMs: options.connectTimeoutMs,
+  })
   const clientLimitMs = options.statementTimeoutMs && options.statementTimeoutMs + CLIENT_GRACE_MS
   return new PostgresDialect({
     pool: {
-      connect: async () => new LimitedClient(await connect(pool), clientLimitMs),
+      connect: async () => {
+        await turns.take()
+        const client = await connect(pool).catch((error) => {
+          turns.giveBack()
+          throw error
+        })
+        return new LimitedClient(client, clientLimitMs, turns.giveBack)
+      },
       end: () => pool.end(),
     },
   })
@@ -81,12 +97,14 @@ async function connect(pool: Pool): Promise<PoolClient> {
 
 class LimitedClient implements PostgresPoolClient {
   readonly #client: PoolClient
+  readonly #onRelease: () => void
   #limitMs: number
   /** Its session differs from a fresh one, or still runs an abandoned statement. */
   #spoiled = false
 
-  constructor(client: PoolClient, limitMs: number) {
+  constructor(client: PoolClient, limitMs: number, onRelease: () => void) {
     this.#client = client
+    this.#onRelease = onRelease
     this.#limitMs = limitMs
   }
 
@@ -103,6 +121,7 @@ class LimitedClient implements PostgresPoolClient {
 
   release(): void {
     this.#client.release(this.#spoiled)
+    this.#onRelease()
   }
 
   async #run<R>(text: string, values: ReadonlyArray<unknown>): Promise<PostgresQueryResult<R>> {

@@ -24,7 +24,7 @@ export class LeaseRepository {
     const renewed = await this.#db
       .updateTable('messages')
       .set({ leaseExpiresAt: leaseEnd(leaseSeconds) })
-      .where('id', 'in', answerIds)
+      .where(sql<boolean>`id = any(${answerIds}::uuid[])`)
       .where('replicaId', '=', replicaId)
       .where('status', '=', 'running')
       .returning(['id', 'cancelRequestedAt'])
@@ -77,7 +77,7 @@ export class LeaseRepository {
       ])
       .where('messages.role', '=', 'assistant')
       .where('messages.status', '=', 'running')
-      .$if(inHand.length > 0, (query) => query.where('messages.id', 'not in', inHand))
+      .where(sql<boolean>`messages.id <> all(${inHand}::uuid[])`)
       .$if(which !== 'all', (query) =>
         query.where('messages.leaseExpiresAt', '<', sql<Date>`now()`),
       )

@@ -52,6 +52,11 @@ type Entry = {
   checkpointedLength: number
 }
 
+const hasGrown = ({ answer, checkpointedLength }: Entry) =>
+  answer.textSoFar.length !== checkpointedLength
+
+const CHECKPOINTS_AT_ONCE = 32
+
 export type Checkpoint = { answerId: string; content: Buffer; tokens: number }
 
 /** The answers this process is generating: to wait for them, to stop them, to save their text. */
@@ -102,14 +107,19 @@ export class RunningAnswers {
     this.#entries.get(id)?.answer.controller.abort(reason)
   }
 
-  /** The sealed texts of the answers that have grown since the last time. */
-  takeCheckpoints(): Checkpoint[] {
-    return [...this.#entries.values()].flatMap((entry) => {
-      const text = entry.answer.textSoFar
-      if (text.length === entry.checkpointedLength) return []
-      entry.checkpointedLength = text.length
-      return [{ answerId: entry.answer.id, ...entry.checkpoint(text) }]
-    })
+  /**
+   * The sealed texts of the answers that have grown since the last time, a few at a time: sealed
+   * when they are asked for, so that a thousand long texts do not keep the event loop at once.
+   */
+  *takeCheckpoints(): Generator<Checkpoint[]> {
+    const grown = [...this.#entries.values()].filter(hasGrown)
+    for (let start = 0; start < grown.length; start += CHECKPOINTS_AT_ONCE) {
+      yield grown.slice(start, start + CHECKPOINTS_AT_ONCE).map((entry) => {
+        const text = entry.answer.textSoFar
+        entry.checkpointedLength = text.length
+        return { answerId: entry.answer.id, ...entry.checkpoint(text) }
+      })
+    }
   }
 
   /** Takes no new work, gives what runs `graceMs`, interrupts the rest and waits for its record. */

@@ -86,8 +86,9 @@ export class Upkeep {
     if (ids.length === 0) return
     const cancelled = await repositories.leases.renew(replicaId, ids, LEASE_SECONDS)
     for (const id of cancelled) running.cancel(id)
-    const checkpoints = running.takeCheckpoints()
-    if (checkpoints.length > 0) await repositories.leases.saveCheckpoints(replicaId, checkpoints)
+    for (const checkpoints of running.takeCheckpoints()) {
+      await repositories.leases.saveCheckpoints(replicaId, checkpoints)
+    }
   }
 
   /**

@@ -56,6 +56,26 @@ describe.runIf(databaseKinds.includes('postgresql'))('postgresql', () => {
     expect(await database.ping()).toBeGreaterThan(0)
   })
 
+  test('a crowd waits longer in turn than a new connection may take', async () => {
+    const database = await open({ connectTimeoutMs: 400, poolSize: 2 })
+    const inTurn = async (i: number) => {
+      await database.db.transaction().execute(async (trx) => {
+        await sql`select pg_sleep(0.01)`.execute(trx)
+      })
+      return i
+    }
+    const crowd = Array.from({ length: 300 }, (_, i) => i)
+    expect(await Promise.all(crowd.map(inTurn))).toEqual(crowd)
+  })
+
+  test('a queue that stands still is given up as soon as a new connection would be', async () => {
+    const database = await open({ connectTimeoutMs: 100, poolSize: 1 })
+    await database.db.transaction().execute(async () => {
+      await expect(database.ping()).rejects.toMatchObject(UNAVAILABLE)
+    })
+    expect(await database.ping()).toBeGreaterThan(0)
+  })
+
   test('a connection lost in mid-transaction fails that transaction only', async () => {
     const errors: Error[] = []
     const database = await open({ onError: (error) => errors.push(error) })
@@ -72,7 +92,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('postgresql', () => {
   test('a server that stops answering is given up, and found again once it answers', async () => {
     const proxy = await startPausableProxy(fresh.url ?? '')
     onTestFinished(() => proxy.close())
-    const limits = { statementTimeoutMs: 50, acquireTimeoutMs: 500, poolSize: 1 }
+    const limits = { statementTimeoutMs: 50, connectTimeoutMs: 500, poolSize: 1 }
     const database = await open({ url: proxy.url, ...limits })
     proxy.pause()
     await expect(database.ping()).rejects.toMatchObject(UNAVAILABLE)

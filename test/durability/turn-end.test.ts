@@ -104,8 +104,8 @@ describeDatabases('the end of a turn', (kind) => {
   })
 
   const repositories = () => createRepositories(database.db)
-  const begin = async (input: SendInput) => {
-    const sender = { userId, sessionId: newId() }
+  const begin = async (input: SendInput, sessionId = newId()) => {
+    const sender = { userId, sessionId }
     return beginning.begin(sender, input, undefined, await beginning.read(sender, input))
   }
   const finish = () => ending.finish(turn, OUTCOME, { durationMs: 2, stopReason: undefined }, [])
@@ -150,6 +150,38 @@ describeDatabases('the end of a turn', (kind) => {
       conversation: { runningMessageId: null, messageCount: 2 },
     })
     expect(await repositories().ledgerAudit.listDrift()).toEqual([])
+  })
+
+  test("after it was closed has cost what it may have cost, of its connection's cap too", async () => {
+    const connection = {
+      id: newId(),
+      userId,
+      kind: 'connection' as const,
+      limitNanoUsd: '1000000000',
+      expiresAt: new Date('2999-01-01'),
+    }
+    await database.db.insertInto('sessions').values(connection).execute()
+    turn = await begin({ message: 'a question', thinking: 'off' }, connection.id)
+    const books = () =>
+      database.db
+        .selectFrom('connectionSpending')
+        .select(['spentNanoUsd', 'reservedNanoUsd'])
+        .where('sessionId', '=', connection.id)
+        .execute()
+    expect(await books()).toEqual([
+      { spentNanoUsd: '0', reservedNanoUsd: turn.reservation.nanoUsd },
+    ])
+    expect(BigInt(turn.reservation.nanoUsd)).toBeGreaterThan(0n)
+
+    await orphans.close('all')
+    const cost = await database.db
+      .selectFrom('ledger')
+      .select(['sessionId', 'costNanoUsd'])
+      .where('messageId', '=', turn.answerId)
+      .executeTakeFirstOrThrow()
+    expect(cost.sessionId).toBe(connection.id)
+    expect(Number(cost.costNanoUsd)).toBeGreaterThan(0)
+    expect(await books()).toEqual([{ spentNanoUsd: cost.costNanoUsd, reservedNanoUsd: '0' }])
   })
 
   test('does not free the conversation from the turn that came after', async () => {

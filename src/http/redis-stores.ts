@@ -1,0 +1,34 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Options, Store } from 'express-rate-limit'
+import { RedisStore } from 'rate-limit-redis'
+import { createClient } from 'redis'
+
+/** How long the start waits for Redis, so that the first requests are counted there too. */
+const CONNECT_WAIT_MS = 2000
+
+/**
+ * Puts express-rate-limit's counters into Redis or Valkey. Commands fail at once while the server is away: the gateway
+ * starts, and works with its memory limiter, without it.
+ */
+export async function openRedisStores(url: string, onError: (error: unknown) => void) {
+  const client = createClient({ url, disableOfflineQueue: true })
+  const stores: RedisStore[] = []
+  client.on('error', onError)
+  // A store that could not load its scripts when it was made does not try again by itself.
+  client.on('ready', () => {
+    for (const store of stores) store.init({ windowMs: store.windowMs } as Options).catch(onError)
+  })
+  const connected = client.connect().catch(onError)
+  await Promise.race([connected, sleep(CONNECT_WAIT_MS, undefined, { ref: false })])
+  return {
+    store: (prefix: string): Store => {
+      const store = new RedisStore({
+        prefix: `claude-api-gateway:${prefix}`,
+        sendCommand: (...command: string[]) => client.sendCommand(command),
+      })
+      stores.push(store)
+      return store
+    },
+    close: async () => client.destroy(),
+  }
+}

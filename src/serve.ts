@@ -1,0 +1,129 @@
+/** Reads the settings, serves, and stops on SIGTERM or SIGINT. */
+
+import { resolve } from 'node:path'
+import type { App } from './app.ts'
+import { type Config, loadConfig } from './config.ts'
+import type { Listening } from './http/listen.ts'
+import { createLogger } from './log.ts'
+import { openConfiguredDatabase } from './open-configured-database.ts'
+import { checkCertificate, checkDataDir, checkPricesFile } from './setting-files.ts'
+
+/** Over the longest grace a stop may still need this for its last writes. */
+const STOP_MARGIN_MS = 10_000
+
+/** @throws Error, AppError or ConfigError that tells whoever started it what to change. */
+export async function serve(): Promise<void> {
+  const config = loadConfig()
+  checkDataDir(config.database)
+  checkPricesFile(config.chat.pricesFile)
+  checkCertificate(config.http.tls)
+  const log = createLogger(config.log.level)
+  // The embedded database is compiled on other threads, meanwhile this one loads the rest.
+  const [database, { createApp }, { listen }] = await Promise.all([
+    openConfiguredDatabase(config, log),
+    import('./app.ts'),
+    import('./http/listen.ts'),
+  ])
+  const app = await createApp(config, { log, database })
+  const listening = await listen(app.http, config.http).catch(async (error: unknown) => {
+    await app.close(0)
+    throw error
+  })
+  process.on('SIGTERM', () => void stop(config, app, listening))
+  process.on('SIGINT', () => void stop(config, app, listening))
+  process.on('SIGHUP', () => reloadCertificate(app, listening))
+  greet(config, app, listening.url)
+}
+
+let isStopping = false
+
+async function stop({ http }: Config, app: App, listening: Listening): Promise<void> {
+  if (isStopping) return
+  isStopping = true
+  const graceMs = http.shutdownGraceSeconds * 1000
+  app.log.info({ graceSeconds: http.shutdownGraceSeconds }, 'stopping')
+  setTimeout(() => process.exit(1), graceMs + STOP_MARGIN_MS).unref()
+  const closed = listening.close()
+  await app.close(graceMs)
+  listening.cut()
+  await closed
+  app.log.info('stopped')
+}
+
+function reloadCertificate(app: App, listening: Listening): void {
+  try {
+    listening.reloadCertificate()
+    app.log.info('certificate read again')
+  } catch (err) {
+    app.log.error({ err }, 'the certificate could not be read; the old one stays in use')
+  }
+}
+
+function greet(config: Config, app: App, url: string): void {
+  const { host, publicUrl, tls, trustProxy } = config.http
+  const isEmbedded = app.databaseKind === 'embedded'
+  const dataDir = resolve(config.database.dataDir)
+  const address = isNameless(publicUrl) || publicUrl.endsWith(':0') ? url : publicUrl
+  const lines = [
+    '',
+    '  Claude API Gateway is running.',
+    '',
+    `  MCP endpoint   ${url}/mcp`,
+    isEmbedded ? `  Data           ${dataDir}` : '  Data           PostgreSQL (DATABASE_URL)',
+    `  Sign up        ${address}/`,
+    `  Connect        claude mcp add --transport http claude-gateway ${address}/mcp`,
+    `  Check          curl ${url}/health`,
+    ...(isEmbedded ? EMBEDDED_WARNING : []),
+    ...(isNameless(publicUrl) ? NAMELESS_WARNING : []),
+    ...(isExposed(host, tls !== undefined, trustProxy !== false) ? PLAIN_HTTP_WARNING : []),
+    ...(isRefusedByClients(publicUrl) ? plainPublicUrlWarning(publicUrl) : []),
+    '',
+  ]
+  // For a person; programs read the JSON lines of the log, which go to standard output.
+  process.stderr.write(`${lines.join('\n')}\n`)
+  app.log.info({ url: `${url}/mcp`, database: app.databaseKind }, 'listening')
+  if (isRefusedByClients(publicUrl)) {
+    app.log.warn({ publicUrl }, 'PUBLIC_URL is plain HTTP: browsers and OAuth clients refuse it')
+  }
+}
+
+const EMBEDDED_WARNING = [
+  '',
+  '  Embedded database: for one process. It survives a crash of the process, but not a power',
+  '  cut. Keep a copy of the folder; set DATABASE_URL for a team or in production.',
+]
+
+const NAMELESS_WARNING = [
+  '',
+  '  Set PUBLIC_URL to the address that people use. Until then /mcp answers only under the names of',
+  '  this machine for itself, and in ALLOWED_HOSTS.',
+]
+
+const PLAIN_HTTP_WARNING = [
+  '',
+  '  WARNING: listening beyond this machine in plain HTTP. Passwords, tokens and messages can be',
+  '  read on the way. Set TLS_CERT_FILE and TLS_KEY_FILE, or put a TLS proxy in front and set',
+  '  TRUST_PROXY.',
+]
+
+const plainPublicUrlWarning = (publicUrl: string) => [
+  '',
+  `  WARNING: PUBLIC_URL is ${publicUrl}, in plain HTTP. For anything but this machine browsers`,
+  "  refuse the cookies' protection, and OAuth clients refuse the server. Set PUBLIC_URL to the",
+  '  https:// address that people use, also when it is a proxy in front that serves it.',
+]
+
+/** Listening everywhere says nothing about the name by which others reach it. */
+const isNameless = (publicUrl: string) => ['0.0.0.0', '[::]'].includes(new URL(publicUrl).hostname)
+
+function isExposed(host: string, hasTls: boolean, hasTrustedProxy: boolean): boolean {
+  return !isLoopback(host) && !hasTls && !hasTrustedProxy
+}
+
+/** By name: a nameless address has a warning of its own. */
+function isRefusedByClients(publicUrl: string): boolean {
+  const { protocol, hostname } = new URL(publicUrl)
+  return protocol === 'http:' && !isLoopback(hostname) && !isNameless(publicUrl)
+}
+
+const isLoopback = (host: string) => /^(localhost|.*\.localhost|\[?::1\]?|127\..*)$/.test(host)
