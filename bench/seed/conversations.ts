@@ -84,7 +84,7 @@ export async function resetPool(
   `.execute(db)
   await sql`
     update conversations
-    set message_count = ${messages}, history_start = ${historyStart}, running_message_id = null
+    set message_count = ${messages}, history_start = ${historyStart}, history_omitted = ${historyStart - 1}, running_message_id = null
     where id = any(${conversationIds}) and message_count <> ${messages}`.execute(db)
 }
 
@@ -112,7 +112,8 @@ async function insertConversations(
   rows: Sealed[],
   { messages, historyStart }: { messages: number; historyStart: number },
 ): Promise<void> {
-  const values = rows.map((row) => ({ ...row, model: MODEL, messageCount: messages, historyStart }))
+  const kept = { model: MODEL, messageCount: messages, historyStart }
+  const values = rows.map((row) => ({ ...row, ...kept, historyOmitted: historyStart - 1 }))
   await db.insertInto('conversations').values(values).execute()
 }
 
