@@ -1,14 +1,13 @@
 /** HTTPS without a proxy, and certificates that change under way. */
 
-import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
-import { promisify } from 'node:util'
 import { Agent, fetch as fetchWith } from 'undici'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { makeCertificate } from './support/certificate.ts'
 import { freshDatabaseOptions } from './support/databases.ts'
 import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'
 
@@ -23,22 +22,6 @@ describe('with TLS_CERT_FILE and TLS_KEY_FILE', { timeout: PROCESS_TIMEOUT_MS },
 
   const file = (name: string) => join(folder, name)
   const countOf = (msg: string) => log.join('').split(`"msg":"${msg}"`).length - 1
-
-  /** Its common name tells one certificate from another. */
-  async function makeCertificate(name: string): Promise<void> {
-    const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1']
-    const files = ['-keyout', file(`${name}.key`), '-out', file(`${name}.crt`)]
-    const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
-    await promisify(execFile)('openssl', [
-      'req',
-      '-x509',
-      ...kind,
-      '-days',
-      '2',
-      ...subject,
-      ...files,
-    ])
-  }
 
   async function use(name: string): Promise<void> {
     await copyFile(file(`${name}.crt`), file('crt.pem'))
@@ -63,7 +46,9 @@ describe('with TLS_CERT_FILE and TLS_KEY_FILE', { timeout: PROCESS_TIMEOUT_MS },
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'gateway-tls-'))
     dataDir = (await freshDatabaseOptions('embedded')).dataDir
-    for (const name of ['first', 'second', 'third']) await makeCertificate(name)
+    for (const name of ['first', 'second', 'third']) {
+      await makeCertificate(file(`${name}.crt`), file(`${name}.key`), name)
+    }
     await use('first')
     gateway = await startGatewayProcess({
       DATA_DIR: dataDir,

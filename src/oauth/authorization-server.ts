@@ -73,7 +73,10 @@ export class AuthorizationServer {
 
   /** @throws AppError not_found when it has expired, or was begun in another browser. */
   async pending(req: IncomingMessage, res: ServerResponse): Promise<PendingConnection> {
-    const interaction = await this.#find(req, res)
+    return this.#describe(await this.#find(req, res))
+  }
+
+  async #describe(interaction: Interaction): Promise<PendingConnection> {
     const { client_id: id, redirect_uri: redirectUri } = interaction.params
     const client = await this.#provider.Client.find(String(id))
     if (!client) throw expired()
@@ -101,8 +104,8 @@ export class AuthorizationServer {
     caller: Caller,
     approval: Approval,
   ): Promise<void> {
-    const { client } = await this.pending(req, res)
     const interaction = await this.#find(req, res)
+    const { client } = await this.#describe(interaction)
     refuseOtherScopes(approval.scopes, scopesOf(interaction))
     await this.#decideOnce(interaction)
     const grantId = await this.#connect(caller, client, approval)

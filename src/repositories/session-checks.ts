@@ -10,6 +10,9 @@ import type { Schema, SessionKind } from '../database/schema.ts'
 /** A session as its requests name it: by the id in a signed token, or by the hash of a secret. */
 export type SessionProof = { id: string; userId: string } | { tokenHash: Buffer }
 
+/** A use of a session is noted down at most this often. */
+export const NOTED_EVERY = "interval '5 minutes'"
+
 /** Where users' requests are counted: a row of rate_limits each, the prefix and then their id. */
 export type UserCounter = { keyPrefix: string; windowMs: number }
 
@@ -65,7 +68,7 @@ const check = (askedSessions: (value: Place) => string) => (value: Place) =>
     select
       asked.place::int, asked.times, s.id, s.kind, s.scopes,
       u.id as user_id, u.username, u.username_key,
-      coalesce(s.last_used_at < now() - interval '5 minutes', true) as is_use_to_be_noted
+      coalesce(s.last_used_at < now() - ${NOTED_EVERY}, true) as is_use_to_be_noted
     from ${askedSessions(value)}
     join users u on u.id = s.user_id
     where s.revoked_at is null and s.expires_at > now()

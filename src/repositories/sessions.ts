@@ -1,10 +1,8 @@
 import { type Insertable, type Kysely, sql } from 'kysely'
 import type { Schema, SessionKind, SessionsTable } from '../database/schema.ts'
+import { NOTED_EVERY } from './session-checks.ts'
 
 export type { SessionKind }
-
-/** A use of a session is noted down at most this often. */
-const NOTED_EVERY = sql`interval '5 minutes'`
 
 export class SessionRepository {
   readonly #db: Kysely<Schema>
@@ -26,7 +24,7 @@ export class SessionRepository {
       .where((where) =>
         where.or([
           where('lastUsedAt', 'is', null),
-          where('lastUsedAt', '<', sql<Date>`now() - ${NOTED_EVERY}`),
+          where('lastUsedAt', '<', sql<Date>`now() - ${sql.raw(NOTED_EVERY)}`),
         ]),
       )
       .execute()

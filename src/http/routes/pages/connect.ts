@@ -29,12 +29,12 @@ export function connectRoutes(desk: Desk): Router {
   ) => {
     const { userId, username } = callerOf(req)
     const key = await services.accounts.keyStatus(userId)
-    const sessions = await services.sessions.list(callerOf(req))
-    const existing = sessions.find(({ clientId }) => clientId === pending.client.id)
-    const limit = existing?.limitNanoUsd ?? null
     if (!key && !refusal && req.query.key !== 'later') {
       return res.redirect(303, `/account/key?return_to=${encodeURIComponent(req.path)}`)
     }
+    const sessions = await services.sessions.list(callerOf(req))
+    const existing = sessions.find(({ clientId }) => clientId === pending.client.id)
+    const limit = existing?.limitNanoUsd ?? null
     allowFormsToEndAt(res, pending.redirectUri)
     const page = consentPage({
       csrfField: csrfField(req, res, desk),
