@@ -7,7 +7,9 @@
  */
 
 import type { Kysely } from 'kysely'
+import { Gathered } from '../database/gathered.ts'
 import { prepare } from '../database/prepared.ts'
+import { recordset } from '../database/recordset.ts'
 import type { Schema } from '../database/schema.ts'
 import type { StoredLimit } from './budgets.ts'
 
@@ -40,6 +42,7 @@ export type SendOpening = {
 }
 
 type Row = {
+  place: number
   userDataKey: Buffer
   sealedApiKey: Buffer | null
   rejectedAt: Date | null
@@ -57,10 +60,18 @@ type Row = {
   history: [id: string, position: number, role: string, content: string | null][] | null
 }
 
-const openSend = prepare<{ userId: string; sessionId: string; conversationId: string | null }, Row>(
-  'open_send',
+const asked = recordset({
+  place: 'integer',
+  userId: 'uuid',
+  sessionId: 'uuid',
+  conversationId: 'uuid',
+})
+
+const openSends = prepare<{ sends: string }, Row>(
+  'open_sends',
   (value) => `
   select
+    a.place,
     u.data_key as user_data_key,
     k.sealed as sealed_api_key,
     k.rejected_at,
@@ -93,15 +104,20 @@ const openSend = prepare<{ userId: string; sessionId: string; conversationId: st
       where m.conversation_id = c.id and m.position >= c.history_start
         and m.user_id = u.id and m.status = 'complete'
     ) as history
-  from users u
+  from ${asked.as('a', value('sends', 'json'))}
+  join users u on u.id = a.user_id
   left join api_keys k on k.user_id = u.id
-  left join sessions s on s.id = ${value('sessionId', 'uuid')} and s.user_id = u.id
-  left join conversations c on c.id = ${value('conversationId', 'uuid')} and c.user_id = u.id
-  where u.id = ${value('userId', 'uuid')}`,
+  left join sessions s on s.id = a.session_id and s.user_id = u.id
+  left join conversations c on c.id = a.conversation_id and c.user_id = u.id`,
 )
+
+type AskedSend = { userId: string; sessionId: string; conversationId: string | null }
 
 export class SendOpeningRepository {
   readonly #db: Kysely<Schema>
+  readonly #openings = new Gathered<AskedSend, Row | undefined>({
+    run: (sends) => this.#openTogether(sends),
+  })
 
   constructor(db: Kysely<Schema>) {
     this.#db = db
@@ -112,8 +128,11 @@ export class SendOpeningRepository {
     sessionId: string,
     conversationId: string | undefined,
   ): Promise<SendOpening> {
-    const values = { userId, sessionId, conversationId: conversationId ?? null }
-    const [row] = await openSend(this.#db, values)
+    const row = await this.#openings.ask({
+      userId,
+      sessionId,
+      conversationId: conversationId ?? null,
+    })
     if (row === undefined) throw new Error('a session names a user who does not exist')
     const { userDataKey, sealedApiKey: sealed, rejectedAt, limits } = row
     return {
@@ -123,6 +142,13 @@ export class SendOpeningRepository {
       connection: row.isConnection ? { limitNanoUsd: row.connectionLimit } : null,
       conversation: row.id === null ? undefined : toConversation(row, row.id, userId),
     }
+  }
+
+  async #openTogether(sends: readonly AskedSend[]): Promise<(Row | undefined)[]> {
+    const placed = sends.map((send, place) => ({ place, ...send }))
+    const rows = await openSends(this.#db, { sends: asked.toJson(placed) })
+    const byPlace = new Map(rows.map((row) => [row.place, row]))
+    return placed.map(({ place }) => byPlace.get(place))
   }
 }
 

@@ -1,7 +1,8 @@
 /** The SQL of turn-beginnings.ts, where its promises and the order of its locks are told. */
 
 import { prepare } from '../database/prepared.ts'
-import type { BeginningValues, Verdict } from './turn-beginnings.ts'
+import { recordset } from '../database/recordset.ts'
+import type { Verdict } from './turn-beginnings.ts'
 
 /** `unprepared`: rows of spending that have to be locked are not there yet. */
 type Outcome = Verdict['outcome'] | 'unprepared'
@@ -14,154 +15,196 @@ export type BeginningRow = {
   limitedBy: 'month' | 'connection' | 'day'
 }
 
-export const beginTurn = prepare<BeginningValues, BeginningRow>(
-  'begin_turn',
+const COLUMNS = {
+  place: 'integer',
+  userId: 'uuid',
+  sessionId: 'uuid',
+  connectionId: 'uuid',
+  books: 'integer',
+  conversationId: 'uuid',
+  isNew: 'boolean',
+  dataKey: 'bytea',
+  title: 'bytea',
+  conversationModel: 'text',
+  messageCount: 'integer',
+  systemPrompt: 'bytea',
+  setsSystemPrompt: 'boolean',
+  userMessageId: 'uuid',
+  answerId: 'uuid',
+  content: 'bytea',
+  tokenCount: 'integer',
+  model: 'text',
+  idempotencyHash: 'bytea',
+  requestFingerprint: 'bytea',
+  replicaId: 'uuid',
+  leaseSeconds: 'float8',
+  tag: 'text',
+  day: 'date',
+  month: 'date',
+  dayNanoUsd: 'bigint',
+  dayTokens: 'bigint',
+  monthNanoUsd: 'bigint',
+  monthTokens: 'bigint',
+  connectionNanoUsd: 'bigint',
+  inputTokens: 'bigint',
+  inputNanoUsd: 'bigint',
+  outputNanoUsd: 'bigint',
+  maxTokens: 'bigint',
+  leastTokens: 'bigint',
+  likelyInputTokens: 'bigint',
+}
+
+export const askedTurns = recordset(COLUMNS)
+
+/** Of different users. */
+export const beginTurns = prepare<{ turns: string }, BeginningRow>(
+  'begin_turns',
   (value) => `
-  with taken as (
-    select s.period as book, s.spent_nano_usd + s.reserved_nano_usd as nano_usd,
+  with asked as materialized (
+    select * from ${askedTurns.as('a', value('turns', 'json'))}
+  ),
+  taken as (
+    select a.place, s.period as book, s.spent_nano_usd + s.reserved_nano_usd as nano_usd,
       s.spent_tokens + s.reserved_tokens as tokens
-    from spending s
-    where s.user_id = ${value('userId', 'uuid')}
-      and ((s.period = 'day' and s.starts_on = ${value('day', 'date')})
-        or (s.period = 'month' and s.starts_on = ${value('month', 'date')}))
-    order by s.period
-    for update
+    from asked a
+    cross join lateral (values ('day', a.day), ('month', a.month)) as p (period, starts_on)
+    join spending s
+      on s.user_id = a.user_id and s.period = p.period and s.starts_on = p.starts_on
+    order by s.user_id, s.period
+    for update of s
   ),
   taken_by_connection as (
-    select 'connection' as book, c.spent_nano_usd + c.reserved_nano_usd as nano_usd,
+    select a.place, 'connection' as book, c.spent_nano_usd + c.reserved_nano_usd as nano_usd,
       0::bigint as tokens
-    from connection_spending c
-    where c.session_id = ${value('connectionId', 'uuid')}
-      and c.starts_on = ${value('month', 'date')}
-      and (select count(*) from taken) = 2
-    for update
+    from asked a
+    join connection_spending c on c.session_id = a.connection_id and c.starts_on = a.month
+    where (select count(*) from taken t where t.place = a.place) = 2
+    order by c.session_id
+    for update of c
   ),
   books as (
     select * from taken union all select * from taken_by_connection
   ),
   rooms as (
-    select book, least(
-      ${value('maxTokens', 'bigint')},
-      l.tokens - b.tokens - ${value('inputTokens', 'bigint')},
+    select a.place, b.book, least(
+      a.max_tokens,
+      l.tokens - b.tokens - a.input_tokens,
       case
-        when ${value('outputNanoUsd', 'bigint')} is null then null
-        when l.nano_usd - b.nano_usd < ${value('inputNanoUsd', 'bigint')} then -1
-        else (l.nano_usd - b.nano_usd - ${value('inputNanoUsd', 'bigint')})
-          / nullif(${value('outputNanoUsd', 'bigint')}, 0)
+        when a.output_nano_usd is null then null
+        when l.nano_usd - b.nano_usd < a.input_nano_usd then -1
+        else (l.nano_usd - b.nano_usd - a.input_nano_usd) / nullif(a.output_nano_usd, 0)
       end
     ) as tokens
-    from books b
-    join (values
-      ('day', ${value('dayNanoUsd', 'bigint')}, ${value('dayTokens', 'bigint')}),
-      ('month', ${value('monthNanoUsd', 'bigint')}, ${value('monthTokens', 'bigint')}),
-      ('connection', ${value('connectionNanoUsd', 'bigint')}, null)
-    ) as l (book, nano_usd, tokens) using (book)
+    from asked a
+    join books b using (place)
+    join lateral (values
+      ('day', a.day_nano_usd, a.day_tokens),
+      ('month', a.month_nano_usd, a.month_tokens),
+      ('connection', a.connection_nano_usd, null)
+    ) as l (book, nano_usd, tokens) on l.book = b.book
   ),
   room as (
-    select count(*) as books, min(tokens) as tokens,
+    select place, count(*) as books, min(tokens) as tokens,
       min(tokens) filter (where book = 'month') as in_month,
       min(tokens) filter (where book = 'connection') as in_connection
     from rooms
+    group by place
   ),
   conversation as (
-    select c.running_message_id, c.message_count
-    from conversations c
-    where c.id = ${value('conversationId', 'uuid')} and c.user_id = ${value('userId', 'uuid')}
-      and (select books from room) = ${value('books', 'integer')}
-    for update
+    select a.place, c.running_message_id, c.message_count
+    from asked a
+    join room r on r.place = a.place and r.books = a.books
+    join conversations c on c.id = a.conversation_id and c.user_id = a.user_id
+    order by c.id
+    for update of c
   ),
   verdict as materialized (
     select
+      a.place,
       case
-        when r.books <> ${value('books', 'integer')} then 'unprepared'
-        when c.message_count is null and not ${value('isNew', 'boolean')} then 'not_found'
+        when r.books is distinct from a.books then 'unprepared'
+        when c.message_count is null and not a.is_new then 'not_found'
         when c.running_message_id is not null then 'busy'
-        when c.message_count <> ${value('messageCount', 'integer')} then 'moved'
-        when r.tokens < ${value('leastTokens', 'bigint')} then 'exceeded'
+        when c.message_count <> a.message_count then 'moved'
+        when r.tokens < a.least_tokens then 'exceeded'
         else 'begun'
       end as outcome,
       case
-        when r.in_month < ${value('leastTokens', 'bigint')} then 'month'
-        when r.in_connection < ${value('leastTokens', 'bigint')} then 'connection'
+        when r.in_month < a.least_tokens then 'month'
+        when r.in_connection < a.least_tokens then 'connection'
         else 'day'
       end as limited_by,
       r.tokens as max_tokens,
-      ${value('inputNanoUsd', 'bigint')}
-        + r.tokens * coalesce(${value('outputNanoUsd', 'bigint')}, 0) as nano_usd,
-      ${value('inputTokens', 'bigint')} + r.tokens as tokens
-    from room r left join conversation c on true
+      a.input_nano_usd + r.tokens * coalesce(a.output_nano_usd, 0) as nano_usd,
+      a.input_tokens + r.tokens as tokens
+    from asked a
+    left join room r using (place)
+    left join conversation c using (place)
   ),
   begun as materialized (
-    select * from verdict where outcome = 'begun'
+    select a.*, v.nano_usd as reserved_nano_usd, v.tokens as reserved_tokens
+    from asked a join verdict v using (place)
+    where v.outcome = 'begun'
   ),
   reserved as (
     insert into spending as s (user_id, period, starts_on, reserved_nano_usd, reserved_tokens)
-    select ${value('userId', 'uuid')}, p.period, p.starts_on, begun.nano_usd, begun.tokens
-    from begun cross join (values
-      ('day', ${value('day', 'date')}),
-      ('month', ${value('month', 'date')})
-    ) as p (period, starts_on)
+    select b.user_id, p.period, p.starts_on, b.reserved_nano_usd, b.reserved_tokens
+    from begun b
+    cross join lateral (values ('day', b.day), ('month', b.month)) as p (period, starts_on)
     on conflict (user_id, period, starts_on) do update set
       reserved_nano_usd = s.reserved_nano_usd + excluded.reserved_nano_usd,
       reserved_tokens = s.reserved_tokens + excluded.reserved_tokens
   ),
   reserved_by_connection as (
     insert into connection_spending as c (session_id, starts_on, reserved_nano_usd)
-    select ${value('connectionId', 'uuid')}, ${value('month', 'date')}, begun.nano_usd
-    from begun where ${value('connectionId', 'uuid')} is not null
+    select b.connection_id, b.month, b.reserved_nano_usd
+    from begun b where b.connection_id is not null
     on conflict (session_id, starts_on) do update set
       reserved_nano_usd = c.reserved_nano_usd + excluded.reserved_nano_usd
   ),
   made as (
     insert into conversations
       (id, user_id, data_key, title, system_prompt, model, running_message_id, message_count)
-    select ${value('conversationId', 'uuid')}, ${value('userId', 'uuid')},
-      ${value('dataKey', 'bytea')}, ${value('title', 'bytea')}, ${value('systemPrompt', 'bytea')},
-      ${value('conversationModel', 'text')}, ${value('answerId', 'uuid')}, 2
-    from begun where ${value('isNew', 'boolean')}
+    select b.conversation_id, b.user_id, b.data_key, b.title, b.system_prompt,
+      b.conversation_model, b.answer_id, 2
+    from begun b where b.is_new
   ),
   continued as (
     update conversations c set
-      running_message_id = ${value('answerId', 'uuid')},
+      running_message_id = b.answer_id,
       message_count = c.message_count + 2,
-      system_prompt = case
-        when ${value('setsSystemPrompt', 'boolean')} then ${value('systemPrompt', 'bytea')}
-        else c.system_prompt
-      end
-    from begun
-    where c.id = ${value('conversationId', 'uuid')} and c.user_id = ${value('userId', 'uuid')}
-      and not ${value('isNew', 'boolean')}
+      system_prompt = case when b.sets_system_prompt then b.system_prompt else c.system_prompt end
+    from begun b
+    where c.id = b.conversation_id and c.user_id = b.user_id and not b.is_new
   ),
   question as (
     insert into messages
       (id, conversation_id, user_id, position, role, status, model, content, token_count)
-    select ${value('userMessageId', 'uuid')}, ${value('conversationId', 'uuid')},
-      ${value('userId', 'uuid')}, ${value('messageCount', 'integer')} + 1, 'user', 'running',
-      ${value('model', 'text')}, ${value('content', 'bytea')}, ${value('tokenCount', 'integer')}
-    from begun
+    select b.user_message_id, b.conversation_id, b.user_id, b.message_count + 1, 'user', 'running',
+      b.model, b.content, b.token_count
+    from begun b
   ),
   answer as (
     insert into messages
       (id, conversation_id, user_id, position, role, status, model, idempotency_hash,
       request_fingerprint, replica_id, lease_expires_at, tag, reservation)
-    select ${value('answerId', 'uuid')}, ${value('conversationId', 'uuid')},
-      ${value('userId', 'uuid')}, ${value('messageCount', 'integer')} + 2, 'assistant', 'running',
-      ${value('model', 'text')}, ${value('idempotencyHash', 'bytea')},
-      ${value('requestFingerprint', 'bytea')}, ${value('replicaId', 'uuid')},
-      now() + make_interval(secs => ${value('leaseSeconds', 'float8')}), ${value('tag', 'text')},
+    select b.answer_id, b.conversation_id, b.user_id, b.message_count + 2, 'assistant', 'running',
+      b.model, b.idempotency_hash, b.request_fingerprint, b.replica_id,
+      now() + make_interval(secs => b.lease_seconds), b.tag,
       jsonb_build_object(
-        'day', to_char(${value('day', 'date')}, 'YYYY-MM-DD'),
-        'month', to_char(${value('month', 'date')}, 'YYYY-MM-DD'),
-        'nanoUsd', begun.nano_usd::text,
-        'tokens', begun.tokens,
-        'likelyInputTokens', ${value('likelyInputTokens', 'bigint')},
-        'sessionId', ${value('sessionId', 'uuid')}::text,
-        'isConnection', ${value('connectionId', 'uuid')} is not null
+        'day', to_char(b.day, 'YYYY-MM-DD'),
+        'month', to_char(b.month, 'YYYY-MM-DD'),
+        'nanoUsd', b.reserved_nano_usd::text,
+        'tokens', b.reserved_tokens,
+        'likelyInputTokens', b.likely_input_tokens,
+        'sessionId', b.session_id::text,
+        'isConnection', b.connection_id is not null
       )
-    from begun
+    from begun b
   )
   select outcome, greatest(max_tokens, -1)::integer as max_tokens, nano_usd, tokens, limited_by
-  from verdict`,
+  from verdict
+  order by place`,
 )
 
 /** The first send of a day, a month, or a connection's month: what is locked has to be there. */

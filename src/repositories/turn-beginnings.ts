@@ -11,9 +11,15 @@
  */
 
 import type { Kysely } from 'kysely'
+import { Gathered } from '../database/gathered.ts'
 import type { Schema } from '../database/schema.ts'
 import type { BudgetPeriod, LimitSet, PayingPeriods } from './budgets.ts'
-import { type BeginningRow, beginTurn, openBooks } from './turn-beginning-statements.ts'
+import {
+  askedTurns,
+  type BeginningRow,
+  beginTurns,
+  openBooks,
+} from './turn-beginning-statements.ts'
 
 /** A turn as it begins: the user's message, and the place of the answer that is to come. */
 export type NewTurn = {
@@ -67,6 +73,10 @@ export type Verdict =
 
 export class TurnBeginningRepository {
   readonly #db: Kysely<Schema>
+  readonly #beginnings = new Gathered<BeginningValues, BeginningRow>({
+    run: (turns) => this.#beginTogether(turns),
+    keyOf: ({ userId }) => userId,
+  })
 
   constructor(db: Kysely<Schema>) {
     this.#db = db
@@ -75,16 +85,15 @@ export class TurnBeginningRepository {
   /** @throws what the database throws for a second turn with one idempotency key. */
   async begin(turn: NewTurn): Promise<Verdict> {
     const values = toValues(turn)
-    const first = await this.#beginOnce(values)
+    const first = await this.#beginnings.ask(values)
     if (first.outcome !== 'unprepared') return toVerdict(first)
     await openBooks(this.#db, values)
-    return toVerdict(await this.#beginOnce(values))
+    return toVerdict(await this.#beginnings.ask(values))
   }
 
-  async #beginOnce(values: BeginningValues): Promise<BeginningRow> {
-    const [row] = await beginTurn(this.#db, values)
-    if (row === undefined) throw new Error('begin_turn: the statement returned no verdict')
-    return row
+  async #beginTogether(turns: readonly BeginningValues[]): Promise<BeginningRow[]> {
+    const placed = turns.map((turn, place) => ({ place, ...turn }))
+    return beginTurns(this.#db, { turns: askedTurns.toJson(placed) })
   }
 }
 

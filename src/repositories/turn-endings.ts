@@ -8,10 +8,11 @@
  */
 
 import type { Kysely } from 'kysely'
-import { prepare } from '../database/prepared.ts'
+import { Gathered } from '../database/gathered.ts'
 import type { BudgetPeriod, MessageStatus, Schema, StoredReservation } from '../database/schema.ts'
 import type { Amount, LimitSet } from './budgets.ts'
 import type { NewLedgerRow } from './ledger.ts'
+import { askedEndings, type EndingRow, endTurns } from './turn-ending-statements.ts'
 
 /** How a turn ended. */
 export type TurnEnd = {
@@ -50,128 +51,12 @@ export type EndingTurn = {
   changes: { model?: string | undefined; historyStart?: number | undefined }
 }
 
-const endTurn = prepare<ReturnType<typeof toValues>, { used: UsedShares | null }>(
-  'end_turn',
-  (value) => `
-  with running as (
-    select m.position from messages m
-    where m.id = ${value('answerId', 'uuid')} and m.status = 'running'
-    for update
-  ),
-  settled as (
-    insert into spending as s (user_id, period, starts_on, reserved_nano_usd, reserved_tokens,
-      spent_nano_usd, spent_tokens)
-    select ${value('userId', 'uuid')}, p.period, p.starts_on,
-      - ${value('reservedNanoUsd', 'bigint')}, - ${value('reservedTokens', 'bigint')},
-      ${value('spentNanoUsd', 'bigint')}, ${value('spentTokens', 'bigint')}
-    from running cross join (values
-      ('day', ${value('day', 'date')}),
-      ('month', ${value('month', 'date')})
-    ) as p (period, starts_on)
-    on conflict (user_id, period, starts_on) do update set
-      reserved_nano_usd = s.reserved_nano_usd + excluded.reserved_nano_usd,
-      reserved_tokens = s.reserved_tokens + excluded.reserved_tokens,
-      spent_nano_usd = s.spent_nano_usd + excluded.spent_nano_usd,
-      spent_tokens = s.spent_tokens + excluded.spent_tokens
-    returning period, spent_nano_usd, spent_tokens
-  ),
-  settled_by_connection as (
-    update connection_spending c set
-      reserved_nano_usd = c.reserved_nano_usd - ${value('reservedNanoUsd', 'bigint')},
-      spent_nano_usd = c.spent_nano_usd + ${value('spentNanoUsd', 'bigint')}
-    from (select count(*) as books from settled) as s
-    where c.session_id = ${value('connectionId', 'uuid')}
-      and c.starts_on = ${value('month', 'date')} and s.books = 2
-    returning c.spent_nano_usd
-  ),
-  shares as (
-    select l.period, greatest(
-      s.spent_nano_usd * 100 / nullif(l.nano_usd, 0),
-      s.spent_tokens * 100 / nullif(l.tokens, 0)
-    ) as percent
-    from settled s join (values
-      ('day', ${value('dayNanoUsd', 'bigint')}, ${value('dayTokens', 'bigint')}),
-      ('month', ${value('monthNanoUsd', 'bigint')}, ${value('monthTokens', 'bigint')})
-    ) as l (period, nano_usd, tokens) using (period)
-    union all
-    select 'connection', c.spent_nano_usd * 100 / nullif(${value('connectionNanoUsd', 'bigint')}, 0)
-    from settled_by_connection c
-  ),
-  used as materialized (
-    select jsonb_object_agg(period, percent) as shares
-    from shares where percent >= ${value('leastPercent', 'integer')}
-  ),
-  answer as (
-    update messages m set
-      status = ${value('status', 'text')},
-      content = ${value('content', 'bytea')},
-      stop_sequence = ${value('stopSequence', 'bytea')},
-      model = ${value('model', 'text')},
-      token_count = ${value('tokenCount', 'integer')},
-      result = ${value('result', 'jsonb')} || case
-        when used.shares is null then '{}'
-        else jsonb_build_object('budget_used', used.shares)
-      end,
-      error_code = ${value('errorCode', 'text')},
-      request_id = ${value('requestId', 'text')},
-      finished_at = now(),
-      duration_ms = ${value('durationMs', 'integer')},
-      upstream_ms = ${value('upstreamMs', 'integer')},
-      replica_id = null,
-      lease_expires_at = null,
-      reservation = null,
-      idempotency_hash = case
-        when ${value('keepsIdempotencyKey', 'boolean')} then m.idempotency_hash
-      end
-    from running, used
-    where m.id = ${value('answerId', 'uuid')}
-  ),
-  question as (
-    update messages m set status = ${value('status', 'text')}, finished_at = now()
-    from running
-    where m.conversation_id = ${value('conversationId', 'uuid')}
-      and m.position = running.position - 1
-  ),
-  booked as (
-    insert into ledger (user_id, conversation_id, message_id, model, input_tokens,
-      cache_write_5m_tokens, cache_write_1h_tokens, cache_read_tokens, output_tokens,
-      thinking_tokens, unit_prices, cost_nano_usd, estimated, request_id, tag, booked_on,
-      session_id)
-    select ${value('userId', 'uuid')}, ${value('conversationId', 'uuid')},
-      ${value('answerId', 'uuid')}, ${value('model', 'text')},
-      l.input_tokens, l.cache_write_5m_tokens, l.cache_write_1h_tokens, l.cache_read_tokens,
-      l.output_tokens, l.thinking_tokens, l.unit_prices, l.cost_nano_usd, l.estimated,
-      ${value('requestId', 'text')}, l.tag, ${value('day', 'date')}, ${value('sessionId', 'uuid')}
-    from running, jsonb_to_record(${value('ledgerRow', 'jsonb')}) as l (input_tokens integer,
-      cache_write_5m_tokens integer, cache_write_1h_tokens integer, cache_read_tokens integer,
-      output_tokens integer, thinking_tokens integer, unit_prices jsonb, cost_nano_usd bigint,
-      estimated text, tag text)
-    where ${value('ledgerRow', 'jsonb')} is not null
-    on conflict (message_id) do nothing
-  ),
-  released as (
-    update conversations c set
-      running_message_id = null,
-      updated_at = now(),
-      model = coalesce(${value('conversationModel', 'text')}, c.model),
-      history_start = coalesce(${value('historyStart', 'integer')}, c.history_start),
-      history_omitted = case
-        when ${value('historyStart', 'integer')} is null then c.history_omitted
-        else (
-          select count(*) from messages earlier
-          where earlier.conversation_id = c.id and earlier.status = 'complete'
-            and earlier.position < ${value('historyStart', 'integer')}
-        )
-      end
-    from running, used
-    where c.id = ${value('conversationId', 'uuid')}
-      and c.running_message_id = ${value('answerId', 'uuid')}
-  )
-  select used.shares as used from running, used`,
-)
-
 export class TurnEndingRepository {
   readonly #db: Kysely<Schema>
+  readonly #endings = new Gathered<EndingValues, EndingRow | undefined>({
+    run: (turns) => this.#endTogether(turns),
+    keyOf: ({ userId }) => userId,
+  })
 
   constructor(db: Kysely<Schema>) {
     this.#db = db
@@ -184,10 +69,19 @@ export class TurnEndingRepository {
    *   has changed nothing.
    */
   async end(turn: EndingTurn): Promise<{ used: UsedShares } | undefined> {
-    const [row] = await endTurn(this.#db, toValues(turn))
+    const row = await this.#endings.ask(toValues(turn))
     return row && { used: row.used ?? {} }
   }
+
+  async #endTogether(turns: readonly EndingValues[]): Promise<(EndingRow | undefined)[]> {
+    const placed = turns.map((turn, place) => ({ place, ...turn }))
+    const rows = await endTurns(this.#db, { turns: askedEndings.toJson(placed) })
+    const byPlace = new Map(rows.map((row) => [row.place, row]))
+    return placed.map(({ place }) => byPlace.get(place))
+  }
 }
+
+type EndingValues = ReturnType<typeof toValues>
 
 function toValues(turn: EndingTurn) {
   const { end, reservation, spent, ledgerRow, limits, changes } = turn
@@ -214,33 +108,27 @@ function toValues(turn: EndingTurn) {
     stopSequence: end.stopSequence,
     model: end.model,
     tokenCount: end.tokenCount,
-    result: end.result && JSON.stringify(end.result),
+    result: end.result,
     errorCode: end.errorCode,
     requestId: end.requestId,
     durationMs: end.durationMs,
     upstreamMs: end.upstreamMs,
     keepsIdempotencyKey: end.keepIdempotencyKey,
-    ledgerRow: ledgerRow && JSON.stringify(toColumns(ledgerRow)),
+    isBilled: ledgerRow !== null,
+    inputTokens: ledgerRow?.inputTokens ?? null,
+    outputTokens: ledgerRow?.outputTokens ?? null,
+    thinkingTokens: ledgerRow?.thinkingTokens ?? null,
+    cacheReadTokens: ledgerRow?.cacheReadTokens ?? null,
+    cacheWrite5mTokens: ledgerRow?.cacheWrite5mTokens ?? null,
+    cacheWrite1hTokens: ledgerRow?.cacheWrite1hTokens ?? null,
+    unitPrices: ledgerRow?.unitPrices ?? null,
+    costNanoUsd: text(ledgerRow?.costNanoUsd ?? null),
+    estimated: ledgerRow?.estimated ?? null,
+    tag: ledgerRow?.tag ?? null,
     conversationModel: changes.model ?? null,
     historyStart: changes.historyStart ?? null,
   }
 }
 
-/** What the ledger has of its own; the rest of its line is the turn's. */
-function toColumns(row: NewLedgerRow) {
-  return {
-    input_tokens: row.inputTokens,
-    cache_write_5m_tokens: row.cacheWrite5mTokens,
-    cache_write_1h_tokens: row.cacheWrite1hTokens,
-    cache_read_tokens: row.cacheReadTokens,
-    output_tokens: row.outputTokens,
-    thinking_tokens: row.thinkingTokens,
-    unit_prices: row.unitPrices,
-    cost_nano_usd: row.costNanoUsd === null ? null : String(row.costNanoUsd),
-    estimated: row.estimated,
-    tag: row.tag,
-  }
-}
-
 /** 64 bits travel as decimal text. */
-const text = (value: bigint | number | null) => (value === null ? null : String(value))
+const text = (value: bigint | number | string | null) => (value === null ? null : String(value))

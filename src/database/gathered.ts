@@ -1,0 +1,68 @@
+/**
+ * One statement for all who ask at the same moment: one round trip and one commit for a crowd.
+ *
+ * Nobody waits for company. What is asked while the event loop goes through what has arrived is
+ * asked together at the end of that round; whoever is alone in it asks alone.
+ */
+
+import { isDatabaseGone } from '../errors.ts'
+
+type Waiting<Asked, Answer> = {
+  asked: Asked
+  resolve(answer: Answer): void
+  reject(error: unknown): void
+}
+
+type Options<Asked, Answer> = {
+  /** Answers in the order of asking. */
+  run(asked: readonly Asked[]): Promise<Answer[]>
+  /** Of those with the same key, each is in a statement of its own. Without it all may be together. */
+  keyOf?(asked: Asked): string
+}
+
+/** A statement's rows, and with them what one failure has to be tried again for, are bounded. */
+const MOST_TOGETHER = 32
+
+export class Gathered<Asked, Answer> {
+  readonly #options: Options<Asked, Answer>
+  #waiting: Waiting<Asked, Answer>[] = []
+
+  constructor(options: Options<Asked, Answer>) {
+    this.#options = options
+  }
+
+  /**
+   * @throws what the statement throws for this one alone: after a failure that took back what was
+   *   asked together, each is asked by itself.
+   */
+  ask(asked: Asked): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.length === 0) setImmediate(() => this.#askAll())
+      this.#waiting.push({ asked, resolve, reject })
+    })
+  }
+
+  #askAll(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    const groups: Map<unknown, Waiting<Asked, Answer>>[] = []
+    for (const one of waiting) {
+      const key = this.#options.keyOf?.(one.asked) ?? one
+      const group = groups.find((other) => other.size < MOST_TOGETHER && !other.has(key))
+      if (group) group.set(key, one)
+      else groups.push(new Map([[key, one]]))
+    }
+    for (const group of groups) void this.#askTogether([...group.values()])
+  }
+
+  async #askTogether(group: readonly Waiting<Asked, Answer>[]): Promise<void> {
+    try {
+      const answers = await this.#options.run(group.map(({ asked }) => asked))
+      for (const [index, { resolve }] of group.entries()) resolve(answers[index] as Answer)
+    } catch (error) {
+      // Without an answer nobody knows whether it was done, so only its asker may try again.
+      if (group.length === 1 || isDatabaseGone(error)) for (const { reject } of group) reject(error)
+      else for (const one of group) void this.#askTogether([one])
+    }
+  }
+}
