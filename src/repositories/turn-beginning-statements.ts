@@ -56,6 +56,20 @@ const COLUMNS = {
 
 export const askedTurns = recordset(COLUMNS)
 
+/** How many of the wanted tokens of output the book still has room for; -1 when not even the input fits. */
+const room = (book: string, nanoUsd: string, tokens?: string) => {
+  const nanoUsdLeft = `${nanoUsd} - ${book}.spent_nano_usd - ${book}.reserved_nano_usd - a.input_nano_usd`
+  return `least(
+    a.max_tokens,
+    ${tokens ? `${tokens} - ${book}.spent_tokens - ${book}.reserved_tokens - a.input_tokens,` : ''}
+    case
+      when a.output_nano_usd is null then null
+      when ${nanoUsdLeft} < 0 then -1
+      else (${nanoUsdLeft}) / nullif(a.output_nano_usd, 0)
+    end
+  )`
+}
+
 /** Of different users. */
 export const beginTurns = prepare<{ turns: string }, BeginningRow>(
   'begin_turns',
@@ -64,50 +78,30 @@ export const beginTurns = prepare<{ turns: string }, BeginningRow>(
     select * from ${askedTurns.as('a', value('turns', 'json'))}
   ),
   taken as (
-    select a.place, s.period as book, s.spent_nano_usd + s.reserved_nano_usd as nano_usd,
-      s.spent_tokens + s.reserved_tokens as tokens
+    select a.place, s.period as book, case s.period
+        when 'day' then ${room('s', 'a.day_nano_usd', 'a.day_tokens')}
+        else ${room('s', 'a.month_nano_usd', 'a.month_tokens')}
+      end as tokens
     from asked a
-    cross join lateral (values ('day', a.day), ('month', a.month)) as p (period, starts_on)
-    join spending s
-      on s.user_id = a.user_id and s.period = p.period and s.starts_on = p.starts_on
+    join spending s on s.user_id = a.user_id
+      and ((s.period = 'day' and s.starts_on = a.day)
+        or (s.period = 'month' and s.starts_on = a.month))
     order by s.user_id, s.period
     for update of s
   ),
   taken_by_connection as (
-    select a.place, 'connection' as book, c.spent_nano_usd + c.reserved_nano_usd as nano_usd,
-      0::bigint as tokens
+    select a.place, 'connection' as book, ${room('c', 'a.connection_nano_usd')} as tokens
     from asked a
     join connection_spending c on c.session_id = a.connection_id and c.starts_on = a.month
     where (select count(*) from taken t where t.place = a.place) = 2
     order by c.session_id
     for update of c
   ),
-  books as (
-    select * from taken union all select * from taken_by_connection
-  ),
-  rooms as (
-    select a.place, b.book, least(
-      a.max_tokens,
-      l.tokens - b.tokens - a.input_tokens,
-      case
-        when a.output_nano_usd is null then null
-        when l.nano_usd - b.nano_usd < a.input_nano_usd then -1
-        else (l.nano_usd - b.nano_usd - a.input_nano_usd) / nullif(a.output_nano_usd, 0)
-      end
-    ) as tokens
-    from asked a
-    join books b using (place)
-    join lateral (values
-      ('day', a.day_nano_usd, a.day_tokens),
-      ('month', a.month_nano_usd, a.month_tokens),
-      ('connection', a.connection_nano_usd, null)
-    ) as l (book, nano_usd, tokens) on l.book = b.book
-  ),
   room as (
     select place, count(*) as books, min(tokens) as tokens,
       min(tokens) filter (where book = 'month') as in_month,
       min(tokens) filter (where book = 'connection') as in_connection
-    from rooms
+    from (select * from taken union all select * from taken_by_connection) as books
     group by place
   ),
   conversation as (
@@ -120,7 +114,7 @@ export const beginTurns = prepare<{ turns: string }, BeginningRow>(
   ),
   verdict as materialized (
     select
-      a.place,
+      a.*,
       case
         when r.books is distinct from a.books then 'unprepared'
         when c.message_count is null and not a.is_new then 'not_found'
@@ -134,21 +128,19 @@ export const beginTurns = prepare<{ turns: string }, BeginningRow>(
         when r.in_connection < a.least_tokens then 'connection'
         else 'day'
       end as limited_by,
-      r.tokens as max_tokens,
-      a.input_nano_usd + r.tokens * coalesce(a.output_nano_usd, 0) as nano_usd,
-      a.input_tokens + r.tokens as tokens
+      r.tokens as room_tokens,
+      a.input_nano_usd + r.tokens * coalesce(a.output_nano_usd, 0) as worst_nano_usd,
+      a.input_tokens + r.tokens as worst_tokens
     from asked a
     left join room r using (place)
     left join conversation c using (place)
   ),
   begun as materialized (
-    select a.*, v.nano_usd as reserved_nano_usd, v.tokens as reserved_tokens
-    from asked a join verdict v using (place)
-    where v.outcome = 'begun'
+    select * from verdict where outcome = 'begun'
   ),
   reserved as (
     insert into spending as s (user_id, period, starts_on, reserved_nano_usd, reserved_tokens)
-    select b.user_id, p.period, p.starts_on, b.reserved_nano_usd, b.reserved_tokens
+    select b.user_id, p.period, p.starts_on, b.worst_nano_usd, b.worst_tokens
     from begun b
     cross join lateral (values ('day', b.day), ('month', b.month)) as p (period, starts_on)
     on conflict (user_id, period, starts_on) do update set
@@ -157,7 +149,7 @@ export const beginTurns = prepare<{ turns: string }, BeginningRow>(
   ),
   reserved_by_connection as (
     insert into connection_spending as c (session_id, starts_on, reserved_nano_usd)
-    select b.connection_id, b.month, b.reserved_nano_usd
+    select b.connection_id, b.month, b.worst_nano_usd
     from begun b where b.connection_id is not null
     on conflict (session_id, starts_on) do update set
       reserved_nano_usd = c.reserved_nano_usd + excluded.reserved_nano_usd
@@ -194,15 +186,16 @@ export const beginTurns = prepare<{ turns: string }, BeginningRow>(
       jsonb_build_object(
         'day', to_char(b.day, 'YYYY-MM-DD'),
         'month', to_char(b.month, 'YYYY-MM-DD'),
-        'nanoUsd', b.reserved_nano_usd::text,
-        'tokens', b.reserved_tokens,
+        'nanoUsd', b.worst_nano_usd::text,
+        'tokens', b.worst_tokens,
         'likelyInputTokens', b.likely_input_tokens,
         'sessionId', b.session_id::text,
         'isConnection', b.connection_id is not null
       )
     from begun b
   )
-  select outcome, greatest(max_tokens, -1)::integer as max_tokens, nano_usd, tokens, limited_by
+  select outcome, greatest(room_tokens, -1)::integer as max_tokens, worst_nano_usd as nano_usd,
+    worst_tokens as tokens, limited_by
   from verdict
   order by place`,
 )
