@@ -24,7 +24,10 @@ export function recordset<Name extends string>(columns: Record<Name, string>) {
   }
 }
 
-/** The notation that a bytea reads. */
-const toJson = (cell: Cell) => (Buffer.isBuffer(cell) ? `\\x${cell.toString('hex')}` : cell)
+/** As PostgreSQL reads it from JSON, which takes no half of a surrogate pair. */
+function toJson(cell: Cell) {
+  if (Buffer.isBuffer(cell)) return `\\x${cell.toString('hex')}`
+  return typeof cell === 'string' ? cell.toWellFormed() : cell
+}
 
 const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)

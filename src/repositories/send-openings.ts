@@ -1,6 +1,7 @@
 /**
  * All that a send has to know before its message can be sealed, in one prepared statement: the
- * user's sealed key, their limits, and the conversation with what is sent of it to Claude.
+ * user's sealed key, their limits, and the conversation with what is sent of it to Claude. Sends that
+ * come together are opened together.
  *
  * It locks nothing. What could change until the turn begins is checked again by the statement that
  * begins it (turn-beginnings.ts), under the locks.

@@ -1,11 +1,13 @@
 /**
  * How a turn begins, in one prepared statement and hence whole or not at all: the worst case is
  * reserved of every budget, the conversation is made or taken, and both messages are inserted.
+ * Turns of different users that begin at the same moment share the statement, and nothing else:
+ * each has a verdict of its own, and one that the database refuses is refused alone.
  *
  * What was read before (send-openings.ts) may have changed since. So everything that decides is
- * looked at again here, under locks: the budgets first, day before month before connection, then
- * the conversation. All senders lock in this order, and the end of a turn (turn-endings.ts) in an
- * order that fits it, so no two wait for each other. A `for update` returns the newest version of
+ * looked at again here, under locks: the budgets first, by user and day before month, then the
+ * connections', then the conversations. All senders lock in this order, and the end of a turn
+ * (turn-endings.ts) in an order that fits it, so no two wait for each other. A `for update` returns the newest version of
  * a row, whatever the statement's snapshot says (PostgreSQL documentation: Read Committed Isolation
  * Level); `verdict` is made of those alone, and every write is made only if it says `begun`.
  */

@@ -2,9 +2,12 @@
  * How a turn ends, in one prepared statement and hence whole or not at all: the reservation becomes
  * what was really spent, the answer is stored, the ledger gets its line, the conversation is free.
  *
- * `running` locks the answer first: of two who end it at once the second finds nothing, and then
- * nothing else of the statement happens either. The budgets follow, day before month before
- * connection, and the conversation last.
+ * Turns of different users that end at the same moment share the statement, and nothing else.
+ *
+ * `running` locks the answers first, by id: of two who end one at once the second finds nothing, and
+ * then nothing else of the statement happens for it either. The budgets follow in the order of
+ * turn-beginnings.ts. Connections and conversations come last: whoever locks one of them has locked
+ * its user's budgets.
  */
 
 import type { Kysely } from 'kysely'

@@ -19,6 +19,7 @@ import {
   usedWarnings,
   WARN_FROM_PERCENT,
 } from '../../src/services/budgets.ts'
+import { bareEnd, bareTurn } from '../support/bare-turns.ts'
 import {
   describeDatabases,
   type FreshDatabase,
@@ -133,7 +134,7 @@ describeDatabases('a budget', (kind) => {
           isConnection: connection !== null,
         }
         const asked = { limits, periods: periodsAt(at), worst: budgets.costOf(worst, limits) }
-        const turn = { ...newTurn(), ...sender, ...asked }
+        const turn = { ...bareTurn(userId), ...sender, ...asked }
         const verdict = await repositories.turnBeginnings.begin(turn)
         if (verdict.outcome === 'exceeded') throw budgetExceeded(verdict.limited, at)
         if (verdict.outcome !== 'begun') throw new Error(verdict.outcome)
@@ -143,16 +144,10 @@ describeDatabases('a budget', (kind) => {
         return { turn, maxTokens, warnings, reservation: { nanoUsd, tokens } }
       },
       async settle({ turn, reservation }: Reserved, spent: { nanoUsd: bigint; tokens: number }) {
-        const { periods, sessionId, isConnection, ...begun } = turn
-        const booked = { sessionId, isConnection, likelyInputTokens: 0 }
         const ended = await repositories.turnEndings.end({
-          ...begun,
-          end: END,
-          reservation: { ...periods, ...reservation, ...booked },
+          ...bareEnd(turn, reservation),
           spent,
-          ledgerRow: null,
           leastPercent: WARN_FROM_PERCENT,
-          changes: {},
         })
         return ended && usedWarnings(ended.used)
       },
@@ -508,37 +503,6 @@ type Reserved = {
   warnings: string[]
   reservation: { nanoUsd: string; tokens: number }
 }
-
-const END = {
-  status: 'complete',
-  content: null,
-  stopSequence: null,
-  model: 'model',
-  tokenCount: 0,
-  result: null,
-  errorCode: null,
-  requestId: null,
-  durationMs: 0,
-  upstreamMs: 0,
-  keepIdempotencyKey: false,
-} as const
-
-const newTurn = () => ({
-  conversationId: randomUUID(),
-  opening: { dataKey: Buffer.alloc(1), title: Buffer.alloc(1), model: 'model' },
-  messageCount: 0,
-  systemPrompt: null,
-  userMessageId: randomUUID(),
-  answerId: randomUUID(),
-  content: Buffer.alloc(1),
-  tokenCount: 1,
-  model: 'model',
-  idempotencyHash: null,
-  requestFingerprint: null,
-  replicaId: randomUUID(),
-  leaseSeconds: 60,
-  tag: null,
-})
 
 /** Worked out anew, one token at a time being too slow: from the definition, by bisection. */
 function longestThatFits(

@@ -1,0 +1,208 @@
+/** Turns of many that begin or end at one moment share a statement, and nothing else. */
+
+import { randomBytes, randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { migrateToLatest } from '../../src/database/migrate.ts'
+import { type Database, openDatabase } from '../../src/database/open.ts'
+import { violatedConstraint } from '../../src/repositories/constraints.ts'
+import { createRepositories, type Repositories } from '../../src/repositories/index.ts'
+import type { NewTurn } from '../../src/repositories/turn-beginnings.ts'
+import { bareEnd, bareTurn } from '../support/bare-turns.ts'
+import {
+  describeDatabases,
+  type FreshDatabase,
+  freshDatabaseOptions,
+} from '../support/databases.ts'
+
+describeDatabases('turns at one moment', (kind) => {
+  let fresh: FreshDatabase
+  let database: Database
+  let repositories: Repositories
+
+  beforeAll(async () => {
+    fresh = await freshDatabaseOptions(kind)
+    database = await openDatabase(fresh)
+    await migrateToLatest(database.db, database.kind)
+    repositories = createRepositories(database.db)
+  })
+  afterAll(async () => {
+    await database.close()
+    await fresh.drop()
+  })
+
+  const newUser = async () => {
+    const id = randomUUID()
+    const unique = { username: id, usernameKey: id, email: id, emailKey: id }
+    const row = { id, ...unique, passwordHash: '', dataKey: Buffer.alloc(1) }
+    await database.db.insertInto('users').values(row).execute()
+    return id
+  }
+  const newUsers = (count: number) => Promise.all(Array.from({ length: count }, newUser))
+
+  const begin = (turn: NewTurn) => repositories.turnBeginnings.begin(turn)
+
+  /** Of a user whose rows of spending are there. */
+  const begun = async (turn: NewTurn) => {
+    const verdict = await begin(turn)
+    if (verdict.outcome !== 'begun') throw new Error(verdict.outcome)
+    return { turn, verdict }
+  }
+
+  const statusOf = async ({ answerId }: NewTurn) => {
+    const row = await database.db
+      .selectFrom('messages')
+      .select('status')
+      .where('id', '=', answerId)
+      .executeTakeFirst()
+    return row?.status
+  }
+
+  const reservedBy = async (userId: string) => {
+    const rows = await database.db
+      .selectFrom('spending')
+      .select(['period', 'reservedTokens'])
+      .where('userId', '=', userId)
+      .orderBy('period')
+      .execute()
+    return rows.map(({ reservedTokens }) => Number(reservedTokens))
+  }
+
+  /** How many transactions wrote these answers: a statement that stands alone is one. */
+  const transactionsOf = async (turns: readonly NewTurn[]) => {
+    const ids = turns.map(({ answerId }) => answerId)
+    const { rows } = await sql<{ count: number }>`
+      select count(distinct xmin::text)::int as count from messages where id in (${sql.join(ids)})
+    `.execute(database.db)
+    return rows[0]?.count
+  }
+
+  test('those of different users begin in one statement, and end in one', async () => {
+    const users = await newUsers(5)
+    await Promise.all(users.map(async (userId) => begun(bareTurn(userId))))
+    const turns = await Promise.all(users.map(async (userId) => begun(bareTurn(userId))))
+    const asked = turns.map(({ turn }) => turn)
+    expect(await transactionsOf(asked)).toBe(1)
+    const ends = turns.map(({ turn, verdict }) =>
+      repositories.turnEndings.end(bareEnd(turn, verdict)),
+    )
+    expect(await Promise.all(ends)).toEqual(users.map(() => ({ used: {} })))
+    expect(await transactionsOf(asked)).toBe(1)
+    expect(await Promise.all(asked.map(statusOf))).toEqual(users.map(() => 'failed'))
+  })
+
+  test('each gets its own verdict, and only those that began leave anything', async () => {
+    const [ada, bob, cyd, dan, eve, fay] = (await newUsers(6)) as [string, ...string[]] &
+      Record<1 | 2 | 3 | 4 | 5, string>
+    const busy = (await begun(bareTurn(bob))).turn
+    const limit = { nanoUsd: null, tokens: 999 }
+    const free = { nanoUsd: null, tokens: null }
+    const worst = { ...bareTurn(ada).worst, inputTokens: 100, maxTokens: 900, leastTokens: 900 }
+    const turns: NewTurn[] = [
+      { ...bareTurn(ada), worst: { ...worst, leastTokens: 1 } },
+      { ...bareTurn(bob), opening: null, conversationId: busy.conversationId, messageCount: 2 },
+      { ...bareTurn(cyd), worst, limits: { day: free, month: limit, connectionNanoUsd: null } },
+      { ...bareTurn(dan), opening: null },
+      { ...bareTurn(eve), worst, limits: { day: limit, month: free, connectionNanoUsd: null } },
+      // Somebody else's conversation is none.
+      { ...bareTurn(fay), opening: null, conversationId: busy.conversationId, messageCount: 2 },
+    ]
+    expect(await Promise.all(turns.map(begin))).toEqual([
+      { outcome: 'begun', maxTokens: 900, nanoUsd: '0', tokens: 1000 },
+      { outcome: 'busy' },
+      { outcome: 'exceeded', limited: { period: 'month', by: 'user' } },
+      { outcome: 'not_found' },
+      { outcome: 'exceeded', limited: { period: 'day', by: 'user' } },
+      { outcome: 'not_found' },
+    ])
+    expect(await Promise.all(turns.map(statusOf))).toEqual(['running', ...Array(5).fill(undefined)])
+    expect(await Promise.all([ada, cyd, dan, eve, fay].map(reservedBy))).toEqual([
+      [1000, 1000],
+      ...Array(4).fill([0, 0]),
+    ])
+  })
+
+  test('two of one user do not count the same room twice', async () => {
+    const user = await newUser()
+    const limit = { nanoUsd: null, tokens: 150 }
+    const turns = [1, 2, 3].map(() => {
+      const turn = bareTurn(user)
+      const worst = { ...turn.worst, inputTokens: 10, maxTokens: 90, leastTokens: 90 }
+      return { ...turn, worst, limits: { day: limit, month: limit, connectionNanoUsd: null } }
+    })
+    const outcomes = (await Promise.all(turns.map(begin))).map(({ outcome }) => outcome)
+    expect(outcomes.sort()).toEqual(['begun', 'exceeded', 'exceeded'])
+    expect(await reservedBy(user)).toEqual([100, 100])
+  })
+
+  test('one that the database refuses fails alone', async () => {
+    const users = await newUsers(4)
+    await Promise.all(users.map(async (userId) => begun(bareTurn(userId))))
+    const [idempotencyHash, requestFingerprint] = [randomBytes(32), randomBytes(32)]
+    const marks = { idempotencyHash, requestFingerprint }
+    await begun({ ...bareTurn(users[0] as string), ...marks })
+    const turns = users.map((userId, index) => ({
+      ...bareTurn(userId),
+      ...(index === 0 ? marks : {}),
+    }))
+    const [first, ...others] = await Promise.allSettled(turns.map(begin))
+    expect(first?.status === 'rejected' && violatedConstraint(first.reason)).toBe(
+      'messages_idempotency',
+    )
+    expect(others.map(({ status }) => status)).toEqual(Array(3).fill('fulfilled'))
+    expect(await Promise.all(turns.map(statusOf))).toEqual([
+      undefined,
+      'running',
+      'running',
+      'running',
+    ])
+  })
+
+  test('of those that end, one that has ended before changes nothing', async () => {
+    const users = await newUsers(3)
+    const worst = { ...bareTurn('').worst, inputTokens: 10, maxTokens: 90 }
+    const turns = await Promise.all(
+      users.map(async (userId) => begun({ ...bareTurn(userId), worst })),
+    )
+    const end = ({ turn, verdict }: (typeof turns)[number]) =>
+      repositories.turnEndings.end({
+        ...bareEnd(turn, verdict),
+        spent: { nanoUsd: 7n, tokens: 40 },
+      })
+    await end(turns[1] as (typeof turns)[number])
+    expect(await Promise.all(turns.map(end))).toEqual([{ used: {} }, undefined, { used: {} }])
+    expect(await Promise.all(users.map(reservedBy))).toEqual(Array(3).fill([0, 0]))
+    const spent = await database.db
+      .selectFrom('spending')
+      .select('spentTokens')
+      .where('userId', 'in', users)
+      .execute()
+    expect(spent.map(({ spentTokens }) => Number(spentTokens))).toEqual(Array(6).fill(40))
+  })
+
+  test('what each of them reads is their own', async () => {
+    const users = await newUsers(3)
+    const turns = await Promise.all(
+      users.map(async (userId) => (await begun(bareTurn(userId))).turn),
+    )
+    const openings = await Promise.all(
+      turns.map(({ conversationId }, index) =>
+        repositories.sendOpenings.get(
+          users[index] as string,
+          randomUUID(),
+          index === 2 ? (turns[0] as NewTurn).conversationId : conversationId,
+        ),
+      ),
+    )
+    expect(openings.map(({ conversation }) => conversation?.id)).toEqual([
+      turns[0]?.conversationId,
+      turns[1]?.conversationId,
+      undefined,
+    ])
+    expect(openings.map(({ conversation }) => conversation?.userId)).toEqual([
+      users[0],
+      users[1],
+      undefined,
+    ])
+  })
+})

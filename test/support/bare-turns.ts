@@ -1,0 +1,70 @@
+/** Turns as the repositories take them, for tests that begin and end them without Claude. */
+
+import { newId } from '../../src/crypto/random.ts'
+import type { NewTurn } from '../../src/repositories/turn-beginnings.ts'
+import type { EndingTurn, TurnEnd } from '../../src/repositories/turn-endings.ts'
+
+const MODEL = 'claude-sonnet-5'
+const NO_LIMIT = { nanoUsd: null, tokens: null }
+
+/** The first turn of a new conversation, which costs nothing and which no limit holds back. */
+export const bareTurn = (userId: string): NewTurn => ({
+  userId,
+  sessionId: newId(),
+  isConnection: false,
+  conversationId: newId(),
+  opening: { dataKey: Buffer.alloc(1), title: Buffer.alloc(1), model: MODEL },
+  messageCount: 0,
+  systemPrompt: undefined,
+  userMessageId: newId(),
+  answerId: newId(),
+  content: Buffer.alloc(1),
+  tokenCount: 1,
+  model: MODEL,
+  idempotencyHash: null,
+  requestFingerprint: null,
+  replicaId: newId(),
+  leaseSeconds: 3600,
+  tag: null,
+  periods: { day: '2026-11-22', month: '2026-11-01' },
+  limits: { day: NO_LIMIT, month: NO_LIMIT, connectionNanoUsd: null },
+  worst: {
+    inputTokens: 0,
+    inputNanoUsd: 0n,
+    outputNanoUsd: null,
+    maxTokens: 0,
+    leastTokens: 0,
+    likelyInputTokens: 0,
+  },
+})
+
+/** Nothing was delivered, and nothing billed. */
+export const BARE_END: TurnEnd = {
+  status: 'failed',
+  content: null,
+  stopSequence: null,
+  model: MODEL,
+  tokenCount: 0,
+  result: null,
+  errorCode: null,
+  requestId: null,
+  durationMs: 0,
+  upstreamMs: 0,
+  keepIdempotencyKey: false,
+}
+
+export const bareEnd = (
+  { answerId, conversationId, userId, sessionId, isConnection, periods, limits }: NewTurn,
+  reserved: { nanoUsd: string; tokens: number },
+): EndingTurn => ({
+  answerId,
+  conversationId,
+  userId,
+  end: BARE_END,
+  reservation: { ...periods, ...reserved, likelyInputTokens: 0, sessionId, isConnection },
+  spent: { nanoUsd: 0n, tokens: 0 },
+  ledgerRow: null,
+  limits,
+  leastPercent: 100,
+  changes: {},
+})
