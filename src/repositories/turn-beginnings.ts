@@ -7,9 +7,10 @@
  * What was read before (send-openings.ts) may have changed since. So everything that decides is
  * looked at again here, under locks: the budgets first, by user and day before month, then the
  * connections', then the conversations. All senders lock in this order, and the end of a turn
- * (turn-endings.ts) in an order that fits it, so no two wait for each other. A `for update` returns the newest version of
- * a row, whatever the statement's snapshot says (PostgreSQL documentation: Read Committed Isolation
- * Level); `verdict` is made of those alone, and every write is made only if it says `begun`.
+ * (turn-endings.ts) in an order that fits it, so no two wait for each other. A `for update` returns
+ * the newest version of a row, whatever the statement's snapshot says (PostgreSQL documentation:
+ * Read Committed Isolation Level); `verdict` is made of those alone, and every write is made only if
+ * it says `begun`.
  */
 
 import type { Kysely } from 'kysely'
