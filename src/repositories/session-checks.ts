@@ -61,11 +61,7 @@ const byTokenHash = (value: Place) => `
     with ordinality as asked (token_hash, times, place)
   join sessions s on s.token_hash = decode(asked.token_hash, 'hex')`
 
-/**
- * Counters are locked in the order of their keys, so that no two statements wait for each other.
- * A count may be lost with a crash, so nobody waits for the disk: that is set for this statement's
- * transaction alone.
- */
+/** Counters are locked in the order of their keys, so that no two statements wait for each other. */
 const check = (askedSessions: (value: Place) => string) => (value: Place) =>
   `
   with live as (
@@ -81,7 +77,7 @@ const check = (askedSessions: (value: Place) => string) => (value: Place) =>
     select
       ${value('keyPrefix', 'text')} || user_id, sum(times),
       now() + make_interval(secs => ${value('windowSeconds', 'float8')})
-    from live, set_config('synchronous_commit', 'off', true)
+    from live
     where ${value('isCounted', 'boolean')}
     group by user_id
     order by 1
