@@ -33,19 +33,26 @@ const STREAM_HEADERS = {
   'X-Accel-Buffering': 'no',
 }
 
-/** As a stream of events, open from now on. */
+/** Who waits longer than this for the first word is shown that the stream is open. */
+const OPEN_AFTER_MS = 250
+
+/** As a stream of events, whose head goes with the first of them when that comes soon. */
 export function streamedAnswer(res: ServerResponse): CallAnswer {
   const write = (text: string) => {
     if (!isGone(res)) res.write(text)
   }
-  const timer = setInterval(write, KEEP_ALIVE_MS, ': keepalive\n\n').unref()
-  res.on('close', () => clearInterval(timer))
+  const opening = setTimeout(() => res.flushHeaders(), OPEN_AFTER_MS).unref()
+  const keepAlive = setInterval(write, KEEP_ALIVE_MS, ': keepalive\n\n').unref()
+  const stopTimers = () => {
+    clearTimeout(opening)
+    clearInterval(keepAlive)
+  }
+  res.on('close', stopTimers)
   res.writeHead(200, STREAM_HEADERS)
-  res.flushHeaders()
   return {
     notify: (message) => write(toEvent(message)),
     finish(message) {
-      clearInterval(timer)
+      stopTimers()
       if (!isGone(res)) res.end(toEvent(message))
     },
   }
