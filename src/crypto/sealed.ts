@@ -6,6 +6,7 @@
  * Sealed values come in as any Uint8Array, since database drivers differ in what bytea becomes.
  */
 import { inspect } from 'node:util'
+import { RecentKeys } from './recent-keys.ts'
 import { type Binding, keyIdOf, SealingKey } from './sealing-key.ts'
 
 export type { Binding } from './sealing-key.ts'
@@ -62,13 +63,13 @@ export class DataKey {
 /**
  * The key-encryption keys: the current one seals, all of them open. A wrapped key's own bytes 2 to
  * 9 are its key id, so what remains to be re-wrapped can be found in SQL by `currentKeyId`.
- * Re-wrapping is `ring.wrap(ring.unwrap(sealed, binding), binding)`.
  */
 export class KeyRing {
   /** 16 hex digits. */
   readonly currentKeyId: string
   readonly #current: SealingKey
   readonly #byId: ReadonlyMap<string, SealingKey>
+  readonly #recent = new RecentKeys<DataKey>()
 
   /** @throws Error if a key does not have exactly 32 bytes. */
   constructor(current: Uint8Array, previous: readonly Uint8Array[] = []) {
@@ -84,11 +85,22 @@ export class KeyRing {
   }
 
   /**
+   * Remembers what it unwrapped, for five minutes at most.
+   *
    * @throws Error naming the key id if no configured key has it; a plain Error if damaged, cut
    * short or wrapped for another binding.
    */
   unwrap(sealed: Uint8Array, binding: Binding): DataKey {
-    return new DataKey(this.#keyFor(sealed).unwrap(sealed, binding))
+    const known = this.#recent.get(sealed, binding)
+    if (known !== undefined) return known
+    const key = this.#unwrap(sealed, binding)
+    this.#recent.set(sealed, binding, key)
+    return key
+  }
+
+  /** The same data key under the current key. @throws as {@link unwrap} does. */
+  rewrap(sealed: Uint8Array, binding: Binding): Buffer {
+    return this.wrap(this.#unwrap(sealed, binding), binding)
   }
 
   /** Whether it was sealed or wrapped under a key that is no longer the current one. */
@@ -117,6 +129,10 @@ export class KeyRing {
 
   [inspect.custom](): string {
     return this.toJSON()
+  }
+
+  #unwrap(sealed: Uint8Array, binding: Binding): DataKey {
+    return new DataKey(this.#keyFor(sealed).unwrap(sealed, binding))
   }
 
   #keyFor(sealed: Uint8Array): SealingKey {

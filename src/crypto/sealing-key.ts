@@ -7,6 +7,8 @@
  * authenticated data is, in this order and each as a 4-byte big-endian length and UTF-8 bytes:
  * purpose, table, column, row, owner; before them stand the value's own version and key id.
  *
+ * GCM is a stream: nothing is left to come when a cipher ends, only the tag to be made or checked.
+ *
  * Nonces are random, so one key may seal 2^32 values (NIST SP 800-38D, section 8.3). A data key
  * belongs to one user or conversation, and stays far below.
  */
@@ -30,6 +32,8 @@ const VERSION = 1
 const KEY_BYTES = 32
 const HEADER_BYTES = 1 + 8
 const LENGTH_BYTES = 4
+/** Of UTF-8, for one UTF-16 code unit. */
+const MOST_BYTES_PER_CHARACTER = 3
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 
@@ -41,23 +45,28 @@ type Purpose = 'value' | 'data key'
 
 /** One 256-bit key. Its bytes can be wrapped under another key, but never leave in the clear. */
 export class SealingKey {
-  /** 16 hex digits; tells keys apart and reveals nothing about them. */
-  readonly id: string
   readonly #key: KeyObject
-  readonly #header: Uint8Array
+  /** Not a Buffer: a small one would keep a whole slab of Node's pool for as long as the key lives. */
+  readonly #header = new Uint8Array(HEADER_BYTES)
+  #macKeys: Map<string, KeyObject> | undefined
 
   constructor(bytes: Uint8Array) {
     if (bytes.byteLength !== KEY_BYTES) {
       throw new Error(`A key must have exactly ${KEY_BYTES} bytes.`)
     }
-    this.id = createHash('sha256').update(KEY_ID_DOMAIN).update(bytes).digest('hex').slice(0, 16)
     this.#key = createSecretKey(bytes)
-    // Not a Buffer: a small one would keep a whole slab of Node's pool for as long as the key lives.
-    this.#header = Uint8Array.of(VERSION, ...Buffer.from(this.id, 'hex'))
+    const digest = createHash('sha256').update(KEY_ID_DOMAIN).update(bytes).digest()
+    this.#header.set(digest.subarray(0, HEADER_BYTES - 1), 1)
+    this.#header[0] = VERSION
   }
 
   static generate(): SealingKey {
     return new SealingKey(randomBytes(KEY_BYTES))
+  }
+
+  /** 16 hex digits; tells keys apart and reveals nothing about them. */
+  get id(): string {
+    return Buffer.from(this.#header).toString('hex', 1)
   }
 
   seal(plaintext: Uint8Array, binding: Binding): Buffer {
@@ -80,8 +89,18 @@ export class SealingKey {
 
   /** HMAC-SHA256 under a key of its own for each label, derived by HKDF-SHA256 (RFC 5869). */
   mac(label: string, data: string): Buffer {
+    return createHmac('sha256', this.#macKey(label)).update(data).digest()
+  }
+
+  /** Derived once: that costs several times the HMAC. */
+  #macKey(label: string): KeyObject {
+    this.#macKeys ??= new Map()
+    const known = this.#macKeys.get(label)
+    if (known !== undefined) return known
     const derived = hkdfSync('sha256', this.#key, '', MAC_DOMAIN + label, KEY_BYTES)
-    return createHmac('sha256', Buffer.from(derived)).update(data).digest()
+    const key = createSecretKey(Buffer.from(derived))
+    this.#macKeys.set(label, key)
+    return key
   }
 
   toJSON(): string {
@@ -96,8 +115,9 @@ export class SealingKey {
     const nonce = randomBytes(NONCE_BYTES)
     const cipher = createCipheriv(ALGORITHM, this.#key, nonce, { authTagLength: TAG_BYTES })
     cipher.setAAD(additionalData(this.#header, purpose, binding))
-    const ciphertext = [cipher.update(plaintext), cipher.final()]
-    return Buffer.concat([this.#header, nonce, ...ciphertext, cipher.getAuthTag()])
+    const ciphertext = cipher.update(plaintext)
+    cipher.final()
+    return Buffer.concat([this.#header, nonce, ciphertext, cipher.getAuthTag()])
   }
 
   #open(sealed: Uint8Array, purpose: Purpose, binding: Binding): Buffer {
@@ -106,7 +126,9 @@ export class SealingKey {
     const decipher = createDecipheriv(ALGORITHM, this.#key, nonce, { authTagLength: TAG_BYTES })
     decipher.setAAD(additionalData(header, purpose, binding)).setAuthTag(tag)
     try {
-      return Buffer.concat([decipher.update(ciphertext), decipher.final()])
+      const plaintext = decipher.update(ciphertext)
+      decipher.final()
+      return plaintext
     } catch {
       throw doesNotOpen()
     }
@@ -138,17 +160,17 @@ function parts(sealed: Uint8Array) {
 /** Length-prefixed, so that no two bindings encode alike ("a" + "bc" is not "ab" + "c"). */
 function additionalData(header: Uint8Array, purpose: Purpose, binding: Binding): Buffer {
   const { table, column, row, owner } = binding
-  const fields = [purpose, table, column, row, owner]
-  const lengths = fields.map((field) => Buffer.byteLength(field))
-  const total = lengths.reduce((sum, length) => sum + LENGTH_BYTES + length, HEADER_BYTES)
-  const data = Buffer.allocUnsafe(total)
+  const characters = purpose.length + table.length + column.length + row.length + owner.length
+  const data = Buffer.allocUnsafe(
+    HEADER_BYTES + 5 * LENGTH_BYTES + characters * MOST_BYTES_PER_CHARACTER,
+  )
   data.set(header)
-  let at = HEADER_BYTES
-  for (const [index, field] of fields.entries()) {
-    at = data.writeUInt32BE(lengths[index] ?? 0, at)
-    at += data.write(field, at)
+  let end = HEADER_BYTES
+  for (const field of [purpose, table, column, row, owner]) {
+    const length = data.write(field, end + LENGTH_BYTES)
+    end = data.writeUInt32BE(length, end) + length
   }
-  return data
+  return data.subarray(0, end)
 }
 
 /** One error for every cause: which check failed would help only someone who tampers. */

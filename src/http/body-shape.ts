@@ -36,4 +36,6 @@ function holdsMoreThan(maxValues: number, body: Uint8Array): boolean {
   return false
 }
 
-const bodyError = (type: string) => Object.assign(new Error('refused before parsing'), { type })
+/** As express.json says what is wrong with a body; error-handler.ts says it to the client. */
+export const bodyError = (type: string) =>
+  Object.assign(new Error('the body was refused'), { type })

@@ -13,7 +13,7 @@ import { requestLog } from './request-log.ts'
 import { discoveryRoutes } from './routes/discovery.ts'
 import { EXPORT_PATH, exportRoutes } from './routes/export.ts'
 import { healthRoutes } from './routes/health.ts'
-import { mcpRoutes } from './routes/mcp.ts'
+import { mcpEndpoint } from './routes/mcp.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import {
   authorizationServerRoutes,
@@ -61,7 +61,7 @@ export function createHttpApp(parts: HttpParts): Express {
   app.use(requestLog(log, telemetry, KNOWN_PATHS))
   // A connector may open our pages in a window of its own, and talks to that window in the end.
   app.use(fixedHeaders(helmet({ crossOriginOpenerPolicy: false })))
-  const mcp = mcpRoutes({
+  const mcp = mcpEndpoint({
     runner: { services, log, telemetry, maxToolInputElements: mcpLimits.maxToolInputElements },
     publicUrl: http.publicUrl,
     limiters: [...limiters.requests, ...limiters.registrations, ...limiters.signIns],
@@ -78,7 +78,8 @@ export function createHttpApp(parts: HttpParts): Express {
   app.use(protectedResourceRoutes(http.publicUrl))
   app.use(discoveryRoutes(http.publicUrl))
   app.use(authorizationServerRoutes(authorizationServer, limiters))
-  app.use(mcp)
+  // In other spellings.
+  app.all('/mcp', mcp)
   const hostGuard = guards.hostHeaderValidation(allowedHosts)
   app.use(exportRoutes({ services, limiters: limiters.requests, hostGuard }))
   app.use(

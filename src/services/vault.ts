@@ -29,14 +29,12 @@ export class Vault {
 
   /** The same data key under the current key-encryption key. */
   rewrapUser(userId: string, wrapped: Buffer): Buffer {
-    const binding = userKeyBinding(userId)
-    return this.#ring.wrap(this.#ring.unwrap(wrapped, binding), binding)
+    return this.#ring.rewrap(wrapped, userKeyBinding(userId))
   }
 
   /** The same data key under the current key-encryption key. */
   rewrapConversation({ id, userId, dataKey }: { id: string; userId: string; dataKey: Buffer }) {
-    const binding = conversationKeyBinding(id, userId)
-    return this.#ring.wrap(this.#ring.unwrap(dataKey, binding), binding)
+    return this.#ring.rewrap(dataKey, conversationKeyBinding(id, userId))
   }
 
   openUser(userId: string, wrapped: Buffer): UserVault {

@@ -184,7 +184,7 @@ describe('rotation', () => {
     expect(before.needsRewrap(wrapped)).toBe(false)
     expect(after.needsRewrap(wrapped)).toBe(true)
 
-    const rewrapped = after.wrap(after.unwrap(wrapped, where), where)
+    const rewrapped = after.rewrap(wrapped, where)
     expect(after.needsRewrap(rewrapped)).toBe(false)
     const alone = new KeyRing(newKey).unwrap(rewrapped, where)
     expect(alone.openText(key.seal('hello', HERE), HERE)).toBe('hello')

@@ -1,12 +1,13 @@
-import express, { type RequestHandler, Router } from 'express'
+import type { RequestHandler } from 'express'
 import { createMcpHandler, guards } from '../../mcp/index.ts'
 import type { ToolRunner } from '../../mcp/run-tool.ts'
-import { refuseManyValues } from '../body-shape.ts'
 import { identifyCaller, mcpRequestOf, requireCaller } from '../caller.ts'
 import { cors } from '../cors.ts'
+import { inOrder } from '../in-order.ts'
+import { jsonBody } from '../json-body.ts'
 import { INVALID_REQUEST, SERVER_ERROR, sendJsonRpcError } from '../json-rpc.ts'
 
-type McpRouteOptions = {
+type McpEndpointOptions = {
   runner: ToolRunner
   publicUrl: string
   limiters: RequestHandler[]
@@ -21,30 +22,22 @@ type McpRouteOptions = {
 const OTHER_VALUES = 10_000
 
 /** POST /mcp: the MCP endpoint of both protocol eras. What a request passes, top to bottom. */
-export function mcpRoutes(options: McpRouteOptions): Router {
+export function mcpEndpoint(options: McpEndpointOptions): RequestHandler {
   const { runner, anonymous, resourceMetadataUrl } = options
   const handle = createMcpHandler(runner, options.publicUrl)
-  const router = Router()
-  router.use('/mcp', guards.hostHeaderValidation(options.allowedHosts))
-  router.use('/mcp', guards.originValidation(options.allowedOrigins))
-  router.use('/mcp', cors)
-  router.all('/mcp', postOnly)
-  router.post(
-    '/mcp',
+  return inOrder([
+    guards.hostHeaderValidation(options.allowedHosts),
+    guards.originValidation(options.allowedOrigins),
+    cors,
+    postOnly,
     jsonOnly,
-    express.json({
-      limit: options.maxBodyBytes,
-      strict: false,
-      type: () => true,
-      verify: refuseManyValues(runner.maxToolInputElements + OTHER_VALUES),
-    }),
+    jsonBody(options.maxBodyBytes, runner.maxToolInputElements + OTHER_VALUES),
     singleMessage,
     identifyCaller(runner.services.sessions),
     ...options.limiters,
     requireCaller({ anonymous, resourceMetadataUrl }),
-    async (req, res) => handle(req, res, req.body, mcpRequestOf(req).asker),
-  )
-  return router
+    (req, res) => handle(req, res, req.body, mcpRequestOf(req).asker),
+  ])
 }
 
 /** No session, hence no server stream to GET and nothing to DELETE (MCP, Streamable HTTP). */
