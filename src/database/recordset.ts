@@ -4,24 +4,35 @@
 type Cell = string | number | boolean | object | Buffer | null
 
 /**
- * A table of the statement's own, made of rows that are sent as JSON.
+ * A table of the statement's own, made of rows that are sent as JSON. Its column `place` says which
+ * of them a row is, from 0.
  *
  * @param columns PostgreSQL's type of each, by the name that it has in TypeScript.
  */
 export function recordset<Name extends string>(columns: Record<Name, string>) {
   const names = Object.keys(columns).map((name) => [name as Name, snakeCase(name)] as const)
-  const definition = names.map(([name, column]) => `${column} ${columns[name]}`).join(', ')
+  const definition = names.map(([name, column]) => `"${column}" ${columns[name]}`)
+  const toRecord = (row: Record<Name, Cell>, place: number) => {
+    const record: Record<string, Cell> = { place }
+    for (const [name, column] of names) record[column] = toJson(row[name])
+    return record
+  }
   return {
     /** For a `from`. `rows` is the place of the value. */
-    as: (alias: string, rows: string) => `json_to_recordset(${rows}) as ${alias} (${definition})`,
+    as: (alias: string, rows: string) =>
+      `json_to_recordset(${rows}) as ${alias} (place integer, ${definition.join(', ')})`,
     /** The value. */
-    toJson: (rows: readonly Record<Name, Cell>[]) =>
-      JSON.stringify(
-        rows.map((row) =>
-          Object.fromEntries(names.map(([name, column]) => [column, toJson(row[name])])),
-        ),
-      ),
+    toJson: (rows: readonly Record<Name, Cell>[]) => JSON.stringify(rows.map(toRecord)),
   }
+}
+
+/** What came of each of the rows that were sent, in their order. */
+export function inPlaces<Row extends { place: number }>(
+  sent: readonly unknown[],
+  rows: readonly Row[],
+): (Row | undefined)[] {
+  const byPlace = new Map(rows.map((row) => [row.place, row]))
+  return sent.map((_, place) => byPlace.get(place))
 }
 
 /** As PostgreSQL reads it from JSON, which takes no half of a surrogate pair. */

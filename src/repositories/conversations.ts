@@ -1,5 +1,7 @@
 import { type Kysely, sql } from 'kysely'
+import { Gathered } from '../database/gathered.ts'
 import { prepare } from '../database/prepared.ts'
+import { recordset } from '../database/recordset.ts'
 import type { Schema } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 
@@ -36,7 +38,7 @@ type ListedConversation = {
   updatedAt: Date
 }
 
-type ListValues = {
+type AskedPage = {
   userId: string
   updatedBefore: string
   idBefore: string
@@ -44,27 +46,35 @@ type ListValues = {
   limit: number
 }
 
-/** A row without an id says that the page is empty. */
-type Row = (ListedConversation | { id: null }) & { total: string }
+const asked = recordset<keyof AskedPage>({
+  userId: 'uuid',
+  updatedBefore: 'timestamptz',
+  idBefore: 'uuid',
+  offset: 'integer',
+  limit: 'integer',
+})
 
-const listConversations = prepare<ListValues, Row>(
+/** A row without an id says that the page is empty. */
+type Row = (ListedConversation | { id: null }) & { place: number; total: string }
+
+/** Pages that are asked for together: each user's own. */
+const listConversations = prepare<{ pages: string }, Row>(
   'list_conversations',
   (value) => `
-  select u.conversation_count as total, c.*
-  from users u
+  select a.place, u.conversation_count as total, c.*
+  from ${asked.as('a', value('pages', 'json'))}
+  join users u on u.id = a.user_id
   left join lateral (
     select id, data_key, title, model, message_count, is_active, created_at, updated_at
     from (
       select * from conversations
-      where user_id = u.id
-        and (updated_at, id) < (${value('updatedBefore', 'timestamptz')}, ${value('idBefore', 'uuid')})
+      where user_id = u.id and (updated_at, id) < (a.updated_before, a.id_before)
       order by updated_at desc, id desc
-      limit ${MOST_ROWS} offset ${value('offset', 'integer')}
+      limit ${MOST_ROWS} offset a."offset"
     ) as nearest
-    limit ${value('limit', 'integer')}
+    limit a."limit"
   ) as c on true
-  where u.id = ${value('userId', 'uuid')}
-  order by c.updated_at desc, c.id desc`,
+  order by a.place, c.updated_at desc, c.id desc`,
 )
 
 /** Before any row. */
@@ -72,6 +82,7 @@ const NEWEST = { updatedBefore: 'infinity', idBefore: 'ffffffff-ffff-ffff-ffff-f
 
 export class ConversationRepository {
   readonly #db: Kysely<Schema>
+  readonly #pages = new Gathered<AskedPage, Row[]>({ run: (pages) => this.#listTogether(pages) })
 
   constructor(db: Kysely<Schema>) {
     this.#db = db
@@ -96,10 +107,12 @@ export class ConversationRepository {
   async list(userId: string, page: { limit: number; offset: number; after?: ConversationCursor }) {
     const { limit, offset, after } = page
     const from = after && { updatedBefore: after.updatedAt.toISOString(), idBefore: after.id }
-    const rows = await listConversations(this.#db, { userId, limit, offset, ...(from ?? NEWEST) })
+    const rows = await this.#pages.ask({ userId, limit, offset, ...(from ?? NEWEST) })
     return {
       total: Number(rows[0]?.total ?? 0),
-      rows: rows.flatMap(({ total: _, ...row }) => (row.id === null ? [] : [row])),
+      rows: rows.flatMap(({ place: _place, total: _total, ...row }) =>
+        row.id === null ? [] : [row],
+      ),
     }
   }
 
@@ -111,5 +124,10 @@ export class ConversationRepository {
       .$if(userId !== null, (query) => query.where('id', '=', userId as string))
       .executeTakeFirstOrThrow()
     return Number(conversations)
+  }
+
+  async #listTogether(pages: readonly AskedPage[]): Promise<Row[][]> {
+    const rows = await listConversations(this.#db, { pages: asked.toJson(pages) })
+    return pages.map((_, place) => rows.filter((row) => row.place === place))
   }
 }

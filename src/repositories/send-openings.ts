@@ -10,7 +10,7 @@
 import type { Kysely } from 'kysely'
 import { Gathered } from '../database/gathered.ts'
 import { prepare } from '../database/prepared.ts'
-import { recordset } from '../database/recordset.ts'
+import { inPlaces, recordset } from '../database/recordset.ts'
 import type { Schema } from '../database/schema.ts'
 import type { StoredLimit } from './budgets.ts'
 
@@ -61,8 +61,9 @@ type Row = {
   history: [id: string, position: number, role: string, content: string | null][] | null
 }
 
-const asked = recordset({
-  place: 'integer',
+type AskedSend = { userId: string; sessionId: string; conversationId: string | null }
+
+const asked = recordset<keyof AskedSend>({
   userId: 'uuid',
   sessionId: 'uuid',
   conversationId: 'uuid',
@@ -112,8 +113,6 @@ const openSends = prepare<{ sends: string }, Row>(
   left join conversations c on c.id = a.conversation_id and c.user_id = u.id`,
 )
 
-type AskedSend = { userId: string; sessionId: string; conversationId: string | null }
-
 export class SendOpeningRepository {
   readonly #db: Kysely<Schema>
   readonly #openings = new Gathered<AskedSend, Row | undefined>({
@@ -146,10 +145,7 @@ export class SendOpeningRepository {
   }
 
   async #openTogether(sends: readonly AskedSend[]): Promise<(Row | undefined)[]> {
-    const placed = sends.map((send, place) => ({ place, ...send }))
-    const rows = await openSends(this.#db, { sends: asked.toJson(placed) })
-    const byPlace = new Map(rows.map((row) => [row.place, row]))
-    return placed.map(({ place }) => byPlace.get(place))
+    return inPlaces(sends, await openSends(this.#db, { sends: asked.toJson(sends) }))
   }
 }
 

@@ -16,7 +16,6 @@ export type BeginningRow = {
 }
 
 const COLUMNS = {
-  place: 'integer',
   userId: 'uuid',
   sessionId: 'uuid',
   connectionId: 'uuid',

@@ -95,8 +95,7 @@ export class TurnBeginningRepository {
   }
 
   async #beginTogether(turns: readonly BeginningValues[]): Promise<BeginningRow[]> {
-    const placed = turns.map((turn, place) => ({ place, ...turn }))
-    return beginTurns(this.#db, { turns: askedTurns.toJson(placed) })
+    return beginTurns(this.#db, { turns: askedTurns.toJson(turns) })
   }
 }
 

@@ -5,7 +5,6 @@ import { recordset } from '../database/recordset.ts'
 import type { UsedShares } from './turn-endings.ts'
 
 const COLUMNS = {
-  place: 'integer',
   answerId: 'uuid',
   conversationId: 'uuid',
   userId: 'uuid',

@@ -12,6 +12,7 @@
 
 import type { Kysely } from 'kysely'
 import { Gathered } from '../database/gathered.ts'
+import { inPlaces } from '../database/recordset.ts'
 import type { BudgetPeriod, MessageStatus, Schema, StoredReservation } from '../database/schema.ts'
 import type { Amount, LimitSet } from './budgets.ts'
 import type { NewLedgerRow } from './ledger.ts'
@@ -77,10 +78,7 @@ export class TurnEndingRepository {
   }
 
   async #endTogether(turns: readonly EndingValues[]): Promise<(EndingRow | undefined)[]> {
-    const placed = turns.map((turn, place) => ({ place, ...turn }))
-    const rows = await endTurns(this.#db, { turns: askedEndings.toJson(placed) })
-    const byPlace = new Map(rows.map((row) => [row.place, row]))
-    return placed.map(({ place }) => byPlace.get(place))
+    return inPlaces(turns, await endTurns(this.#db, { turns: askedEndings.toJson(turns) }))
   }
 }
 

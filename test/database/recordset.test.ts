@@ -1,11 +1,10 @@
 import { expect, test } from 'vitest'
 import { openDatabase } from '../../src/database/open.ts'
 import { prepare } from '../../src/database/prepared.ts'
-import { recordset } from '../../src/database/recordset.ts'
+import { inPlaces, recordset } from '../../src/database/recordset.ts'
 import { describeDatabases, freshDatabaseOptions } from '../support/databases.ts'
 
 const COLUMNS = {
-  place: 'integer',
   someText: 'text',
   someBytes: 'bytea',
   large: 'bigint',
@@ -14,7 +13,7 @@ const COLUMNS = {
   details: 'jsonb',
 }
 
-type Row = { [Name in keyof typeof COLUMNS]: unknown }
+type Row = { [Name in keyof typeof COLUMNS]: unknown } & { place: number }
 
 const { as, toJson } = recordset(COLUMNS)
 const readRows = prepare<{ rows: string }, Row>(
@@ -28,7 +27,6 @@ describeDatabases('rows as one value', (kind) => {
     const database = await openDatabase(fresh)
     const rows = [
       {
-        place: 0,
         someText: 'a \\ "quoted" \n \\x41 ä 𝄞',
         someBytes: Buffer.from([0, 1, 92, 120, 255]),
         large: '9223372036854775807',
@@ -37,7 +35,6 @@ describeDatabases('rows as one value', (kind) => {
         details: { list: [1, 'two'], none: null },
       },
       {
-        place: 1,
         someText: '',
         someBytes: Buffer.alloc(0),
         large: '-1',
@@ -46,7 +43,6 @@ describeDatabases('rows as one value', (kind) => {
         details: {},
       },
       {
-        place: 2,
         someText: null,
         someBytes: null,
         large: null,
@@ -55,17 +51,27 @@ describeDatabases('rows as one value', (kind) => {
         details: null,
       },
     ]
-    const sent = [...rows, { ...rows[2], place: 3, someText: 'half a pair: \ud834!' }]
-    const read = await readRows(database.db, { rows: toJson(sent as typeof rows) })
+    const none = rows[2] as (typeof rows)[number]
+    const sent = [...rows, { ...none, someText: 'half a pair: \ud834!' }]
+    const read = await readRows(database.db, { rows: toJson(sent) })
     await database.close()
     await fresh.drop()
-    const some = (row: object) => ({ ...rows[2], ...row })
-    expect(read.map((row) => ({ ...row, someBytes: toBuffer(row.someBytes) }))).toEqual([
-      ...rows,
-      some({ place: 3, someText: 'half a pair: \ufffd!' }),
-    ])
+    expect(read.map((row) => ({ ...row, someBytes: toBuffer(row.someBytes) }))).toEqual(
+      [...rows, { ...none, someText: 'half a pair: \ufffd!' }].map((row, place) => ({
+        place,
+        ...row,
+      })),
+    )
   })
 })
 
 /** The drivers differ in what they make of a bytea. */
 const toBuffer = (bytes: unknown) => bytes && Buffer.from(bytes as Uint8Array)
+
+test('what came of them is in their order, and what did not is undefined', () => {
+  const rows = [
+    { place: 2, text: 'c' },
+    { place: 0, text: 'a' },
+  ]
+  expect(inPlaces(['x', 'y', 'z'], rows)).toEqual([rows[1], undefined, rows[0]])
+})

@@ -8,7 +8,7 @@ import { type Database, openDatabase } from '../../src/database/open.ts'
 import { violatedConstraint } from '../../src/repositories/constraints.ts'
 import { createRepositories, type Repositories } from '../../src/repositories/index.ts'
 import type { NewTurn } from '../../src/repositories/turn-beginnings.ts'
-import { bareEnd, bareTurn } from '../support/bare-turns.ts'
+import { bareEnd, bareTurn, insertUser } from '../support/bare-turns.ts'
 import {
   describeDatabases,
   type FreshDatabase,
@@ -31,13 +31,7 @@ describeDatabases('turns at one moment', (kind) => {
     await fresh.drop()
   })
 
-  const newUser = async () => {
-    const id = randomUUID()
-    const unique = { username: id, usernameKey: id, email: id, emailKey: id }
-    const row = { id, ...unique, passwordHash: '', dataKey: Buffer.alloc(1) }
-    await database.db.insertInto('users').values(row).execute()
-    return id
-  }
+  const newUser = () => insertUser(database.db)
   const newUsers = (count: number) => Promise.all(Array.from({ length: count }, newUser))
 
   const begin = (turn: NewTurn) => repositories.turnBeginnings.begin(turn)

@@ -19,7 +19,7 @@ import {
   usedWarnings,
   WARN_FROM_PERCENT,
 } from '../../src/services/budgets.ts'
-import { bareEnd, bareTurn } from '../support/bare-turns.ts'
+import { bareEnd, bareTurn, insertUser } from '../support/bare-turns.ts'
 import {
   describeDatabases,
   type FreshDatabase,
@@ -110,10 +110,7 @@ describeDatabases('a budget', (kind) => {
   })
 
   async function newUser() {
-    userId = randomUUID()
-    const unique = { username: userId, usernameKey: userId, email: userId, emailKey: userId }
-    const row = { id: userId, ...unique, passwordHash: '', dataKey: Buffer.alloc(1) }
-    await database.db.insertInto('users').values(row).execute()
+    userId = await insertUser(database.db)
   }
 
   const withLimits = (

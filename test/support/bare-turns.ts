@@ -1,11 +1,22 @@
 /** Turns as the repositories take them, for tests that begin and end them without Claude. */
 
+import type { Kysely } from 'kysely'
 import { newId } from '../../src/crypto/random.ts'
+import type { Schema } from '../../src/database/schema.ts'
 import type { NewTurn } from '../../src/repositories/turn-beginnings.ts'
 import type { EndingTurn, TurnEnd } from '../../src/repositories/turn-endings.ts'
 
 const MODEL = 'claude-sonnet-5'
 const NO_LIMIT = { nanoUsd: null, tokens: null }
+
+/** Who can own rows, and do nothing else. @returns the id. */
+export async function insertUser(db: Kysely<Schema>): Promise<string> {
+  const id = newId()
+  const unique = { username: id, usernameKey: id, email: id, emailKey: id }
+  const row = { id, ...unique, passwordHash: '', dataKey: Buffer.alloc(1) }
+  await db.insertInto('users').values(row).execute()
+  return id
+}
 
 /** The first turn of a new conversation, which costs nothing and which no limit holds back. */
 export const bareTurn = (userId: string): NewTurn => ({
@@ -39,7 +50,7 @@ export const bareTurn = (userId: string): NewTurn => ({
 })
 
 /** Nothing was delivered, and nothing billed. */
-export const BARE_END: TurnEnd = {
+const BARE_END: TurnEnd = {
   status: 'failed',
   content: null,
   stopSequence: null,
