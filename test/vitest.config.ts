@@ -28,6 +28,7 @@ export default defineConfig({
         test: {
           ...everywhere,
           name: 'shared',
+          setupFiles: ['test/support/cheap-passwords.ts'],
           include: ['test/**/*.test.ts'],
           exclude: SPYING,
           isolate: false,

@@ -1,5 +1,6 @@
 import { decodeJwt, decodeProtectedHeader } from 'jose'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { ARGON2_PARAMETERS } from '../../../src/crypto/passwords.ts'
 import { describeDatabases } from '../../support/databases.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../../support/start-app.ts'
 
@@ -122,6 +123,7 @@ describeDatabases('authenticate_user', (kind) => {
 
 describe('overload', () => {
   test('more sign-ins than the queue holds are turned away, retryable', async () => {
+    Object.assign(ARGON2_PARAMETERS, { memoryCost: 19_456, timeCost: 2 }) // as in production
     const app = await startApp({ kind: 'embedded' })
     let isOver = false
     let serial = 0
