@@ -158,9 +158,12 @@ describe.runIf(hasPostgresql).concurrent.each(modes)('two replicas, %s', (mode) 
     const progress: number[] = []
     const [original, joined] = await Promise.all([
       here.call('send_message', args),
-      sleep(500).then(() =>
-        there.call('send_message', args, { onprogress: (said) => progress.push(said.progress) }),
-      ),
+      expect
+        .poll(() => askedFor(message))
+        .toBe(1)
+        .then(() =>
+          there.call('send_message', args, { onprogress: (said) => progress.push(said.progress) }),
+        ),
     ])
     const { replayed, ...answer } = original.structured.data
     expect(replayed).toBe(false)
@@ -195,5 +198,3 @@ describe.runIf(hasPostgresql).concurrent.each(modes)('two replicas, %s', (mode) 
     expect(askedFor(message)).toBe(1)
   })
 })
-
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
