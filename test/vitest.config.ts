@@ -9,7 +9,7 @@ const SPYING = ['test/crypto/passwords.test.ts']
 const everywhere = {
   pool: 'forks' as const,
   // Of a busy machine, on which everything takes five times as long.
-  testTimeout: 60_000,
+  testTimeout: 120_000,
   hookTimeout: 120_000,
   expect: { poll: { timeout: 15_000 } },
   unstubEnvs: true,

@@ -181,7 +181,7 @@ describe.runIf(hasPostgresql).concurrent.each(modes)('two replicas, %s', (mode) 
     expect(other.structured.error.code).toBe('idempotency_conflict')
   })
 
-  test('a stream lost here and repeated there pays once', { timeout: 60_000 }, async () => {
+  test('a stream lost here and repeated there pays once', async () => {
     // Longer than the ten seconds that the answer waits for its caller to come back.
     const message = 'lost '.repeat(280).trim()
     const args = { message, idempotency_key: 'lost' }
