@@ -1,4 +1,9 @@
-/** `npm run admin`, as the operator runs it: a process of its own beside the gateway, or instead of it. */
+/**
+ * `npm run admin`, as the operator runs it: a process of its own beside the gateway, or instead of it.
+ *
+ * A process takes a second to load the whole gateway. So the output and the exit code of each kind of
+ * command are a process's; more of what it does, and refuses, is tested on a second gateway in this one.
+ */
 
 import { spawn } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
@@ -6,7 +11,12 @@ import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { valuesOf } from '../src/admin/arguments.ts'
+import { COMMANDS } from '../src/admin/commands.ts'
 import { verifyLedger } from '../src/admin/ledger.ts'
+import { createApp } from '../src/app.ts'
+import { loadConfig } from '../src/config.ts'
+import { createLogger } from '../src/log.ts'
 import { startClaudeStandIn } from './support/claude-stand-in/server.ts'
 import { register } from './support/clients.ts'
 import { runSql } from './support/database-supplies.ts'
@@ -33,8 +43,24 @@ async function runAdmin(settings: Record<string, string>, ...args: string[]) {
   return { code: code as number | null, stdout, stderr }
 }
 
+/** Without the process around it: throws what ends that with 2. @returns its standard output. */
+async function runHere(settings: Record<string, string>, ...args: string[]): Promise<string> {
+  const [area, action, username = ''] = args
+  const command = COMMANDS[`${area} ${action}`] as (typeof COMMANDS)[string]
+  const run = command.prepare(valuesOf(args, command.options), username)
+  const app = await createApp(loadConfig(settings), { log: createLogger('silent') })
+  const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true)
+  try {
+    expect((await run(app)) ?? true).toBe(true)
+    return written.mock.calls.map(([chunk]) => String(chunk)).join('')
+  } finally {
+    written.mockRestore()
+    await app.close(0)
+  }
+}
+
 /** Each process takes a second or more on a busy machine. */
-const PROCESSES_TIMEOUT_MS = 60_000
+const PROCESSES_TIMEOUT_MS = 180_000
 
 const NOWHERE = { DATABASE_URL: 'postgres://127.0.0.1:1/nowhere' }
 
@@ -90,7 +116,7 @@ test('a mistake ends with 2 and the usage of its own command, before anything is
     // Of an action that does not exist: those of the same area.
     expect(others, args.join(' ')).toHaveLength(usage === '' ? 0 : usage === 'keys list' ? 2 : 1)
   }
-}, 120_000)
+}, 180_000)
 
 test(
   'help is on standard output, and no mistake',
@@ -298,8 +324,8 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
     const refused = await client.call('send_message', { message: 'Hi.' })
     expect(refused.structured.error.code).toBe('budget_exceeded')
 
-    const reset = await runAdmin(settings, 'budget', 'reset', 'ada', ...period)
-    expect(reset.stdout).toMatch(/^budget of ada\nday: limit no limit in USD, no limit in tokens\n/)
+    const reset = await runHere(settings, 'budget', 'reset', 'ada', ...period)
+    expect(reset).toMatch(/^budget of ada\nday: limit no limit in USD, no limit in tokens\n/)
     expect((await client.call('send_message', { message: 'Hi.' })).isError).toBe(false)
     const stranger = await runAdmin(settings, 'budget', 'show', 'nobody-at-all')
     expect(stranger).toEqual({
@@ -307,11 +333,12 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
       stdout: '',
       stderr: 'There is no user with this name.\n',
     })
-  }, 60_000)
+  }, 180_000)
 
   describe('users, while the gateway runs', () => {
     const CLOSED = { REGISTRATION: 'closed' }
     const asOperator = (...args: string[]) => runAdmin({ ...settings, ...CLOSED }, 'user', ...args)
+    const here = (...args: string[]) => runHere({ ...settings, ...CLOSED }, 'user', ...args)
     const passwordIn = (stdout: string) => /^password: (\S{24})$/m.exec(stdout)?.[1] ?? ''
     const ended = { code: 'unauthenticated' }
     const refused = { code: 'invalid_credentials' }
@@ -326,22 +353,17 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
         password = passwordIn(added.stdout)
         expect(await app.app.services.accounts.checkPassword('grace', password)).toBeTruthy()
 
-        const wrong = await Promise.all([
-          asOperator('add', 'GRACE', '--email', 'other@example.com'),
-          asOperator('add', 'other', '--email', 'Grace@example.com'),
-          asOperator('add', 'other', '--email', 'nobody'),
-          asOperator('add', 'no name', '--email', 'other@example.com'),
-        ])
-        expect(wrong.map(({ code, stdout }) => ({ code, stdout }))).toEqual(
-          wrong.map(() => ({ code: 2, stdout: '' })),
-        )
-        const says = [
-          'username is in use',
-          'email address is in use',
-          'email: must',
-          'username: must',
-        ]
-        for (const [index, { stderr }] of wrong.entries()) expect(stderr).toContain(says[index])
+        const taken = await asOperator('add', 'GRACE', '--email', 'other@example.com')
+        expect(taken).toMatchObject({ code: 2, stdout: '' })
+        expect(taken.stderr).toContain('username is in use')
+        const wrong = [
+          ['other', 'Grace@example.com', 'email address is in use'],
+          ['other', 'nobody', 'email: must'],
+          ['no name', 'other@example.com', 'username: must'],
+        ] as const
+        for (const [name, email, problem] of wrong) {
+          await expect(here('add', name, '--email', email)).rejects.toThrow(problem)
+        }
       },
       PROCESSES_TIMEOUT_MS,
     )
@@ -350,14 +372,14 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
       'list shows a page of them, and nothing secret',
       async () => {
         const first = await asOperator('list', '--limit', '1')
-        const rest = await asOperator('list', '--after', 'ADA')
+        const rest = await here('list', '--after', 'ADA')
         const [heading, ada, more, ...none] = first.stdout.trimEnd().split('\n')
         expect(heading).toMatch(/^USERNAME +EMAIL +CREATED +KEY +LAST USE$/)
         const today = `${TODAY}T\\d\\d:\\d\\dZ`
         expect(ada).toMatch(new RegExp(`^ada +\\S+@\\S+ +${today} +yes +${today}$`))
         expect(more).toBe('There are more: user list --limit 1 --after ada')
         expect(none).toEqual([])
-        const [, grace, ...others] = rest.stdout.trimEnd().split('\n')
+        const [, grace, ...others] = rest.trimEnd().split('\n')
         expect(grace).toMatch(new RegExp(`^Grace +grace@example.com +${today} +no +never$`))
         expect(others).toEqual([])
       },
@@ -392,19 +414,11 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
       async () => {
         const { accounts, sessions } = app.app.services
         const { accessToken } = await accounts.authenticate('grace', password)
-        const signedOut = await asOperator('sign-out', 'GRACE')
-        expect(signedOut).toEqual({
-          code: 0,
-          stdout: 'Grace: 1 sessions, connections and tokens ended\n',
-          stderr: '',
-        })
+        const signedOut = await here('sign-out', 'GRACE')
+        expect(signedOut).toBe('Grace: 1 sessions, connections and tokens ended\n')
         await expect(sessions.resolve(accessToken)).rejects.toMatchObject(ended)
         expect(await sessions.resolve(user.accessToken)).toMatchObject({ username: 'ada' })
-        expect(await asOperator('sign-out', 'nobody')).toEqual({
-          code: 2,
-          stdout: '',
-          stderr: 'There is no user with this name.\n',
-        })
+        await expect(here('sign-out', 'nobody')).rejects.toThrow('There is no user with this name.')
       },
       PROCESSES_TIMEOUT_MS,
     )
@@ -420,9 +434,8 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
         await vi.waitUntil(() => app.claude.openStreams() === before + 1, { timeout: 10_000 })
 
         const settled = { ...settings, ADMIN_USERNAMES: 'Mary' }
-        const admin = await runAdmin(settled, 'user', 'delete', 'mary', '--yes')
-        expect(admin).toMatchObject({ code: 2, stdout: '' })
-        expect(admin.stderr).toContain('This name is in ADMIN_USERNAMES')
+        const admin = runHere(settled, 'user', 'delete', 'mary', '--yes')
+        await expect(admin).rejects.toThrow('This name is in ADMIN_USERNAMES')
         expect(await app.app.services.sessions.resolve(mary.accessToken)).toBeTruthy()
 
         expect(await asOperator('delete', 'MARY', '--yes')).toEqual({
@@ -449,7 +462,9 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
     const client = await app.connect('legacy', user.accessToken)
     const works = async () => (await client.call('get_conversations')).isError
 
+    const startedAt = Date.now()
     const rotated = await runAdmin(settings, 'keys', 'rotate')
+    const rotatedAt = Date.now()
     expect(rotated.code).toBe(0)
     const [made = '', ...list] = rotated.stdout.trimEnd().split('\n')
     const [, kid = ''] = /^new signing key (\S{43})$/.exec(made) ?? []
@@ -457,23 +472,22 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
       expect.stringMatching(`^${kid}  verifies, signs from \\S+Z$`),
       expect.stringMatching(`^${signer.kid}  signs since \\S+Z, verifies until \\S+Z$`),
     ])
-    expect((await runAdmin(settings, 'keys', 'list')).stdout).toBe(`${list.join('\n')}\n`)
+    expect(await runHere(settings, 'keys', 'list')).toBe(`${list.join('\n')}\n`)
     const [, from = ''] = /signs from (\S+)/.exec(list[0] ?? '') ?? []
-    const inSeconds = (Date.parse(from) - Date.now()) / 1000
-    expect(inSeconds).toBeGreaterThan(0)
-    expect(inSeconds).toBeLessThanOrEqual(60)
+    expect(Date.parse(from)).toBeGreaterThan(startedAt)
+    expect(Date.parse(from)).toBeLessThanOrEqual(rotatedAt + 60_000)
     expect(await works()).toBe(false)
 
-    const dropped = await runAdmin(settings, 'keys', 'rotate', '--drop-old')
-    expect(dropped.stdout).toMatch(
+    const dropped = await runHere(settings, 'keys', 'rotate', '--drop-old')
+    expect(dropped).toMatch(
       /^new signing key (\S{43})\nthe older keys are gone: .*\n\1 {2}signs since \S+Z\n$/,
     )
     await app.app.services.signingKeys.reload()
     await expect(works()).rejects.toThrow(/access token is not valid/)
     const secrets = await sql('select encode(sealed, $$base64$$) as sealed from signing_keys')
     expect(secrets).toHaveLength(1)
-    for (const { stdout } of [rotated, dropped]) expect(stdout).not.toContain('"d"')
-  }, 60_000)
+    for (const stdout of [rotated.stdout, dropped]) expect(stdout).not.toContain('"d"')
+  }, 180_000)
 
   const emptyRow = (tag: string) => ({
     userId: user.userId,
@@ -533,7 +547,7 @@ test('the embedded folder is the gateway’s while it runs; what it left behind 
   ])
   await fresh.drop()
   await claude.close()
-}, 60_000)
+}, 180_000)
 
 /** RFC 4180, lines end with LF. */
 function parseCsv(csv: string): string[][] {

@@ -74,7 +74,7 @@ describe('a gateway that is stopped', { timeout: PROCESS_TIMEOUT_MS }, () => {
     await vi.waitFor(() => expect(claude.openStreams()).toBe(3), { timeout: 10_000 })
 
     const exit = gateway.stop()
-    await vi.waitFor(() => expect(log.join('')).toContain('"msg":"stopping"'))
+    await expect.poll(() => log.join('')).toContain('"msg":"stopping"')
     await expect(fetch(`${gateway.url}/livez`)).rejects.toThrow()
 
     line.write(asText('POST /mcp', ada.accessToken, toolCall('send_message', { message: 'late' })))

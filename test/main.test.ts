@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { freshDatabaseOptions } from './support/databases.ts'
+import { firstStart, freshDatabaseOptions } from './support/databases.ts'
 import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'
 
 /** Each start of a process takes seconds on a busy machine. */
@@ -91,7 +91,7 @@ describe('a gateway that runs', { timeout: PROCESS_TIMEOUT_MS }, () => {
   let dataDir: string
   let gateway: GatewayProcess
   beforeAll(async () => {
-    dataDir = (await freshDatabaseOptions('embedded')).dataDir
+    dataDir = (await firstStart()).dataDir
     gateway = await startGatewayProcess({ DATA_DIR: dataDir, HOST: '0.0.0.0' })
   })
   afterAll(async () => {

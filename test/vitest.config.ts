@@ -8,8 +8,10 @@ const SPYING = ['test/crypto/passwords.test.ts']
 
 const everywhere = {
   pool: 'forks' as const,
-  testTimeout: 30_000,
-  hookTimeout: 60_000,
+  // Of a busy machine, on which everything takes five times as long.
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+  expect: { poll: { timeout: 15_000 } },
   unstubEnvs: true,
   unstubGlobals: true,
   restoreMocks: true,
@@ -28,6 +30,7 @@ export default defineConfig({
         test: {
           ...everywhere,
           name: 'shared',
+          setupFiles: ['test/support/one-day.ts', 'test/support/cheap-passwords.ts'],
           include: ['test/**/*.test.ts'],
           exclude: SPYING,
           isolate: false,

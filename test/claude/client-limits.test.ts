@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import type { Fault } from '../support/claude-stand-in/faults.ts'
 import { KEY, requestFor, useClaude } from './asking.ts'
 
@@ -48,14 +48,14 @@ test.each([undefined, 10])('silence is too long, with pings every %s ms', async 
     afterChunks: 3,
     ...(pingEveryMs === undefined ? {} : { pingEveryMs }),
   })
-  const outcome = await claude.ask({ message: LONG }, { idleMs: 100 })
+  const outcome = await claude.ask({ message: LONG }, { idleMs: 500 })
   expect(outcome).toMatchObject({
     status: 'failed',
     text: LONG.slice(0, 15),
     usageEstimated: 'stream_timed_out',
     error: { code: 'upstream_timeout', retryable: true },
   })
-  await vi.waitFor(() => expect(claude.standIn.abortedStreams()).toBe(1))
+  await expect.poll(() => claude.standIn.abortedStreams()).toBe(1)
 })
 
 test('silence before the first byte is too long as well', async () => {
@@ -80,9 +80,9 @@ test('a model may think in silence for longer', async () => {
     `{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":9}}`,
     `{"type":"message_stop"}`,
   ]
-  const upstream = await serveEvents(events, 300, late)
+  const upstream = await serveEvents(events, 1500, late)
   const { signal } = new AbortController()
-  const client = claude.connect({ idleMs: 100 }, upstream.url)
+  const client = claude.connect({ idleMs: 500 }, upstream.url)
   const outcome = await client.answer(KEY, requestFor(), { signal })
   await upstream.close()
   expect(outcome).toMatchObject({
@@ -94,7 +94,7 @@ test('a model may think in silence for longer', async () => {
 
 test('the deadline ends an answer that keeps coming', async () => {
   claude.standIn.script({ kind: 'stream_stall', afterChunks: 2, pingEveryMs: 10 })
-  const outcome = await claude.ask({ message: LONG }, { deadlineMs: 150 })
+  const outcome = await claude.ask({ message: LONG }, { deadlineMs: 1000 })
   expect(outcome).toMatchObject({
     status: 'failed',
     text: LONG.slice(0, 10),
@@ -116,7 +116,7 @@ test('cancelling ends the call upstream and keeps the part', async () => {
     error: { code: 'cancelled' },
   })
   expect(outcome.usage?.inputTokens).toBe(claude.standIn.billed(KEY).inputTokens)
-  await vi.waitFor(() => expect(claude.standIn.abortedStreams()).toBe(1))
+  await expect.poll(() => claude.standIn.abortedStreams()).toBe(1)
 })
 
 test('what was cancelled before it began is not asked', async () => {
@@ -129,7 +129,7 @@ test('cancelling interrupts the wait before a repeat', async () => {
   claude.standIn.script({ kind: 'status', status: 429, retryAfter: 9 })
   const abort = new AbortController()
   const asking = claude.connect().answer(KEY, requestFor(), { signal: abort.signal })
-  await vi.waitFor(() => expect(claude.standIn.messageRequests()[0]?.status).toBe(429))
+  await expect.poll(() => claude.standIn.messageRequests()[0]?.status).toBe(429)
   abort.abort()
   expect(await asking).toMatchObject({ status: 'cancelled', usage: null })
   expect(claude.standIn.messageRequests()).toHaveLength(1)
@@ -152,7 +152,7 @@ test('a finished answer survives a connection that breaks after it', async () =>
   ]
   const upstream = await serveEvents(events, 5000, [])
   const { signal } = new AbortController()
-  const client = claude.connect({ idleMs: 100 }, upstream.url)
+  const client = claude.connect({ idleMs: 500 }, upstream.url)
   const outcome = await client.answer(KEY, requestFor(), { signal })
   await upstream.close()
   expect(outcome).toMatchObject({ status: 'complete', error: null, usageEstimated: null })

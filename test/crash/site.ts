@@ -2,10 +2,11 @@
 
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../support/free-port.ts'
 import { findServerPrograms, startRestartableCluster } from '../support/restartable-cluster.ts'
 import { type Balancer, startBalancer } from './balancer.ts'
 import type { Stage } from './phases.ts'
-import { freePort, Replica, type ReplicaEnd } from './replica.ts'
+import { Replica, type ReplicaEnd } from './replica.ts'
 import { startUpstream } from './upstream.ts'
 
 export const REPLICAS = 3

@@ -11,7 +11,7 @@ let database: Database
 
 beforeAll(async () => {
   fresh = await freshDatabaseOptions('embedded')
-  database = await openDatabase({ ...fresh, acquireTimeoutMs: 200 })
+  database = await openDatabase({ ...fresh, acquireTimeoutMs: 1000 })
 })
 
 afterAll(async () => {

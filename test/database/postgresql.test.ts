@@ -32,16 +32,16 @@ describe.runIf(databaseKinds.includes('postgresql'))('postgresql', () => {
   }
 
   test('a statement that takes too long is cancelled on the server', async () => {
-    const database = await open({ statementTimeoutMs: 100, poolSize: 1 })
+    const database = await open({ statementTimeoutMs: 400, poolSize: 1 })
     await expect(sql`select pg_sleep(20)`.execute(database.db)).rejects.toMatchObject(UNAVAILABLE)
     expect(await database.ping()).toBeGreaterThan(0)
   })
 
   test('limits can be lifted for a connection, which is then not used again', async () => {
-    const database = await open({ statementTimeoutMs: 100, poolSize: 1 })
+    const database = await open({ statementTimeoutMs: 400, poolSize: 1 })
     const lifted = await database.db.connection().execute(async (connection) => {
       await sql.raw(LIFT_LIMITS).execute(connection)
-      await sql`select pg_sleep(0.3)`.execute(connection)
+      await sql`select pg_sleep(0.8)`.execute(connection)
       return pidOf({ db: connection })
     })
     expect(await pidOf(database)).not.toBe(lifted)
@@ -57,7 +57,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('postgresql', () => {
   })
 
   test('a crowd waits longer in turn than a new connection may take', async () => {
-    const database = await open({ connectTimeoutMs: 400, poolSize: 2 })
+    const database = await open({ connectTimeoutMs: 1000, poolSize: 2 })
     const inTurn = async (i: number) => {
       await database.db.transaction().execute(async (trx) => {
         await sql`select pg_sleep(0.01)`.execute(trx)
@@ -69,7 +69,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('postgresql', () => {
   })
 
   test('a queue that stands still is given up as soon as a new connection would be', async () => {
-    const database = await open({ connectTimeoutMs: 100, poolSize: 1 })
+    const database = await open({ connectTimeoutMs: 500, poolSize: 1 })
     await database.db.transaction().execute(async () => {
       await expect(database.ping()).rejects.toMatchObject(UNAVAILABLE)
     })
@@ -92,7 +92,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('postgresql', () => {
   test('a server that stops answering is given up, and found again once it answers', async () => {
     const proxy = await startPausableProxy(fresh.url ?? '')
     onTestFinished(() => proxy.close())
-    const limits = { statementTimeoutMs: 50, connectTimeoutMs: 500, poolSize: 1 }
+    const limits = { statementTimeoutMs: 200, connectTimeoutMs: 1000, poolSize: 1 }
     const database = await open({ url: proxy.url, ...limits })
     proxy.pause()
     await expect(database.ping()).rejects.toMatchObject(UNAVAILABLE)

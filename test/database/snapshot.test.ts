@@ -7,16 +7,16 @@ import { pendingMigrations } from '../../src/database/migrate.ts'
 import { openDatabase } from '../../src/database/open.ts'
 import { tarEntries } from '../../src/database/tar.ts'
 import { runChild } from '../support/child-process.ts'
-import { freshDatabaseOptions } from '../support/databases.ts'
+import { firstStart } from '../support/databases.ts'
 
 const SNAPSHOT = 'node_modules/.cache/claude-api-gateway/embedded-snapshot.tar.gz'
 
 beforeAll(async () => {
-  await (await freshDatabaseOptions('embedded')).drop()
+  await (await firstStart()).drop()
 })
 
 test('the first start finds the schema there already', async () => {
-  const fresh = await freshDatabaseOptions('embedded')
+  const fresh = await firstStart()
   const database = await openDatabase(fresh)
   expect(await pendingMigrations(database.db)).toEqual([])
   await database.close()
@@ -25,7 +25,7 @@ test('the first start finds the schema there already', async () => {
 
 test('a first start killed at any moment leaves a folder that opens', async () => {
   for (const afterMs of [50, 400]) {
-    const fresh = await freshDatabaseOptions('embedded')
+    const fresh = await firstStart()
     const child = runChild(new URL('children/insert-forever.ts', import.meta.url), fresh.dataDir)
     while (!(await readdir(fresh.dataDir)).some((name) => name.startsWith('postgres'))) {
       await sleep(10)
@@ -41,7 +41,7 @@ test('a first start killed at any moment leaves a folder that opens', async () =
 })
 
 test('what a killed start left behind is removed', async () => {
-  const fresh = await freshDatabaseOptions('embedded')
+  const fresh = await firstStart()
   const left = join(fresh.dataDir, 'postgres.new-killed')
   await mkdir(left)
   await writeFile(join(left, 'PG_VERSION'), '')

@@ -3,9 +3,9 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { databaseKinds, freshDatabaseOptions } from '../support/databases.ts'
+import { freePort } from '../support/free-port.ts'
 import { startPausableProxy } from '../support/pausable-proxy.ts'
 import { startApp, type TestApp } from '../support/start-app.ts'
 import { type Answered, bearer, message, post, toolCall } from './posting.ts'
@@ -193,13 +193,4 @@ async function startRedis(port: number) {
       await exit
     },
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address ? address.port : 0
 }

@@ -25,7 +25,7 @@ describe('one line per request', () => {
   async function linesDuring(count: number, work: () => Promise<unknown>) {
     const before = requestsOf(app).length
     await work()
-    await vi.waitFor(() => expect(requestsOf(app).length).toBeGreaterThanOrEqual(before + count))
+    await expect.poll(() => requestsOf(app).length).toBeGreaterThanOrEqual(before + count)
     return requestsOf(app).slice(before)
   }
 

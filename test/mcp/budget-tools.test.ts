@@ -1,6 +1,6 @@
 /** get_budget and set_budget, and what a budget does to a call. */
 
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { describeDatabases } from '../support/databases.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../support/start-app.ts'
 
@@ -251,7 +251,7 @@ describeDatabases('budgets', (kind) => {
   })
 
   test('settled by the answer itself: no later sum is needed', async () => {
-    await vi.waitUntil(() => app.app.services.running.ids.length === 0)
+    await expect.poll(() => app.app.services.running.ids).toEqual([])
     expect(await app.app.repositories.ledgerAudit.listDrift()).toEqual([])
   })
 })

@@ -239,17 +239,17 @@ describeDatabases('the ledger', (kind) => {
 
   test('a cancelled answer, whether it had begun or not', async () => {
     const begun = await stall({ message: tokens(10) }, 2)
-    await vi.waitUntil(() => app.claude.billed(user.apiKey).outputTokens === 4, { timeout: 5000 })
+    await vi.waitUntil(() => app.claude.billed(user.apiKey).outputTokens === 4, { timeout: 15_000 })
     await vi.waitUntil(
       async () =>
         (await client.call('get_message', { message_id: begun.message_id, wait_seconds: 0 }))
           .structured.data.content.length === 16,
-      { timeout: 5000 },
+      { timeout: 15_000 },
     )
     await client.call('cancel_message', { message_id: begun.message_id })
     app.claude.script({ kind: 'delay', delayMs: 5000 })
     const asked = (await send({ message: tokens(10), wait_seconds: 0 })).data
-    await vi.waitUntil(() => app.claude.messageRequests().length === 2, { timeout: 5000 })
+    await vi.waitUntil(() => app.claude.messageRequests().length === 2, { timeout: 15_000 })
     await client.call('cancel_message', { message_id: asked.message_id })
     expect(await rows()).toMatchObject([
       {

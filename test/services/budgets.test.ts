@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { sql } from 'kysely'
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { UnitPrices } from '../../src/claude/prices.ts'
 import { migrateToLatest } from '../../src/database/migrate.ts'
 import { type Database, openDatabase } from '../../src/database/open.ts'
@@ -255,7 +255,7 @@ describeDatabases('a budget', (kind) => {
       const settled = budget.settle(reserved, { nanoUsd: 0n, tokens: 10 })
       const waiting = sql`select from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock'`
-      await vi.waitUntil(async () => (await waiting.execute(db)).rows.length === 1)
+      await expect.poll(async () => (await waiting.execute(db)).rows).toHaveLength(1)
       await sql`select ${ofUser} 'month' for update nowait`.execute(tx)
       return { settled }
     })

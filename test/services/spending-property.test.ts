@@ -166,7 +166,7 @@ describeDatabases('one budget, many senders', (kind) => {
     )
     // One run: it is the interleaving that is random, and a failing one cannot be shrunk.
     await fc.assert(everything, { numRuns: 1, endOnFailure: true })
-  }, 60_000)
+  })
 })
 
 /** Makes the database itself refuse to commit what goes beyond the limit, or below nothing. */

@@ -1,15 +1,16 @@
 /** What the database tests of one run need, made once: the snapshot, and a migrated template. */
 
 import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
 import { migrateToLatest } from '../../src/database/migrate.ts'
 import { openDatabase } from '../../src/database/open.ts'
-import { KEY_FILE } from '../../src/database/snapshot-store.ts'
+import { KEY_FILE, unpackSnapshot } from '../../src/database/snapshot-store.ts'
 import { type PostgresqlSource, startCluster } from './postgresql-cluster.ts'
+import { scratchFolder } from './scratch-folder.ts'
 
 const CACHE = 'node_modules/.cache/claude-api-gateway'
 
@@ -17,15 +18,15 @@ export type Prepared = {
   /** For people. */
   name: string
   /** Sent to the workers as JSON. */
-  supply: Partial<PostgresqlSupply>
+  supply: Supply
   drop(): Promise<void>
 }
 
-export type PostgresqlSupply = {
-  /** Of a role that may create databases. */
-  adminUrl: string
-  /** A migrated, empty database to copy. */
+export type Supply = {
+  /** A migrated, empty database to copy: its name, or the folder of the embedded one. */
   template: string
+  /** Of a role that may create databases in PostgreSQL. */
+  adminUrl: string
 }
 
 /** In another process: initdb takes 900 MB and keeps its thread busy for seconds. */
@@ -36,7 +37,10 @@ export async function prepareEmbedded(): Promise<Prepared> {
   const text = await readFile(join(root, CACHE, KEY_FILE), 'utf8')
   const { pglite, postgresql } = JSON.parse(text) as { pglite: string; postgresql: string }
   const name = `embedded PGlite ${pglite} (PostgreSQL ${postgresql})`
-  return { name, supply: {}, drop: async () => {} }
+  const template = await mkdtemp(join(scratchFolder(), 'gateway-template-'))
+  await unpackSnapshot(template)
+  const drop = () => rm(template, { recursive: true })
+  return { name, supply: { template, adminUrl: '' }, drop }
 }
 
 export async function preparePostgresql(source: PostgresqlSource | undefined): Promise<Prepared> {
