@@ -30,4 +30,6 @@ STOPSIGNAL SIGTERM
 # With node itself, over HTTPS when the gateway serves it; whose name the certificate bears is no matter.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
   CMD ["node", "-e", "const web = require(process.env.TLS_CERT_FILE ? 'https' : 'http'); web.get({ host: '127.0.0.1', port: process.env.PORT || 3000, path: '/livez', rejectUnauthorized: false }, (res) => process.exit(res.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
-CMD ["node", "dist/main.js"]
+# As npm start does: 16 MB for new objects, as Node.js had until 22. The 64 of Node.js 24 fill with
+# garbage before any is collected: 100 MB and more under load.
+CMD ["node", "--max-semi-space-size=16", "dist/main.js"]

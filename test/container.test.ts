@@ -117,7 +117,7 @@ describe('Dockerfile', () => {
     expect(names.filter((name) => name !== 'NODE_ENV')).toEqual(['HOST', 'DATA_DIR'])
     for (const name of ['HOST', 'DATA_DIR']) expect(SETTINGS).toHaveProperty(name)
     expect(instructions('EXPOSE')).toEqual([String(loadConfig({}).http.port)])
-    expect(instructions('CMD')).toEqual(['["node", "dist/main.js"]'])
+    expect(instructions('CMD')).toEqual(['["node", "--max-semi-space-size=16", "dist/main.js"]'])
   })
 
   test.each([

@@ -1,5 +1,6 @@
 /** The gateway as it is shipped, with everything on, and the people who use it. */
 
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,8 +13,11 @@ import { ENCRYPTION_KEY, type User } from './identity.ts'
 import { ServerProcess } from './server-process.ts'
 import type { Site } from './site.ts'
 
-/** The dist/ of the checkout that this file lies in. */
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
+/** The dist/ of the checkout that this file lies in, with the flags of its npm start. */
+const ROOT = new URL('../../', import.meta.url)
+const { scripts } = JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8'))
+const FLAGS: string[] = scripts.start.split(' ').slice(1, -1)
+const MAIN = fileURLToPath(new URL('dist/main.js', ROOT))
 
 /** For Chrome DevTools, or anything else that reads .cpuprofile. */
 const PROFILES = join(tmpdir(), 'gateway-profiles')
@@ -44,7 +48,11 @@ export async function startGateway(
   const upstream = await site.upstream()
   return ServerProcess.start({
     name: 'gateway',
-    args: [...(site.isProfiled ? ['--cpu-prof', `--cpu-prof-dir=${PROFILES}`] : []), MAIN],
+    args: [
+      ...(site.isProfiled ? ['--cpu-prof', `--cpu-prof-dir=${PROFILES}`] : []),
+      ...FLAGS,
+      MAIN,
+    ],
     env: {
       ...SETTINGS,
       ...('url' in place ? { DATABASE_URL: place.url } : { DATA_DIR: place.dataDir }),

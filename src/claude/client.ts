@@ -108,7 +108,7 @@ export class AnthropicClaude implements Claude {
     reply: Reply,
     onBegun: (() => void) | undefined,
   ): Promise<AppError | null> {
-    let error = brokenStream()
+    let error: AppError | undefined
     const { model } = reply
     try {
       const stream = await opening
@@ -123,7 +123,7 @@ export class AnthropicClaude implements Claude {
       watch.close()
     }
     if (reply.isFinished) return null
-    return watch.stopped === null ? error : stoppedFailure(watch.stopped)
+    return watch.stopped === null ? (error ?? brokenStream()) : stoppedFailure(watch.stopped)
   }
 
   lastSeen(): ReturnType<Claude['lastSeen']> {

@@ -9,8 +9,8 @@ export type Head = { status: number; headers: Record<string, string | string[] |
  * promises more for every chunk: for text that comes word by word, most of the work and the memory.
  */
 export class Exchange implements Dispatcher.DispatchHandler {
-  /** Status and headers. Rejects when the exchange ends before. */
-  readonly opened: Promise<Head>
+  /** Once `onHead` was told. Rejects when the exchange ends before. */
+  readonly opened: Promise<void>
   /** The end of the body. Rejects when it breaks off, or with what `onData` threw. */
   readonly ended: Promise<void>
   readonly #onHead: (head: Head) => (chunk: Uint8Array) => void
@@ -18,7 +18,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   readonly #abort = () => this.#stop()
   #controller: Dispatcher.DispatchController | undefined
   #onData: (chunk: Uint8Array) => void = () => {}
-  #open!: (head: Head) => void
+  #open!: () => void
   #end!: () => void
   #fail!: (error: unknown) => void
 
@@ -53,14 +53,15 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(
-    _: Dispatcher.DispatchController,
+    controller: Dispatcher.DispatchController,
     status: number,
     headers: Head['headers'],
   ): void {
+    // undici would keep the bytes they were read from until the body ends: 6 KB of them.
+    controller.rawHeaders = null
     if (status < 200) return
-    const head = { status, headers }
-    this.#onData = this.#onHead(head)
-    this.#open(head)
+    this.#onData = this.#onHead({ status, headers })
+    this.#open()
   }
 
   onResponseData(_: Dispatcher.DispatchController, chunk: Uint8Array): void {

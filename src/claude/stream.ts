@@ -33,6 +33,9 @@ export class Reply {
   readonly #maxTokens: number
   readonly #onText: ((textSoFar: string) => void) | undefined
   readonly #partialJson = new Map<number, string>()
+  /** The block that text is added to, and all text before it. */
+  #growing: ContentBlock | undefined
+  #textBefore = ''
   #startUsage: UpstreamUsage | null = null
   #finalUsage: MessageDeltaUsage | null = null
 
@@ -106,8 +109,7 @@ export class Reply {
     if (block === undefined) return
     switch (delta.type) {
       case 'text_delta':
-        block.text = (block.text ?? '') + delta.text
-        this.text += delta.text
+        this.#growText(block, delta.text)
         this.firstTextAt ??= performance.now()
         this.#onText?.(this.text)
         break
@@ -124,6 +126,16 @@ export class Reply {
       case 'input_json_delta':
         this.#partialJson.set(index, (this.#partialJson.get(index) ?? '') + delta.partial_json)
     }
+  }
+
+  /** The text of an only block is that very string, so that the one is read out for both. */
+  #growText(block: ContentBlock, text: string): void {
+    if (this.#growing !== block) {
+      this.#growing = block
+      this.#textBefore = this.text
+    }
+    block.text = (block.text ?? '') + text
+    this.text = this.#textBefore + block.text
   }
 
   #closeBlock(index: number): void {

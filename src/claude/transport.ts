@@ -61,7 +61,8 @@ export class Transport {
     signal: AbortSignal,
     onEvent: OnEvent,
   ): Promise<AnswerStream> {
-    const { head, ended } = await this.#attempt(
+    let requestId: string | null = null
+    const { ended } = await this.#attempt(
       {
         method: 'POST',
         path: '/v1/messages',
@@ -71,11 +72,12 @@ export class Transport {
         signal,
       },
       (head) => {
-        const reader = new EventReader(requestIdOf(head), onEvent)
+        requestId = requestIdOf(head)
+        const reader = new EventReader(requestId, onEvent)
         return (chunk) => reader.push(chunk)
       },
     )
-    return { requestId: requestIdOf(head), ended }
+    return { requestId, ended }
   }
 
   /** The cheapest call that needs a valid key. @throws APIError */
@@ -93,21 +95,23 @@ export class Transport {
 
   /** @param onSuccess told of the head of an answer that is none of an error. */
   async #attempt(attempt: Attempt, onSuccess: (head: Head) => (chunk: Uint8Array) => void) {
-    const errorBody: Uint8Array[] = []
-    const exchange = new Exchange(
-      (head) =>
-        head.status === 200 ? onSuccess(head) : (chunk) => errorBody.push(Buffer.from(chunk)),
-      attempt.signal,
-    )
+    const failure: { head?: Head; body: Uint8Array[] } = { body: [] }
+    const exchange = new Exchange((head) => {
+      if (head.status === 200) return onSuccess(head)
+      failure.head = head
+      return (chunk) => failure.body.push(Buffer.from(chunk))
+    }, attempt.signal)
     this.#send(attempt, exchange)
-    const head = await exchange.opened.catch((thrown: unknown) => {
+    await exchange.opened.catch((thrown: unknown) => {
       throw toConnectionError(thrown)
     })
-    if (head.status === 200) return { head, ended: exchange.ended }
-    await exchange.ended
-    const text = Buffer.concat(errorBody).toString('utf8')
+    const { ended } = exchange
+    if (failure.head === undefined) return { ended }
+    await ended
+    const text = Buffer.concat(failure.body).toString('utf8')
     const error = parseJson(text)
-    throw APIError.generate(head.status, error, error ? undefined : text, toHeaders(head))
+    const { status } = failure.head
+    throw APIError.generate(status, error, error ? undefined : text, toHeaders(failure.head))
   }
 
   #send({ method, path, apiKey, apiVersion, body }: Attempt, exchange: Exchange): void {
@@ -123,7 +127,7 @@ export class Transport {
           'user-agent': 'claude-api-gateway',
           ...(payload && { 'content-length': String(payload.byteLength) }),
         },
-        ...(payload && { body: once(payload) }),
+        ...(payload && { body: new OneTimeBody(payload) as unknown as Readable }),
       },
       exchange,
     )
@@ -134,14 +138,16 @@ export class Transport {
  * A body that is forgotten once it is sent: undici keeps a string or a buffer until the answer ends.
  * Its documentation has iterables, its types have not (undici documentation: Dispatcher.dispatch).
  */
-function once(payload: Buffer): Readable {
-  const parts = [payload]
-  const iterable: unknown = {
-    *[Symbol.iterator]() {
-      for (let part = parts.pop(); part !== undefined; part = parts.pop()) yield part
-    },
+class OneTimeBody implements Iterable<Buffer> {
+  readonly #parts: Buffer[]
+
+  constructor(payload: Buffer) {
+    this.#parts = [payload]
   }
-  return iterable as Readable
+
+  *[Symbol.iterator](): Iterator<Buffer> {
+    for (let part = this.#parts.pop(); part; part = this.#parts.pop()) yield part
+  }
 }
 
 const requestIdOf = ({ headers }: Head) => [headers['request-id'] ?? null].flat()[0] ?? null

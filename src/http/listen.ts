@@ -29,15 +29,15 @@ export type Listening = {
 /** Longer than the idle time of common load balancers (60 s), so that they close first, not we. */
 const KEEP_ALIVE_MS = 65_000
 
-/** An Express application, which has prototypes for its requests and responses. */
+/** An Express application: the prototypes it gives its requests and responses are replaced. */
 type Application = RequestListener & { request: object; response: object }
 
 /** @throws Error when the address cannot be had or the certificate cannot be read. */
 export async function listen(app: Application, options: ListenOptions): Promise<Listening> {
   const { host, port, tls } = options
   const classes = {
-    IncomingMessage: bornAs(IncomingMessage, app.request),
-    ServerResponse: bornAs(ServerResponse, app.response),
+    IncomingMessage: bornAs(app, 'request', IncomingMessage),
+    ServerResponse: bornAs(app, 'response', ServerResponse),
   }
   const server = tls
     ? createTlsServer({ ...readCertificate(tls), ...classes }, app)
@@ -63,15 +63,21 @@ export async function listen(app: Application, options: ListenOptions): Promise<
 /**
  * A class whose objects have Express's prototype from the start. Express sets it for each request,
  * which makes everything after it twice as slow on Node.js 20 and 22 (expressjs/express #5998);
- * setting what is already there changes nothing. Node.js calls it with `new`, and it its base
- * without.
+ * setting what is already there changes nothing.
+ *
+ * A class's prototype is fixed, so the application gets that one as its own. It has to be a real
+ * subclass: V8 then leaves room in the object for what the base will set, which otherwise ends in a
+ * dictionary of 2.4 KB.
  */
-function bornAs<Base extends object>(base: Base, prototype: object): Base {
-  function Shaped(this: unknown, ...args: unknown[]) {
-    Reflect.apply(base as unknown as () => void, this, args)
-  }
-  Shaped.prototype = prototype
-  return Shaped as unknown as Base
+function bornAs<Key extends 'request' | 'response', Base extends new (...args: never[]) => object>(
+  app: Record<Key, object>,
+  key: Key,
+  base: Base,
+): Base {
+  const Born = class extends (base as unknown as new (...args: unknown[]) => object) {}
+  Object.setPrototypeOf(Born.prototype, app[key])
+  app[key] = Born.prototype
+  return Born as unknown as Base
 }
 
 function readCertificate(tls: { certFile: string; keyFile: string }) {
