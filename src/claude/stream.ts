@@ -128,7 +128,10 @@ export class Reply {
     }
   }
 
-  /** The text of an only block is that very string, so that the one is read out for both. */
+  /**
+   * The text of an only block is that very string, so that the one is read out for both. Blocks come
+   * one after the other (Anthropic API docs: Streaming messages).
+   */
   #growText(block: ContentBlock, text: string): void {
     if (this.#growing !== block) {
       this.#growing = block

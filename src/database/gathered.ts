@@ -23,6 +23,12 @@ type Options<Asked, Answer> = {
 /** A statement's rows, and with them what one failure has to be tried again for, are bounded. */
 const MOST_TOGETHER = 32
 
+/**
+ * How long a statement may wait for a lock, as PostgreSQL's lock_timeout takes it. Whoever is held
+ * up by a lock waits alone for the rest of its time, and not those who came with it.
+ */
+export const lockLimitOf = ({ length }: readonly unknown[]) => (length > 1 ? '1s' : '0')
+
 export class Gathered<Asked, Answer> {
   readonly #options: Options<Asked, Answer>
   #waiting: Waiting<Asked, Answer>[] = []

@@ -22,7 +22,8 @@ function run(
     error || isLast ? next(error) : run(handlers, at + 1, req, res, next)
   try {
     const done: unknown = handler(req, res, proceed)
-    if (done instanceof Promise) done.catch(next)
+    if (done instanceof Promise)
+      done.catch((error) => next(error ?? new Error('rejected without a reason')))
   } catch (error) {
     next(error)
   }

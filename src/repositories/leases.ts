@@ -21,12 +21,18 @@ export class LeaseRepository {
     answerIds: readonly string[],
     leaseSeconds: number,
   ): Promise<string[]> {
-    const renewed = await this.#db
-      .updateTable('messages')
-      .set({ leaseExpiresAt: leaseEnd(leaseSeconds) })
+    const own = this.#db
+      .selectFrom('messages')
+      .select('id')
       .where(sql<boolean>`id = any(${answerIds}::uuid[])`)
       .where('replicaId', '=', replicaId)
       .where('status', '=', 'running')
+      .orderBy('id')
+      .forUpdate()
+    const renewed = await this.#db
+      .updateTable('messages')
+      .set({ leaseExpiresAt: leaseEnd(leaseSeconds) })
+      .where('id', 'in', own)
       .returning(['id', 'cancelRequestedAt'])
       .execute()
     return renewed.flatMap((row) => (row.cancelRequestedAt === null ? [] : [row.id]))
@@ -43,12 +49,18 @@ export class LeaseRepository {
       tokens,
     }))
     await sql`
-      update messages m set content = decode(c.content, 'base64'), checkpoint_tokens = c.tokens
-      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
-        as c(id uuid, content text, tokens integer)
-      where m.id = c.id and m.replica_id = ${replicaId}::uuid and m.status = 'running'`.execute(
-      this.#db,
-    )
+      with own as (
+        select m.id, c.content, c.tokens
+        from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
+          as c(id uuid, content text, tokens integer)
+        join messages m on m.id = c.id
+        where m.replica_id = ${replicaId}::uuid and m.status = 'running'
+        order by m.id
+        for update of m
+      )
+      update messages m set content = decode(own.content, 'base64'), checkpoint_tokens = own.tokens
+      from own
+      where m.id = own.id`.execute(this.#db)
   }
 
   /**

@@ -70,11 +70,12 @@ const room = (book: string, nanoUsd: string, tokens?: string) => {
 }
 
 /** Of different users. */
-export const beginTurns = prepare<{ turns: string }, BeginningRow>(
+export const beginTurns = prepare<{ turns: string; lockLimit: string }, BeginningRow>(
   'begin_turns',
   (value) => `
   with asked as materialized (
-    select * from ${askedTurns.as('a', value('turns', 'json'))}
+    select a.* from ${askedTurns.as('a', value('turns', 'json'))},
+      set_config('lock_timeout', ${value('lockLimit', 'text')}, true)
   ),
   taken as (
     select a.place, s.period as book, case s.period

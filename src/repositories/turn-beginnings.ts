@@ -14,7 +14,7 @@
  */
 
 import type { Kysely } from 'kysely'
-import { Gathered } from '../database/gathered.ts'
+import { Gathered, lockLimitOf } from '../database/gathered.ts'
 import type { Schema } from '../database/schema.ts'
 import type { BudgetPeriod, LimitSet, PayingPeriods } from './budgets.ts'
 import {
@@ -95,7 +95,8 @@ export class TurnBeginningRepository {
   }
 
   async #beginTogether(turns: readonly BeginningValues[]): Promise<BeginningRow[]> {
-    return beginTurns(this.#db, { turns: askedTurns.toJson(turns) })
+    const lockLimit = lockLimitOf(turns)
+    return beginTurns(this.#db, { turns: askedTurns.toJson(turns), lockLimit })
   }
 }
 

@@ -53,11 +53,12 @@ export const askedEndings = recordset(COLUMNS)
 export type EndingRow = { place: number; used: UsedShares | null }
 
 /** Of different users. A row for each turn that was running. */
-export const endTurns = prepare<{ turns: string }, EndingRow>(
+export const endTurns = prepare<{ turns: string; lockLimit: string }, EndingRow>(
   'end_turns',
   (value) => `
   with asked as materialized (
-    select * from ${askedEndings.as('a', value('turns', 'json'))}
+    select a.* from ${askedEndings.as('a', value('turns', 'json'))},
+      set_config('lock_timeout', ${value('lockLimit', 'text')}, true)
   ),
   running as (
     select a.*, m.position

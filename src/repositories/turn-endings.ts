@@ -11,7 +11,7 @@
  */
 
 import type { Kysely } from 'kysely'
-import { Gathered } from '../database/gathered.ts'
+import { Gathered, lockLimitOf } from '../database/gathered.ts'
 import { inPlaces } from '../database/recordset.ts'
 import type { BudgetPeriod, MessageStatus, Schema, StoredReservation } from '../database/schema.ts'
 import type { Amount, LimitSet } from './budgets.ts'
@@ -78,7 +78,9 @@ export class TurnEndingRepository {
   }
 
   async #endTogether(turns: readonly EndingValues[]): Promise<(EndingRow | undefined)[]> {
-    return inPlaces(turns, await endTurns(this.#db, { turns: askedEndings.toJson(turns) }))
+    const lockLimit = lockLimitOf(turns)
+    const rows = await endTurns(this.#db, { turns: askedEndings.toJson(turns), lockLimit })
+    return inPlaces(turns, rows)
   }
 }
 

@@ -199,4 +199,38 @@ describeDatabases('turns at one moment', (kind) => {
       undefined,
     ])
   })
+
+  // The embedded database has one connection, where nobody waits for a lock.
+  if (kind === 'embedded') return
+
+  test('one that waits for a lock waits alone', async () => {
+    const users = await newUsers(3)
+    await Promise.all(users.map(async (userId) => begun(bareTurn(userId))))
+    const [held, ...free] = users.map((userId) => bareTurn(userId)) as [NewTurn, ...NewTurn[]]
+    let waiting: Promise<unknown> = Promise.resolve()
+    await database.db.transaction().execute(async (tx) => {
+      await sql`select from spending where user_id = ${held.userId}::uuid for update`.execute(tx)
+      waiting = begin(held)
+      const others = await Promise.all(free.map(begin))
+      expect(others.map(({ outcome }) => outcome)).toEqual(['begun', 'begun'])
+      expect(await statusOf(held)).toBeUndefined()
+    })
+    expect(await waiting).toMatchObject({ outcome: 'begun' })
+  })
+
+  test('leases that are renewed meanwhile wait in order', async () => {
+    const users = await newUsers(24)
+    const { leases, turnEndings } = repositories
+    const replicaId = randomUUID()
+    for (let round = 0; round < 20; round++) {
+      const turns = await Promise.all(
+        users.map(async (userId) => begun({ ...bareTurn(userId), replicaId })),
+      )
+      const ids = turns.map(({ turn }) => turn.answerId).reverse()
+      const renewals = [1, 2, 3, 4].map(() => leases.renew(replicaId, ids, 60))
+      const ends = turns.map(({ turn, verdict }) => turnEndings.end(bareEnd(turn, verdict)))
+      expect(await Promise.all(ends)).toEqual(users.map(() => ({ used: {} })))
+      await Promise.all(renewals)
+    }
+  })
 })
