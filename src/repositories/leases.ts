@@ -12,7 +12,8 @@ export class LeaseRepository {
   }
 
   /**
-   * Renews the named answers of this process in one statement.
+   * Renews the named answers of this process in one statement. Locks them by id: the statement that
+   * ends turns (turn-endings.ts) has several of them too.
    *
    * @returns ids of those that somebody asked to stop.
    */
