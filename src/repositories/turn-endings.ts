@@ -4,10 +4,10 @@
  *
  * Turns of different users that end at the same moment share the statement, and nothing else.
  *
- * `running` locks the answers first, by id as leases.ts does: of two who end one at once the second finds nothing, and
- * then nothing else of the statement happens for it either. The budgets follow in the order of
- * turn-beginnings.ts. Connections and conversations come last: whoever locks one of them has locked
- * its user's budgets.
+ * `running` locks the answers first, by id as leases.ts does: of two who end one at once the second
+ * finds nothing, and then nothing else of the statement happens for it either. The budgets follow in
+ * the order of turn-beginnings.ts. Connections and conversations come last: whoever locks one of them
+ * has locked its user's budgets.
  */
 
 import type { Kysely } from 'kysely'
