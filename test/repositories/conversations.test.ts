@@ -1,28 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { migrateToLatest } from '../../src/database/migrate.ts'
-import { type Database, openDatabase } from '../../src/database/open.ts'
+import { expect, test } from 'vitest'
 import { createRepositories } from '../../src/repositories/index.ts'
 import { insertUser } from '../support/bare-turns.ts'
-import {
-  describeDatabases,
-  type FreshDatabase,
-  freshDatabaseOptions,
-} from '../support/databases.ts'
+import { describeDatabases } from '../support/databases.ts'
+import { ownDatabase } from '../support/own-database.ts'
 
 describeDatabases('pages that are asked for at one moment', (kind) => {
-  let fresh: FreshDatabase
-  let database: Database
-
-  beforeAll(async () => {
-    fresh = await freshDatabaseOptions(kind)
-    database = await openDatabase(fresh)
-    await migrateToLatest(database.db, database.kind)
-  })
-  afterAll(async () => {
-    await database.close()
-    await fresh.drop()
-  })
+  const database = ownDatabase(kind)
 
   /** Newest first. @returns their ids. */
   const insertConversations = async (userId: string, count: number) => {

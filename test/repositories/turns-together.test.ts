@@ -2,33 +2,20 @@
 
 import { randomBytes, randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { migrateToLatest } from '../../src/database/migrate.ts'
-import { type Database, openDatabase } from '../../src/database/open.ts'
+import { beforeAll, expect, test } from 'vitest'
 import { violatedConstraint } from '../../src/repositories/constraints.ts'
 import { createRepositories, type Repositories } from '../../src/repositories/index.ts'
 import type { NewTurn } from '../../src/repositories/turn-beginnings.ts'
 import { bareEnd, bareTurn, insertUser } from '../support/bare-turns.ts'
-import {
-  describeDatabases,
-  type FreshDatabase,
-  freshDatabaseOptions,
-} from '../support/databases.ts'
+import { describeDatabases } from '../support/databases.ts'
+import { ownDatabase } from '../support/own-database.ts'
 
 describeDatabases('turns at one moment', (kind) => {
-  let fresh: FreshDatabase
-  let database: Database
+  const database = ownDatabase(kind)
   let repositories: Repositories
 
-  beforeAll(async () => {
-    fresh = await freshDatabaseOptions(kind)
-    database = await openDatabase(fresh)
-    await migrateToLatest(database.db, database.kind)
+  beforeAll(() => {
     repositories = createRepositories(database.db)
-  })
-  afterAll(async () => {
-    await database.close()
-    await fresh.drop()
   })
 
   const newUser = () => insertUser(database.db)

@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { sql } from 'kysely'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import type { UnitPrices } from '../../src/claude/prices.ts'
-import { migrateToLatest } from '../../src/database/migrate.ts'
-import { type Database, openDatabase } from '../../src/database/open.ts'
 import type { BudgetPeriod, StoredLimit } from '../../src/repositories/budgets.ts'
 import { createRepositories } from '../../src/repositories/index.ts'
 import type { NewTurn } from '../../src/repositories/turn-beginnings.ts'
@@ -20,11 +18,8 @@ import {
   WARN_FROM_PERCENT,
 } from '../../src/services/budgets.ts'
 import { bareEnd, bareTurn, insertUser } from '../support/bare-turns.ts'
-import {
-  describeDatabases,
-  type FreshDatabase,
-  freshDatabaseOptions,
-} from '../support/databases.ts'
+import { describeDatabases } from '../support/databases.ts'
+import { ownDatabase } from '../support/own-database.ts'
 
 const NOW = new Date('2026-11-22T10:00:00Z')
 const NONE: Limit = { nanoUsd: null, tokens: null }
@@ -94,20 +89,10 @@ describe('whose limit counts', () => {
 })
 
 describeDatabases('a budget', (kind) => {
-  let fresh: FreshDatabase
-  let database: Database
+  const database = ownDatabase(kind)
   let userId: string
 
-  beforeAll(async () => {
-    fresh = await freshDatabaseOptions(kind)
-    database = await openDatabase(fresh)
-    await migrateToLatest(database.db, database.kind)
-  })
   beforeEach(newUser)
-  afterAll(async () => {
-    await database.close()
-    await fresh.drop()
-  })
 
   async function newUser() {
     userId = await insertUser(database.db)
