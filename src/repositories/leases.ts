@@ -1,7 +1,28 @@
 import { type Kysely, sql } from 'kysely'
+import { prepare } from '../database/prepared.ts'
+import { recordset } from '../database/recordset.ts'
 import type { Schema } from '../database/schema.ts'
 
 export type WhichOrphans = 'all' | 'expired' | { expiredOf: string }
+
+const sent = recordset({ answerId: 'uuid', content: 'bytea', tokens: 'integer' })
+
+/** Locks them by id, as {@link LeaseRepository.renew} does. */
+const saveCheckpoints = prepare<{ replicaId: string; checkpoints: string }, never>(
+  'save_checkpoints',
+  (value) => `
+  with own as (
+    select m.id, c.content, c.tokens
+    from ${sent.as('c', value('checkpoints', 'json'))}
+    join messages m on m.id = c.answer_id
+    where m.replica_id = ${value('replicaId', 'uuid')} and m.status = 'running'
+    order by m.id
+    for update of m
+  )
+  update messages m set content = own.content, checkpoint_tokens = own.tokens
+  from own
+  where m.id = own.id`,
+)
 
 /** Which process is generating which answer, and what it has written so far. */
 export class LeaseRepository {
@@ -44,24 +65,7 @@ export class LeaseRepository {
     replicaId: string,
     checkpoints: readonly { answerId: string; content: Buffer; tokens: number }[],
   ): Promise<void> {
-    const rows = checkpoints.map(({ answerId, content, tokens }) => ({
-      id: answerId,
-      content: content.toString('base64'),
-      tokens,
-    }))
-    await sql`
-      with own as (
-        select m.id, c.content, c.tokens
-        from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
-          as c(id uuid, content text, tokens integer)
-        join messages m on m.id = c.id
-        where m.replica_id = ${replicaId}::uuid and m.status = 'running'
-        order by m.id
-        for update of m
-      )
-      update messages m set content = decode(own.content, 'base64'), checkpoint_tokens = own.tokens
-      from own
-      where m.id = own.id`.execute(this.#db)
+    await saveCheckpoints(this.#db, { replicaId, checkpoints: sent.toJson(checkpoints) })
   }
 
   /**
