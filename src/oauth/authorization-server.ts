@@ -10,6 +10,7 @@ import { AppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { isScope, type Scope } from '../services/scopes.ts'
 import { type Caller, hashOf } from '../services/sessions.ts'
+import { visibleName } from '../visible-name.ts'
 import { FlowCookies } from './flow-cookies.ts'
 import { errors, type InteractionResults, type Provider } from './oidc-provider.ts'
 import { createProvider, PENDING_SECONDS, type ProviderOptions } from './provider.ts'
@@ -21,7 +22,7 @@ export type PendingConnection = {
   uid: string
   client: {
     id: string
-    /** As the client gives it: not to be believed, and to be escaped. */
+    /** As the client gives it, made readable: not to be believed, and to be escaped. */
     name: string
     /** Known by a document at its own https URL, and not by what it registered itself. */
     isDocument: boolean
@@ -79,12 +80,13 @@ export class AuthorizationServer {
   async #describe(interaction: Interaction): Promise<PendingConnection> {
     const { client_id: id, redirect_uri: redirectUri } = interaction.params
     const client = await this.#provider.Client.find(String(id))
-    if (!client) throw expired()
+    // The rule for addresses may be stricter than when this was begun.
+    if (!client?.redirectUriAllowed(String(redirectUri))) throw expired()
     return {
       uid: interaction.uid,
       client: {
         id: client.clientId,
-        name: client.clientName ?? new URL(String(redirectUri)).hostname,
+        name: nameOf(client.clientName, client.clientId, String(redirectUri)),
         isDocument: isDocumentUrl(client.clientId),
       },
       redirectUri: String(redirectUri),
@@ -143,7 +145,7 @@ export class AuthorizationServer {
 
   /** Sends the browser back to the client with `access_denied`. @throws AppError not_found. */
   async deny(req: IncomingMessage, res: ServerResponse): Promise<void> {
-    await this.#find(req, res)
+    await this.#describe(await this.#find(req, res))
     await this.#finish(req, res, {
       error: 'access_denied',
       error_description: 'The user did not approve.',
@@ -213,6 +215,14 @@ export class AuthorizationServer {
     const until = new Date(connectionEnd.getTime() + CLIENT_GRACE_MS)
     await this.#options.store.repositories.oauthRecords.extend('Client', hashOf(clientId), until)
   }
+}
+
+/** Without a name it is called by its site, or by the scheme of its app. */
+function nameOf(given: string | undefined, clientId: string, redirectUri: string): string {
+  const name = visibleName(given ?? '')
+  if (name !== undefined) return name
+  const { host, protocol } = new URL(isDocumentUrl(clientId) ? clientId : redirectUri)
+  return visibleName(host) ?? protocol
 }
 
 const isDocumentUrl = (clientId: string) => clientId.startsWith('https://')

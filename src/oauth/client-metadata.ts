@@ -3,7 +3,9 @@
  * and a client ID metadata document alike.
  */
 
+import { visibleName } from '../visible-name.ts'
 import { errors } from './oidc-provider.ts'
+import { isAllowedRedirect, isLoopback, REDIRECT_RULE } from './redirect-addresses.ts'
 
 /** The rest is left out: logout, keys and sector identifiers would have this server fetch URLs. */
 const KNOWN = [
@@ -24,15 +26,29 @@ const KNOWN = [
 const GRANT_TYPES = ['authorization_code', 'refresh_token']
 const MAX_REDIRECT_URIS = 20
 const MAX_NAME_LENGTH = 200
-const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
+/** Of `native` clients the provider takes these alone, on any port (RFC 8252, section 7.3). */
+const LOOPBACK_WITHOUT_PORT = ['localhost', '127.0.0.1', '[::1]']
 
 type Metadata = Record<string, unknown>
 
-/** @throws InvalidClientMetadata or InvalidRedirectUri, which the provider answers with 400. */
+/** @throws invalid_client_metadata or invalid_redirect_uri, which the provider answers with 400. */
 export function adaptClientMetadata(given: Metadata): Metadata {
   const known = Object.fromEntries(KNOWN.flatMap((name) => pick(given, name)))
   refuseUnreasonable(known)
-  return { ...known, ...supportedGrantTypes(known), ...nativeWhereLocal(known) }
+  const { client_name: _name, ...rest } = known
+  return {
+    ...rest,
+    ...readableName(known),
+    ...supportedGrantTypes(known),
+    ...nativeWhereLocal(known),
+  }
+}
+
+/** One that is no text is for the provider to refuse; one that shows nothing is none. */
+function readableName({ client_name: given }: Metadata): Metadata {
+  if (typeof given !== 'string') return given === undefined ? {} : { client_name: given }
+  const name = visibleName(given)
+  return name === undefined ? {} : { client_name: name }
 }
 
 const pick = (given: Metadata, name: string) =>
@@ -49,18 +65,16 @@ function refuseUnreasonable({ client_name: name, redirect_uris: uris }: Metadata
     throw new errors.InvalidClientMetadata('client_name must not hold control characters')
   }
   if (Array.isArray(uris) && uris.length > MAX_REDIRECT_URIS) {
-    throw new errors.InvalidRedirectUri(`at most ${MAX_REDIRECT_URIS} redirect_uris are accepted`)
+    throw refusedAddress(`at most ${MAX_REDIRECT_URIS} redirect_uris are accepted`)
   }
-  if (Array.isArray(uris) && uris.some(isUnprotected)) {
-    throw new errors.InvalidRedirectUri('http is accepted for loopback addresses only: use https')
+  if (Array.isArray(uris) && !uris.every(isAllowedRedirect)) {
+    throw refusedAddress(`a redirect_uri is not accepted: ${REDIRECT_RULE}`)
   }
 }
 
-/** MCP specification, Authorization, Communication Security. The provider holds only `native` clients to it. */
-function isUnprotected(uri: unknown): boolean {
-  const url = parseUrl(uri)
-  return url?.protocol === 'http:' && !LOOPBACK.includes(url.hostname)
-}
+/** RFC 7591, section 3.2.2; the provider's own class of this error has one description for all. */
+const refusedAddress = (description: string) =>
+  new errors.CustomOIDCProviderError('invalid_redirect_uri', description)
 
 /** VS Code registers `device_code` too, which would fail the whole registration. */
 function supportedGrantTypes({ grant_types: types }: Metadata): Metadata {
@@ -81,7 +95,7 @@ function nativeWhereLocal({ redirect_uris: uris }: Metadata): Metadata {
 function isNative(uri: unknown): boolean {
   const url = parseUrl(uri)
   if (!url || url.protocol === 'https:') return false
-  return url.protocol !== 'http:' || LOOPBACK.includes(url.hostname)
+  return !isLoopback(url) || LOOPBACK_WITHOUT_PORT.includes(url.hostname)
 }
 
 const parseUrl = (uri: unknown) =>

@@ -11,6 +11,7 @@ import type { Repositories } from '../repositories/index.ts'
 import { hashOf } from '../services/sessions.ts'
 import type { Vault } from '../services/vault.ts'
 import { type Adapter, type AdapterPayload, errors } from './oidc-provider.ts'
+import { isAllowedRedirect } from './redirect-addresses.ts'
 
 export type RecordStore = {
   repositories: Pick<Repositories, 'oauthRecords' | 'sessions'>
@@ -78,7 +79,14 @@ export class Records implements Adapter {
     const row = await this.#store.repositories.oauthRecords.find(this.#model, by)
     if (!row) return undefined
     const record = this.#store.vault.openOAuthRecord(this.#model, row.key, row.sealed)
+    if (this.#model === 'Client') return withAllowedRedirects(record)
     if (row.consumedAt === null) return record
     return { ...record, consumed: Math.floor(row.consumedAt.getTime() / 1000) }
   }
+}
+
+/** A client registered under another rule is held to this one; with no address left it is none. */
+function withAllowedRedirects(client: AdapterPayload): AdapterPayload | undefined {
+  const redirect_uris = [client.redirect_uris ?? []].flat().filter(isAllowedRedirect)
+  return redirect_uris.length === 0 ? undefined : { ...client, redirect_uris }
 }

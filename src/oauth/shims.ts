@@ -5,6 +5,7 @@ import { ALL_SCOPES, DEFAULT_SCOPES, isScope } from '../services/scopes.ts'
 import type { FlowCookies } from './flow-cookies.ts'
 import type { KoaContextWithOIDC, Provider } from './oidc-provider.ts'
 import { ROUTES } from './provider.ts'
+import { isLoopback } from './redirect-addresses.ts'
 
 type Next = () => Promise<void>
 
@@ -60,9 +61,6 @@ function withoutBlindRedirects(provider: Provider, errorPage: ErrorPage) {
 
 /** Our own pages are named by their path alone. */
 const clientAddress = (location: string) => (URL.canParse(location) ? new URL(location) : undefined)
-
-const isLoopback = ({ protocol, hostname }: URL) =>
-  protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname)
 
 /**
  * Some clients name no scope, or only ones of their own making, and would be refused: they get to

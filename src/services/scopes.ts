@@ -15,6 +15,11 @@ export const ALL_SCOPES = Object.keys(SCOPES) as readonly Scope[]
 
 export const isScope = (name: string): name is Scope => Object.hasOwn(SCOPES, name)
 
+const READING: readonly Scope[] = ['conversations:read', 'usage:read']
+
+/** Whether it lets its holder look, and neither change nor spend anything. */
+export const isReading = (scope: Scope): boolean => READING.includes(scope)
+
 /** What is asked for by a client that does not say: no more than using Claude takes. */
 export const DEFAULT_SCOPES: readonly Scope[] = [
   'conversations:read',

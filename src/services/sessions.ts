@@ -6,6 +6,7 @@ import type { Logger } from '../log.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
 import type { Count, UserCounter } from '../repositories/session-checks.ts'
 import type { SessionKind } from '../repositories/sessions.ts'
+import { visibleName } from '../visible-name.ts'
 import { periodsAt } from './budget-periods.ts'
 import { ALL_SCOPES, isScope, type Scope } from './scopes.ts'
 import { type CheckedSession, SessionChecks } from './session-checks.ts'
@@ -165,8 +166,9 @@ export class SessionService {
       sessions.listSpending(caller.userId, month),
     ])
     const spent = new Map(spending.map((row) => [row.sessionId, BigInt(row.spentNanoUsd)]))
-    return rows.map(({ limitNanoUsd, scopes, ...row }) => ({
+    return rows.map(({ name, limitNanoUsd, scopes, ...row }) => ({
       ...row,
+      name: name === null ? null : (visibleName(name) ?? null),
       scopes: scopes === null ? ALL_SCOPES : scopes.filter(isScope),
       limitNanoUsd: limitNanoUsd === null ? null : BigInt(limitNanoUsd),
       spentNanoUsd: limitNanoUsd === null ? null : (spent.get(row.id) ?? 0n),

@@ -66,6 +66,7 @@ async function connect(site: Site, page: Page, app: App): Promise<void> {
   await page.route(`${origin}/**`, (route) => route.fulfill({ body: 'Connected' }))
   await page.goto(await askForAccess(site, app))
   await page.getByLabel('Monthly limit in USD').fill(app.limit ?? '')
+  await page.getByLabel('I have just started this connection myself').check()
   await page.getByRole('button', { name: 'Approve' }).click()
   await page.waitForURL(`${origin}/**`)
 }

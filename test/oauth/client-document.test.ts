@@ -46,7 +46,7 @@ describe('a client with a document', { timeout: PROCESS_TIMEOUT_MS }, () => {
     '/oauth/claude-code-client-metadata': CLAUDE_CODE,
     '/native': {
       client_name: 'A native app',
-      redirect_uris: [LOOPBACK_REDIRECT, 'someapp://callback'],
+      redirect_uris: [LOOPBACK_REDIRECT, 'com.example.app:/callback'],
       grant_types: [...CLAUDE_CODE.grant_types, 'urn:ietf:params:oauth:grant-type:device_code'],
       scope: 'conversations:read',
       token_endpoint_auth_method: 'none',
@@ -55,6 +55,7 @@ describe('a client with a document', { timeout: PROCESS_TIMEOUT_MS }, () => {
     '/with-secret': { ...CLAUDE_CODE, client_secret: 'hush' },
     '/shared-secret': { ...CLAUDE_CODE, token_endpoint_auth_method: 'client_secret_post' },
     '/plain-http': { ...CLAUDE_CODE, redirect_uris: ['http://evil.example/callback'] },
+    '/dangerous': { ...CLAUDE_CODE, redirect_uris: [LOOPBACK_REDIRECT, 'ms-msdt:/id'] },
     '/too-large': { ...CLAUDE_CODE, contacts: ['x'.repeat(16 * KIBIBYTE)] },
   }
 
@@ -144,6 +145,7 @@ describe('a client with a document', { timeout: PROCESS_TIMEOUT_MS }, () => {
     ['holds a secret', '/with-secret'],
     ['wants a shared secret', '/shared-secret'],
     ['comes back over plain http', '/plain-http'],
+    ['would start a program', '/dangerous'],
     ['is too large', '/too-large'],
     ['is not there', '/missing'],
     ['lies where a redirect points', '/moved'],

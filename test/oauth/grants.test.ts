@@ -98,7 +98,8 @@ describeDatabases('grants', (kind) => {
     const asked = flow.authorization(client, { scope: 'messages:send usage:read account' })
     const page = await person.openConsent(asked.url)
     expect(page.text).toContain('It is connected already, with a limit of $0.01 a month')
-    const { callback, ...again } = await connect(asked)
+    const all = { scopes: ['messages:send', 'usage:read', 'account'] }
+    const { callback, ...again } = await connect(asked, all)
     expect(callback.searchParams.has('code')).toBe(true)
     const [before, after] = [first, again].map(({ access_token }) => decodeJwt(access_token))
     expect([after?.jti, sorted(after?.scope)]).toEqual([

@@ -24,10 +24,14 @@ export async function newConnectedUser(app: TestApp, flow: OAuthFlow) {
   await browser.open('/account/key')
   await browser.submit('/account/key', { key: apiKey })
 
-  /** Approves what is asked for. @returns where the browser was sent. */
+  /** Approves all that is asked for, unless told otherwise. @returns where the browser was sent. */
   async function approve({ url }: Authorization, filled: Filled = {}): Promise<URL> {
     const page = await browser.open(url)
-    const { left, text } = await browser.submit(page.url.pathname, filled, { button: 'Approve' })
+    const permissions = [...page.html.matchAll(/name="permissions" value="([\w:]+)"/g)].map(
+      ([, scope = '']) => scope,
+    )
+    const all = { permissions, confirmed: 'yes', ...filled }
+    const { left, text } = await browser.submit(page.url.pathname, all, { button: 'Approve' })
     if (!left) throw new Error(text)
     return left
   }

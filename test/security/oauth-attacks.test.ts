@@ -120,6 +120,7 @@ describe('an authorization code', () => {
       headers: { cookie },
       body: new URLSearchParams([
         ...(user.browser.forms().find(({ action }) => action === page.url.pathname)?.fields ?? []),
+        ['confirmed', 'yes'],
         ['decision', 'approve'],
       ]),
     })
@@ -228,11 +229,11 @@ describe('a redirect address', () => {
     const loud = await flow.newClient({ redirect_uris: [redirectUri] })
     const said = await visit(flow.authorization(loud, { redirectUri, registration: '{}' }).url)
     expect(await said.text()).toMatch(/<p>[^<]*\(registration_not_supported\)<\/p>/)
-    const app = 'search-ms:query'
-    const appId = await flow.newClient({ redirect_uris: [app] })
-    const launch = await visit(flow.authorization(appId, { redirectUri: app, prompt: 'none' }).url)
+    const own = 'com.example.app:/callback'
+    const appId = await flow.newClient({ redirect_uris: [own] })
+    const launch = await visit(flow.authorization(appId, { redirectUri: own, prompt: 'none' }).url)
     expect([launch.status, launch.headers.get('location')]).toEqual([400, null])
-    expect(await launch.text()).not.toContain('href="search-ms')
+    expect(await launch.text()).not.toContain('href="com.example')
     const local = await visit(flow.authorization(id, { prompt: 'none' }).url)
     expect(local.headers.get('location')).toContain(`${LOOPBACK_REDIRECT}?error=login_required`)
   })
@@ -440,7 +441,8 @@ describe('the consent page', () => {
     const elsewhere = await stranger.browser.post(pathname, { ...fields, csrf_token: foreign })
     expect([elsewhere.status, elsewhere.left]).toEqual([404, undefined])
     await user.browser.open(page.url)
-    const { left } = await user.browser.submit(pathname, {}, { button: 'Approve' })
+    const filled = { confirmed: 'yes' }
+    const { left } = await user.browser.submit(pathname, filled, { button: 'Approve' })
     expect(left?.searchParams.has('code')).toBe(true)
   })
 })

@@ -49,6 +49,7 @@ export function newPerson(publicUrl: string) {
     const { pathname } = browser.page.url
     const { days, scopes, cap } = choices
     const filled = {
+      confirmed: 'yes',
       ...(days === undefined ? {} : { days }),
       ...(scopes === undefined ? {} : { permissions: scopes }),
       ...(cap === undefined ? {} : { limit: cap }),

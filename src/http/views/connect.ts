@@ -1,6 +1,7 @@
 /** The consent page: the one place where a person decides what a client may do. */
 
-import { SCOPES, type Scope } from '../../services/scopes.ts'
+import { isLoopback } from '../../oauth/redirect-addresses.ts'
+import { isReading, SCOPES, type Scope } from '../../services/scopes.ts'
 import { checkboxes, type FormState, field, hidden, select, summary } from './form.ts'
 import { usd } from './format.ts'
 import { type Html, html } from './html.ts'
@@ -41,7 +42,7 @@ export function consentPage(consent: Consent): Page {
 <p class="soft">It wants to use this gateway as you.</p></div>
 ${summary(form)}
 <section class="card" aria-label="Who is asking">
-${identity(client)}
+${identity(client, consent.redirectUri)}
 <div class="target"><span class="soft">You will be sent back to</span>${destination(consent.redirectUri)}</div>
 </section>
 ${consent.existing && already(consent.existing, client.isDocument)}
@@ -51,7 +52,12 @@ ${checkboxes(
   {
     name: 'permissions',
     legend: 'It may',
-    choices: asked.map((value) => ({ value, label: SCOPES[value], isChosen: isChosen(value) })),
+    choices: asked.map((value) => ({
+      value,
+      label: SCOPES[value],
+      note: value,
+      isChosen: isChosen(value),
+    })),
   },
   form,
 )}
@@ -60,6 +66,7 @@ ${select({ name: 'days', label: 'Connection ends after', options: EXPIRY_DAYS },
 ${field({ name: 'limit', label: 'Monthly limit in USD', isOptional: true, autocomplete: 'off', inputMode: 'decimal', maxLength: 12 }, form)}
 </div>
 ${!consent.hasKey && html`<p class="notice warn">You have not added an Anthropic key yet, so messages will fail until you do.</p>`}
+${!asked.every(isReading) && confirmedBox(form)}
 <div class="actions wide">
 <button name="decision" value="approve">Approve</button>
 <button class="second" name="decision" value="deny" formnovalidate>Deny</button>
@@ -83,23 +90,47 @@ function already({ limitNanoUsd, spentNanoUsd }: ExistingConnection, isDocument:
   }</p>`
 }
 
-function identity({ id, isDocument }: Consent['client']): Html {
-  if (isDocument) {
-    return html`<p><span class="tag good">Identified</span></p>
-<p>Its identity is published at <strong>${new URL(id).host}</strong>.</p>`
-  }
-  return html`<p><span class="tag warn">Name not verified</span></p>
+/** Its own, and never ticked beforehand: see the page's route. */
+const confirmedBox = (form: FormState): Html =>
+  checkboxes(
+    {
+      name: 'confirmed',
+      legend: 'To let it do more than read',
+      choices: [
+        {
+          value: 'yes',
+          label: 'I have just started this connection myself, and it may act and spend for me.',
+          isChosen: false,
+        },
+      ],
+    },
+    form,
+  )
+
+function identity({ id, isDocument }: Consent['client'], redirectUri: string): Html {
+  if (!isDocument) {
+    return html`<p><span class="tag warn">Name not verified</span></p>
 <p>It gave this name itself. Approve only if you have just started this, and know the address below.</p>`
+  }
+  const { host, origin } = new URL(id)
+  return html`<p><span class="tag">Identified by ${host}</span></p>
+<p>Its name and addresses are published at <strong class="address">${id}</strong>. Nothing else is known of it.</p>
+${new URL(redirectUri).origin !== origin && elsewhere(redirectUri, host)}`
+}
+
+/** That document may be anybody's: it says who may be meant, not who asks. */
+function elsewhere(redirectUri: string, host: string): Html {
+  const place = redirectUri.startsWith('https:')
+    ? html`another site than ${host}`
+    : html`an app on this device, and any app can say that it is the one which ${host} describes`
+  return html`<p class="notice warn">You will be sent to ${place}. Approve only if you have just started this yourself.</p>`
 }
 
 /** Where the code will go, in the words that tell a trap from the real thing: its host or its app. */
 function destination(redirectUri: string): Html {
-  const { protocol, host, hostname } = new URL(redirectUri)
-  if (protocol !== 'https:' && protocol !== 'http:') {
-    return html`<strong>${protocol}//</strong><span>The app on this device that opens such links.</span>`
-  }
-  if (['localhost', '127.0.0.1', '[::1]'].includes(hostname)) {
-    return html`<strong>${host}</strong><span>An app on this computer.</span>`
-  }
-  return html`<strong>${host}</strong>`
+  const url = new URL(redirectUri)
+  if (isLoopback(url))
+    return html`<strong>${url.host}</strong><span>An app on this computer.</span>`
+  if (url.protocol === 'https:') return html`<strong>${url.host}</strong>`
+  return html`<strong>${url.protocol}//</strong><span>The app on this device that opens such links.</span>`
 }

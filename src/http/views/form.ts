@@ -60,7 +60,7 @@ export function select(
 <select id="${id}" name="${given.name}">${options}</select></div>`
 }
 
-type Choice = { value: string; label: string; isChosen: boolean }
+type Choice = { value: string; label: string; note?: string; isChosen: boolean }
 
 /** Any number of choices under one name. */
 export function checkboxes(
@@ -70,9 +70,9 @@ export function checkboxes(
   const id = `field-${name}`
   const error = errors[name]
   const boxes = choices.map(
-    ({ value, label, isChosen }, index) => html`<label class="check">
+    ({ value, label, note, isChosen }, index) => html`<label class="check">
 <input type="checkbox" name="${name}" value="${value}"${index === 0 && html` id="${id}"`}${isChosen && html` checked`}>
-<span>${label}<small class="mono">${value}</small></span></label>`,
+<span>${label}${note && html`<small class="mono">${note}</small>`}</span></label>`,
   )
   return html`<fieldset${describedBy(id, { hint: false, error: error !== undefined }, 'fieldset')}>
 <legend>${legend}</legend>

@@ -128,6 +128,7 @@ button:hover, .button:hover { background: var(--strong-hover); }
 .tag { display: inline-block; padding: 0.1rem 0.6rem; border-radius: 99px; border: 1px solid currentColor; font-size: 0.82rem; font-weight: 560; white-space: nowrap; }
 .tag.good { color: var(--good); } .tag.warn { color: var(--warn); }
 .target { padding: 1rem; border-radius: 12px; background: var(--well); border: 1px solid var(--line); display: grid; gap: 0.25rem; overflow-wrap: anywhere; }
+.address { overflow-wrap: anywhere; font-weight: 560; }
 .target strong { font-size: 1.2rem; letter-spacing: -0.01em; }
 
 .rows { list-style: none; padding: 0; display: grid; }

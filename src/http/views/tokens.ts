@@ -18,6 +18,7 @@ export function tokensPage({ csrfField, notice, tokens, chosen, form }: TokensPa
   const scopes = Object.entries(SCOPES).map(([value, label]) => ({
     value,
     label,
+    note: value,
     isChosen: chosen.includes(value),
   }))
   return {

@@ -74,7 +74,11 @@ test('from nothing: sign up, skip the key, approve, and back to the client with 
   const skip = /href="(\/connect\/[^"]*)"/.exec(key.html)?.[1] ?? ''
   const consent = await browser.open(skip)
   expect(consent.text).toContain('You have not added an Anthropic key yet')
-  const { left } = await browser.submit(consent.url.pathname, {}, { button: 'Approve' })
+  const { left } = await browser.submit(
+    consent.url.pathname,
+    { confirmed: 'yes' },
+    { button: 'Approve' },
+  )
   expect(`${left?.origin}${left?.pathname}`).toBe(CALLBACK)
   expect(left?.searchParams.get('code')).toBeTruthy()
   expect(left?.searchParams.get('state')).toBe('a-state')
@@ -174,6 +178,52 @@ describe('the decision', () => {
     expect(left?.searchParams.has('code')).toBe(true)
   })
 
+  test('takes a box that nobody ticked beforehand where it gives more than reading', async () => {
+    const visitor = await withKey(await signUp(app))
+    const page = await visitor.browser.open(await askingFrom(CALLBACK))
+    const path = page.url.pathname
+    const offered = visitor.browser.forms()[1]?.fields ?? []
+    const ticked = offered.filter(([name]) => name === 'permissions').map(([, value]) => value)
+    expect(ticked).toEqual(['conversations:read', 'messages:send', 'usage:read'])
+    expect(offered.map(([name]) => name)).not.toContain('confirmed')
+    for (const permissions of [
+      undefined,
+      ['messages:send'],
+      ['account'],
+      ['account', 'usage:read'],
+    ]) {
+      const filled = permissions ? { permissions } : {}
+      for (const box of [
+        {},
+        { confirmed: '' },
+        { confirmed: 'no' },
+        { confirmed: ['yes', 'yes'] },
+      ]) {
+        // Again and again, on the page that says what is missing: two clicks on one spot get nowhere.
+        const refused = await visitor.browser.submit(
+          path,
+          { ...filled, ...box },
+          { button: 'Approve' },
+        )
+        expect(refused.status).toBe(422)
+        expect(refused.html).toContain('#field-confirmed')
+        expect(refused.html).not.toMatch(/name="confirmed"[^>]* checked/)
+      }
+    }
+    expect(await connectionsOf(visitor)).toEqual([])
+    const { left } = await visitor.browser.submit(path, { confirmed: 'yes' }, { button: 'Approve' })
+    expect(left?.searchParams.has('code')).toBe(true)
+  })
+
+  test('to read alone takes no box of its own', async () => {
+    const visitor = await withKey(await signUp(app))
+    const scope = 'conversations:read usage:read'
+    const page = await visitor.browser.open(await askingFrom(CALLBACK, { scope }))
+    expect(page.html).not.toContain('name="confirmed"')
+    const { left } = await visitor.browser.submit(page.url.pathname, {}, { button: 'Approve' })
+    expect(left?.searchParams.has('code')).toBe(true)
+  })
+
   test('sent twice at once makes one connection', async () => {
     const visitor = await withKey(await signUp(app))
     const page = await visitor.browser.open(await askingFrom(CALLBACK))
@@ -190,7 +240,7 @@ describe('the decision', () => {
   test('never gives more than was asked for', async () => {
     const visitor = await withKey(await signUp(app))
     const page = await visitor.browser.open(await askingFrom(CALLBACK, { scope: 'usage:read' }))
-    const wanted = { permissions: ['usage:read', 'account'] }
+    const wanted = { permissions: ['usage:read', 'account'], confirmed: 'yes' }
     await visitor.browser.submit(page.url.pathname, wanted, { button: 'Approve' })
     expect((await connectionsOf(visitor))[0]?.scopes).toEqual(['usage:read'])
   })
@@ -206,6 +256,51 @@ describe('the decision', () => {
     const { left } = await visitor.browser.submit(page.url.pathname)
     expect(left?.searchParams.get('error')).toBe('access_denied')
   })
+})
+
+/** Each hides, blanks, stacks or breaks something. */
+const ODD_NAMES: [string, string][] = [
+  ['Claude\u200b\u2060\ufeff Code', 'Claude Code'],
+  ['Claude\u3164\u115f\uffa0\u034f', 'Claude'],
+  ['\u2800\u2800Claude\u2028Code\u2029', 'Claude Code'],
+  ['Cla\u00adude\u{e0061}\ufe0f\u180e', 'Claude'],
+  ['C\u0336\u0337\u0338l\u0300\u0301\u0302\u20ddaude', 'C\u0336l\u0300aude'],
+  [`Claude${'\u0e49'.repeat(40)}`, `Claude${'\u0e49'.repeat(2)}`],
+  ['\u0301\u0302Claude \u0300Code', 'Claude Code'],
+  ['\u00a0\u2003Claude\u3000\u3000Code ', 'Claude Code'],
+  ['\ud800Claude\udfff', 'Claude'],
+  ['Claude\ue000\u{10ffff}', 'Claude'],
+  ['\u200b\u3164\u2800', 'client.example'],
+  ['...\u200b', 'client.example'],
+  ['   ', 'client.example'],
+]
+
+test.each(ODD_NAMES)('a client named %j is shown as %j, everywhere', async (name, shown) => {
+  const visitor = await withKey(await signUp(app))
+  const page = await visitor.browser.open(await askingFrom(CALLBACK, { name }))
+  expect(page.html).toContain(`<h1>Connect <bdi>${shown.normalize('NFC')}</bdi>?</h1>`)
+  const filled = { confirmed: 'yes' }
+  await visitor.browser.submit(page.url.pathname, filled, { button: 'Approve' })
+  const [connection] = await connectionsOf(visitor)
+  expect(connection?.name).toBe(shown.normalize('NFC'))
+  // As an older build may have stored it.
+  await app.app.db
+    .updateTable('sessions')
+    .set({ name: name.replace(/[\ud800-\udfff]/g, '') })
+    .where('id', '=', connection?.id ?? '')
+    .execute()
+  const list = await visitor.browser.open('/account/connections')
+  const later = shown === 'client.example' ? 'App' : shown.normalize('NFC')
+  expect(list.html).toContain(`<h3><bdi>${later}</bdi>`)
+})
+
+test('a name is never longer than a line', async () => {
+  const { browser } = await withKey(await signUp(app))
+  const page = await browser.open(await askingFrom(CALLBACK, { name: '\u{1f600}x'.repeat(60) }))
+  const [, shown = ''] = /<h1>Connect <bdi>(.*)<\/bdi>/.exec(page.html) ?? []
+  expect([...shown]).toHaveLength(100)
+  expect(shown.isWellFormed()).toBe(true)
+  expect(shown.endsWith('…')).toBe(true)
 })
 
 test('"Not you?" signs out, and leads another user back to the same request', async () => {
@@ -229,20 +324,35 @@ test("another browser's request is none of ours (login CSRF, mix-up)", async () 
   expect(await connectionsOf(mine)).toEqual([])
 })
 
-test('a client with a document at its own address is told apart', () => {
-  const page = consentPage({
+/** What a client whose document is at claude.ai is shown as. */
+const documented = (redirectUri: string) =>
+  consentPage({
     csrfField: html``,
     path: '/connect/x',
-    client: { id: 'https://claude.ai/oauth/metadata', name: 'Claude', isDocument: true },
-    redirectUri: 'http://localhost:1/callback',
+    client: { id: 'https://claude.ai/oauth/metadata?of=<it>', name: 'Claude', isDocument: true },
+    redirectUri,
     asked: ['usage:read'],
     chosen: ['usage:read'],
     username: 'ada',
     hasKey: true,
     existing: undefined,
     form: EMPTY_FORM,
-  })
-  const body = page.body.toString()
-  expect(body).toContain('published at <strong>claude.ai</strong>')
+  }).body.toString()
+
+test('a client with a document is told apart by its site, with the whole address', () => {
+  const body = documented('https://claude.ai/callback')
+  expect(body).toContain('Identified by claude.ai')
+  expect(body).toContain('https://claude.ai/oauth/metadata?of=&lt;it&gt;')
   expect(body).not.toContain('not verified')
+  expect(body).not.toMatch(/class="tag good"|notice warn/)
+})
+
+test.each([
+  ['https://elsewhere.example/callback', 'another site than claude.ai'],
+  ['https://claude.ai:8443/callback', 'another site than claude.ai'],
+  ['http://localhost:1/callback', 'any app can say'],
+  ['com.example.app:/callback', 'any app can say'],
+])('and its visitor is warned when it has the browser sent to %s', (redirectUri, warning) => {
+  expect(documented(redirectUri)).toContain(warning)
+  expect(documented(redirectUri)).toMatch(/class="notice warn"/)
 })

@@ -4,6 +4,7 @@ import { type Request, type Response, Router } from 'express'
 import { z } from 'zod'
 import { AppError } from '../../../errors.ts'
 import type { PendingConnection } from '../../../oauth/authorization-server.ts'
+import { isReading, type Scope } from '../../../services/scopes.ts'
 import { allowFormsToEndAt } from '../../page-security.ts'
 import { consentPage, EXPIRY_DAYS } from '../../views/connect.ts'
 import type { FormErrors } from '../../views/form.ts'
@@ -56,7 +57,7 @@ export function connectRoutes(desk: Desk): Router {
 
   router.get('/connect/:uid', async (req, res) => {
     const pending = await findPending(req, res)
-    await show(req, res, pending, { values: {}, chosen: pending.scopes })
+    await show(req, res, pending, { values: {}, chosen: withoutAccount(pending.scopes) })
   })
 
   router.post('/connect/:uid', async (req, res) => {
@@ -67,8 +68,8 @@ export function connectRoutes(desk: Desk): Router {
     const refuse = (refusal: Refusal) => show(req, res, pending, { values, chosen }, refusal)
     const scopes = pending.scopes.filter((scope) => chosen.includes(scope))
     const broken = brokenRules(
-      { limit: UsdAmount, days: Days, permissions: AtLeastOne },
-      { ...values, permissions: scopes },
+      { limit: UsdAmount, days: Days, permissions: AtLeastOne, confirmed: Ticked },
+      { ...values, permissions: scopes, confirmed: isConfirmed(req, scopes) },
     )
     if (broken) return refuse(broken)
     const expiresAt = new Date(Date.now() + Number(values.days) * DAY_MS)
@@ -87,5 +88,21 @@ export function connectRoutes(desk: Desk): Router {
 
   return router
 }
+
+/** To be chosen by hand: who has it can lock its user out. */
+const withoutAccount = (asked: readonly Scope[]) => asked.filter((scope) => scope !== 'account')
+
+/**
+ * One click, or two on one spot, give no more than reading: a site that has its visitor click where
+ * this page is about to appear gets no further (double click-jacking). The box is never ticked
+ * beforehand, not even after a form was refused.
+ */
+const isConfirmed = (req: Request, scopes: readonly Scope[]) =>
+  scopes.every(isReading) || textField(req, 'confirmed') === 'yes'
+
+const Ticked = z.literal(
+  true,
+  'Tick the box above the buttons to let it do more than read, or deny.',
+)
 
 const AtLeastOne = z.array(z.string()).min(1, 'Choose at least one permission, or deny.')

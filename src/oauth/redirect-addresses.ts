@@ -1,0 +1,89 @@
+/**
+ * Where a client may have the browser sent back to: what is on this list, and nothing else.
+ *
+ * Every other scheme is some program's on somebody's computer, and a redirect starts it: installers,
+ * diagnostics, mail, other pages (RFC 8252, section 8.4; RFC 9700, section 4.11). An address is
+ * compared as text by some and parsed by others, so one that the two could read differently is refused.
+ */
+
+/**
+ * Callbacks of apps whose scheme has no dot; docs/OPERATIONS.md lists them. Editors send whatever
+ * comes to the extension that the host names, and extensions also clone, install and open by such
+ * links: hence only addresses that say they are callbacks, and without a query of the client's own.
+ */
+const EDITORS = [
+  'cursor',
+  'cursor-nightly',
+  'vscode',
+  'vscode-insiders',
+  'vscodium',
+  'windsurf',
+  'windsurf-next',
+  'antigravity',
+  'kiro',
+  'trae',
+]
+const EXTENSION_ADDRESS = /^[a-z-]+:\/\/[\w-]+(?:\.[\w-]+)+((?:\/[\w~-][\w.~-]*)+)$/
+const EDITOR_CALLBACK = {
+  test: (given: string) => /auth|callback/i.test(EXTENSION_ADDRESS.exec(given)?.[1] ?? ''),
+}
+const APP_CALLBACKS: readonly (readonly [scheme: string, callback: Pick<RegExp, 'test'>])[] = [
+  ...EDITORS.map((scheme) => [scheme, EDITOR_CALLBACK] as const),
+  ['raycast', /^raycast:\/\/oauth(?:\?package_name=[\w%().~-]*)?$/],
+  ['warp', /^warp:\/\/mcp\/oauth2callback(?:\?server_id=[\w-]+)?$/],
+  ['warppreview', /^warppreview:\/\/mcp\/oauth2callback(?:\?server_id=[\w-]+)?$/],
+]
+
+/** RFC 8252, section 7.1: a domain that the app's maker owns, in reverse; no "x-" and no single label. */
+const REVERSE_DOMAIN = /^(?:[a-z]{2,}|xn--[a-z0-9-]+)(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+$/
+/** Written like one, and the operating system's own. */
+const SYSTEM_SCHEME = /^(?:microsoft|windows|android|(?:com|org)\.(?:microsoft|apple|android))\./
+
+/** What RFC 3986 allows, less what is read in two ways: user names, fragments, backslashes, blanks. */
+const PLAIN = /^[A-Za-z0-9\-._~:/?[\]!$&'()*+,;=%@]+$/
+
+/** Said to a client's maker. */
+export const REDIRECT_RULE =
+  'accepted are https, http on a loopback address, an own scheme that is a domain in reverse ' +
+  '(com.example.app:/callback), and callbacks of the apps listed in docs/OPERATIONS.md'
+
+export function isAllowedRedirect(given: unknown): given is string {
+  if (typeof given !== 'string' || !PLAIN.test(given) || !URL.canParse(given)) return false
+  const url = new URL(given)
+  if (!given.startsWith(url.protocol) || hasUserInfo(given)) return false
+  if (url.protocol === 'https:') return isWebAddress(given, url)
+  if (url.protocol === 'http:') return isLoopback(url) && isWebAddress(given, url)
+  return isAppAddress(given, url.protocol.slice(0, -1))
+}
+
+/** Of this computer: no place to lure anybody to. */
+export function isLoopback({ protocol, hostname }: URL): boolean {
+  return protocol === 'http:' && isLoopbackHost(hostname)
+}
+
+const isLoopbackHost = (hostname: string) =>
+  hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname)
+
+/** A host is written as the parser writes it: no percent signs, no numbers for an address. */
+function isWebAddress(given: string, { protocol, hostname, port }: URL): boolean {
+  const host = `${protocol}//${hostname}`
+  if (!given.startsWith(host)) return false
+  const rest = given.slice(host.length)
+  const written = /^:(\d+)(?=[/?]|$)/.exec(rest)?.[1]
+  const isSamePort =
+    written === undefined ? port === '' : written === (port || DEFAULT_PORTS[protocol])
+  return isSamePort && /^(?::\d+)?(?:[/?]|$)/.test(rest)
+}
+
+const DEFAULT_PORTS: Record<string, string> = { 'https:': '443', 'http:': '80' }
+
+function isAppAddress(given: string, scheme: string): boolean {
+  if (scheme.includes('.')) {
+    const isOwn = REVERSE_DOMAIN.test(scheme) && !SYSTEM_SCHEME.test(scheme)
+    return isOwn && given.startsWith(`${scheme}:/`)
+  }
+  return APP_CALLBACKS.some(([name, callback]) => name === scheme && callback.test(given))
+}
+
+/** An at sign in the authority, whatever stands before it. */
+const hasUserInfo = (given: string) => /^[^/?]*\/\/[^/?]*@/.test(given)
