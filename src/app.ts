@@ -93,6 +93,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
     publicUrl: config.http.publicUrl,
     keys: signingKeys.current,
     store: { repositories, vault: new Vault(keyRing) },
+    tokens,
     privateClientHosts: config.oauth.privateClientHosts,
     errorPage: oauthErrorPage,
     log,

@@ -63,6 +63,7 @@ export interface OauthRecordsTable {
   grantId: string | null
   uidHash: Buffer | null
   consumedAt: NullableInstant
+  successorKey: Generated<Buffer | null>
   createdAt: Instant
   expiresAt: Date | null
 }

@@ -6,6 +6,7 @@
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { newId } from '../crypto/random.ts'
+import type { AccessTokens } from '../crypto/tokens.ts'
 import { AppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { isScope, type Scope } from '../services/scopes.ts'
@@ -39,7 +40,7 @@ export type Approval = {
   limitNanoUsd: bigint | null
 }
 
-type Options = ProviderOptions & { log: Logger }
+type Options = ProviderOptions & { tokens: Pick<AccessTokens, 'verify'>; log: Logger }
 type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>
 
 /** So long after its connection's end a registered client is still known, to hear `invalid_grant`. */
@@ -154,7 +155,8 @@ export class AuthorizationServer {
 
   #build(keys: ProviderOptions['keys']): Provider {
     const provider = createProvider({ ...this.#options, keys })
-    addShims(provider, this.#cookies, this.#options.errorPage)
+    const { tokens, errorPage } = this.#options
+    addShims(provider, { cookies: this.#cookies, tokens, errorPage })
     provider.on('server_error', (_ctx, err) => this.#options.log.error({ err }, 'OAuth failed'))
     // Koa's own event for what its callers should hear of; its default handler writes to stderr.
     const koa: EventEmitter = provider

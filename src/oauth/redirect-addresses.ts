@@ -34,6 +34,9 @@ const APP_CALLBACKS: readonly (readonly [scheme: string, callback: Pick<RegExp, 
   ['warppreview', /^warppreview:\/\/mcp\/oauth2callback(?:\?server_id=[\w-]+)?$/],
 ]
 
+/** For the documentation, which lists them. */
+export const APP_SCHEMES = APP_CALLBACKS.map(([scheme]) => scheme)
+
 /** RFC 8252, section 7.1: a domain that the app's maker owns, in reverse; no "x-" and no single label. */
 const REVERSE_DOMAIN = /^(?:[a-z]{2,}|xn--[a-z0-9-]+)(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+$/
 /** Written like one, and the operating system's own. */

@@ -1,11 +1,14 @@
 /** Small corrections around oidc-provider, each with its reason. */
 
 import type { IncomingMessage } from 'node:http'
+import type { AccessTokens } from '../crypto/tokens.ts'
 import { ALL_SCOPES, DEFAULT_SCOPES, isScope } from '../services/scopes.ts'
+import { withAccessTokenRevocation } from './access-token-revocation.ts'
 import type { FlowCookies } from './flow-cookies.ts'
 import type { KoaContextWithOIDC, Provider } from './oidc-provider.ts'
 import { ROUTES } from './provider.ts'
 import { isLoopback } from './redirect-addresses.ts'
+import { withRefreshRotation } from './refresh-rotation.ts'
 
 type Next = () => Promise<void>
 
@@ -21,7 +24,13 @@ export function seenAtPublicUrl(req: IncomingMessage, publicUrl: string): void {
 
 type ErrorPage = (error: { error: string; description: string; onward?: URL }) => string
 
-export function addShims(provider: Provider, cookies: FlowCookies, errorPage: ErrorPage): void {
+type ShimOptions = {
+  cookies: FlowCookies
+  tokens: Pick<AccessTokens, 'verify'>
+  errorPage: ErrorPage
+}
+
+export function addShims(provider: Provider, { cookies, tokens, errorPage }: ShimOptions): void {
   provider.use(async (ctx, next) => {
     await next()
     cookies.forBrowser(ctx.req, ctx.res)
@@ -29,6 +38,9 @@ export function addShims(provider: Provider, cookies: FlowCookies, errorPage: Er
   provider.use(withoutBlindRedirects(provider, errorPage))
   provider.use(withoutFormPost)
   provider.use(withKnownScopes)
+  provider.use(withRefreshRotationAtToken)
+  provider.use(withAccessTokenRevocation(provider, tokens))
+  provider.use(withoutStoring)
   provider.use(withOurMetadata)
   provider.use(withCrossOriginRegistration)
 }
@@ -92,6 +104,17 @@ async function withoutFormPost(ctx: KoaContextWithOIDC, next: Next): Promise<voi
   }
   await next()
 }
+
+const withRefreshRotationAtToken = (ctx: KoaContextWithOIDC, next: Next): Promise<void> =>
+  ctx.path === ROUTES.token ? withRefreshRotation(ctx, next) : next()
+
+/** What is a secret, or ends one, is for no cache (RFC 6749, section 5.1). */
+async function withoutStoring(ctx: KoaContextWithOIDC, next: Next): Promise<void> {
+  if (SECRET_ROUTES.includes(ctx.path)) ctx.set('Cache-Control', 'no-store')
+  await next()
+}
+
+const SECRET_ROUTES: readonly string[] = [ROUTES.token, ROUTES.registration, ROUTES.revocation]
 
 /** The provider's own metadata list only the scopes that are not a resource's. */
 async function withOurMetadata(ctx: KoaContextWithOIDC, next: Next): Promise<void> {

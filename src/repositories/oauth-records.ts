@@ -44,6 +44,41 @@ export class OAuthRecordRepository {
     return result.numUpdatedRows === 1n
   }
 
+  /**
+   * Puts a record in the place of another of its model, which is consumed by that: both or neither.
+   *
+   * @returns whether this call did; of two at once, on whichever replicas, only one does, and the
+   *   other one returns when it can see what the first wrote.
+   */
+  async succeed(key: Buffer, successor: Insertable<OauthRecordsTable>): Promise<boolean> {
+    const { model, sealed, userId, grantId, expiresAt } = successor
+    const result = await sql`
+      with consumed as (
+        update oauth_records set consumed_at = now(), successor_key = ${successor.key}::bytea
+        where model = ${model} and key = ${key}::bytea and consumed_at is null
+        returning model
+      )
+      insert into oauth_records (model, key, sealed, user_id, grant_id, expires_at)
+      select model, ${successor.key}::bytea, ${sealed}::bytea, ${userId}::uuid, ${grantId}::uuid,
+        ${expiresAt}::timestamptz
+      from consumed`.execute(this.#db)
+    return result.numAffectedRows === 1n
+  }
+
+  /** What took a record's place within the last so many seconds, and is still there. */
+  async findSuccessor(model: string, key: Buffer, withinSeconds: number) {
+    return this.#live(model)
+      .where('key', '=', (query) =>
+        query
+          .selectFrom('oauthRecords as consumed')
+          .select('consumed.successorKey')
+          .where('consumed.model', '=', model)
+          .where('consumed.key', '=', key)
+          .where('consumed.consumedAt', '>', secondsAgo(withinSeconds)),
+      )
+      .executeTakeFirst()
+  }
+
   async delete(model: string, key: Buffer): Promise<void> {
     await this.#db
       .deleteFrom('oauthRecords')
@@ -81,3 +116,5 @@ export class OAuthRecordRepository {
       )
   }
 }
+
+const secondsAgo = (seconds: number) => sql<Date>`now() - make_interval(secs => ${seconds})`

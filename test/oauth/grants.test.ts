@@ -134,18 +134,6 @@ describeDatabases('grants', (kind) => {
     },
   )
 
-  test('of refreshes at the same moment with the same token one gets new tokens', async () => {
-    const asked = flow.authorization(await flow.newClient())
-    const { refresh_token } = await connect(asked)
-    const answers = await Promise.all(
-      Array.from({ length: 4 }, () => flow.refresh(asked.clientId, refresh_token)),
-    )
-    const refused = answers.filter(({ status }) => status !== 200)
-    expect(refused.map(({ status, body }) => [status, body.error])).toEqual(
-      Array.from({ length: 3 }, () => [400, 'invalid_grant']),
-    )
-  })
-
   test('of exchanges at the same moment of the same code one gets tokens', async () => {
     const asked = flow.authorization(await flow.newClient())
     const callback = await person.answer(asked.url)

@@ -1,9 +1,10 @@
 /** Where clients may have the browser sent back to, at registration and ever after. */
 
 import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { KeyRing } from '../../src/crypto/sealed.ts'
-import { isAllowedRedirect } from '../../src/oauth/redirect-addresses.ts'
+import { APP_SCHEMES, isAllowedRedirect } from '../../src/oauth/redirect-addresses.ts'
 import { hashOf } from '../../src/services/sessions.ts'
 import { Vault } from '../../src/services/vault.ts'
 import { describeDatabases } from '../support/databases.ts'
@@ -188,6 +189,12 @@ describe('the rule', () => {
     const spoiled = characters.map((character) => `${character}https://client.example/cb`)
     expect(spoiled.filter(isAllowedRedirect)).toEqual([])
   })
+})
+
+test('docs/OPERATIONS.md names the apps whose schemes have no dot', () => {
+  const text = readFileSync(new URL('../../docs/OPERATIONS.md', import.meta.url), 'utf8')
+  expect(APP_SCHEMES.length).toBeGreaterThan(5)
+  for (const scheme of APP_SCHEMES) expect(text).toMatch(new RegExp(`\`${scheme}[:\`]`))
 })
 
 describeDatabases('an address outside of it', (kind) => {
