@@ -5,7 +5,8 @@
  */
 
 import { z } from 'zod'
-import { SETTINGS } from './settings.ts'
+import { readSecretFiles } from './secret-files.ts'
+import { SECRET_SETTINGS, SETTINGS } from './settings.ts'
 
 const Environment = z.object(SETTINGS)
 
@@ -29,19 +30,45 @@ function missingSettings(given: Given): Issue[] {
     .map(([name, , message]) => ({ path: [name], message }))
 }
 
-/** @throws ConfigError naming every missing or malformed setting, never its value. */
+/** The password's place is between the user and the host. */
+function misplacedPassword({ DATABASE_URL: url, DATABASE_PASSWORD: password }: Given): Issue[] {
+  if (password === undefined || /^[^:]+:\/\/[^:@/?#]+@/.test(url ?? '')) return []
+  const message =
+    'needs a DATABASE_URL with a user and without a password: postgres://user@host:5432/database'
+  return [{ path: ['DATABASE_PASSWORD'], message }]
+}
+
+/**
+ * Secrets may lie in files, which are read now.
+ *
+ * @throws ConfigError naming every missing or malformed setting, never its value.
+ */
 export function loadConfig(env: Record<string, string | undefined> = process.env) {
-  const given: Given = Object.fromEntries(
+  const files = readSecretFiles(SECRET_SETTINGS, env)
+  const given: Given = { ...givenIn(env), ...files.values }
+  const parsed = Environment.safeParse(given)
+  const together = [...missingSettings(given), ...misplacedPassword(given)]
+  const issues = [
+    ...(parsed.error?.issues ?? []),
+    ...files.issues,
+    ...together.filter(({ path: [name] }) => !isUnread(name, files.issues)),
+  ]
+  if (!parsed.success || issues.length > 0) throw new ConfigError(issues)
+  return toConfig(parsed.data, env)
+}
+
+function givenIn(env: Record<string, string | undefined>): Given {
+  return Object.fromEntries(
     Object.keys(SETTINGS).flatMap((name) => {
       const value = env[name]?.trim()
       return value === undefined || value === '' ? [] : [[name, value]]
     }),
   )
-  const parsed = Environment.safeParse(given)
-  const issues = [...(parsed.error?.issues ?? []), ...missingSettings(given)]
-  if (!parsed.success || issues.length > 0) throw new ConfigError(issues)
-  return toConfig(parsed.data, env)
 }
+
+/** Of a setting whose file cannot be read it is said already what is wrong. */
+const isUnread = (name: PropertyKey | undefined, issues: readonly Issue[]) =>
+  issues.some(({ path }) => path[0] === `${String(name)}_FILE`)
 
 export type Config = ReturnType<typeof loadConfig>
 
@@ -52,6 +79,12 @@ export class ConfigError extends Error {
     const lines = issues.map(({ path, message }) => `  ${path.map(String).join('.')}: ${message}`)
     super(`These settings are wrong or missing:\n${lines.join('\n')}`)
   }
+}
+
+/** After the user's name, which is there: {@link misplacedPassword}. */
+function withPassword(url: string | undefined, password: string | undefined): string | undefined {
+  if (url === undefined || password === undefined) return url
+  return url.replace('@', () => `:${encodeURIComponent(password)}@`)
 }
 
 function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string | undefined>) {
@@ -80,7 +113,7 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
     },
     mcp: { maxToolInputElements: env.MAX_TOOL_INPUT_ELEMENTS },
     database: {
-      url: env.DATABASE_URL,
+      url: withPassword(env.DATABASE_URL, env.DATABASE_PASSWORD),
       dataDir: env.DATA_DIR,
       poolSize: env.DATABASE_POOL_SIZE,
     },

@@ -50,13 +50,34 @@ export function checkDataDir({ url, dataDir }: { url: string | undefined; dataDi
   }
 }
 
+/**
+ * The text of a file without the line break at its end, or the byte order mark at its beginning, that
+ * an editor or `echo` put there.
+ *
+ * @throws Error that names the path, and not what is in it, when it cannot be read or is empty.
+ */
+export function readSecretFile(path: string): string {
+  const text = readPath(path)
+    .toString('utf8')
+    .replace(/^\ufeff|[\r\n]+$/g, '')
+  if (text.trim() === '') throw new Error(`${resolve(path)} is empty.`)
+  return text
+}
+
 function readSetting(name: string, path: string): Buffer {
+  try {
+    return readPath(path)
+  } catch (error) {
+    throw new Error(`${name}: ${(error as Error).message}`)
+  }
+}
+
+function readPath(path: string): Buffer {
   try {
     return readFileSync(path)
   } catch (error) {
     const { code = 'unknown' } = error as NodeJS.ErrnoException
-    const problem = PROBLEMS[code] ?? `cannot be read (${code}).`
-    throw new Error(`${name}: ${resolve(path)} ${problem}`)
+    throw new Error(`${resolve(path)} ${PROBLEMS[code] ?? `cannot be read (${code}).`}`)
   }
 }
 

@@ -36,6 +36,10 @@ export const SETTINGS = {
     .describe(
       '`postgres://…`, version 14 or newer. Left out: the embedded database in `DATA_DIR`.',
     ),
+  DATABASE_PASSWORD: z
+    .string()
+    .optional()
+    .describe('Password for `DATABASE_URL`, as it is, where the URL has a user and no password.'),
   DATABASE_POOL_SIZE: count(1, 200).default(10).describe('Connections to PostgreSQL per process.'),
   ENCRYPTION_KEY: encryptionKey
     .optional()
@@ -178,3 +182,13 @@ export const SETTINGS = {
     .default(30)
     .describe('On SIGTERM, time for running answers to finish.'),
 }
+
+/** Those that may lie in a file instead, which `NAME_FILE` names. */
+export const SECRET_SETTINGS = [
+  'DATABASE_URL',
+  'DATABASE_PASSWORD',
+  'ENCRYPTION_KEY',
+  'ENCRYPTION_KEYS_PREVIOUS',
+  'REDIS_URL',
+  'METRICS_TOKEN',
+] as const satisfies readonly (keyof typeof SETTINGS)[]

@@ -72,6 +72,11 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   PUBLIC_URL: ['https://GW.example:443/', ({ http }) => http.publicUrl, 'https://gw.example'],
   DATA_DIR: ['/var/lib/gateway', ({ database }) => database.dataDir, '/var/lib/gateway'],
   DATABASE_URL: [POSTGRES, ({ database }) => database.url, POSTGRES],
+  DATABASE_PASSWORD: [
+    'hush',
+    ({ database }) => database.url,
+    'postgres://gateway:hush@db.example/gateway',
+  ],
   DATABASE_POOL_SIZE: ['25', ({ database }) => database.poolSize, 25],
   ENCRYPTION_KEY: [KEY.toString('base64'), ({ secrets }) => secrets.encryptionKey, KEY],
   ENCRYPTION_KEYS_PREVIOUS: [
@@ -135,6 +140,10 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
 /** What else a setting demands. */
 const WITH: Partial<Record<Name, Record<string, string>>> = {
   DATABASE_URL: { ENCRYPTION_KEY: KEY.toString('hex') },
+  DATABASE_PASSWORD: {
+    DATABASE_URL: 'postgres://gateway@db.example/gateway',
+    ENCRYPTION_KEY: KEY.toString('hex'),
+  },
   TLS_CERT_FILE: { TLS_KEY_FILE: 'key.pem' },
   TLS_KEY_FILE: { TLS_CERT_FILE: 'cert.pem' },
 }
@@ -266,6 +275,7 @@ test('only settings that take any text at all have no wrong value', () => {
   expect(names.filter((name) => !(name in BAD))).toEqual([
     'HOST',
     'DATA_DIR',
+    'DATABASE_PASSWORD',
     'CLAUDE_MODEL',
     'PRICES_FILE',
     'ALLOWED_HOSTS',

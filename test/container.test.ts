@@ -1,11 +1,13 @@
 /** The container files, as far as they can be tried without a container engine. */
 
 import { execFile } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { loadConfig } from '../src/config.ts'
 import { SETTINGS } from '../src/settings.ts'
@@ -17,25 +19,37 @@ describe('docker-compose.yml', () => {
   const text = read('docker-compose.yml')
   const compose = parse(text)
   const { gateway, postgres, caddy } = compose.services
-  const secrets = {
-    POSTGRES_PASSWORD: 'p4ss',
-    ENCRYPTION_KEY: 'q9Zr3vX1m5Kc7Tb0Lw2Ny4Hs6Gd8Fj1PaUeRiOtYxQ8=',
+  const folder = mkdtempSync(join(tmpdir(), 'gateway-secrets-'))
+  afterAll(() => rmSync(folder, { recursive: true }))
+  const secrets: Record<string, string> = {
+    'database-password': 'p4ss#/?%@: ü',
+    'encryption-key': 'q9Zr3vX1m5Kc7Tb0Lw2Ny4Hs6Gd8Fj1PaUeRiOtYxQ8=',
   }
-  const configWith = (env: Record<string, string>) =>
-    loadConfig(
-      Object.fromEntries(
-        Object.entries<string>(gateway.environment).map(([name, value]) => [
-          name,
-          interpolate(value, { ...secrets, ...env }),
-        ]),
-      ),
-    )
+  /** As the gateway sees its environment, with the files of secrets elsewhere. */
+  function configWith(env: Record<string, string>, given = secrets) {
+    for (const name of Object.keys(secrets)) rmSync(join(folder, name), { force: true })
+    for (const [name, text] of Object.entries(given)) {
+      // As `echo` and an editor leave it.
+      writeFileSync(join(folder, name), `${text}\n`)
+    }
+    const values = Object.entries<string>(gateway.environment).map(([name, value]) => [
+      name,
+      interpolate(value, env).replace('/run/secrets', folder),
+    ])
+    return loadConfig(Object.fromEntries(values))
+  }
 
   test('hands on every setting, save those that the container fixes', () => {
     const fixed = ['HOST', 'PORT', 'DATA_DIR', 'TLS_CERT_FILE', 'TLS_KEY_FILE']
+    const given = Object.keys(gateway.environment).map((name) => name.replace(/_FILE$/, ''))
     const names = Object.keys(SETTINGS).filter((name) => !fixed.includes(name))
-    expect(Object.keys(gateway.environment).sort()).toEqual(names.sort())
-    for (const name of names) expect(gateway.environment[name]).toContain(`\${`)
+    const files = ['PRICES', 'DATABASE_PASSWORD', 'ENCRYPTION_KEY']
+    expect(given.map((name) => (name === 'PRICES' ? 'PRICES_FILE' : name)).sort()).toEqual(
+      names.sort(),
+    )
+    const own = ['DATABASE_URL', 'DATABASE_PASSWORD', 'ENCRYPTION_KEY', ...files]
+    for (const name of names.filter((name) => !own.includes(name)))
+      expect(gateway.environment[name]).toContain(`\${`)
   })
 
   test('asks for nothing that .env.example does not explain', () => {
@@ -44,11 +58,30 @@ describe('docker-compose.yml', () => {
     for (const name of asked) expect(read('.env.example')).toMatch(new RegExp(`^#? ?${name}=`, 'm'))
   })
 
-  test('with the two secrets alone the gateway accepts its settings', () => {
+  test('with the secrets alone the gateway accepts its settings', () => {
     const config = configWith({})
-    expect(config.database.url).toBe('postgres://gateway:p4ss@postgres:5432/gateway')
+    expect(config.database.url).toBe(
+      'postgres://gateway:p4ss%23%2F%3F%25%40%3A%20%C3%BC@postgres:5432/gateway',
+    )
+    expect(config.secrets.encryptionKey).toHaveLength(32)
     expect(config.http).toMatchObject({ publicUrl: 'http://localhost:3000', trustProxy: false })
-    expect(postgres.environment).toMatchObject({ POSTGRES_USER: 'gateway', POSTGRES_DB: 'gateway' })
+  })
+
+  test('secrets are files, of which each service has what it needs', () => {
+    expect(JSON.stringify(compose.services)).not.toMatch(
+      /PASSWORD(?!_FILE)|ENCRYPTION_KEY(?!_FILE|S_)/,
+    )
+    expect(gateway.secrets).toEqual(['database-password', 'encryption-key'])
+    expect(postgres.secrets).toEqual(['database-password', 'postgres-password'])
+    for (const name of new Set<string>([...gateway.secrets, ...postgres.secrets])) {
+      expect(interpolate(compose.secrets[name].file, {})).toBe(`./secrets/${name}`)
+    }
+    // Compose refuses anything but files for a service whose file system is read-only.
+    for (const { file } of Object.values<{ file?: string }>({
+      ...compose.secrets,
+      ...compose.configs,
+    }))
+      expect(file).toBeTruthy()
   })
 
   test('a setting of the environment reaches the gateway', () => {
@@ -58,12 +91,12 @@ describe('docker-compose.yml', () => {
     expect(chat.defaultMaxTokens).toBe(99)
   })
 
-  test.each(Object.keys(secrets))(
-    'without %s it does not start, and says how to make one',
-    (name) => {
-      expect(() => configWith({ [name]: '' })).toThrow(/not set. Make one with "openssl/)
-    },
-  )
+  test.each(Object.keys(secrets))('without %s it does not start, and says which file', (name) => {
+    const { [name]: _gone, ...others } = secrets
+    const path = join(folder, name)
+    expect(() => configWith({}, others)).toThrow(`_FILE: ${path} does not exist.`)
+    expect(() => configWith({}, { ...secrets, [name]: '' })).toThrow(`_FILE: ${path} is empty.`)
+  })
 
   test('waits for the health of what it stands on, and lets running answers finish', () => {
     expect(gateway.depends_on.postgres.condition).toBe('service_healthy')
@@ -80,13 +113,15 @@ describe('docker-compose.yml', () => {
     for (const service of [gateway, postgres, caddy]) {
       expect(service.cap_drop).toEqual(['ALL'])
       expect(service.security_opt).toEqual(['no-new-privileges:true'])
+      expect(service.mem_limit).toMatch(/^\d+[mg]$/)
+      expect(service.pids_limit).toBeGreaterThan(0)
     }
   })
 
   test('Caddy serves the public URL with the gateway behind it, in its profile only', () => {
     expect(caddy.profiles).toEqual(['tls'])
     expect(caddy.environment).toHaveProperty('PUBLIC_URL')
-    const caddyfile = interpolate(compose.configs.caddyfile.content, {})
+    const caddyfile = read(compose.configs.caddyfile.file)
     expect(caddyfile).toContain('{$PUBLIC_URL} {')
     expect(caddyfile).toContain('reverse_proxy gateway:3000')
   })
