@@ -4,6 +4,7 @@ import {
   APIError,
 } from '@anthropic-ai/sdk/core/error'
 import { AppError } from '../errors.ts'
+import { beginningOf } from '../whole-text.ts'
 import { retryAfterMs } from './retry.ts'
 import { judge, KEY_REJECTED } from './verdicts.ts'
 import type { Stop } from './watch.ts'
@@ -80,7 +81,10 @@ function apiFailure(error: APIError, model: string): AppError {
       ...(error.errorCode === null ? {} : { upstream_error_code: error.errorCode }),
       ...(code === 'model_not_available' ? { model } : {}),
       ...(code === 'upstream_invalid_request'
-        ? { upstream_message: error.apiMessage?.slice(0, MAX_UPSTREAM_MESSAGE_CHARS) ?? null }
+        ? {
+            upstream_message:
+              beginningOf(error.apiMessage ?? '', MAX_UPSTREAM_MESSAGE_CHARS) || null,
+          }
         : {}),
     },
   })

@@ -1,4 +1,5 @@
 import type { AppError } from '../errors.ts'
+import { wholeText } from '../whole-text.ts'
 import type { ContentBlock } from './content.ts'
 import type { Reply } from './stream.ts'
 import type { Usage } from './usage.ts'
@@ -6,7 +7,7 @@ import type { Usage } from './usage.ts'
 /** How a call ended, whatever happened. */
 export interface ClaudeOutcome {
   status: 'complete' | 'refused' | 'cancelled' | 'failed'
-  /** Blocks exactly as streamed, thinking and signatures included; partial unless `complete`. */
+  /** Blocks as streamed, thinking and signatures included; partial unless `complete`. */
   content: ContentBlock[]
   /** All text blocks, joined. */
   text: string
@@ -46,8 +47,8 @@ export function toOutcome(reply: Reply, { error, warnings, startedAt }: Ending) 
   const isFree = status === 'refused' && !reply.hasOutput
   return {
     status,
-    content: reply.content.filter((block) => block !== undefined),
-    text: reply.text,
+    content: reply.content.filter((block) => block !== undefined).map(withWholeText),
+    text: wholeText(reply.text),
     stopReason: reply.stopReason,
     stopSequence: reply.stopSequence,
     refusalCategory: reply.refusalCategory,
@@ -61,6 +62,10 @@ export function toOutcome(reply: Reply, { error, warnings, startedAt }: Ending) 
     firstTokenMs: reply.firstTextAt === null ? null : reply.firstTextAt - startedAt,
   } satisfies ClaudeOutcome
 }
+
+/** Thinking stays as it is: a signature is for its every character. */
+const withWholeText = (block: ContentBlock): ContentBlock =>
+  block.text === undefined ? block : { ...block, text: wholeText(block.text) }
 
 function statusOf(reply: Reply, error: AppError | null): ClaudeOutcome['status'] {
   if (error !== null) return error.code === 'cancelled' ? 'cancelled' : 'failed'

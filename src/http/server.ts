@@ -8,6 +8,7 @@ import type { Services } from '../services/index.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { errorHandler, notFound } from './error-handler.ts'
 import { fixedHeaders } from './fixed-headers.ts'
+import { forwardedAddresses } from './forwarded-addresses.ts'
 import { rateLimits, type SharedStores } from './rate-limit.ts'
 import { requestLog } from './request-log.ts'
 import { discoveryRoutes } from './routes/discovery.ts'
@@ -58,6 +59,7 @@ export function createHttpApp(parts: HttpParts): Express {
   const app = express()
   app.disable('x-powered-by')
   app.set('trust proxy', http.trustProxy)
+  app.use(forwardedAddresses)
   app.use(requestLog(log, telemetry, KNOWN_PATHS))
   // A connector may open our pages in a window of its own, and talks to that window in the end.
   app.use(fixedHeaders(helmet({ crossOriginOpenerPolicy: false })))

@@ -2,6 +2,7 @@
 
 import type { ServerResponse } from 'node:http'
 import { KEEP_ALIVE_MS } from './surface.ts'
+import { NO_STORE, STREAM_CACHING, toWire } from './wire.ts'
 
 export type CallAnswer = {
   /** Shows a notification to a client that reads along. */
@@ -16,8 +17,9 @@ export function wholeAnswer(res: ServerResponse): CallAnswer {
     notify() {},
     finish(message) {
       if (isGone(res)) return
-      const body = JSON.stringify(message)
+      const body = toWire(message)
       res.writeHead(200, {
+        'Cache-Control': NO_STORE,
         'Content-Type': 'application/json',
         'Content-Length': Buffer.byteLength(body),
       })
@@ -27,7 +29,7 @@ export function wholeAnswer(res: ServerResponse): CallAnswer {
 }
 
 const STREAM_HEADERS = {
-  'Cache-Control': 'no-cache, no-transform',
+  'Cache-Control': STREAM_CACHING,
   Connection: 'keep-alive',
   'Content-Type': 'text/event-stream',
   'X-Accel-Buffering': 'no',
@@ -58,7 +60,7 @@ export function streamedAnswer(res: ServerResponse): CallAnswer {
   }
 }
 
-const toEvent = (message: object) => `event: message\ndata: ${JSON.stringify(message)}\n\n`
+const toEvent = (message: object) => `event: message\ndata: ${toWire(message)}\n\n`
 
 const isGone = (res: ServerResponse) => res.destroyed || res.writableEnded
 

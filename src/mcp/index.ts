@@ -4,14 +4,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { hostHeaderValidation, originValidation } from '@modelcontextprotocol/express'
 import { classifyInboundRequest } from '@modelcontextprotocol/server'
 import type { Scope } from '../services/scopes.ts'
+import { streamedAnswer, wholeAnswer } from './call-answer.ts'
 import { CancellableCalls } from './cancellable-calls.ts'
 import { createLegacyHandler } from './legacy.ts'
 import { createLegacyCalls } from './legacy-calls.ts'
 import { createModernHandler } from './modern.ts'
 import { createModernCalls } from './modern-calls.ts'
 import { plainCall } from './plain-call.ts'
+import { wrongParams } from './request-params.ts'
 import { type Asker, findTool, type ToolRunner } from './run-tool.ts'
 import { findResource, serverInfo } from './surface.ts'
+import { onWire } from './wire.ts'
 
 /** Express middleware that answers 403 to a foreign Host or Origin header (DNS rebinding). */
 export const guards = { hostHeaderValidation, originValidation }
@@ -47,6 +50,9 @@ export function inspectBody(body: unknown): Inspected {
   }
 }
 
+/** The forms of an answer that a client takes. */
+export type Accepted = { json: boolean; stream: boolean }
+
 /** Answers one POST of /mcp in the era it was written for. */
 export function createMcpHandler(runner: ToolRunner, publicUrl: string) {
   const info = serverInfo(publicUrl)
@@ -57,12 +63,20 @@ export function createMcpHandler(runner: ToolRunner, publicUrl: string) {
     legacy: createLegacyCalls(runner, calls),
     modern: createModernCalls(runner, info),
   }
-  return (req: IncomingMessage, res: ServerResponse, body: unknown, asker: Asker) => {
+  return (
+    req: IncomingMessage,
+    res: ServerResponse,
+    body: unknown,
+    asker: Asker,
+    { json, stream }: Accepted,
+  ) => {
+    const streams = stream && (!json || inspectBody(body).tool?.streams === true)
     const call = plainCall(req, body)
-    if (call) return answerCall[call.era](call, res, asker)
-    const streams = inspectBody(body).tool?.streams === true
+    if (call) return answerCall[call.era]({ ...call, streams }, res, asker)
+    const wrong = wrongParams(body)
+    if (wrong) return (streams ? streamedAnswer(res) : wholeAnswer(res)).finish(wrong)
     const handle = isLegacy(req, body) ? legacy : modern
-    return handle(req, res, body, asker, streams)
+    return handle(req, onWire(res), body, asker, streams)
   }
 }
 

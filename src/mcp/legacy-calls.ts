@@ -6,18 +6,18 @@ import { UrlElicitationRequiredError } from '@modelcontextprotocol/sdk/types.js'
 import { streamedAnswer, toRpcError, wholeAnswer } from './call-answer.ts'
 import type { CancellableCalls } from './cancellable-calls.ts'
 import { pageToOpen } from './page-to-open.ts'
-import type { PlainCall } from './plain-call.ts'
+import type { FormedCall } from './plain-call.ts'
 import { noProgress, throttledProgress } from './progress.ts'
 import { type Asker, runTool, type ToolResult, type ToolRunner } from './run-tool.ts'
 
 /** `calls`: those under way, which a notification may cancel. */
 export function createLegacyCalls(runner: ToolRunner, calls: CancellableCalls) {
   return async function answerCall(
-    { id, entry, args, progressToken }: PlainCall,
+    { id, entry, args, progressToken, streams }: FormedCall,
     res: ServerResponse,
     asker: Asker,
   ): Promise<void> {
-    const answer = entry.tool.streams ? streamedAnswer(res) : wholeAnswer(res)
+    const answer = streams ? streamedAnswer(res) : wholeAnswer(res)
     const progress =
       progressToken === undefined
         ? noProgress

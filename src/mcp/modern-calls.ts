@@ -8,7 +8,7 @@ import {
 } from '@modelcontextprotocol/server'
 import { type CallAnswer, streamedAnswer, toRpcError, wholeAnswer } from './call-answer.ts'
 import { PAGE_REQUEST, pageToOpen } from './page-to-open.ts'
-import type { Fields, PlainCall } from './plain-call.ts'
+import type { Fields, FormedCall, PlainCall } from './plain-call.ts'
 import { noProgress, throttledProgress } from './progress.ts'
 import { type Asker, runTool, type ToolResult, type ToolRunner } from './run-tool.ts'
 import type { ServerInfo } from './surface.ts'
@@ -16,12 +16,12 @@ import type { ServerInfo } from './surface.ts'
 export function createModernCalls(runner: ToolRunner, info: ServerInfo) {
   const _meta = { [SERVER_INFO_META_KEY]: info }
   return async function answerCall(
-    call: PlainCall,
+    call: FormedCall,
     res: ServerResponse,
     asker: Asker,
   ): Promise<void> {
-    const { id, entry, args, clientCapabilities } = call
-    const answer = entry.tool.streams ? streamedAnswer(res) : wholeAnswer(res)
+    const { id, entry, args, clientCapabilities, streams } = call
+    const answer = streams ? streamedAnswer(res) : wholeAnswer(res)
     const signal = abortedByClose(res)
     try {
       const progress = progressOf(call, answer)

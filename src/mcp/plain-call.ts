@@ -29,6 +29,9 @@ export type PlainCall = {
   clientCapabilities: Fields
 }
 
+/** With the form of its answer. */
+export type FormedCall = PlainCall & { streams: boolean }
+
 export type Fields = Record<string, unknown>
 
 const LEGACY_VERSIONS = new Set(SUPPORTED_PROTOCOL_VERSIONS)

@@ -1,5 +1,7 @@
 /** Progress notifications, throttled before anything is serialised. */
 
+import { endOf } from '../whole-text.ts'
+
 /** Not more often than this; clients show one line and redraw it. */
 const MIN_INTERVAL_MS = 300
 /** Claude Code shows so much of a progress message. */
@@ -29,9 +31,8 @@ export function throttledProgress(send: Send): (textSoFar: string) => void {
 export const noProgress = () => {}
 
 function newestPart(text: string): string {
-  const line = text
-    .slice(-MAX_MESSAGE_LENGTH * 2)
+  const line = endOf(text, MAX_MESSAGE_LENGTH * 2)
     .replace(/\s+/g, ' ')
     .trim()
-  return line.length <= MAX_MESSAGE_LENGTH ? line : `…${line.slice(1 - MAX_MESSAGE_LENGTH)}`
+  return line.length <= MAX_MESSAGE_LENGTH ? line : `…${endOf(line, MAX_MESSAGE_LENGTH - 1)}`
 }

@@ -69,10 +69,41 @@ async function run(runner: ToolRunner, { entry, args, asker, signal, progress }:
   if (tool.access === 'user' && asker.caller === null) throw tokenMissing()
   refuseMissingScope(asker.caller, tool.scope)
   refuseTooManyElements(args, runner.maxToolInputElements)
-  const parsed = entry.input.safeParse(args ?? {})
+  refuseHalfCharacters(args)
+  const parsed = entry.input.safeParse(withoutNulls(entry, args ?? {}))
   if (!parsed.success) throw invalidInput(parsed.error)
   const context = { caller: asker.caller, services: runner.services, signal, progress }
   return tool.run(parsed.data, context as never)
+}
+
+/** What an argument that may be left out is sent as by a model that has to name them all. */
+function withoutNulls({ input }: CatalogueEntry, args: unknown): unknown {
+  if (typeof args !== 'object' || args === null) return args
+  const given = Object.entries(args)
+  const isLeftOut = ([name, value]: [string, unknown]) =>
+    value === null && input.shape[name]?.safeParse(null).success === false
+  return given.some(isLeftOut) ? Object.fromEntries(given.filter((pair) => !isLeftOut(pair))) : args
+}
+
+/** Half a surrogate pair is no text: it can neither be stored nor be sent on. */
+function refuseHalfCharacters(args: unknown): void {
+  for (const [name, value] of Object.entries(Object(args))) {
+    if (!holdsHalfCharacter([name, value])) continue
+    const field = name.toWellFormed()
+    const message = `${field}: must not hold half a surrogate pair, which is a character cut in two.`
+    throw new AppError('invalid_input', message, { details: { fields: [field] } })
+  }
+}
+
+function holdsHalfCharacter(values: unknown[]): boolean {
+  const stack = [...values]
+  while (stack.length > 0) {
+    const node = stack.pop()
+    if (typeof node === 'string' && !node.isWellFormed()) return true
+    if (typeof node !== 'object' || node === null) continue
+    for (const pair of Object.entries(node)) stack.push(...pair)
+  }
+  return false
 }
 
 function toResult({ tool }: CatalogueEntry, output: Record<string, unknown>): ToolResult {

@@ -139,9 +139,13 @@ export function emptyReceipt(row: {
     refusal_category: null,
     request_id: row.requestId ?? null,
     history: null,
-    warnings: [],
+    warnings: row.status === 'running' ? [unfinished(row.id)] : [],
   }
 }
+
+/** Where a model reads it, which may take a text that breaks off for the whole answer. */
+const unfinished = (answerId: string) =>
+  `unfinished: call get_message with message_id ${answerId}. The content is only the text so far.`
 
 const answerNotFound = () =>
   new AppError('not_found', 'You have no answer with this message_id.', {

@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts'
+import { wholeText } from '../whole-text.ts'
 import type { SendResult } from './messages.ts'
 
 /** Why an answer was stopped from inside: its turn ends as `interrupted`, not as `cancelled`. */
@@ -16,8 +17,14 @@ export class RunningAnswer {
     this.id = id
   }
 
+  /** In whole characters. */
   get textSoFar(): string {
-    return this.#text
+    return wholeText(this.#text)
+  }
+
+  /** Of the text as it came, without reading it. */
+  get length(): number {
+    return this.#text.length
   }
 
   /** Called for every piece of text: cheap, and never throws into the stream it is called from. */
@@ -52,8 +59,7 @@ type Entry = {
   checkpointedLength: number
 }
 
-const hasGrown = ({ answer, checkpointedLength }: Entry) =>
-  answer.textSoFar.length !== checkpointedLength
+const hasGrown = ({ answer, checkpointedLength }: Entry) => answer.length !== checkpointedLength
 
 const CHECKPOINTS_AT_ONCE = 32
 
@@ -116,7 +122,7 @@ export class RunningAnswers {
     for (let start = 0; start < grown.length; start += CHECKPOINTS_AT_ONCE) {
       yield grown.slice(start, start + CHECKPOINTS_AT_ONCE).map((entry) => {
         const text = entry.answer.textSoFar
-        entry.checkpointedLength = text.length
+        entry.checkpointedLength = entry.answer.length
         return { answerId: entry.answer.id, ...entry.checkpoint(text) }
       })
     }

@@ -1,11 +1,13 @@
 import type { RequestHandler } from 'express'
 import { createMcpHandler, guards } from '../../mcp/index.ts'
 import type { ToolRunner } from '../../mcp/run-tool.ts'
+import { acceptedOf, negotiate } from '../accepted.ts'
 import { identifyCaller, mcpRequestOf, requireCaller } from '../caller.ts'
 import { cors } from '../cors.ts'
 import { inOrder } from '../in-order.ts'
 import { jsonBody } from '../json-body.ts'
 import { INVALID_REQUEST, SERVER_ERROR, sendJsonRpcError } from '../json-rpc.ts'
+import { replaceHeader } from '../replace-header.ts'
 
 type McpEndpointOptions = {
   runner: ToolRunner
@@ -29,14 +31,16 @@ export function mcpEndpoint(options: McpEndpointOptions): RequestHandler {
     guards.hostHeaderValidation(options.allowedHosts),
     guards.originValidation(options.allowedOrigins),
     cors,
+    noStore,
     postOnly,
     jsonOnly,
+    negotiate,
     jsonBody(options.maxBodyBytes, runner.maxToolInputElements + OTHER_VALUES),
     singleMessage,
     identifyCaller(runner.services.sessions),
     ...options.limiters,
     requireCaller({ anonymous, resourceMetadataUrl }),
-    (req, res) => handle(req, res, req.body, mcpRequestOf(req).asker),
+    (req, res) => handle(req, res, req.body, mcpRequestOf(req).asker, acceptedOf(req)),
   ])
 }
 
@@ -47,10 +51,24 @@ const postOnly: RequestHandler = (req, res, next) => {
   sendJsonRpcError(res, 405, { code: SERVER_ERROR, message: 'Method not allowed. Use POST.' })
 }
 
+/** Not a name that is registered, and what many write. */
+const UTF8_WITHOUT_DASH = /;\s*charset="?utf8"?\s*(?:;|$)/i
+const UTF8_JSON = 'application/json; charset=utf-8'
+
 const jsonOnly: RequestHandler = (req, res, next) => {
-  if (req.is('application/json')) return next()
+  if (req.is('application/json')) {
+    const type = req.headers['content-type'] ?? ''
+    if (UTF8_WITHOUT_DASH.test(type)) replaceHeader(req, 'content-type', UTF8_JSON)
+    return next()
+  }
   const message = 'Content-Type must be application/json.'
   sendJsonRpcError(res, 415, { code: INVALID_REQUEST, message })
+}
+
+/** Errors too: they may say whose token it was. */
+const noStore: RequestHandler = (_req, res, next) => {
+  res.setHeader('Cache-Control', 'no-store')
+  next()
 }
 
 /** Batches left the protocol in 2025-06-18, and would pass many calls as one through the limits. */

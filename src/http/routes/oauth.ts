@@ -14,6 +14,21 @@ const METADATA_PATHS = [
   '/.well-known/openid-configuration/mcp',
 ]
 
+const RESOURCE_PATHS = [
+  '/.well-known/oauth-protected-resource',
+  '/.well-known/oauth-protected-resource/mcp',
+]
+
+/** Clients in web pages ask for metadata with headers of their own, which a browser asks about first. */
+const preflight: RequestHandler = (_req, res) => {
+  res.setHeader('Access-Control-Allow-Origin', '*')
+  res.setHeader('Access-Control-Allow-Methods', 'GET, HEAD')
+  // A wildcard does not cover Authorization (Fetch Standard, 4.9).
+  res.setHeader('Access-Control-Allow-Headers', '*, Authorization')
+  res.setHeader('Access-Control-Max-Age', '7200')
+  res.status(204).end()
+}
+
 /** Where a token for /mcp comes from (RFC 9728), at both addresses that clients try. */
 export function protectedResourceRoutes(publicUrl: string): Router {
   const router = Router()
@@ -25,8 +40,9 @@ export function protectedResourceRoutes(publicUrl: string): Router {
     scopes_supported: DEFAULT_SCOPES,
     bearer_methods_supported: ['header'],
   }
+  router.options([...RESOURCE_PATHS, ...METADATA_PATHS, ROUTES.jwks], preflight)
   router.get(
-    ['/.well-known/oauth-protected-resource', '/.well-known/oauth-protected-resource/mcp'],
+    RESOURCE_PATHS,
     (_req, res) => void res.setHeader('Access-Control-Allow-Origin', '*').json(metadata),
   )
   return router

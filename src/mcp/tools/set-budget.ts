@@ -52,8 +52,11 @@ function refuseContradiction(args: {
   limit_tokens?: number | null | undefined
   reset: boolean
 }): void {
-  const isLimited = args.limit_usd !== undefined || args.limit_tokens !== undefined
-  if (args.reset !== isLimited) return
+  const limits = [args.limit_usd, args.limit_tokens]
+  const isWrong = args.reset
+    ? limits.some((limit) => typeof limit === 'number')
+    : limits.every((limit) => limit === undefined)
+  if (!isWrong) return
   throw new AppError(
     'invalid_input',
     args.reset

@@ -21,15 +21,17 @@ export function rawEvent(type: string, json: string): string {
   return `event: ${type}\ndata: ${json}\n\n`
 }
 
+type Chunks = { chunkSize: number; splitsCharacters: boolean }
+
 /** The events of a whole message in order, one ping after the first block start (Anthropic API docs: Streaming messages). */
-export function* framesOf(message: FinishedMessage, chunkSize: number): Generator<Frame> {
+export function* framesOf(message: FinishedMessage, chunks: Chunks): Generator<Frame> {
   const { answer } = message
   yield frame(event('message_start', { message: messageStart(message) }), 0, 'start')
   for (const [index, output] of answer.blocks.entries()) {
     const start = event('content_block_start', { index, content_block: opening(output.block) })
     yield frame(start, hasDeltas(output.block) ? 0 : output.tokens)
     if (index === 0) yield frame(PING)
-    yield* deltas(index, output, chunkSize)
+    yield* deltas(index, output, chunks)
     yield frame(event('content_block_stop', { index }))
   }
   const { stopReason: stop_reason, stopSequence: stop_sequence, stopDetails: stop_details } = answer
@@ -53,9 +55,9 @@ function opening(block: ContentBlock): ContentBlock {
   return block
 }
 
-function* deltas(index: number, { block, tokens }: Answer['blocks'][number], chunkSize: number) {
+function* deltas(index: number, { block, tokens }: Answer['blocks'][number], chunks: Chunks) {
   const delta = (fields: object) => event('content_block_delta', { index, delta: fields })
-  if (block.type === 'text') yield* textDeltas(index, block.text ?? '', chunkSize)
+  if (block.type === 'text') yield* textDeltas(index, block.text ?? '', chunks)
   if (block.type === 'thinking') {
     const { thinking, signature } = block
     if (thinking) yield frame(delta({ type: 'thinking_delta', thinking }))
@@ -68,10 +70,10 @@ function* deltas(index: number, { block, tokens }: Answer['blocks'][number], chu
 }
 
 /** Tokens are charged as they appear, so that they add up to the count of the whole text. */
-function* textDeltas(index: number, text: string, chunkSize: number): Generator<Frame> {
+function* textDeltas(index: number, text: string, chunks: Chunks): Generator<Frame> {
   let charged = 0
   let bytes = 0
-  for (const chunk of chunksOf(text, chunkSize)) {
+  for (const chunk of chunksOf(text, chunks)) {
     bytes += Buffer.byteLength(chunk)
     const tokens = tokensOfBytes(bytes) - charged
     charged += tokens
@@ -80,12 +82,12 @@ function* textDeltas(index: number, text: string, chunkSize: number): Generator<
   }
 }
 
-/** Pieces of about `size` UTF-16 units that never split a character. */
-function* chunksOf(text: string, size: number): Generator<string> {
+/** Pieces of about `chunkSize` UTF-16 units, which split no character unless they are to. */
+function* chunksOf(text: string, { chunkSize: size, splitsCharacters }: Chunks): Generator<string> {
   let start = 0
   while (start < text.length) {
     let end = start + size
-    if (/[\uD800-\uDBFF]/.test(text.charAt(end - 1))) end += 1
+    if (!splitsCharacters && /[\uD800-\uDBFF]/.test(text.charAt(end - 1))) end += 1
     yield text.slice(start, end)
     start = end
   }

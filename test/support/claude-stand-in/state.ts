@@ -17,6 +17,8 @@ export interface StandInOptions {
   chunkDelayMs?: number
   /** Characters per text chunk. */
   chunkSize?: number
+  /** Chunks may end within a character, with half of its surrogate pair. */
+  splitsCharacters?: boolean
   /** Serve `/__stand-in/`: remote control for another process. */
   control?: boolean
 }
@@ -27,6 +29,7 @@ export class State {
   readonly latencyMs: number
   readonly chunkDelayMs: number
   readonly chunkSize: number
+  readonly splitsCharacters: boolean
   readonly journal = new Journal()
   readonly ledger = new Ledger()
   readonly faults = new FaultQueue()
@@ -40,6 +43,7 @@ export class State {
     this.latencyMs = options.latencyMs ?? 0
     this.chunkDelayMs = options.chunkDelayMs ?? 0
     this.chunkSize = Math.max(1, options.chunkSize ?? 32)
+    this.splitsCharacters = options.splitsCharacters ?? false
     this.cache = new PromptCache(this.now)
     this.setValidKeys(options.validKeys)
   }

@@ -22,7 +22,7 @@ export interface StreamJob {
 /** Writes a message as server-sent events, up to the point where its fault strikes. */
 export async function writeStream(state: State, job: StreamJob): Promise<void> {
   const { exchange, message, headers, fault, onTokens } = job
-  const frames = framesOf(message, state.chunkSize)
+  const frames = framesOf(message, state)
   exchange.begin(200, { ...HEADERS, ...headers })
   if (!fault && state.chunkDelayMs === 0) {
     exchange.end(joined(frames, onTokens))

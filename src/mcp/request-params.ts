@@ -1,0 +1,36 @@
+/** The parameters of requests, where the SDKs would answer with a page of JSON, or as if it were their fault. */
+
+import { z } from 'zod'
+
+/** JSON-RPC 2.0, section 5.1. */
+const INVALID_PARAMS = -32602
+
+const cursor = z.object({ cursor: z.string('must be text').optional() }).optional()
+const PARAMS: Record<string, z.ZodType> = {
+  'tools/call': z.object(
+    {
+      name: z.string('must be text'),
+      arguments: z.record(z.string(), z.unknown(), 'must be an object').optional(),
+    },
+    'must be an object',
+  ),
+  'tools/list': cursor,
+  'resources/list': cursor,
+  'resources/templates/list': cursor,
+  'resources/read': z.object({ uri: z.string('must be text') }, 'must be an object'),
+}
+
+/** @returns undefined for parameters of the right kind, and for methods that are not looked at. */
+export function wrongParams(body: unknown) {
+  const { jsonrpc, id, method, params } = Object(body) as Record<string, unknown>
+  const isRequest = jsonrpc === '2.0' && (typeof id === 'string' || Number.isSafeInteger(id))
+  // What is no object at all is no JSON-RPC, which is said with its own code.
+  const rule = typeof method === 'string' && params !== null ? PARAMS[method] : undefined
+  const issue = isRequest ? rule?.safeParse(params).error?.issues[0] : undefined
+  if (!issue) return undefined
+  const place = ['params', ...issue.path.map(String)].join('.')
+  const message = `Invalid params: ${place} ${issue.message}${isOptional(issue.path) ? '; leave it out for none' : ''}.`
+  return { jsonrpc: '2.0', id, error: { code: INVALID_PARAMS, message } }
+}
+
+const isOptional = ([name]: readonly PropertyKey[]) => name === 'arguments' || name === 'cursor'
