@@ -153,7 +153,6 @@ describe('an access_token argument of another kind', () => {
     ['an array', [['x']]],
     ['a number', 1],
     ['true', true],
-    ['null', null],
     ['__proto__', JSON.parse('{"__proto__": {"userId": "x"}}')],
   ]
   test.each(odd)('%s is no token', async (_name, access_token) => {
@@ -165,6 +164,15 @@ describe('an access_token argument of another kind', () => {
         code: 'invalid_input',
         details: { fields: ['access_token'] },
       })
+    }
+  })
+
+  test('null is none: it is left out, as any argument that may be', async () => {
+    for (const era of eras) {
+      const request = toolCall(era, 'get_conversations', { access_token: null })
+      expect((await post(app.url, request)).status).toBe(401)
+      const signedIn = await post(app.url, request, bearer(user.accessToken))
+      expect(signedIn.messages.at(-1)?.result.structuredContent.success).toBe(true)
     }
   })
 
