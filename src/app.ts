@@ -92,7 +92,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
   const authorizationServer = new AuthorizationServer({
     publicUrl: config.http.publicUrl,
     keys: signingKeys.current,
-    store: { repositories, vault: new Vault(keyRing) },
+    store: { repositories, transact, vault: new Vault(keyRing) },
     privateClientHosts: config.oauth.privateClientHosts,
     errorPage: oauthErrorPage,
     log,

@@ -108,6 +108,8 @@ export interface ConversationsTable {
   runningMessageId: string | null
   createdAt: Instant
   updatedAt: Instant
+  /** By which it was begun; of conversations that an older build began it is not known. */
+  sessionId: string | null
 }
 
 export interface MessagesTable {

@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { newId } from '../crypto/random.ts'
 import { AppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { holdSessions } from '../services/authority.ts'
 import { isScope, type Scope } from '../services/scopes.ts'
 import { type Caller, hashOf } from '../services/sessions.ts'
 import { FlowCookies } from './flow-cookies.ts'
@@ -95,8 +96,9 @@ export class AuthorizationServer {
   /**
    * Makes the connection and sends the browser on its way back to the client.
    *
-   * @throws AppError not_found like {@link pending}; invalid_input for no scope, or one that was
-   *   not asked for.
+   * @throws AppError not_found like {@link pending}, also for a form that is sent a second time;
+   *   unauthenticated when the caller's session has ended since the request came; invalid_input for
+   *   no scope, or one that was not asked for.
    */
   async approve(
     req: IncomingMessage,
@@ -107,8 +109,7 @@ export class AuthorizationServer {
     const interaction = await this.#find(req, res)
     const { client } = await this.#describe(interaction)
     refuseOtherScopes(approval.scopes, scopesOf(interaction))
-    await this.#decideOnce(interaction)
-    const grantId = await this.#connect(caller, client, approval)
+    const grantId = await this.#connect(caller, interaction, client, approval)
     await this.#saveGrant(grantId, caller, interaction, approval)
     await this.#keepClient(client.id, approval.expiresAt)
     const { userId: accountId } = caller
@@ -117,28 +118,36 @@ export class AuthorizationServer {
 
   /**
    * A client that registered itself is one installation: approved again, it keeps its connection, in
-   * whose limit counts what it has spent already. Of a client with a document there are many in the
-   * world and maybe several of this user's, so each approval is a connection of its own.
+   * whose limit counts what it has spent already, and loses the codes and refresh tokens it had. Of a
+   * client with a document there are many in the world and maybe several of this user's, so each
+   * approval is a connection of its own.
    *
    * @returns the connection's id.
    */
   async #connect(
-    { userId }: Caller,
+    caller: Caller,
+    interaction: Interaction,
     { id: clientId, name, isDocument }: PendingConnection['client'],
     { scopes, expiresAt, limitNanoUsd: limit }: Approval,
   ): Promise<string> {
-    const { sessions } = this.#options.store.repositories
-    const approved = {
-      name,
-      scopes,
-      limitNanoUsd: limit === null ? null : String(limit),
-      expiresAt,
-    }
-    const existing = isDocument ? undefined : await sessions.findConnection(userId, clientId)
-    if (existing && (await sessions.renewConnection(existing.id, approved))) return existing.id
-    const id = newId()
-    await sessions.insert({ id, userId, kind: 'connection', clientId, ...approved })
-    return id
+    const { userId } = caller
+    const limitNanoUsd = limit === null ? null : String(limit)
+    const approved = { name, scopes, limitNanoUsd, expiresAt }
+    return this.#options.store.transact(async ({ authority, sessions, oauthRecords }) => {
+      await authority.lockEntrance(userId)
+      const known = isDocument ? undefined : await sessions.findConnection(userId, clientId)
+      const live = await holdSessions({ authority }, caller, known ? [known.id] : [])
+      // A form that is sent twice makes one connection.
+      if (!(await oauthRecords.consume('Interaction', hashOf(interaction.uid)))) throw expired()
+      if (known && live.has(known.id)) {
+        await sessions.renewConnection(known.id, approved)
+        await oauthRecords.deleteIssued(known.id)
+        return known.id
+      }
+      const id = newId()
+      await sessions.insert({ id, userId, kind: 'connection', clientId, ...approved })
+      return id
+    })
   }
 
   /** Sends the browser back to the client with `access_denied`. @throws AppError not_found. */
@@ -174,12 +183,6 @@ export class AuthorizationServer {
     result: InteractionResults,
   ): Promise<void> {
     await this.#provider.interactionFinished(this.#forProvider(req), res, result)
-  }
-
-  /** A form that is sent twice makes one connection. @throws AppError not_found the second time. */
-  async #decideOnce({ uid }: Interaction): Promise<void> {
-    const { oauthRecords } = this.#options.store.repositories
-    if (!(await oauthRecords.consume('Interaction', hashOf(uid)))) throw expired()
   }
 
   /** The request with the cookies it would have without {@link FlowCookies}; the original stays. */

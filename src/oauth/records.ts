@@ -7,15 +7,19 @@
  * ends that ends the grant, and with it whatever the authorization server could still issue.
  */
 
-import type { Repositories } from '../repositories/index.ts'
+import type { Repositories, Transact } from '../repositories/index.ts'
 import { hashOf } from '../services/sessions.ts'
 import type { Vault } from '../services/vault.ts'
-import { type Adapter, type AdapterPayload, errors } from './oidc-provider.ts'
+import { type Adapter, type AdapterPayload, errors, OidcProvider } from './oidc-provider.ts'
 
 export type RecordStore = {
   repositories: Pick<Repositories, 'oauthRecords' | 'sessions'>
+  transact: Transact
   vault: Vault
 }
+
+type NewRecord = Parameters<Repositories['oauthRecords']['put']>[0]
+type RecordKey = { model: string; key: Buffer }
 
 /** A client that registered and never connected is forgotten. */
 const UNUSED_CLIENT_SECONDS = 24 * 60 * 60
@@ -29,23 +33,43 @@ export class Records implements Adapter {
     this.#store = store
   }
 
+  /** @throws InvalidGrant or AccessDenied for what belongs to a connection that has ended since it was asked for. */
   async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
     const key = hashOf(id)
     const ttlSeconds = expiresIn ?? UNUSED_CLIENT_SECONDS
-    await this.#store.repositories.oauthRecords.put({
+    const { grantId, accountId } = payload
+    const record = {
       model: this.#model,
       key,
       sealed: this.#store.vault.sealOAuthRecord(this.#model, key, payload),
-      userId: payload.accountId ?? null,
-      grantId: payload.grantId ?? null,
+      userId: accountId ?? null,
+      grantId: grantId ?? null,
       uidHash: payload.uid === undefined ? null : hashOf(payload.uid),
       expiresAt: new Date(Date.now() + ttlSeconds * 1000),
+    }
+    if (grantId === undefined || accountId === undefined) {
+      return this.#store.repositories.oauthRecords.put(record)
+    }
+    await this.#putHeld(record, { grantId, accountId })
+  }
+
+  /** Of two that meet, the end of a connection (or its renewal) and what it still issues, one is first. */
+  async #putHeld(
+    record: NewRecord,
+    { grantId, accountId }: Record<'grantId' | 'accountId', string>,
+  ) {
+    const source = sourceOf()
+    await this.#store.transact(async ({ authority, oauthRecords }) => {
+      const isLive = (await authority.holdLive(grantId, accountId)) !== undefined
+      const isGranted = !source || (await oauthRecords.find(source.model, source)) !== undefined
+      if (!isLive || !isGranted) throw this.#ended()
+      await oauthRecords.put(record)
     })
   }
 
   async find(id: string): Promise<AdapterPayload | undefined> {
-    if (this.#model === 'Grant' && !(await this.#store.repositories.sessions.isLiveConnection(id)))
-      return undefined
+    const { sessions } = this.#store.repositories
+    if (this.#model === 'Grant' && !(await sessions.isLive(id, 'connection'))) return undefined
     return this.#open({ key: hashOf(id) })
   }
 
@@ -74,6 +98,14 @@ export class Records implements Adapter {
     await this.#store.repositories.oauthRecords.deleteByGrant(grantId)
   }
 
+  /** A browser, which is on its way back with a code, takes it to the client as a refusal. */
+  #ended(): Error {
+    const reason = 'the connection has ended'
+    return this.#model === 'AuthorizationCode'
+      ? new errors.AccessDenied(reason)
+      : new errors.InvalidGrant(reason)
+  }
+
   async #open(by: { key: Buffer } | { uidHash: Buffer }): Promise<AdapterPayload | undefined> {
     const row = await this.#store.repositories.oauthRecords.find(this.#model, by)
     if (!row) return undefined
@@ -81,4 +113,14 @@ export class Records implements Adapter {
     if (row.consumedAt === null) return record
     return { ...record, consumed: Math.floor(row.consumedAt.getTime() / 1000) }
   }
+}
+
+/**
+ * The code or refresh token that is being traded in: approving its client again deletes it, also
+ * when that comes between its use and the new token.
+ */
+function sourceOf(): RecordKey | undefined {
+  const { RotatedRefreshToken, AuthorizationCode } = OidcProvider.ctx?.oidc?.entities ?? {}
+  const source = RotatedRefreshToken ?? AuthorizationCode
+  return source && { model: source.kind, key: hashOf(source.jti) }
 }

@@ -22,7 +22,11 @@ export type ExportedMessage = {
 const PAGE_MESSAGES = 500
 const PAGE_BYTES = 4 * 1024 * 1024
 
-/** All that is kept of one user, read in pages that each begin where the one before ended. */
+/**
+ * All that is kept of one user, read in pages that each begin where the one before ended, as of when
+ * the first was read: `until` is PostgreSQL's text of that instant. A transaction would say the same
+ * and hold a connection for as long as somebody takes to read a large file.
+ */
 export class ExportRepository {
   readonly #db: Kysely<Schema>
 
@@ -33,7 +37,7 @@ export class ExportRepository {
   async getUser(userId: string) {
     return this.#db
       .selectFrom('users')
-      .select(['id', 'username', 'email', 'createdAt'])
+      .select(['id', 'username', 'email', 'createdAt', sql<string>`now()::text`.as('until')])
       .where('id', '=', userId)
       .executeTakeFirstOrThrow()
   }
@@ -57,7 +61,11 @@ export class ExportRepository {
   }
 
   /** In the order they were begun, which no later message changes. */
-  async listConversations(userId: string, afterId: string | undefined, limit: number) {
+  async listConversations(
+    userId: string,
+    until: string,
+    { afterId, limit }: { afterId: string | undefined; limit: number },
+  ) {
     return this.#db
       .selectFrom('conversations')
       .select([
@@ -72,23 +80,38 @@ export class ExportRepository {
         'updatedAt',
       ])
       .where('userId', '=', userId)
+      .where('createdAt', '<=', upTo(until))
       .$if(afterId !== undefined, (query) => query.where('id', '>', afterId as string))
       .orderBy('id')
       .limit(limit)
       .execute()
   }
 
-  /** Oldest first. Lengths are known without reading the texts, so a page is bounded in bytes too. */
-  async listMessages(conversationId: string, userId: string, afterPosition: number) {
+  /**
+   * Oldest first. Lengths are known without reading the texts, so a page is bounded in bytes too. An
+   * answer that had not ended by then is shown without what has been written of it since.
+   */
+  async listMessages(
+    conversation: { id: string; userId: string },
+    until: string,
+    afterPosition: number,
+  ) {
     const { rows } = await sql<ExportedMessage>`
-      select id, position, role, status, content, stop_sequence, model, token_count, created_at,
-        finished_at, error_code, request_id, tag
+      select id, position, role, case when had_ended then status else 'running' end as status,
+        case when had_ended or role = 'user' then content end as content,
+        case when had_ended then stop_sequence end as stop_sequence, model,
+        case when had_ended or role = 'user' then token_count else 0 end as token_count, created_at,
+        case when had_ended then finished_at end as finished_at,
+        case when had_ended then error_code end as error_code,
+        case when had_ended then request_id end as request_id, tag
       from (
         select *, sum(octet_length(content)) over (order by position) as bytes_so_far
         from (
-          select * from messages
-          where conversation_id = ${conversationId}::uuid and user_id = ${userId}::uuid
-            and position > ${afterPosition}
+          select *, status <> 'running' and coalesce(finished_at, created_at) <= ${upTo(until)}
+            as had_ended
+          from messages
+          where conversation_id = ${conversation.id}::uuid and user_id = ${conversation.userId}::uuid
+            and position > ${afterPosition} and created_at <= ${upTo(until)}
           order by position
           limit ${PAGE_MESSAGES}
         ) as next
@@ -98,14 +121,21 @@ export class ExportRepository {
     return rows
   }
 
-  async listLedger(userId: string, afterId: string, limit: number) {
+  async listLedger(
+    userId: string,
+    until: string,
+    { afterId, limit }: { afterId: string; limit: number },
+  ) {
     return this.#db
       .selectFrom('ledger')
       .selectAll()
       .where('userId', '=', userId)
+      .where('createdAt', '<=', upTo(until))
       .where('id', '>', afterId)
       .orderBy('id')
       .limit(limit)
       .execute()
   }
 }
+
+const upTo = (until: string) => sql<Date>`${until}::timestamptz`

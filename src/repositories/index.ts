@@ -3,6 +3,7 @@ import type { Schema } from '../database/schema.ts'
 import { AnswerNoticeRepository } from './answer-notices.ts'
 import { AnswerRepository } from './answers.ts'
 import { ApiKeyRepository } from './api-keys.ts'
+import { AuthorityRepository } from './authority.ts'
 import { BudgetRepository } from './budgets.ts'
 import { ConversationRepository } from './conversations.ts'
 import { DataKeyRepository } from './data-keys.ts'
@@ -38,6 +39,7 @@ export function createRepositories(db: Kysely<Schema>) {
     answerNotices: new AnswerNoticeRepository(db),
     answers: new AnswerRepository(db),
     apiKeys: new ApiKeyRepository(db),
+    authority: new AuthorityRepository(db),
     budgets: new BudgetRepository(db),
     conversations: new ConversationRepository(db),
     dataKeys: new DataKeyRepository(db),

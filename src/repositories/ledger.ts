@@ -12,9 +12,14 @@ export type UsageGroup = (typeof USAGE_GROUPS)[number]
 /** First and last UTC day, both included. */
 export type DayRange = { from: string; to: string }
 
+/** Whose sums: one user's, or everybody's for an admin. */
+export type UsageReader = { userId: string; readsEverybody: boolean }
+
 /** Decimal text where 64 bits are needed. `key` is null for calls without a tag. */
 export type UsageSum = {
   key: string | null
+  /** Whether somebody else than who reads it has calls under it. */
+  isOthers: boolean
   calls: string
   estimatedCalls: string
   unpricedCalls: string
@@ -33,12 +38,16 @@ export class LedgerRepository {
     this.#db = db
   }
 
-  /** Sums by group, dearest first (days in order); one user's, or (null) everybody's. */
-  async sum(userId: string | null, { from, to }: DayRange, by: UsageGroup): Promise<UsageSum[]> {
-    const mine = userId === null ? sql`true` : sql`l.user_id = ${userId}::uuid`
+  /** Sums by group, dearest first (days in order). */
+  async sum(
+    { userId, readsEverybody }: UsageReader,
+    { from, to }: DayRange,
+    by: UsageGroup,
+  ): Promise<UsageSum[]> {
+    const mine = readsEverybody ? sql`true` : sql`l.user_id = ${userId}::uuid`
     const order = by === 'day' ? sql`1` : sql`cost_nano_usd desc, 1`
     const { rows } = await sql<UsageSum>`
-      select ${GROUP_KEYS[by]} as key, ${by === 'conversation' ? OF_CALLS : OF_DAYS}
+      select ${GROUP_KEYS[by]} as key, bool_or(l.user_id <> ${userId}::uuid) as is_others, ${by === 'conversation' ? OF_CALLS : OF_DAYS}
       from ${by === 'conversation' ? sql`ledger` : sql`usage_daily`} l
       ${by === 'user' ? sql`left join users u on u.id = l.user_id` : sql``}
       where ${mine} and l.booked_on between ${from}::date and ${to}::date

@@ -56,6 +56,15 @@ export class OAuthRecordRepository {
     await this.#db.deleteFrom('oauthRecords').where('grantId', '=', grantId).execute()
   }
 
+  /** What a client could still get tokens with. */
+  async deleteIssued(grantId: string): Promise<void> {
+    await this.#db
+      .deleteFrom('oauthRecords')
+      .where('grantId', '=', grantId)
+      .where('model', 'in', ['AuthorizationCode', 'RefreshToken'])
+      .execute()
+  }
+
   /** Lets a record live at least until then. */
   async extend(model: string, key: Buffer, until: Date): Promise<void> {
     await this.#db

@@ -13,6 +13,7 @@ import { prepare } from '../database/prepared.ts'
 import { inPlaces, recordset } from '../database/recordset.ts'
 import type { Schema } from '../database/schema.ts'
 import type { StoredLimit } from './budgets.ts'
+import { isReached, type Reach } from './reach.ts'
 
 /** A conversation as a send finds it. */
 export type SendableConversation = {
@@ -38,7 +39,7 @@ export type SendOpening = {
   limits: StoredLimit[]
   /** What the connection that asks may spend a month: null for what is no connection. */
   connection: { limitNanoUsd: string | null } | null
-  /** Undefined when none was asked for, or when the user has none by that id. */
+  /** Undefined when none was asked for, or when the session reaches none by that id. */
   conversation: SendableConversation | undefined
 }
 
@@ -61,11 +62,12 @@ type Row = {
   history: [id: string, position: number, role: string, content: string | null][] | null
 }
 
-type AskedSend = { userId: string; sessionId: string; conversationId: string | null }
+type AskedSend = Reach & { conversationId: string | null }
 
 const asked = recordset<keyof AskedSend>({
   userId: 'uuid',
   sessionId: 'uuid',
+  readsAll: 'boolean',
   conversationId: 'uuid',
 })
 
@@ -110,7 +112,8 @@ const openSends = prepare<{ sends: string }, Row>(
   join users u on u.id = a.user_id
   left join api_keys k on k.user_id = u.id
   left join sessions s on s.id = a.session_id and s.user_id = u.id
-  left join conversations c on c.id = a.conversation_id and c.user_id = u.id`,
+  left join conversations c on c.id = a.conversation_id and c.user_id = u.id
+    and ${isReached('c', 's', 'a.reads_all')}`,
 )
 
 export class SendOpeningRepository {
@@ -123,24 +126,17 @@ export class SendOpeningRepository {
     this.#db = db
   }
 
-  async get(
-    userId: string,
-    sessionId: string,
-    conversationId: string | undefined,
-  ): Promise<SendOpening> {
-    const row = await this.#openings.ask({
-      userId,
-      sessionId,
-      conversationId: conversationId ?? null,
-    })
-    if (row === undefined) throw new Error('a session names a user who does not exist')
+  /** @returns undefined when there is no such user any more. */
+  async find(reach: Reach, conversationId: string | undefined): Promise<SendOpening | undefined> {
+    const row = await this.#openings.ask({ ...reach, conversationId: conversationId ?? null })
+    if (row === undefined) return undefined
     const { userDataKey, sealedApiKey: sealed, rejectedAt, limits } = row
     return {
       userDataKey,
       apiKey: sealed === null ? null : { sealed, rejectedAt },
       limits,
       connection: row.isConnection ? { limitNanoUsd: row.connectionLimit } : null,
-      conversation: row.id === null ? undefined : toConversation(row, row.id, userId),
+      conversation: row.id === null ? undefined : toConversation(row, row.id, reach.userId),
     }
   }
 

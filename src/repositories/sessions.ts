@@ -1,8 +1,19 @@
 import { type Insertable, type Kysely, sql } from 'kysely'
 import type { Schema, SessionKind, SessionsTable } from '../database/schema.ts'
+import { entranceOf } from './authority.ts'
 import { NOTED_EVERY } from './session-checks.ts'
 
 export type { SessionKind }
+
+/** Of a session that is begun by a password. */
+export type ProvenSession = {
+  id: string
+  userId: string
+  kind: SessionKind
+  name: string | null
+  tokenHash: Buffer | null
+  expiresAt: Date
+}
 
 export class SessionRepository {
   readonly #db: Kysely<Schema>
@@ -13,6 +24,25 @@ export class SessionRepository {
 
   async insert(session: Insertable<SessionsTable>): Promise<void> {
     await this.#db.insertInto('sessions').values(session).execute()
+  }
+
+  /**
+   * Begins a session only where the user's password is still the one that was checked: whoever
+   * changes it waits for this statement, or this one finds it changed.
+   *
+   * @returns false when it is another one by now.
+   */
+  async insertProven(session: ProvenSession, passwordHash: string): Promise<boolean> {
+    const { id, userId, kind, name, tokenHash, expiresAt } = session
+    const result = await sql`
+      with entrance as materialized (select ${entranceOf(userId)})
+      insert into sessions (id, user_id, kind, name, token_hash, expires_at)
+      select ${id}::uuid, u.id, ${kind}, ${name}::text, ${tokenHash}::bytea,
+        ${expiresAt.toISOString()}::timestamptz
+      from entrance, users u
+      where u.id = ${userId}::uuid and u.password_hash = ${passwordHash}
+      for share of u`.execute(this.#db)
+    return result.numAffectedRows === 1n
   }
 
   /** Of requests that come together, one writes. */
@@ -112,28 +142,21 @@ export class SessionRepository {
       .executeTakeFirst()
   }
 
-  /** @returns whether the connection was still live, and is now as given. */
+  /** Of one that is locked live (authority.ts). */
   async renewConnection(
     id: string,
     approved: Pick<Insertable<SessionsTable>, 'name' | 'scopes' | 'limitNanoUsd' | 'expiresAt'>,
-  ): Promise<boolean> {
-    const result = await this.#db
-      .updateTable('sessions')
-      .set(approved)
-      .where('id', '=', id)
-      .where('revokedAt', 'is', null)
-      .where('expiresAt', '>', sql<Date>`now()`)
-      .executeTakeFirst()
-    return result.numUpdatedRows === 1n
+  ): Promise<void> {
+    await this.#db.updateTable('sessions').set(approved).where('id', '=', id).execute()
   }
 
-  /** Whether a grant, which has its session's id, is still good. */
-  async isLiveConnection(id: string): Promise<boolean> {
+  /** @param kind if it has to be of one. */
+  async isLive(id: string, kind?: SessionKind): Promise<boolean> {
     const session = await this.#db
       .selectFrom('sessions')
       .select('id')
       .where('id', '=', id)
-      .where('kind', '=', 'connection')
+      .$if(kind !== undefined, (query) => query.where('kind', '=', kind as SessionKind))
       .where('revokedAt', 'is', null)
       .where('expiresAt', '>', sql<Date>`now()`)
       .executeTakeFirst()

@@ -5,7 +5,8 @@
  * each has a verdict of its own, and one that the database refuses is refused alone.
  *
  * What was read before (send-openings.ts) may have changed since. So everything that decides is
- * looked at again here, under locks: the budgets first, by user and day before month, then the
+ * looked at again here, under locks: the sessions that ask first, by id, which cannot be ended until
+ * their turns have begun (authority.ts); then the budgets, by user and day before month, then the
  * connections', then the conversations. All senders lock in this order, and the end of a turn
  * (turn-endings.ts) in an order that fits it, so no two wait for each other. A `for update` returns
  * the newest version of a row, whatever the statement's snapshot says (PostgreSQL documentation:
@@ -28,6 +29,8 @@ import {
 export type NewTurn = {
   userId: string
   sessionId: string
+  /** Whether it may go on with conversations that other sessions began. */
+  readsAll: boolean
   /** Whether the session is an MCP client's connection, which has books of its own. */
   isConnection: boolean
   conversationId: string
@@ -70,7 +73,8 @@ export type Limited = { period: BudgetPeriod; by: 'user' | 'connection' }
 export type Verdict =
   | { outcome: 'begun'; maxTokens: number; nanoUsd: string; tokens: number }
   | { outcome: 'exceeded'; limited: Limited }
-  | { outcome: 'not_found' | 'busy' }
+  /** `session_ended`: or it may not send messages any more. */
+  | { outcome: 'not_found' | 'busy' | 'session_ended' }
   /** Somebody else's turn came in between: the history has to be read again. */
   | { outcome: 'moved' }
 
@@ -109,6 +113,7 @@ function toValues(turn: NewTurn) {
   return {
     userId: turn.userId,
     sessionId: turn.sessionId,
+    readsAll: turn.readsAll,
     connectionId,
     /** How many rows of spending the turn answers to. */
     books: connectionId === null ? 2 : 3,

@@ -2,6 +2,7 @@
 
 import { prepare } from '../database/prepared.ts'
 import { recordset } from '../database/recordset.ts'
+import { isLive } from './reach.ts'
 import type { UsedShares } from './turn-endings.ts'
 
 const COLUMNS = {
@@ -50,7 +51,7 @@ const COLUMNS = {
 
 export const askedEndings = recordset(COLUMNS)
 
-export type EndingRow = { place: number; used: UsedShares | null }
+export type EndingRow = { place: number; used: UsedShares | null; isAskerLive: boolean }
 
 /** Of different users. A row for each turn that was running. */
 export const endTurns = prepare<{ turns: string; lockLimit: string }, EndingRow>(
@@ -168,5 +169,9 @@ export const endTurns = prepare<{ turns: string; lockLimit: string }, EndingRow>
     from running r join used using (place)
     where c.id = r.conversation_id and c.running_message_id = r.answer_id
   )
-  select place, shares as used from used`,
+  select place, shares as used,
+    exists (
+      select from sessions s where s.id = r.session_id and ${isLive('s')}
+    ) as is_asker_live
+  from used join running r using (place)`,
 )

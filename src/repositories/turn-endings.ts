@@ -55,6 +55,9 @@ export type EndingTurn = {
   changes: { model?: string | undefined; historyStart?: number | undefined }
 }
 
+/** `isAskerLive`: whether the session that asked for it lived when it ended. */
+export type EndedTurn = { used: UsedShares; isAskerLive: boolean }
+
 export class TurnEndingRepository {
   readonly #db: Kysely<Schema>
   readonly #endings = new Gathered<EndingValues, EndingRow | undefined>({
@@ -72,9 +75,9 @@ export class TurnEndingRepository {
    * @returns undefined when it was not running any more: somebody else has ended it, and this call
    *   has changed nothing.
    */
-  async end(turn: EndingTurn): Promise<{ used: UsedShares } | undefined> {
+  async end(turn: EndingTurn): Promise<EndedTurn | undefined> {
     const row = await this.#endings.ask(toValues(turn))
-    return row && { used: row.used ?? {} }
+    return row && { used: row.used ?? {}, isAskerLive: row.isAskerLive }
   }
 
   async #endTogether(turns: readonly EndingValues[]): Promise<(EndingRow | undefined)[]> {

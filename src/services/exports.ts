@@ -2,13 +2,15 @@
 
 import type { ExportedMessage } from '../repositories/exports.ts'
 import type { Repositories } from '../repositories/index.ts'
+import { AppError } from '../errors.ts'
+import { inChunks } from './chunks.ts'
 import { requireScopes, type Scope } from './scopes.ts'
 import type { Caller, ListedSession, SessionService } from './sessions.ts'
 import { type ConversationVault, textOf, type Vault } from './vault.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'apiKeys' | 'budgets' | 'conversations' | 'exports'>
-  sessions: Pick<SessionService, 'list'>
+  sessions: Pick<SessionService, 'confirm' | 'list'>
   vault: Vault
   /** Without a slash at the end. */
   publicUrl: string
@@ -20,6 +22,11 @@ type Conversation = Awaited<ReturnType<Repositories['exports']['listConversation
 
 /** What the document tells, and what it takes to read a whole account. */
 const NEEDED_SCOPES: readonly Scope[] = ['account', 'conversations:read', 'usage:read']
+
+/** However slowly it is read. What is larger than can be fetched in it is for the operator to copy. */
+export const EXPORT_DEADLINE_MS = 10 * 60_000
+/** Before each the session is looked at again; so much may still be under way when it ends. */
+const CHUNK_CHARACTERS = 64 * 1024
 
 const CONVERSATIONS_PER_PAGE = 100
 const LEDGER_ROWS_PER_PAGE = 1000
@@ -49,30 +56,44 @@ export class ExportService {
   }
 
   /**
-   * The caller's document in pieces, each to be written before the next is read. It holds what is
-   * stored when each piece is read, and no secret: of the Anthropic key the last four characters,
-   * of sessions no token.
+   * The caller's document in pieces, each to be written before the next is read. It holds what was
+   * said and billed when it began, and no secret: of the Anthropic key the last four characters, of
+   * sessions no token.
    *
-   * @throws AppError insufficient_scope, before there is a first piece.
+   * @throws AppError insufficient_scope, before there is a first piece. Instead of any piece:
+   *   unauthenticated when the caller's session has ended, request_too_large when the time is over.
    */
-  stream(caller: Caller): AsyncIterable<string> {
+  stream(caller: Caller, deadlineMs = EXPORT_DEADLINE_MS): AsyncIterable<string> {
     requireScopes(caller.scopes, NEEDED_SCOPES)
-    return this.#document(caller)
+    const chunks = inChunks(this.#document(caller), CHUNK_CHARACTERS)
+    return this.#whileAllowed(caller, performance.now() + deadlineMs, chunks)
+  }
+
+  async *#whileAllowed(caller: Caller, until: number, chunks: AsyncIterable<string>) {
+    for await (const chunk of chunks) {
+      if (performance.now() > until) throw tookTooLong()
+      await this.#deps.sessions.confirm(caller, NEEDED_SCOPES)
+      yield chunk
+    }
   }
 
   async *#document(caller: Caller): AsyncGenerator<string, void, undefined> {
     const { exports, budgets } = this.#deps.repositories
     yield `{"exported_at":${JSON.stringify(new Date())}`
-    yield `,"user":${JSON.stringify(await this.#user(caller.userId))}`
+    const { until, ...user } = await this.#user(caller.userId)
+    yield `,"user":${JSON.stringify(user)}`
     const limits = await budgets.listLimits(caller.userId)
     yield `,"budgets":${JSON.stringify(limits.map(toBudget))}`
     const sessions = await this.#deps.sessions.list(caller)
     yield `,"sessions":${JSON.stringify(sessions.map(toSession))}`
     yield ',"conversations":['
-    yield* this.#conversations(caller.userId)
+    yield* this.#conversations(caller.userId, until)
     yield '],"usage":['
     const ledger = pages((last: LedgerRow | undefined) =>
-      exports.listLedger(caller.userId, last?.id ?? '0', LEDGER_ROWS_PER_PAGE),
+      exports.listLedger(caller.userId, until, {
+        afterId: last?.id ?? '0',
+        limit: LEDGER_ROWS_PER_PAGE,
+      }),
     )
     yield* elements(ledger, toUsage)
     yield ']}'
@@ -80,9 +101,10 @@ export class ExportService {
 
   async #user(userId: string) {
     const { exports, apiKeys } = this.#deps.repositories
-    const { id, username, email, createdAt } = await exports.getUser(userId)
+    const { id, username, email, createdAt, until } = await exports.getUser(userId)
     const key = await apiKeys.findStatus(userId)
     return {
+      until,
       id,
       username,
       email,
@@ -93,27 +115,28 @@ export class ExportService {
     }
   }
 
-  async *#conversations(userId: string) {
+  async *#conversations(userId: string, until: string) {
     const { exports } = this.#deps.repositories
     let separator = ''
     const found = pages((last: Conversation | undefined) =>
-      exports.listConversations(userId, last?.id, CONVERSATIONS_PER_PAGE),
+      exports.listConversations(userId, until, { afterId: last?.id, limit: CONVERSATIONS_PER_PAGE }),
     )
     for await (const page of found) {
       for (const conversation of page) {
         const vault = this.#deps.vault.openConversation(conversation)
         const head = JSON.stringify(toConversation(vault, conversation))
         yield `${separator}${head.slice(0, -1)},"messages":[`
-        yield* this.#messages(vault, conversation)
+        yield* this.#messages(vault, conversation, until)
         yield ']}'
         separator = ','
       }
     }
   }
 
-  #messages(vault: ConversationVault, { id, userId }: Conversation) {
+  #messages(vault: ConversationVault, conversation: Conversation, until: string) {
+    const { exports } = this.#deps.repositories
     const found = pages((last: ExportedMessage | undefined) =>
-      this.#deps.repositories.exports.listMessages(id, userId, last?.position ?? 0),
+      exports.listMessages(conversation, until, last?.position ?? 0),
     )
     return elements(found, (message) => toMessage(vault, message))
   }
@@ -206,3 +229,9 @@ const toUsage = (row: LedgerRow) => ({
 })
 
 const toUsd = (nanoUsd: string | bigint | null) => (nanoUsd === null ? null : Number(nanoUsd) / 1e9)
+
+const tookTooLong = () =>
+  new AppError(
+    'request_too_large',
+    `The export was not read within ${EXPORT_DEADLINE_MS / 60_000} minutes. Fetch it over a faster connection, or ask the operator for a copy.`,
+  )

@@ -30,6 +30,7 @@ import { PasswordCheck } from './password-check.ts'
 import { PersonalTokens } from './personal-tokens.ts'
 import { Rewrapping } from './rewrapping.ts'
 import { RunningAnswers } from './running-answers.ts'
+import { SessionWatch } from './session-watch.ts'
 import { SessionService } from './sessions.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { TurnBeginning } from './turn-beginning.ts'
@@ -97,9 +98,10 @@ export function createServices(parts: Parts) {
     maxMessagesSent: chat.maxMessagesSent,
   })
   const signals = new AnswerSignals()
-  const answers = new AnswerService({ repositories, running, signals, vault })
+  const watch = new SessionWatch({ sessions })
+  const answers = new AnswerService({ repositories, transact, running, signals, watch, vault })
   const orphans = new Orphans({ repositories, ending, vault, running, log })
-  const keyLinks = new KeyLinks({ repositories, publicUrl })
+  const keyLinks = new KeyLinks({ repositories, transact, publicUrl })
   const deletion = new AccountDeletion({ repositories, transact, answers })
   const passwordCheck = new PasswordCheck({
     repositories,
@@ -128,7 +130,7 @@ export function createServices(parts: Parts) {
       if (signal?.kind === 'cancel') running.cancel(signal.answerId)
     },
     answers,
-    budgetSettings: new BudgetSettings({ repositories, budgets }),
+    budgetSettings: new BudgetSettings({ repositories, transact, budgets }),
     usage: new UsageService({ repositories }),
     sessions,
     signingKeys: parts.signingKeys,
@@ -154,6 +156,8 @@ export function createServices(parts: Parts) {
       vault,
       keyLinks,
       running,
+      sessions,
+      watch,
       telemetry: parts.telemetry,
     }),
     conversations: new ConversationService({ repositories, vault }),

@@ -10,15 +10,17 @@ import type { Repositories } from '../repositories/index.ts'
 import type { SendOpening } from '../repositories/send-openings.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { type FollowOptions, settledWithin } from './answers.ts'
+import { sessionEnded } from './authority.ts'
 import type { Credentials, Generated, Generation } from './generation.ts'
 import { type Replays, toMarks } from './idempotency.ts'
 import type { KeyLinks } from './key-links.ts'
 import type { RunningAnswer, RunningAnswers } from './running-answers.ts'
 import { deliveredText, keptForLater, runningResult, toSendError } from './send-results.ts'
-import type { Caller } from './sessions.ts'
+import type { SessionWatch } from './session-watch.ts'
+import type { Caller, SessionService } from './sessions.ts'
 import type { BegunTurn, IdempotencyMarks } from './turn.ts'
 import type { TurnBeginning } from './turn-beginning.ts'
-import type { TurnEnding } from './turn-ending.ts'
+import type { FinishedTurn, TurnEnding } from './turn-ending.ts'
 import type { SendReceipt, TurnTiming } from './turn-record.ts'
 import type { Vault } from './vault.ts'
 
@@ -50,6 +52,8 @@ type Deps = {
   vault: Vault
   keyLinks: Pick<KeyLinks, 'keyMissing'>
   running: RunningAnswers
+  sessions: Pick<SessionService, 'confirm'>
+  watch: SessionWatch
   telemetry: Telemetry
 }
 
@@ -75,7 +79,8 @@ export class MessageService {
    * An abort of `signal` stops Claude; what was written until then is kept as `cancelled`, and
    * what was billed is booked.
    *
-   * @throws AppError as README.md lists for send_message; `details` names the conversation and
+   * @throws AppError unauthenticated when the caller's session has ended, also during the wait: the
+   *   answer then goes on, and is not handed out. Others as README.md lists for send_message; `details` names the conversation and
    *   the message when the turn had begun.
    */
   async send(caller: Caller, input: SendInput, options: SendOptions): Promise<SendResult> {
@@ -92,7 +97,9 @@ export class MessageService {
     running.start(begun.answerId, saveText, (answer) =>
       this.#generate(begun, key, input, answer, startedAt),
     )
-    return this.#wait(begun, options)
+    return this.#deps.watch.during(caller, options.onText, ({ ended, onText }) =>
+      this.#wait(begun, { ...options, onText, caller, ended }),
+    )
   }
 
   /** What was read for it, the history above all, is gone when it returns: an answer may take long. */
@@ -102,15 +109,14 @@ export class MessageService {
     options: SendOptions,
   ): Promise<{ begun: BegunTurn; key: OpenedKey } | SendResult> {
     const { beginning, replays } = this.#deps
-    const { userId } = caller
     const opening = await beginning.read(caller, input)
-    const { userVault, ...key } = await this.#openKey(userId, opening)
-    const marks = toMarks(userVault, input)
-    const stored = marks && (await replays.find(userId, marks, options))
+    const { userVault, ...key } = await this.#openKey(caller, opening)
+    const marks = toMarks(userVault, caller, input)
+    const stored = marks && (await replays.find(caller, marks, options))
     if (stored) return stored
     const begun = await beginning
       .begin(caller, input, marks, opening)
-      .catch((error: unknown) => this.#lostRace(userId, marks, options, error))
+      .catch((error: unknown) => this.#lostRace(caller, marks, options, error))
     return 'replayed' in begun ? begun : { begun, key }
   }
 
@@ -126,15 +132,20 @@ export class MessageService {
     const call = { signal, onText: answer.report }
     const generated = await this.#deps.generation.run(turn, credentials, input, call)
     const durationMs = performance.now() - startedAt
-    const receipt = await this.#finish(generated, { durationMs, stopReason: signal.reason }, answer)
+    const end = await this.#finish(generated, { durationMs, stopReason: signal.reason }, answer)
     this.#observe(generated.outcome, durationMs)
     // A hint for the account page only; the answer is stored whether or not this is.
     await this.#rememberKey(turn.userId, generated.outcome, wasRejected).catch(() => {})
+    if (!end.isAskerLive) throw sessionEnded()
+    const { receipt } = end
     if (!receipt) throw toSendError(generated, signal)
     return { ...receipt, content: deliveredText(generated.outcome), replayed: false }
   }
 
-  async #wait(turn: BegunTurn, { waitSeconds, signal, onText }: SendOptions): Promise<SendResult> {
+  async #wait(
+    turn: BegunTurn,
+    { waitSeconds, signal, onText, caller, ended }: WaitOptions,
+  ): Promise<SendResult> {
     const { running } = this.#deps
     const entry = running.find(turn.answerId)
     if (!entry) throw new Error('an answer was waited for that never began')
@@ -147,9 +158,13 @@ export class MessageService {
       const trouble = new Promise<'trouble'>((resolve) =>
         answer.onTrouble(() => resolve('trouble')),
       )
-      const end = await Promise.race([settledWithin(done, waitSeconds * 1000), trouble])
+      const settled = settledWithin(done, waitSeconds * 1000, ended)
+      const end = await Promise.race([settled, trouble])
       if (end === 'trouble') throw keptForLater(turn)
-      return end === 'time' ? runningResult(turn, answer.textSoFar) : await done
+      // Its end was written together with whether its asker's session still lived.
+      if (end === 'settled') return await done
+      await this.#deps.sessions.confirm(caller, ['messages:send'])
+      return runningResult(turn, answer.textSoFar)
     } finally {
       stopText()
       signal.removeEventListener('abort', abort)
@@ -174,8 +189,9 @@ export class MessageService {
     if (!isWanted) controller.abort(reason)
   }
 
-  async #openKey(userId: string, { userDataKey, apiKey }: SendOpening) {
-    if (apiKey === null) throw await this.#deps.keyLinks.keyMissing(userId)
+  async #openKey(caller: Caller, { userDataKey, apiKey }: SendOpening) {
+    const { userId } = caller
+    if (apiKey === null) throw await this.#deps.keyLinks.keyMissing(caller)
     const userVault = this.#deps.vault.openUser(userId, userDataKey)
     const credentials = {
       apiKey: userVault.openApiKey(apiKey.sealed),
@@ -186,13 +202,13 @@ export class MessageService {
 
   /** Of two first calls with one key, the one that began second finds the other's turn. */
   async #lostRace(
-    userId: string,
+    caller: Caller,
     marks: IdempotencyMarks | undefined,
     options: SendOptions,
     error: unknown,
   ) {
     if (!marks || violatedConstraint(error) !== 'messages_idempotency') throw error
-    const stored = await this.#deps.replays.find(userId, marks, options)
+    const stored = await this.#deps.replays.find(caller, marks, options)
     if (!stored) throw error
     return stored
   }
@@ -202,7 +218,7 @@ export class MessageService {
     { turn, outcome, warnings }: Generated,
     timing: TurnTiming,
     answer: RunningAnswer,
-  ): Promise<SendReceipt | null> {
+  ): Promise<FinishedTurn> {
     const giveUpAt = performance.now() + FINISH_GIVE_UP_MS
     for (let attempt = 0; ; attempt++) {
       try {
@@ -229,6 +245,8 @@ export class MessageService {
     else if (wasRejected && status === 'complete') await apiKeys.updateRejected(userId, null)
   }
 }
+
+type WaitOptions = SendOptions & { caller: Caller; ended: AbortSignal }
 
 type OpenedKey = { credentials: Credentials; wasRejected: boolean }
 

@@ -10,6 +10,8 @@ type Deps = {
   maxFailures: number
 }
 
+type CheckedUser = { id: string; passwordHash: string }
+
 const FAILURE_WINDOW_SECONDS = 15 * 60
 
 /** Whether a password is a user's, wherever it is asked for: all wrong ones count together. */
@@ -44,9 +46,11 @@ export class PasswordCheck {
       },
     )
     if (!matches || !user) return undefined
+    const passwordHash = await this.#rehashed(user, password)
+    if (passwordHash === undefined) return undefined
     await signInFailures.delete(attempt)
     await signInFailures.forgive(accountKey)
-    return { ...user, passwordHash: await this.#rehashed(user, password) }
+    return { ...user, passwordHash }
   }
 
   /** Wrong passwords so far no longer pause the account; they stay for the security status. */
@@ -59,13 +63,19 @@ export class PasswordCheck {
     return this.#deps.passwords.verify(hash, password)
   }
 
-  /** A hash of yesterday's parameters is replaced, unless the password was changed meanwhile. */
-  async #rehashed({ id, passwordHash }: { id: string; passwordHash: string }, password: string) {
-    if (!this.#deps.passwords.needsRehash(passwordHash)) return passwordHash
-    const fresh = await this.#deps.passwords.hash(password)
-    const { users } = this.#deps.repositories
-    const isReplaced = await users.replacePasswordHash(id, passwordHash, fresh)
-    return isReplaced ? fresh : passwordHash
+  /**
+   * A hash of yesterday's parameters is replaced.
+   *
+   * @returns the hash that stands for the password now; undefined when it was changed meanwhile.
+   */
+  async #rehashed({ id, passwordHash }: CheckedUser, password: string) {
+    const { passwords, repositories } = this.#deps
+    if (!passwords.needsRehash(passwordHash)) return passwordHash
+    const fresh = await passwords.hash(password)
+    if (await repositories.users.replacePasswordHash(id, passwordHash, fresh)) return fresh
+    // By another sign-in with the same password, or by its change.
+    const current = await repositories.users.findPasswordHash(id)
+    return (await passwords.verify(current, password)) ? current : undefined
   }
 
   async #refuseTooManyFailures(accountKey: string): Promise<void> {

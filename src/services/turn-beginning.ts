@@ -8,6 +8,7 @@ import { conversationBusy, conversationNotFound } from '../repositories/conversa
 import type { Repositories } from '../repositories/index.ts'
 import type { SendOpening } from '../repositories/send-openings.ts'
 import type { NewTurn, Verdict } from '../repositories/turn-beginnings.ts'
+import { reachOf, sessionEnded } from './authority.ts'
 import { periodsAt } from './budget-periods.ts'
 import { type Budgets, budgetExceeded, loweredWarning, type WorstCase } from './budgets.ts'
 import type { ConversationOpening, OpenedConversation } from './conversation-opening.ts'
@@ -28,7 +29,7 @@ type Deps = {
   maxMessagesSent: number
 }
 
-type Sender = Pick<Caller, 'userId' | 'sessionId'>
+type Sender = Pick<Caller, 'userId' | 'sessionId' | 'kind' | 'scopes'>
 
 /** A turn as it is asked for, before the database has said yes. */
 type Draft = {
@@ -53,15 +54,18 @@ export class TurnBeginning {
     this.#deps = deps
   }
 
-  /** What {@link begin} goes by. */
-  async read({ userId, sessionId }: Sender, input: SendInput): Promise<SendOpening> {
-    return this.#deps.repositories.sendOpenings.get(userId, sessionId, input.conversationId)
+  /** What {@link begin} goes by. @throws AppError unauthenticated when the account is gone. */
+  async read(sender: Sender, { conversationId }: SendInput): Promise<SendOpening> {
+    const { sendOpenings } = this.#deps.repositories
+    const opening = await sendOpenings.find(reachOf(sender), conversationId)
+    if (!opening) throw sessionEnded([sender.kind])
+    return opening
   }
 
   /**
    * Makes the user's message durable, reserves its conversation, and its worst case of the budget.
    *
-   * @throws AppError not_found, conversation_busy, model_retired, budget_exceeded,
+   * @throws AppError unauthenticated, not_found, conversation_busy, model_retired, budget_exceeded,
    *   model_price_unknown; nothing is stored then.
    */
   async begin(
@@ -77,6 +81,7 @@ export class TurnBeginning {
       const verdict = await this.#deps.repositories.turnBeginnings.begin(draft.newTurn)
       if (verdict.outcome === 'begun') return toBegunTurn(draft, verdict)
       if (verdict.outcome === 'exceeded') throw budgetExceeded(verdict.limited, now)
+      if (verdict.outcome === 'session_ended') throw sessionEnded([sender.kind])
       if (verdict.outcome === 'not_found') throw conversationNotFound()
       if (verdict.outcome === 'busy') throw conversationBusy()
       current = await this.read(sender, input)
@@ -85,22 +90,21 @@ export class TurnBeginning {
   }
 
   #draft(
-    { userId, sessionId }: Sender,
+    sender: Sender,
     input: SendInput,
     marks: IdempotencyMarks | undefined,
     opening: SendOpening,
     now: Date,
   ): Draft {
     const { budgets, conversations, replicaId, leaseSeconds } = this.#deps
-    const opened = conversations.open(userId, input, opening.conversation)
+    const opened = conversations.open(sender.userId, input, opening.conversation)
     const wantedTokens = input.maxTokens ?? this.#deps.defaultMaxTokens
     const limits = budgets.limitsOf(opening)
     const history = this.#history(opened, input, wantedTokens)
     const worst = this.#worstCase(opened, history, input, wantedTokens, now)
     const userMessageId = newId()
     const newTurn: NewTurn = {
-      userId,
-      sessionId,
+      ...reachOf(sender),
       isConnection: opening.connection !== null,
       conversationId: opened.id,
       ...opened.changes,

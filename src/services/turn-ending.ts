@@ -21,9 +21,16 @@ import {
 import type { ConversationVault } from './vault.ts'
 
 type Deps = {
-  repositories: Pick<Repositories, 'answers' | 'turnEndings'>
+  repositories: Pick<Repositories, 'answers' | 'sessions' | 'turnEndings'>
   prices: PriceTable
   notices: AnswerNotices
+}
+
+/** `receipt`: of a delivered answer. */
+export type FinishedTurn = {
+  receipt: SendReceipt | null
+  /** Whether the session that asked for it still lived when its end was written. */
+  isAskerLive: boolean
 }
 
 export class TurnEnding {
@@ -37,7 +44,6 @@ export class TurnEnding {
    * Writes how the turn ended: settlement, answer, ledger and conversation together. May be called
    * again when it is not known whether it succeeded.
    *
-   * @returns the receipt of a delivered answer, null for any other end.
    * @throws AppError interrupted when the turn was closed in the meantime.
    */
   async finish(
@@ -45,7 +51,7 @@ export class TurnEnding {
     outcome: ClaudeOutcome,
     timing: TurnTiming,
     warnings: readonly string[],
-  ): Promise<SendReceipt | null> {
+  ): Promise<FinishedTurn> {
     try {
       return await this.#finishOnce(turn, outcome, timing, warnings)
     } catch (error) {
@@ -61,7 +67,7 @@ export class TurnEnding {
     outcome: ClaudeOutcome,
     timing: TurnTiming,
     warnings: readonly string[],
-  ): Promise<SendReceipt | null> {
+  ): Promise<FinishedTurn> {
     const ledgerRow = toLedgerRow(turn, outcome, this.#deps.prices, new Date())
     const delivered = outcome.status === 'complete' || outcome.status === 'refused'
     const history = { sent: turn.history.messages, omitted: turn.omitted }
@@ -82,16 +88,19 @@ export class TurnEnding {
     })
     if (!ended) throw new AlreadyFinished()
     this.#deps.notices.finished(turn.answerId)
-    return receipt && withUsage(receipt, ended.used)
+    return { receipt: receipt && withUsage(receipt, ended.used), isAskerLive: ended.isAskerLive }
   }
 
   /** After a commit whose acknowledgement was lost, the stored end is this call's own. */
-  async #storedReceipt(turn: BegunTurn, outcome: ClaudeOutcome): Promise<SendReceipt | null> {
-    const stored = await this.#deps.repositories.answers.find(turn.answerId, turn.userId)
+  async #storedReceipt(turn: BegunTurn, outcome: ClaudeOutcome): Promise<FinishedTurn> {
+    const { answers, sessions } = this.#deps.repositories
+    const stored = await answers.find(turn.answerId, turn.userId)
     if (stored?.requestId !== outcome.requestId || stored.status === 'interrupted') {
       throw closedMeanwhile(turn)
     }
-    return stored.result && fromStored(turn.vault, stored)
+    const { sessionId } = turn.reservation
+    const isAskerLive = sessionId !== undefined && (await sessions.isLive(sessionId))
+    return { receipt: stored.result && fromStored(turn.vault, stored), isAskerLive }
   }
 }
 

@@ -8,7 +8,12 @@ import type { ConversationVault } from './vault.ts'
 export type ResolvedModel = { id: string; info: ModelInfo | undefined; warnings: string[] }
 
 /** What may be stored of an idempotency key. */
-export type IdempotencyMarks = { hash: Buffer; fingerprint: Buffer }
+export type IdempotencyMarks = {
+  hash: Buffer
+  fingerprint: Buffer
+  /** Under which earlier calls may be found: of this session alone, or of all that read everything. */
+  known: { own: Buffer; ofUser: Buffer }
+}
 
 /** A turn that is durable, and whose conversation is reserved for it. */
 export type BegunTurn = {

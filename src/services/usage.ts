@@ -1,11 +1,15 @@
 import type { Repositories } from '../repositories/index.ts'
 import type { DayRange, UsageGroup, UsageSum } from '../repositories/ledger.ts'
+import type { Scope } from './scopes.ts'
 import type { Caller } from './sessions.ts'
 
 type Deps = { repositories: Pick<Repositories, 'ledger'> }
 
 const DAY_MS = 86_400_000
 const DEFAULT_DAYS = 30
+
+/** Who may not read conversations need not learn which there are. */
+const IDS_OF_CONVERSATIONS: Scope = 'conversations:read'
 
 /** What was used and what it cost, from the ledger's rows. */
 export class UsageService {
@@ -15,20 +19,31 @@ export class UsageService {
     this.#deps = deps
   }
 
-  /** The caller's own, or for an admin everybody's; the last 30 days unless a range is given. */
+  /**
+   * The caller's own, or for an admin everybody's; the last 30 days unless a range is given.
+   *
+   * `withheld`: the permission without which the keys of the rows are left out. `isOthersText` of a
+   * row: its key is text that another user wrote.
+   */
   async report(
     caller: Caller,
     range: { from?: string | undefined; to?: string | undefined },
     groupBy: UsageGroup,
   ) {
     const days = wholeRange(range, new Date())
-    const scope = caller.isAdmin ? null : caller.userId
-    const rows = await this.#deps.repositories.ledger.sum(scope, days, groupBy)
+    const reader = { userId: caller.userId, readsEverybody: caller.isAdmin }
+    const rows = await this.#deps.repositories.ledger.sum(reader, days, groupBy)
+    const isWithheld = groupBy === 'conversation' && !caller.scopes.includes(IDS_OF_CONVERSATIONS)
     return {
       scope: caller.isAdmin ? ('everybody' as const) : ('own' as const),
       ...days,
       groupBy,
-      rows: rows.map(toFigures),
+      ...(isWithheld ? { withheld: IDS_OF_CONVERSATIONS } : {}),
+      rows: rows.map((row) => ({
+        ...toFigures(row),
+        key: isWithheld ? null : row.key,
+        isOthersText: groupBy === 'tag' && row.isOthers && row.key !== null,
+      })),
       total: toFigures(addUp(rows)),
     }
   }
@@ -44,10 +59,11 @@ function wholeRange(
 }
 
 function addUp(rows: readonly UsageSum[]): UsageSum {
-  const total = (field: Exclude<keyof UsageSum, 'key'>) =>
+  const total = (field: Exclude<keyof UsageSum, 'key' | 'isOthers'>) =>
     String(rows.reduce((sum, row) => sum + BigInt(row[field]), 0n))
   return {
     key: null,
+    isOthers: false,
     calls: total('calls'),
     estimatedCalls: total('estimatedCalls'),
     unpricedCalls: total('unpricedCalls'),
@@ -60,7 +76,6 @@ function addUp(rows: readonly UsageSum[]): UsageSum {
 }
 
 const toFigures = (sum: UsageSum) => ({
-  key: sum.key,
   calls: Number(sum.calls),
   estimatedCalls: Number(sum.estimatedCalls),
   unpricedCalls: Number(sum.unpricedCalls),

@@ -88,9 +88,14 @@ export class UserVault {
     return this.#key.openText(sealed, this.#binding('api_keys', 'sealed'))
   }
 
-  /** What may be stored of a caller's idempotency key: enough to recognise it. */
-  idempotencyHash(idempotencyKey: string): Buffer {
-    return this.#key.mac('idempotency key', idempotencyKey)
+  /**
+   * What may be stored of a caller's idempotency key: enough to recognise it.
+   *
+   * @param sessionId for a key that is one session's, and not its user's.
+   */
+  idempotencyHash(idempotencyKey: string, sessionId?: string): Buffer {
+    if (sessionId === undefined) return this.#key.mac('idempotency key', idempotencyKey)
+    return this.#key.mac('idempotency key of a session', `${sessionId}/${idempotencyKey}`)
   }
 
   /** Tells a repeated call from a different one without keeping its text. */

@@ -20,6 +20,7 @@ import {
   type RunningAnswer,
   RunningAnswers,
 } from '../../src/services/running-answers.ts'
+import { ALL_SCOPES } from '../../src/services/scopes.ts'
 import type { BegunTurn } from '../../src/services/turn.ts'
 import { TurnBeginning } from '../../src/services/turn-beginning.ts'
 import { TurnEnding } from '../../src/services/turn-ending.ts'
@@ -63,6 +64,7 @@ describeDatabases('the end of a turn', (kind) => {
   let orphans: Orphans
   let turn: BegunTurn
   const userId = newId()
+  const passwordSession = { id: newId(), userId, expiresAt: new Date(Date.now() + 3_600_000) }
 
   beforeAll(async () => {
     fresh = await freshDatabaseOptions(kind)
@@ -72,6 +74,7 @@ describeDatabases('the end of a turn', (kind) => {
     const { wrapped: dataKey } = vault.createUserKey(userId)
     const names = { username: 'ada', usernameKey: 'ada', email: 'a@b.c', emailKey: 'a@b.c' }
     await repositories().users.insert({ id: userId, ...names, passwordHash: '-', dataKey })
+    await repositories().sessions.insert(passwordSession)
     const prices = loadPriceTable(undefined)
     const none = { nanoUsd: null, tokens: null }
     const budgets = new Budgets({ defaults: { day: none, month: none }, unpricedModels: 'refuse' })
@@ -104,8 +107,8 @@ describeDatabases('the end of a turn', (kind) => {
   })
 
   const repositories = () => createRepositories(database.db)
-  const begin = async (input: SendInput, sessionId = newId()) => {
-    const sender = { userId, sessionId }
+  const begin = async (input: SendInput, sessionId = passwordSession.id) => {
+    const sender = { userId, sessionId, kind: 'password' as const, scopes: ALL_SCOPES }
     return beginning.begin(sender, input, undefined, await beginning.read(sender, input))
   }
   const finish = () => ending.finish(turn, OUTCOME, { durationMs: 2, stopReason: undefined }, [])

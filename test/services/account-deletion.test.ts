@@ -31,8 +31,9 @@ async function leaveTraces(app: TestApp, user: TestUser, client: TestClient): Pr
   if (said.isError) throw new Error(said.text)
   await client.call('set_budget', { period: 'day', limit_usd: 5 })
   await client.call('authenticate_user', { username: user.username, password: 'wrong' })
-  const { id: grantId } = await personalToken(app, await callerOf(app, user))
-  await services.keyLinks.create(userId)
+  const caller = await callerOf(app, user)
+  const { id: grantId } = await personalToken(app, caller)
+  await services.keyLinks.create(caller, 'account')
   const key = randomBytes(32)
   const expiresAt = new Date(Date.now() + 60_000)
   const record = { model: 'RefreshToken', key, sealed: randomBytes(8), expiresAt }

@@ -112,7 +112,7 @@ describeDatabases('a budget', (kind) => {
         const limits = budgets.limitsOf({ limits: stored, connection })
         const sender = {
           userId,
-          sessionId: connection?.sessionId ?? randomUUID(),
+          sessionId: connection?.sessionId ?? userId,
           isConnection: connection !== null,
         }
         const asked = { limits, periods: periodsAt(at), worst: budgets.costOf(worst, limits) }

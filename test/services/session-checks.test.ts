@@ -85,7 +85,7 @@ describeDatabases('session checks', (kind) => {
     const { checks } = watched()
     const all = checks(null)
     expect(await all.find(proofOf(caller))).toBeDefined()
-    await app.app.services.sessions.revoke(caller, 'this')
+    await app.app.services.sessions.revoke(caller)
     const found = await Promise.all([ada, caller, bob].map((one) => all.find(proofOf(one))))
     expect(found.map((one) => one?.session.userId)).toEqual([ada.userId, undefined, bob.userId])
   })

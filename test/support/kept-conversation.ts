@@ -11,8 +11,9 @@ export async function keepConversation(
   userId: string,
   messages: readonly string[],
 ): Promise<string> {
-  const { turnBeginnings, turnEndings } = app.app.repositories
-  const first = bareTurn(userId)
+  const { sessions, turnBeginnings, turnEndings } = app.app.repositories
+  const [session] = await sessions.listLive(userId, 1)
+  const first = bareTurn(userId, session?.id)
   const { conversationId, model } = first
   const { wrapped, vault } = (await vaultOf(app)).createConversationKey(conversationId, userId)
   const opening = { dataKey: wrapped, title: vault.sealTitle('kept'), model }

@@ -78,7 +78,7 @@ const limitField = (
 
 const GIVERS = { admin: 'Set for you by an admin', default: 'This gateway’s limit for everybody' }
 
-const table = (rows: readonly Figures[], total: Figures) => html`
+const table = (rows: Report['rows'], total: Figures) => html`
 <div class="scroll" role="group" aria-labelledby="cost" tabindex="0"><table>
 <thead><tr><th scope="col">Model</th><th scope="col">Cost</th><th scope="col">Calls</th><th scope="col">Input tokens</th><th scope="col">Output tokens</th></tr></thead>
 <tbody>${rows.map((row) => html`<tr><th scope="row">${row.key}</th>${cells(row)}</tr>`)}</tbody>

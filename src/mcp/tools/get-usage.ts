@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Services } from '../../services/index.ts'
 import { defineTool } from '../tool.ts'
+import { untrustedMark, untrustedText } from '../untrusted-text.ts'
 
 /** Before it there was no Claude, and dates near the year 0 are no dates to PostgreSQL. */
 const FIRST_DAY = '2020-01-01'
@@ -41,8 +42,16 @@ export const getUsage = defineTool({
     from: z.string(),
     to: z.string(),
     group_by: z.string(),
+    keys_withheld_without: z
+      .string()
+      .optional()
+      .describe('The permission that this connection or token lacks to be shown the keys.'),
     rows: z.array(
-      z.object({ key: z.string().nullable().describe('null: calls without a tag.'), ...figures }),
+      z.object({
+        key_is_untrusted: untrustedMark,
+        key: z.string().nullable().describe('null: calls without a tag, or withheld.'),
+        ...figures,
+      }),
     ),
     total: z.object(figures),
   }),
@@ -55,14 +64,20 @@ export const getUsage = defineTool({
 type Report = Awaited<ReturnType<Services['usage']['report']>>
 
 /** The tool's answer, which the usage resource gives too. */
-export function usageReport({ groupBy, rows, total, ...rest }: Report) {
+export function usageReport({ groupBy, withheld, rows, total, ...rest }: Report) {
   return {
     ...rest,
     group_by: groupBy,
-    rows: rows.map((row) => ({ key: row.key, ...toFigures(row) })),
+    ...(withheld === undefined ? {} : { keys_withheld_without: withheld }),
+    rows: rows.map((row) => ({ ...toKey(row), ...toFigures(row) })),
     total: toFigures(total),
   }
 }
+
+const toKey = ({ key, isOthersText }: Report['rows'][number]) =>
+  key !== null && isOthersText
+    ? { key_is_untrusted: true as const, key: untrustedText(key) }
+    : { key }
 
 const toFigures = (row: Report['total']) => ({
   calls: row.calls,

@@ -5,6 +5,7 @@ import { peekVisit } from '../../browser-session.ts'
 import { applyPageSecurity } from '../../page-security.ts'
 import { errorPage, titleOf } from '../../views/error-page.ts'
 import { inPlainTime } from '../../views/format.ts'
+import { sendToSignIn } from './desk.ts'
 import { sendPage } from './send-page.ts'
 
 /** The door of the pages: what was thrown becomes a calm page. Other clients' errors pass by. */
@@ -14,6 +15,8 @@ export function pageErrors(log: Logger): ErrorRequestHandler {
     const error = toPageError(thrown)
     if (error.code === 'internal') log.error({ err: error }, 'page failed')
     applyPageSecurity(res)
+    // Whoever was signed in when the request came, and is no longer.
+    if (error.code === 'unauthenticated') return sendToSignIn(req, res)
     res.removeHeader('Content-Disposition')
     const { status, retryAfterSeconds } = error
     const page = errorPage({

@@ -26,17 +26,19 @@ export function signInRoutes(desk: Desk): Router {
     // Keyboards of phones add a blank.
     const username = textField(req, 'username').trim()
     const password = textField(req, 'password')
-    const result = await attempt(() => services.accounts.checkPassword(username, password))
+    const result = await attempt(async () => {
+      const proof = await services.accounts.checkPassword(username, password)
+      await beginSession({ req, res }, services.sessions, cookies.session, proof)
+    })
     if ('refusal' in result) {
       return show(req, res, { values: { username }, errors: result.refusal.errors }, result.refusal)
     }
-    await beginSession({ req, res }, services.sessions, cookies.session, result.done.userId)
     res.redirect(303, knownReturnTo(textField(req, 'return_to')) ?? '/account')
   })
 
   router.post('/sign-out', async (req, res) => {
     const { caller } = visitOf(req)
-    if (caller) await services.sessions.revoke(caller, 'this')
+    if (caller) await services.sessions.revoke(caller)
     cookies.session.clear(res)
     const returnTo = knownReturnTo(textField(req, 'return_to'))
     const onward = returnTo === undefined ? '' : `&return_to=${encodeURIComponent(returnTo)}`

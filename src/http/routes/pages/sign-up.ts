@@ -39,7 +39,7 @@ export function signUpRoutes(desk: Desk): Router {
     if (broken) return refuse(broken)
     const result = await attempt(() => services.accounts.signUp(wanted), BESIDE)
     if ('refusal' in result) return refuse(result.refusal)
-    await beginSession({ req, res }, services.sessions, cookies.session, result.done.userId)
+    await beginSession({ req, res }, services.sessions, cookies.session, result.done)
     const returnTo = knownReturnTo(textField(req, 'return_to')) ?? '/account'
     res.redirect(303, `/account/key?return_to=${encodeURIComponent(returnTo)}`)
   })
