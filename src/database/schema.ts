@@ -108,6 +108,22 @@ export interface ConversationsTable {
   runningMessageId: string | null
   createdAt: Instant
   updatedAt: Instant
+  isListed: Generated<boolean>
+  messagesDeleted: Generated<number>
+}
+
+/** `bytes`: kept by triggers. */
+export interface StorageTable {
+  userId: string
+  bytes: Generated<string>
+  countedAt: NullableInstant
+}
+
+export interface ForgottenTurnsTable {
+  answerId: string
+  conversationId: string
+  userId: string
+  finishedAt: Instant
 }
 
 export interface MessagesTable {
@@ -216,5 +232,7 @@ export interface Schema {
   ledger: LedgerTable
   budgets: BudgetsTable
   spending: SpendingTable
+  storage: StorageTable
+  forgottenTurns: ForgottenTurnsTable
   rateLimits: RateLimitsTable
 }

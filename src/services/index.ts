@@ -21,6 +21,8 @@ import { ConversationService } from './conversations.ts'
 import { ExportService } from './exports.ts'
 import { Generation } from './generation.ts'
 import { HealthService } from './health.ts'
+import { HeavyReads } from './heavy-reads.ts'
+import { HistoryReading } from './history-reading.ts'
 import { Replays } from './idempotency.ts'
 import { KeyLinks } from './key-links.ts'
 import { MessageService } from './messages.ts'
@@ -32,6 +34,7 @@ import { Rewrapping } from './rewrapping.ts'
 import { RunningAnswers } from './running-answers.ts'
 import { SessionService } from './sessions.ts'
 import type { SigningKeys } from './signing-keys.ts'
+import { StorageService } from './storage.ts'
 import { TurnBeginning } from './turn-beginning.ts'
 import { TurnEnding } from './turn-ending.ts'
 import { LEASE_SECONDS, Upkeep } from './upkeep.ts'
@@ -65,6 +68,9 @@ export function createServices(parts: Parts) {
   const { publicUrl } = config.http
   const vault = new Vault(keyRing)
   const running = new RunningAnswers()
+  const heavyReads = new HeavyReads()
+  const { maxStoredBytes } = chat
+  const storage = new StorageService({ repositories, transact, limitBytes: maxStoredBytes })
   const replicaId = newId()
   const sessions = new SessionService({
     repositories,
@@ -89,12 +95,14 @@ export function createServices(parts: Parts) {
       defaultModel: chat.defaultModel,
       retiredModels: chat.retiredModels,
     }),
+    histories: new HistoryReading({ repositories, heavyReads }),
     prices,
     budgets,
     replicaId,
     leaseSeconds: LEASE_SECONDS,
     defaultMaxTokens: chat.defaultMaxTokens,
     maxMessagesSent: chat.maxMessagesSent,
+    maxStoredBytes,
   })
   const signals = new AnswerSignals()
   const answers = new AnswerService({ repositories, running, signals, vault })
@@ -157,6 +165,7 @@ export function createServices(parts: Parts) {
       telemetry: parts.telemetry,
     }),
     conversations: new ConversationService({ repositories, vault }),
+    storage,
     metrics: new MetricsService({ repositories, encryptionKeyId: keyRing.currentKeyId }),
     health: new HealthService({ claude, database: parts.database }),
     upkeep: new Upkeep({
@@ -164,6 +173,8 @@ export function createServices(parts: Parts) {
       running,
       orphans,
       rewrapping: new Rewrapping({ transact, vault }),
+      storage,
+      transact,
       signingKeys: parts.signingKeys,
       replicaId,
       isOnlyProcess,

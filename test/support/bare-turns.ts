@@ -24,9 +24,9 @@ export const bareTurn = (userId: string): NewTurn => ({
   sessionId: newId(),
   isConnection: false,
   conversationId: newId(),
-  opening: { dataKey: Buffer.alloc(1), title: Buffer.alloc(1), model: MODEL },
+  opening: { dataKey: Buffer.alloc(1), model: MODEL },
+  title: Buffer.alloc(1),
   messageCount: 0,
-  systemPrompt: undefined,
   userMessageId: newId(),
   answerId: newId(),
   content: Buffer.alloc(1),
@@ -47,6 +47,7 @@ export const bareTurn = (userId: string): NewTurn => ({
     leastTokens: 0,
     likelyInputTokens: 0,
   },
+  storage: { newBytes: 0, limitBytes: null },
 })
 
 /** Nothing was delivered, and nothing billed. */
@@ -78,4 +79,5 @@ export const bareEnd = (
   limits,
   leastPercent: 100,
   changes: {},
+  forgotten: null,
 })

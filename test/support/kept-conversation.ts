@@ -15,12 +15,13 @@ export async function keepConversation(
   const first = bareTurn(userId)
   const { conversationId, model } = first
   const { wrapped, vault } = (await vaultOf(app)).createConversationKey(conversationId, userId)
-  const opening = { dataKey: wrapped, title: vault.sealTitle('kept'), model }
+  const opening = { dataKey: wrapped, model }
   for (const [index, text] of messages.entries()) {
     const [userMessageId, answerId] = [newId(), newId()]
     const turn = {
       ...first,
       opening: index === 0 ? opening : null,
+      title: index === 0 ? vault.sealTitle('kept') : null,
       messageCount: index * 2,
       userMessageId,
       answerId,
