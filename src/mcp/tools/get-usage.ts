@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Services } from '../../services/index.ts'
+import { MOST_ROWS } from '../../services/usage.ts'
 import { defineTool } from '../tool.ts'
 
 /** Before it there was no Claude, and dates near the year 0 are no dates to PostgreSQL. */
@@ -35,6 +36,20 @@ export const getUsage = defineTool({
       .enum(['day', 'model', 'conversation', 'tag', 'user'])
       .default('day')
       .describe('What each row stands for.'),
+    limit: z
+      .number()
+      .int()
+      .min(1)
+      .max(MOST_ROWS)
+      .default(366)
+      .describe(`Rows per page, 1 to ${MOST_ROWS}.`),
+    offset: z
+      .number()
+      .int()
+      .min(0)
+      .max(10_000_000)
+      .default(0)
+      .describe('Rows to skip: next_offset of the page before.'),
   }),
   output: z.object({
     scope: z.enum(['own', 'everybody']),
@@ -44,20 +59,36 @@ export const getUsage = defineTool({
     rows: z.array(
       z.object({ key: z.string().nullable().describe('null: calls without a tag.'), ...figures }),
     ),
-    total: z.object(figures),
+    total: z.object(figures).describe('Of all rows, on this page or not.'),
+    next_offset: z
+      .number()
+      .int()
+      .nullable()
+      .describe('Pass as offset for the next page; null at the end.'),
+    storage: z
+      .object({
+        bytes: z.number().int(),
+        limit_bytes: z.number().int().nullable().describe('null: no limit.'),
+      })
+      .describe('What is kept of you now: messages, titles and system prompts, encrypted.'),
   }),
-  async run({ from, to, group_by: groupBy }, { caller, services }) {
-    const report = await services.usage.report(caller, { from, to }, groupBy)
-    return usageReport(report)
+  async run({ from, to, group_by: groupBy, limit, offset }, { caller, services }) {
+    const page = { limit, offset }
+    const report = await services.usage.report(caller, { from, to }, groupBy, page)
+    const { bytes, limitBytes } = await services.storage.use(caller.userId)
+    const storage = { bytes, limit_bytes: limitBytes }
+    return { ...usageReport(report), next_offset: report.nextOffset, storage }
   },
 })
 
 type Report = Awaited<ReturnType<Services['usage']['report']>>
 
 /** The tool's answer, which the usage resource gives too. */
-export function usageReport({ groupBy, rows, total, ...rest }: Report) {
+export function usageReport({ scope, from, to, groupBy, rows, total }: Report) {
   return {
-    ...rest,
+    scope,
+    from,
+    to,
     group_by: groupBy,
     rows: rows.map((row) => ({ key: row.key, ...toFigures(row) })),
     total: toFigures(total),

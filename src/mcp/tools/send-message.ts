@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { isBlank } from '../../blank-text.ts'
 import { defineTool, storableText } from '../tool.ts'
-import { answer, waitSeconds } from './answer.ts'
+import { answer, shownAnswer, waitSeconds } from './answer.ts'
 
 export const sendMessage = defineTool({
   name: 'send_message',
@@ -87,7 +87,7 @@ export const sendMessage = defineTool({
     replayed: z.boolean().describe('The answer to an earlier call with this idempotency_key.'),
   }),
   async run(args, { caller, services, signal, progress }) {
-    return services.messages.send(
+    const sent = await services.messages.send(
       caller,
       {
         message: args.message,
@@ -104,5 +104,6 @@ export const sendMessage = defineTool({
       },
       { waitSeconds: args.wait_seconds, signal, onText: progress },
     )
+    return shownAnswer(sent)
   },
 })

@@ -141,7 +141,7 @@ describeDatabases('a turn that is not billed', (kind) => {
   })
 
   test('a refusal before any output costs nothing and leaves nothing', async () => {
-    app.claude.script({ kind: 'refusal', category: 'cyber' })
+    app.claude.script({ kind: 'reply', reply: { refusalCategory: 'cyber' } })
     const { data } = await send({ message: 'SECRET', system_prompt: 'SECRET', idempotency_key: 'r' })
     expect(data).toMatchObject({ status: 'refused', cost_usd: 0 })
     expect(await listed()).toMatchObject({ conversations: [], total: 0 })
