@@ -41,6 +41,7 @@ test('without any setting everything has its default', () => {
       defaultTemperature: undefined,
       retiredModels: 'refuse',
       maxMessagesSent: 100,
+      maxStoredBytes: 1_073_741_824,
       pricesFile: undefined,
     },
     budgets: {

@@ -31,9 +31,7 @@ function toSendable({ role, content }: Turn): Turn | undefined {
   const blocks = content
     .filter((block) => !HIDDEN_BLOCKS.has(block.type) && !isBlankText(block))
     .map((block) => (block.type === 'text' ? textBlock(block.text ?? '') : block))
-  return blocks.some(({ type }) => type === 'text')
-    ? { role, content: blocks }
-    : undefined
+  return blocks.some(({ type }) => type === 'text') ? { role, content: blocks } : undefined
 }
 
 function isBlankText(block: ContentBlock): boolean {

@@ -70,7 +70,8 @@ export class ConversationService {
    * a result is cut, and `nextOffset` is where its rest begins.
    *
    * `nextBefore` is what to pass as `before` for the older page; null when this one begins the
-   * conversation.
+   * conversation. `hasOlder` is true of the oldest message of a page that was cut by its bytes, and
+   * not where it was to end.
    *
    * @throws AppError not_found, also when the conversation is somebody else's; rate_limited,
    *   overloaded.
@@ -80,8 +81,9 @@ export class ConversationService {
     const page = await this.#deps.heavyReads.run(userId, () => this.#page(conversation, wanted))
     const [oldest] = page.messages
     const isMore = page.hasOlder && wanted.from === undefined
+    const isCut = isMore && page.messages.length < (wanted.limit ?? Number.POSITIVE_INFINITY)
     return {
-      messages: page.messages.map((row) => ({ ...row, hasOlder: isMore && row === oldest })),
+      messages: page.messages.map((row) => ({ ...row, hasOlder: isCut && row === oldest })),
       total: conversation.messageCount,
       nextBefore: isMore && oldest ? oldest.id : null,
     }

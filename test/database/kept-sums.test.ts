@@ -160,9 +160,7 @@ describeDatabases('the sums that are kept', (kind) => {
       [0, 2, 1000].map((offset) => ledger.sum(ada, EVER, group, { limit: 2, offset })),
     )
     expect(pages.map((page) => page.rows)).toEqual([rows.slice(0, 2), rows.slice(2, 4), []])
-    expect(pages.map((page) => [page.total, page.groups])).toEqual(
-      pages.map(() => [total, groups]),
-    )
+    expect(pages.map((page) => [page.total, page.groups])).toEqual(pages.map(() => [total, groups]))
   })
 
   test('a sum that is not what the rows add up to is a drift', async () => {

@@ -13,9 +13,9 @@ import { createRepositories } from '../../src/repositories/index.ts'
 import { AnswerNotices } from '../../src/services/answer-notices.ts'
 import { Budgets } from '../../src/services/budgets.ts'
 import { ConversationOpening } from '../../src/services/conversation-opening.ts'
-import type { SendInput, SendResult } from '../../src/services/messages.ts'
 import { HeavyReads } from '../../src/services/heavy-reads.ts'
 import { HistoryReading } from '../../src/services/history-reading.ts'
+import type { SendInput, SendResult } from '../../src/services/messages.ts'
 import { Orphans } from '../../src/services/orphans.ts'
 import {
   INTERRUPTED,

@@ -61,7 +61,10 @@ describe('pairing up stored messages', () => {
     ['an answer without a question', [answer(2), user(3), answer(4)]],
     ['an answer that is not the next message', [user(1), answer(4), user(3), answer(4)]],
     ['an answer of blanks', [user(1), answer(2, text(' \n')), user(3), answer(4)]],
-    ['a question of nothing visible', [user(1, text('\u200b\ufeff')), answer(2), user(3), answer(4)]],
+    [
+      'a question of nothing visible',
+      [user(1, text('\u200b\ufeff')), answer(2), user(3), answer(4)],
+    ],
     [
       'an answer of thinking alone',
       [user(1), answer(2, [{ type: 'thinking', text: '' }]), user(3), answer(4)],

@@ -5,11 +5,16 @@ import { vaultOf } from '../mcp/vault-of.ts'
 import { bareEnd, bareTurn } from './bare-turns.ts'
 import type { TestApp } from './start-app.ts'
 
-/** A conversation with one turn, which failed, for each of the messages. @returns its id. */
+/**
+ * A conversation with one turn for each of the messages: failed, or with an answer where that is given.
+ *
+ * @returns its id.
+ */
 export async function keepConversation(
   app: TestApp,
   userId: string,
   messages: readonly string[],
+  answers?: string,
 ): Promise<string> {
   const { turnBeginnings, turnEndings } = app.app.repositories
   const first = bareTurn(userId)
@@ -29,7 +34,12 @@ export async function keepConversation(
     }
     const verdict = await turnBeginnings.begin(turn)
     if (verdict.outcome !== 'begun') throw new Error(verdict.outcome)
-    await turnEndings.end(bareEnd(turn, verdict))
+    const end = bareEnd(turn, verdict)
+    if (answers === undefined) await turnEndings.end(end)
+    else {
+      const content = vault.sealContent(answerId, [{ type: 'text', text: answers }])
+      await turnEndings.end({ ...end, end: { ...end.end, status: 'complete', content } })
+    }
   }
   return conversationId
 }

@@ -16,8 +16,8 @@ export const answer = {
   next_offset: z
     .number()
     .int()
-    .nullable()
-    .describe('Not null: content was cut. get_message with this as offset has the rest.'),
+    .optional()
+    .describe('Only when content was cut: get_message with this as offset has the rest.'),
   model: z.string(),
   usage: z
     .object({
@@ -56,5 +56,5 @@ export const answer = {
  */
 export function shownAnswer<A extends { content: string }>(view: A, offset = 0) {
   const { text: content, nextOffset } = cutText(view.content, offset, MOST_TEXT_BYTES)
-  return { ...view, content, next_offset: nextOffset }
+  return { ...view, content, ...(nextOffset === null ? {} : { next_offset: nextOffset }) }
 }

@@ -20,7 +20,9 @@ export const getConversationHistory = defineTool({
       .min(1)
       .max(1000)
       .optional()
-      .describe('The newest so many messages, fewer where they are long. Left out: about 64 KB of them.'),
+      .describe(
+        'The newest so many messages, fewer where they are long. Left out: about 64 KB of them.',
+      ),
     before: z
       .uuid('must be a message id of this conversation')
       .optional()
@@ -57,11 +59,16 @@ export const getConversationHistory = defineTool({
         next_offset: z
           .number()
           .int()
-          .nullable()
-          .describe('Not null: content was cut. Pass id as message_id and this as offset for the rest.'),
+          .optional()
+          .describe(
+            'Only when content was cut: pass id as message_id and this as offset for the rest.',
+          ),
         has_older: z
-          .boolean()
-          .describe('There are messages before this one: pass its id as before to read them.'),
+          .literal(true)
+          .optional()
+          .describe(
+            'Only when the messages before this one did not fit: pass its id as before to read them.',
+          ),
       }),
     ),
     total: z.number().int().describe('Messages in the conversation.'),
@@ -89,8 +96,8 @@ export const getConversationHistory = defineTool({
         model_used: row.model,
         status: row.status,
         error_code: row.errorCode,
-        next_offset: row.nextOffset,
-        has_older: row.hasOlder,
+        ...(row.nextOffset === null ? {} : { next_offset: row.nextOffset }),
+        ...(row.hasOlder ? { has_older: true as const } : {}),
       })),
       total: page.total,
       next_before: page.nextBefore,

@@ -63,8 +63,8 @@ export const getUsage = defineTool({
     next_offset: z
       .number()
       .int()
-      .nullable()
-      .describe('Pass as offset for the next page; null at the end.'),
+      .optional()
+      .describe('Only when there are more rows: pass as offset for them.'),
     storage: z
       .object({
         bytes: z.number().int(),
@@ -77,7 +77,8 @@ export const getUsage = defineTool({
     const report = await services.usage.report(caller, { from, to }, groupBy, page)
     const { bytes, limitBytes } = await services.storage.use(caller.userId)
     const storage = { bytes, limit_bytes: limitBytes }
-    return { ...usageReport(report), next_offset: report.nextOffset, storage }
+    const next = report.nextOffset === null ? {} : { next_offset: report.nextOffset }
+    return { ...usageReport(report), ...next, storage }
   },
 })
 

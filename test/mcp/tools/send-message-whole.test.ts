@@ -142,7 +142,11 @@ describeDatabases('a turn that is not billed', (kind) => {
 
   test('a refusal before any output costs nothing and leaves nothing', async () => {
     app.claude.script({ kind: 'reply', reply: { refusalCategory: 'cyber' } })
-    const { data } = await send({ message: 'SECRET', system_prompt: 'SECRET', idempotency_key: 'r' })
+    const { data } = await send({
+      message: 'SECRET',
+      system_prompt: 'SECRET',
+      idempotency_key: 'r',
+    })
     expect(data).toMatchObject({ status: 'refused', cost_usd: 0 })
     expect(await listed()).toMatchObject({ conversations: [], total: 0 })
     expect(await db().storage.bytes(userId)).toBeLessThan(100)
@@ -151,20 +155,27 @@ describeDatabases('a turn that is not billed', (kind) => {
   })
 
   describe('a system prompt in which there is nothing to read', () => {
-    test.each(['', ' ', '\n\t', '\u00a0\u3000', '\u200b\u200d', '\ufeff', '\u0085', '\u001c', '\u2800'])(
-      'is none: %j',
-      async (blank) => {
-        const first = await send({ system_prompt: blank })
-        expect(first.success).toBe(true)
-        expect(lastSystem()).toBeUndefined()
-        const { conversation_id } = first.data
-        await send({ conversation_id, system_prompt: 'Be brief.' })
-        await send({ conversation_id, system_prompt: blank })
-        expect(lastSystem()).toBeUndefined()
-        expect((await send({ conversation_id })).success).toBe(true)
-        expect(lastSystem()).toBeUndefined()
-      },
-    )
+    test.each([
+      '',
+      ' ',
+      '\n\t',
+      '\u00a0\u3000',
+      '\u200b\u200d',
+      '\ufeff',
+      '\u0085',
+      '\u001c',
+      '\u2800',
+    ])('is none: %j', async (blank) => {
+      const first = await send({ system_prompt: blank })
+      expect(first.success).toBe(true)
+      expect(lastSystem()).toBeUndefined()
+      const { conversation_id } = first.data
+      await send({ conversation_id, system_prompt: 'Be brief.' })
+      await send({ conversation_id, system_prompt: blank })
+      expect(lastSystem()).toBeUndefined()
+      expect((await send({ conversation_id })).success).toBe(true)
+      expect(lastSystem()).toBeUndefined()
+    })
   })
 
   test.each(['\u200b', '\u0085', '\ufeff \u2060', '\u001d'])(
@@ -174,7 +185,10 @@ describeDatabases('a turn that is not billed', (kind) => {
         await send({ message: blank }),
         await send({ stop_sequences: ['END', blank] }),
       ]
-      expect(message.error).toMatchObject({ code: 'invalid_input', details: { fields: ['message'] } })
+      expect(message.error).toMatchObject({
+        code: 'invalid_input',
+        details: { fields: ['message'] },
+      })
       expect(stop.error).toMatchObject({
         code: 'invalid_input',
         details: { fields: ['stop_sequences.1'] },
