@@ -101,6 +101,7 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
       defaultTemperature: env.TEMPERATURE,
       retiredModels: env.RETIRED_MODELS,
       maxMessagesSent: env.MAX_CONVERSATION_LENGTH,
+      maxStoredBytes: env.MAX_STORED_BYTES_PER_USER || null,
       pricesFile: env.PRICES_FILE,
     },
     budgets: {

@@ -32,6 +32,7 @@ export const ERROR_CODES = {
   context_too_long: { status: 400, retryable: false },
   model_price_unknown: { status: 400, retryable: false },
   budget_exceeded: { status: 402, retryable: false },
+  storage_full: { status: 507, retryable: false },
   spend_limit: { status: 400, retryable: false },
   spend_limit_reached: { status: 429, retryable: false },
   upstream_invalid_request: { status: 400, retryable: false },

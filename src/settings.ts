@@ -78,6 +78,11 @@ export const SETTINGS = {
   MAX_CONVERSATION_LENGTH: count(2, 100_000)
     .default(100)
     .describe('Most messages sent to Claude per call; older ones stay stored.'),
+  MAX_STORED_BYTES_PER_USER: count(0, Number.MAX_SAFE_INTEGER)
+    .default(1_073_741_824)
+    .describe(
+      'Most bytes of messages, titles and system prompts that are kept of a user. `0`: no limit.',
+    ),
   BUDGET_USD_PER_DAY: usd
     .optional()
     .describe('What each user may spend a day (UTC), in USD. Default: no limit.'),

@@ -41,6 +41,7 @@ test('without any setting everything has its default', () => {
       defaultTemperature: undefined,
       retiredModels: 'refuse',
       maxMessagesSent: 100,
+      maxStoredBytes: 1_073_741_824,
       pricesFile: undefined,
     },
     budgets: {
@@ -88,6 +89,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   TEMPERATURE: ['0', ({ chat }) => chat.defaultTemperature, 0],
   RETIRED_MODELS: ['map', ({ chat }) => chat.retiredModels, 'map'],
   MAX_CONVERSATION_LENGTH: ['2', ({ chat }) => chat.maxMessagesSent, 2],
+  MAX_STORED_BYTES_PER_USER: ['0', ({ chat }) => chat.maxStoredBytes, null],
   BUDGET_USD_PER_DAY: ['2.50', ({ budgets }) => budgets.defaults.day.nanoUsd, 2_500_000_000n],
   BUDGET_USD_PER_MONTH: ['40', ({ budgets }) => budgets.defaults.month.nanoUsd, 40_000_000_000n],
   BUDGET_TOKENS_PER_DAY: ['1000', ({ budgets }) => budgets.defaults.day.tokens, 1000],
@@ -211,6 +213,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
   TEMPERATURE: [['hot', '-0.1', '1.1'], /number|>=0|<=1/],
   RETIRED_MODELS: [['keep'], /"refuse"\|"map"/],
   MAX_CONVERSATION_LENGTH: [badNumber('1', '100001'), /number|int|>=2|<=100000/],
+  MAX_STORED_BYTES_PER_USER: [badNumber(), /number|int|>=0/],
   BUDGET_USD_PER_DAY: [['ten', '-1', '1e3', '0.1234567891'], /amount in USD/],
   BUDGET_USD_PER_MONTH: [['ten', '$5'], /amount in USD/],
   BUDGET_TOKENS_PER_DAY: [badNumber(), /number|int|>=0/],

@@ -110,6 +110,22 @@ export interface ConversationsTable {
   updatedAt: Instant
   /** By which it was begun; of conversations that an older build began it is not known. */
   sessionId: string | null
+  isListed: Generated<boolean>
+  messagesDeleted: Generated<number>
+}
+
+/** `bytes`: kept by triggers. */
+export interface StorageTable {
+  userId: string
+  bytes: Generated<string>
+  countedAt: NullableInstant
+}
+
+export interface ForgottenTurnsTable {
+  answerId: string
+  conversationId: string
+  userId: string
+  finishedAt: Instant
 }
 
 export interface MessagesTable {
@@ -218,5 +234,7 @@ export interface Schema {
   ledger: LedgerTable
   budgets: BudgetsTable
   spending: SpendingTable
+  storage: StorageTable
+  forgottenTurns: ForgottenTurnsTable
   rateLimits: RateLimitsTable
 }

@@ -18,9 +18,25 @@ export type ExportedMessage = {
   tag: string | null
 }
 
-/** Of one page of messages: whichever is reached first. A single message may be larger. */
+/** A conversation as it is stored; `title` and `systemPrompt` are sealed. */
+export type ExportedConversation = {
+  id: string
+  userId: string
+  dataKey: Buffer
+  title: Buffer
+  systemPrompt: Buffer | null
+  model: string
+  isActive: boolean
+  createdAt: Date
+  updatedAt: Date
+}
+
+/** Of one page: whichever is reached first. A single row may be larger. */
 const PAGE_MESSAGES = 500
-const PAGE_BYTES = 4 * 1024 * 1024
+const PAGE_CONVERSATIONS = 100
+const PAGE_BYTES = 1024 * 1024
+
+const BEFORE_ALL = '00000000-0000-0000-0000-000000000000'
 
 /**
  * All that is kept of one user, read in pages that each begin where the one before ended, as of when
@@ -44,9 +60,10 @@ export class ExportRepository {
 
   async countMessages(userId: string): Promise<number> {
     const { messages } = await this.#db
-      .selectFrom('messages')
-      .select((select) => select.fn.countAll<string>().as('messages'))
+      .selectFrom('conversations')
+      .select(sql<string>`coalesce(sum(message_count - messages_deleted), 0)`.as('messages'))
       .where('userId', '=', userId)
+      .where('isListed', '=', true)
       .executeTakeFirstOrThrow()
     return Number(messages)
   }
@@ -61,30 +78,22 @@ export class ExportRepository {
   }
 
   /** In the order they were begun, which no later message changes. */
-  async listConversations(
-    userId: string,
-    until: string,
-    { afterId, limit }: { afterId: string | undefined; limit: number },
-  ) {
-    return this.#db
-      .selectFrom('conversations')
-      .select([
-        'id',
-        'userId',
-        'dataKey',
-        'title',
-        'systemPrompt',
-        'model',
-        'isActive',
-        'createdAt',
-        'updatedAt',
-      ])
-      .where('userId', '=', userId)
-      .where('createdAt', '<=', upTo(until))
-      .$if(afterId !== undefined, (query) => query.where('id', '>', afterId as string))
-      .orderBy('id')
-      .limit(limit)
-      .execute()
+  async listConversations(userId: string, until: string, afterId: string | undefined) {
+    const { rows } = await sql<ExportedConversation>`
+      select id, user_id, data_key, title, system_prompt, model, is_active, created_at, updated_at
+      from (
+        select *, sum(kept_bytes(title, system_prompt)) over (order by id) as bytes_so_far
+        from (
+          select * from conversations
+          where user_id = ${userId}::uuid and is_listed and id > ${afterId ?? BEFORE_ALL}::uuid
+            and created_at <= ${upTo(until)}
+          order by id
+          limit ${PAGE_CONVERSATIONS}
+        ) as next
+      ) as page
+      where bytes_so_far - kept_bytes(title, system_prompt) < ${PAGE_BYTES}
+      order by id`.execute(this.#db)
+    return rows
   }
 
   /**

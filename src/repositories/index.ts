@@ -9,6 +9,7 @@ import { ConversationRepository } from './conversations.ts'
 import { DataKeyRepository } from './data-keys.ts'
 import { ErasureRepository } from './erasure.ts'
 import { ExportRepository } from './exports.ts'
+import { ForgottenTurnRepository } from './forgotten-turns.ts'
 import { LeaseRepository } from './leases.ts'
 import { LedgerRepository } from './ledger.ts'
 import { LedgerAuditRepository } from './ledger-audit.ts'
@@ -16,12 +17,14 @@ import { MessageRepository } from './messages.ts'
 import { OAuthRecordRepository } from './oauth-records.ts'
 import { OneTimeLinkRepository } from './one-time-links.ts'
 import { RateLimitRepository } from './rate-limits.ts'
+import { SendHistoryRepository } from './send-histories.ts'
 import { SendOpeningRepository } from './send-openings.ts'
 import { SessionCheckRepository } from './session-checks.ts'
 import { SessionRepository } from './sessions.ts'
 import { SignInFailureRepository } from './sign-in-failures.ts'
 import { SigningKeyRepository } from './signing-keys.ts'
 import { StatisticsRepository } from './statistics.ts'
+import { StorageRepository } from './storage.ts'
 import { TurnBeginningRepository } from './turn-beginnings.ts'
 import { TurnEndingRepository } from './turn-endings.ts'
 import { UserRepository } from './users.ts'
@@ -45,6 +48,7 @@ export function createRepositories(db: Kysely<Schema>) {
     dataKeys: new DataKeyRepository(db),
     erasure: new ErasureRepository(db),
     exports: new ExportRepository(db),
+    forgottenTurns: new ForgottenTurnRepository(db),
     leases: new LeaseRepository(db),
     ledger: new LedgerRepository(db),
     ledgerAudit: new LedgerAuditRepository(db),
@@ -52,12 +56,14 @@ export function createRepositories(db: Kysely<Schema>) {
     oauthRecords: new OAuthRecordRepository(db),
     oneTimeLinks: new OneTimeLinkRepository(db),
     rateLimits: new RateLimitRepository(db),
+    sendHistories: new SendHistoryRepository(db),
     sendOpenings: new SendOpeningRepository(db),
     sessionChecks: new SessionCheckRepository(db),
     sessions: new SessionRepository(db),
     signInFailures: new SignInFailureRepository(db),
     signingKeys: new SigningKeyRepository(db),
     statistics: new StatisticsRepository(db),
+    storage: new StorageRepository(db),
     turnBeginnings: new TurnBeginningRepository(db),
     turnEndings: new TurnEndingRepository(db),
     users: new UserRepository(db),

@@ -1,7 +1,7 @@
 /**
  * All that a send has to know before its message can be sealed, in one prepared statement: the
- * user's sealed key, their limits, and the conversation with what is sent of it to Claude. Sends that
- * come together are opened together.
+ * user's sealed key, their limits, and the conversation with the newest of what is sent of it to
+ * Claude, which is nearly always all of it. Sends that come together are opened together.
  *
  * It locks nothing. What could change until the turn begins is checked again by the statement that
  * begins it (turn-beginnings.ts), under the locks.
@@ -14,6 +14,7 @@ import { inPlaces, recordset } from '../database/recordset.ts'
 import type { Schema } from '../database/schema.ts'
 import type { StoredLimit } from './budgets.ts'
 import { isReached, type Reach } from './reach.ts'
+import type { SendablePage } from './send-histories.ts'
 
 /** A conversation as a send finds it. */
 export type SendableConversation = {
@@ -28,8 +29,10 @@ export type SendableConversation = {
   historyStart: number
   /** Whole messages before `historyStart`. */
   historyOmitted: number
-  /** Whole messages from `historyStart` on, oldest first. */
-  history: { id: string; position: number; role: string; content: Buffer | null }[]
+  /** False while nothing is kept of any of its turns. */
+  isListed: boolean
+  /** The newest whole messages from `historyStart` on; send-histories.ts has those before them. */
+  history: SendablePage
 }
 
 export type SendOpening = {
@@ -59,8 +62,16 @@ type Row = {
   runningMessageId: string | null
   historyStart: number
   historyOmitted: number
-  history: [id: string, position: number, role: string, content: string | null][] | null
+  isListed: boolean
+  history: [
+    isWhole: boolean,
+    messages: [id: string, position: number, role: string, content: string | null][],
+  ]
 }
+
+/** Of the messages that are read along: many sends may be opened at once. */
+const MOST_MESSAGES = 200
+const MOST_BYTES = 256 * 1024
 
 type AskedSend = Reach & { conversationId: string | null }
 
@@ -99,14 +110,29 @@ const openSends = prepare<{ sends: string }, Row>(
     c.running_message_id,
     c.history_start,
     c.history_omitted,
+    c.is_listed,
     (
-      select json_agg(
-        json_build_array(m.id, m.position, m.role, encode(m.content, 'base64'))
-        order by m.position
+      select json_build_array(
+        coalesce(bool_and(fits), true),
+        coalesce(
+          json_agg(json_build_array(id, position, role, encode(content, 'base64')) order by position desc)
+            filter (where fits),
+          '[]'
+        )
       )
-      from messages m
-      where m.conversation_id = c.id and m.position >= c.history_start
-        and m.user_id = u.id and m.status = 'complete'
+      from (
+        select *, row_number() over newest_first <= ${MOST_MESSAGES}
+          and sum(coalesce(octet_length(content), 0)) over newest_first <= ${MOST_BYTES} as fits
+        from (
+          select m.id, m.position, m.role, m.content
+          from messages m
+          where m.conversation_id = c.id and m.position >= c.history_start
+            and m.user_id = u.id and m.status = 'complete'
+          order by m.position desc
+          limit ${MOST_MESSAGES + 1}
+        ) as newest
+        window newest_first as (order by position desc)
+      ) as history
     ) as history
   from ${asked.as('a', value('sends', 'json'))}
   join users u on u.id = a.user_id
@@ -147,8 +173,9 @@ export class SendOpeningRepository {
 
 function toConversation(row: Row, id: string, userId: string): SendableConversation {
   const { dataKey, systemPrompt, model, messageCount, runningMessageId } = row
-  const { historyStart, historyOmitted } = row
-  const history = (row.history ?? []).map(([id, position, role, content]) => ({
+  const { historyStart, historyOmitted, isListed } = row
+  const [isWhole, newest] = row.history
+  const messages = newest.map(([id, position, role, content]) => ({
     id,
     position,
     role,
@@ -164,6 +191,7 @@ function toConversation(row: Row, id: string, userId: string): SendableConversat
     runningMessageId,
     historyStart,
     historyOmitted,
-    history,
+    isListed,
+    history: { messages, isWhole },
   }
 }

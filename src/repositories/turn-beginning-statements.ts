@@ -28,8 +28,6 @@ const COLUMNS = {
   title: 'bytea',
   conversationModel: 'text',
   messageCount: 'integer',
-  systemPrompt: 'bytea',
-  setsSystemPrompt: 'boolean',
   userMessageId: 'uuid',
   answerId: 'uuid',
   content: 'bytea',
@@ -53,6 +51,8 @@ const COLUMNS = {
   maxTokens: 'bigint',
   leastTokens: 'bigint',
   likelyInputTokens: 'bigint',
+  newBytes: 'bigint',
+  limitBytes: 'bigint',
 }
 
 export const askedTurns = recordset(COLUMNS)
@@ -115,6 +115,15 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
     from (select * from taken union all select * from taken_by_connection) as books
     group by place
   ),
+  stored as (
+    select a.place, s.bytes
+    from asked a
+    join room r on r.place = a.place and r.books = a.books
+    join storage s on s.user_id = a.user_id
+    where a.limit_bytes is not null
+    order by s.user_id
+    for update of s
+  ),
   conversation as (
     select a.place, c.running_message_id, c.message_count
     from asked a
@@ -134,6 +143,7 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
         when c.message_count is null and not a.is_new then 'not_found'
         when c.running_message_id is not null then 'busy'
         when c.message_count <> a.message_count then 'moved'
+        when coalesce(st.bytes, 0) + a.new_bytes > a.limit_bytes then 'full'
         when r.tokens < a.least_tokens then 'exceeded'
         else 'begun'
       end as outcome,
@@ -148,6 +158,7 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
     from asked a
     left join asker s using (place)
     left join room r using (place)
+    left join stored st using (place)
     left join conversation c using (place)
   ),
   begun as materialized (
@@ -171,17 +182,17 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
   ),
   made as (
     insert into conversations
-      (id, user_id, data_key, title, system_prompt, model, running_message_id, message_count,
-      session_id)
-    select b.conversation_id, b.user_id, b.data_key, b.title, b.system_prompt,
-      b.conversation_model, b.answer_id, 2, b.session_id
+      (id, user_id, data_key, title, model, running_message_id, message_count, session_id)
+    select b.conversation_id, b.user_id, b.data_key, b.title, b.conversation_model, b.answer_id, 2,
+      b.session_id
     from begun b where b.is_new
   ),
   continued as (
     update conversations c set
       running_message_id = b.answer_id,
       message_count = c.message_count + 2,
-      system_prompt = case when b.sets_system_prompt then b.system_prompt else c.system_prompt end
+      title = coalesce(b.title, c.title),
+      is_listed = true
     from begun b
     where c.id = b.conversation_id and c.user_id = b.user_id and not b.is_new
   ),

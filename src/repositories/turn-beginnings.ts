@@ -7,7 +7,7 @@
  * What was read before (send-openings.ts) may have changed since. So everything that decides is
  * looked at again here, under locks: the sessions that ask first, by id, which cannot be ended until
  * their turns have begun (authority.ts); then the budgets, by user and day before month, then the
- * connections', then the conversations. All senders lock in this order, and the end of a turn
+ * connections', what is stored, then the conversations. All senders lock in this order, and the end of a turn
  * (turn-endings.ts) in an order that fits it, so no two wait for each other. A `for update` returns
  * the newest version of a row, whatever the statement's snapshot says (PostgreSQL documentation:
  * Read Committed Isolation Level); `verdict` is made of those alone, and every write is made only if
@@ -35,11 +35,11 @@ export type NewTurn = {
   isConnection: boolean
   conversationId: string
   /** For a new conversation; null to go on with one of the user's. */
-  opening: { dataKey: Buffer; title: Buffer; model: string } | null
+  opening: { dataKey: Buffer; model: string } | null
+  /** Sealed, for a conversation that has none yet; null to keep the one it has. */
+  title: Buffer | null
   /** What the conversation held when its history was read. 0 for a new one. */
   messageCount: number
-  /** Sealed; undefined to keep the one it has. */
-  systemPrompt: Buffer | null | undefined
   userMessageId: string
   answerId: string
   content: Buffer
@@ -53,6 +53,14 @@ export type NewTurn = {
   periods: PayingPeriods
   limits: LimitSet
   worst: WorstCaseCost
+  storage: StorageDemand
+}
+
+/** `newBytes`: what is sealed of the turn before its answer. */
+export type StorageDemand = {
+  newBytes: number
+  /** Null: no limit. */
+  limitBytes: number | null
 }
 
 /** What an answer may cost at most. */
@@ -75,6 +83,8 @@ export type Verdict =
   | { outcome: 'exceeded'; limited: Limited }
   /** `session_ended`: or it may not send messages any more. */
   | { outcome: 'not_found' | 'busy' | 'session_ended' }
+  /** What is kept of the user leaves no room for the message. */
+  | { outcome: 'full' }
   /** Somebody else's turn came in between: the history has to be read again. */
   | { outcome: 'moved' }
 
@@ -108,7 +118,7 @@ export class TurnBeginningRepository {
 export type BeginningValues = ReturnType<typeof toValues>
 
 function toValues(turn: NewTurn) {
-  const { periods, limits, worst, opening, systemPrompt } = turn
+  const { periods, limits, worst, opening, storage } = turn
   const connectionId = turn.isConnection ? turn.sessionId : null
   return {
     userId: turn.userId,
@@ -120,11 +130,9 @@ function toValues(turn: NewTurn) {
     conversationId: turn.conversationId,
     isNew: opening !== null,
     dataKey: opening?.dataKey ?? null,
-    title: opening?.title ?? null,
+    title: turn.title,
     conversationModel: opening?.model ?? null,
     messageCount: turn.messageCount,
-    systemPrompt: systemPrompt ?? null,
-    setsSystemPrompt: systemPrompt !== undefined,
     userMessageId: turn.userMessageId,
     answerId: turn.answerId,
     content: turn.content,
@@ -148,6 +156,8 @@ function toValues(turn: NewTurn) {
     maxTokens: String(worst.maxTokens),
     leastTokens: String(worst.leastTokens),
     likelyInputTokens: String(worst.likelyInputTokens),
+    newBytes: String(storage.newBytes),
+    limitBytes: text(storage.limitBytes),
   }
 }
 

@@ -1,6 +1,8 @@
 /**
  * How a turn ends, in one prepared statement and hence whole or not at all: the reservation becomes
  * what was really spent, the answer is stored, the ledger gets its line, the conversation is free.
+ * Of a turn that is to be forgotten the message's text goes too, and the conversation leaves the list
+ * when nothing is kept of any other turn of it.
  *
  * Turns of different users that end at the same moment share the statement, and nothing else.
  *
@@ -51,12 +53,24 @@ export type EndingTurn = {
   limits: LimitSet
   /** Used shares below it are not worth a word. */
   leastPercent: number
-  /** What the conversation keeps of the turn; undefined leaves it as it is. */
-  changes: { model?: string | undefined; historyStart?: number | undefined }
+  /** What the conversation keeps of the turn. */
+  changes: ConversationChanges
+  /** For a turn of which no text is kept; null for any other. */
+  forgotten: ForgottenTurn | null
 }
 
 /** `isAskerLive`: whether the session that asked for it lived when it ended. */
 export type EndedTurn = { used: UsedShares; isAskerLive: boolean }
+
+/** Undefined leaves it as it is. `systemPrompt`: sealed; null removes it. */
+export type ConversationChanges = {
+  model?: string | undefined
+  historyStart?: number | undefined
+  systemPrompt?: Buffer | null | undefined
+}
+
+/** `title`: sealed, without text of the turn's, for a conversation of which nothing else is kept. */
+export type ForgottenTurn = { title: Buffer }
 
 export class TurnEndingRepository {
   readonly #db: Kysely<Schema>
@@ -133,6 +147,10 @@ function toValues(turn: EndingTurn) {
     tag: ledgerRow?.tag ?? null,
     conversationModel: changes.model ?? null,
     historyStart: changes.historyStart ?? null,
+    systemPrompt: changes.systemPrompt ?? null,
+    setsSystemPrompt: changes.systemPrompt !== undefined,
+    isForgotten: turn.forgotten !== null,
+    blankTitle: turn.forgotten?.title ?? null,
   }
 }
 

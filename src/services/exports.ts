@@ -1,24 +1,26 @@
 /** Everything the gateway keeps of a user, as one JSON document that is never whole in memory. */
 
-import type { ExportedMessage } from '../repositories/exports.ts'
-import type { Repositories } from '../repositories/index.ts'
 import { AppError } from '../errors.ts'
+import type { ExportedConversation, ExportedMessage } from '../repositories/exports.ts'
+import type { Repositories } from '../repositories/index.ts'
 import { inChunks } from './chunks.ts'
+import type { HeavyReads } from './heavy-reads.ts'
 import { requireScopes, type Scope } from './scopes.ts'
 import type { Caller, ListedSession, SessionService } from './sessions.ts'
+import { mapInSlices } from './slices.ts'
 import { type ConversationVault, textOf, type Vault } from './vault.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'apiKeys' | 'budgets' | 'conversations' | 'exports'>
   sessions: Pick<SessionService, 'confirm' | 'list'>
   vault: Vault
+  heavyReads: HeavyReads
   /** Without a slash at the end. */
   publicUrl: string
 }
 
 type LedgerRow = Awaited<ReturnType<Repositories['exports']['listLedger']>>[number]
 type Limit = Awaited<ReturnType<Repositories['budgets']['listLimits']>>[number]
-type Conversation = Awaited<ReturnType<Repositories['exports']['listConversations']>>[number]
 
 /** What the document tells, and what it takes to read a whole account. */
 const NEEDED_SCOPES: readonly Scope[] = ['account', 'conversations:read', 'usage:read']
@@ -28,7 +30,6 @@ export const EXPORT_DEADLINE_MS = 10 * 60_000
 /** Before each the session is looked at again; so much may still be under way when it ends. */
 const CHUNK_CHARACTERS = 64 * 1024
 
-const CONVERSATIONS_PER_PAGE = 100
 const LEDGER_ROWS_PER_PAGE = 1000
 
 export class ExportService {
@@ -89,13 +90,15 @@ export class ExportService {
     yield ',"conversations":['
     yield* this.#conversations(caller.userId, until)
     yield '],"usage":['
-    const ledger = pages((last: LedgerRow | undefined) =>
-      exports.listLedger(caller.userId, until, {
-        afterId: last?.id ?? '0',
-        limit: LEDGER_ROWS_PER_PAGE,
-      }),
-    )
-    yield* elements(ledger, toUsage)
+    yield* this.#elements(caller.userId, {
+      read: (last: LedgerRow | undefined) =>
+        exports.listLedger(caller.userId, until, {
+          afterId: last?.id ?? '0',
+          limit: LEDGER_ROWS_PER_PAGE,
+        }),
+      toElement: toUsage,
+      bytesOf: () => 0,
+    })
     yield ']}'
   }
 
@@ -118,10 +121,12 @@ export class ExportService {
   async *#conversations(userId: string, until: string) {
     const { exports } = this.#deps.repositories
     let separator = ''
-    const found = pages((last: Conversation | undefined) =>
-      exports.listConversations(userId, until, { afterId: last?.id, limit: CONVERSATIONS_PER_PAGE }),
-    )
-    for await (const page of found) {
+    let last: ExportedConversation | undefined
+    for (;;) {
+      const read = () => exports.listConversations(userId, until, last?.id)
+      const page = await this.#deps.heavyReads.run(userId, read)
+      if (page.length === 0) return
+      last = page.at(-1)
       for (const conversation of page) {
         const vault = this.#deps.vault.openConversation(conversation)
         const head = JSON.stringify(toConversation(vault, conversation))
@@ -133,31 +138,39 @@ export class ExportService {
     }
   }
 
-  #messages(vault: ConversationVault, conversation: Conversation, until: string) {
-    const { exports } = this.#deps.repositories
-    const found = pages((last: ExportedMessage | undefined) =>
-      exports.listMessages(conversation, until, last?.position ?? 0),
-    )
-    return elements(found, (message) => toMessage(vault, message))
+  #messages(vault: ConversationVault, conversation: ExportedConversation, until: string) {
+    return this.#elements(conversation.userId, {
+      read: (last: ExportedMessage | undefined) =>
+        this.#deps.repositories.exports.listMessages(conversation, until, last?.position ?? 0),
+      toElement: (message) => toMessage(vault, message),
+      bytesOf: ({ content }) => content?.length ?? 0,
+    })
+  }
+
+  /**
+   * The elements of a JSON array, without its brackets, page after page until one is empty. A page
+   * is text when its turn of reading ends: however slowly it is taken, no other waits for that.
+   */
+  async *#elements<Row>(userId: string, { read, toElement, bytesOf }: Elements<Row>) {
+    let [separator, last] = ['', undefined as Row | undefined]
+    for (;;) {
+      const page = await this.#deps.heavyReads.run(userId, async () => {
+        const rows = await read(last)
+        last = rows.at(-1)
+        return mapInSlices(rows, bytesOf, (row) => JSON.stringify(toElement(row)))
+      })
+      if (page.length === 0) return
+      yield separator + page.join(',')
+      separator = ','
+    }
   }
 }
 
-/** Page after page, until one is empty; `read` is given the last row of the page before. */
-async function* pages<Row>(read: (last: Row | undefined) => Promise<Row[]>) {
-  let page = await read(undefined)
-  while (page.length > 0) {
-    yield page
-    page = await read(page.at(-1))
-  }
-}
-
-/** The elements of a JSON array, without its brackets. */
-async function* elements<Row>(found: AsyncIterable<Row[]>, toElement: (row: Row) => object) {
-  let separator = ''
-  for await (const page of found) {
-    yield separator + page.map((row) => JSON.stringify(toElement(row))).join(',')
-    separator = ','
-  }
+type Elements<Row> = {
+  /** The page after a row, the first without one. */
+  read(last: Row | undefined): Promise<Row[]>
+  toElement(row: Row): object
+  bytesOf(row: Row): number
 }
 
 const toBudget = ({ period, setBy, limitNanoUsd, limitTokens }: Limit) => ({
@@ -179,7 +192,7 @@ const toSession = (session: ListedSession) => ({
   last_used_at: session.lastUsedAt,
 })
 
-const toConversation = (vault: ConversationVault, row: Conversation) => ({
+const toConversation = (vault: ConversationVault, row: ExportedConversation) => ({
   id: row.id,
   title: vault.openTitle(row.title),
   system_prompt: row.systemPrompt === null ? null : vault.openSystemPrompt(row.systemPrompt),

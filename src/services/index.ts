@@ -21,6 +21,8 @@ import { ConversationService } from './conversations.ts'
 import { ExportService } from './exports.ts'
 import { Generation } from './generation.ts'
 import { HealthService } from './health.ts'
+import { HeavyReads } from './heavy-reads.ts'
+import { HistoryReading } from './history-reading.ts'
 import { Replays } from './idempotency.ts'
 import { KeyLinks } from './key-links.ts'
 import { MessageService } from './messages.ts'
@@ -33,6 +35,7 @@ import { RunningAnswers } from './running-answers.ts'
 import { SessionWatch } from './session-watch.ts'
 import { SessionService } from './sessions.ts'
 import type { SigningKeys } from './signing-keys.ts'
+import { StorageService } from './storage.ts'
 import { TurnBeginning } from './turn-beginning.ts'
 import { TurnEnding } from './turn-ending.ts'
 import { LEASE_SECONDS, Upkeep } from './upkeep.ts'
@@ -66,6 +69,9 @@ export function createServices(parts: Parts) {
   const { publicUrl } = config.http
   const vault = new Vault(keyRing)
   const running = new RunningAnswers()
+  const heavyReads = new HeavyReads()
+  const { maxStoredBytes } = chat
+  const storage = new StorageService({ repositories, transact, limitBytes: maxStoredBytes })
   const replicaId = newId()
   const sessions = new SessionService({
     repositories,
@@ -90,12 +96,14 @@ export function createServices(parts: Parts) {
       defaultModel: chat.defaultModel,
       retiredModels: chat.retiredModels,
     }),
+    histories: new HistoryReading({ repositories, heavyReads }),
     prices,
     budgets,
     replicaId,
     leaseSeconds: LEASE_SECONDS,
     defaultMaxTokens: chat.defaultMaxTokens,
     maxMessagesSent: chat.maxMessagesSent,
+    maxStoredBytes,
   })
   const signals = new AnswerSignals()
   const watch = new SessionWatch({ sessions })
@@ -131,7 +139,7 @@ export function createServices(parts: Parts) {
     },
     answers,
     budgetSettings: new BudgetSettings({ repositories, transact, budgets }),
-    usage: new UsageService({ repositories }),
+    usage: new UsageService({ repositories, heavyReads }),
     sessions,
     signingKeys: parts.signingKeys,
     accounts: accountService,
@@ -146,7 +154,7 @@ export function createServices(parts: Parts) {
     }),
     personalTokens: new PersonalTokens({ transact }),
     keyLinks,
-    exports: new ExportService({ repositories, sessions, vault, publicUrl }),
+    exports: new ExportService({ repositories, sessions, vault, heavyReads, publicUrl }),
     messages: new MessageService({
       repositories,
       beginning,
@@ -160,7 +168,8 @@ export function createServices(parts: Parts) {
       watch,
       telemetry: parts.telemetry,
     }),
-    conversations: new ConversationService({ repositories, vault }),
+    conversations: new ConversationService({ repositories, vault, heavyReads }),
+    storage,
     metrics: new MetricsService({ repositories, encryptionKeyId: keyRing.currentKeyId }),
     health: new HealthService({ claude, database: parts.database }),
     upkeep: new Upkeep({
@@ -168,6 +177,8 @@ export function createServices(parts: Parts) {
       running,
       orphans,
       rewrapping: new Rewrapping({ transact, vault }),
+      storage,
+      transact,
       signingKeys: parts.signingKeys,
       replicaId,
       isOnlyProcess,

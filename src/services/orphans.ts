@@ -70,6 +70,7 @@ export class Orphans {
       vault: this.#deps.vault.openConversation({ ...orphan, id: conversationId }),
       model: { id: model, info: undefined, warnings: [] },
       systemPrompt: undefined,
+      newSystemPrompt: undefined,
       maxTokens: 0,
       history: new SentHistory([]),
       omitted: 0,

@@ -12,21 +12,25 @@ import { reachOf, sessionEnded } from './authority.ts'
 import { periodsAt } from './budget-periods.ts'
 import { type Budgets, budgetExceeded, loweredWarning, type WorstCase } from './budgets.ts'
 import type { ConversationOpening, OpenedConversation } from './conversation-opening.ts'
-import { fitHistory, SentHistory, toTurns } from './history.ts'
+import type { HistoryReading } from './history-reading.ts'
 import { estimateInput } from './input-estimate.ts'
 import type { SendInput } from './messages.ts'
 import type { Caller } from './sessions.ts'
+import { storageFull } from './storage.ts'
 import type { BegunTurn, IdempotencyMarks } from './turn.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'sendOpenings' | 'turnBeginnings'>
   conversations: ConversationOpening
+  histories: HistoryReading
   prices: PriceTable
   budgets: Budgets
   replicaId: string
   leaseSeconds: number
   defaultMaxTokens: number
   maxMessagesSent: number
+  /** Of one user; null: no limit. */
+  maxStoredBytes: number | null
 }
 
 type Sender = Pick<Caller, 'userId' | 'sessionId' | 'kind' | 'scopes'>
@@ -66,7 +70,7 @@ export class TurnBeginning {
    * Makes the user's message durable, reserves its conversation, and its worst case of the budget.
    *
    * @throws AppError unauthenticated, not_found, conversation_busy, model_retired, budget_exceeded,
-   *   model_price_unknown; nothing is stored then.
+   *   model_price_unknown, storage_full, rate_limited, overloaded; nothing is stored then.
    */
   async begin(
     sender: Sender,
@@ -77,11 +81,12 @@ export class TurnBeginning {
     let current = opening
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
       const now = new Date()
-      const draft = this.#draft(sender, input, marks, current, now)
+      const draft = await this.#draft(sender, input, marks, current, now)
       const verdict = await this.#deps.repositories.turnBeginnings.begin(draft.newTurn)
       if (verdict.outcome === 'begun') return toBegunTurn(draft, verdict)
       if (verdict.outcome === 'exceeded') throw budgetExceeded(verdict.limited, now)
       if (verdict.outcome === 'session_ended') throw sessionEnded([sender.kind])
+      if (verdict.outcome === 'full') throw storageFull(this.#deps.maxStoredBytes)
       if (verdict.outcome === 'not_found') throw conversationNotFound()
       if (verdict.outcome === 'busy') throw conversationBusy()
       current = await this.read(sender, input)
@@ -89,20 +94,24 @@ export class TurnBeginning {
     throw conversationBusy()
   }
 
-  #draft(
+  async #draft(
     sender: Sender,
     input: SendInput,
     marks: IdempotencyMarks | undefined,
     opening: SendOpening,
     now: Date,
-  ): Draft {
+  ): Promise<Draft> {
     const { budgets, conversations, replicaId, leaseSeconds } = this.#deps
     const opened = conversations.open(sender.userId, input, opening.conversation)
     const wantedTokens = input.maxTokens ?? this.#deps.defaultMaxTokens
     const limits = budgets.limitsOf(opening)
-    const history = this.#history(opened, input, wantedTokens)
+    const history = await this.#deps.histories.read(sender.userId, opened, {
+      maxMessages: this.#deps.maxMessagesSent,
+      maxTokens: historyTokens(opened, input.message, wantedTokens),
+    })
     const worst = this.#worstCase(opened, history, input, wantedTokens, now)
     const userMessageId = newId()
+    const content = opened.vault.sealContent(userMessageId, [{ type: 'text', text: input.message }])
     const newTurn: NewTurn = {
       ...reachOf(sender),
       isConnection: opening.connection !== null,
@@ -111,7 +120,7 @@ export class TurnBeginning {
       messageCount: opened.messageCount,
       userMessageId,
       answerId: newId(),
-      content: opened.vault.sealContent(userMessageId, [{ type: 'text', text: input.message }]),
+      content,
       tokenCount: estimateTokens(input.message),
       model: opened.model.id,
       idempotencyHash: marks?.hash ?? null,
@@ -122,6 +131,7 @@ export class TurnBeginning {
       periods: periodsAt(now),
       limits,
       worst: budgets.costOf(worst, limits),
+      storage: { newBytes: newBytes(opened, content), limitBytes: this.#deps.maxStoredBytes },
     }
     return { opened, wantedTokens, limits, history, worst, newTurn }
   }
@@ -139,21 +149,12 @@ export class TurnBeginning {
     const unitPrices = this.#deps.prices.unitPrices(model.id, inputTokens, now)
     return { inputTokens, likelyInputTokens: likely, maxTokens, unitPrices }
   }
+}
 
-  #history(opened: OpenedConversation, input: SendInput, wantedTokens: number): Draft['history'] {
-    const { vault, history, historyOmitted } = opened
-    const stored = history.map(({ id, position, role, content }) => ({
-      position,
-      role,
-      content: content === null ? [] : vault.openContent(id, content),
-    }))
-    const turns = fitHistory(toTurns(stored), {
-      maxMessages: this.#deps.maxMessagesSent,
-      maxTokens: historyTokens(opened, input.message, wantedTokens),
-    })
-    const omitted = historyOmitted + history.length - turns.length * 2
-    return { history: new SentHistory(turns), omitted }
-  }
+/** The system prompt is stored with the answer, but it is known already. */
+function newBytes({ changes, newSystemPrompt }: OpenedConversation, content: Buffer): number {
+  const prompt = newSystemPrompt ? Buffer.byteLength(newSystemPrompt) : 0
+  return content.length + (changes.title?.length ?? 0) + prompt
 }
 
 function historyTokens(opened: OpenedConversation, message: string, maxTokens: number): number {
@@ -178,6 +179,7 @@ function toBegunTurn(
     vault: opened.vault,
     model: { ...opened.model, warnings: [...opened.model.warnings, ...warnings] },
     systemPrompt: opened.systemPrompt,
+    newSystemPrompt: opened.newSystemPrompt,
     // What the model could not write anyway is left for the request to lower, and to say so.
     maxTokens: isLowered ? maxTokens : wantedTokens,
     ...history,

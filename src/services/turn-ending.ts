@@ -5,9 +5,10 @@ import type { PriceTable } from '../claude/prices.ts'
 import { AppError } from '../errors.ts'
 import { violatedConstraint } from '../repositories/constraints.ts'
 import type { Repositories } from '../repositories/index.ts'
-import type { UsedShares } from '../repositories/turn-endings.ts'
+import type { ConversationChanges, UsedShares } from '../repositories/turn-endings.ts'
 import type { AnswerNotices } from './answer-notices.ts'
 import { usedWarnings, WARN_FROM_PERCENT } from './budgets.ts'
+import { UNTITLED } from './title.ts'
 import type { BegunTurn } from './turn.ts'
 import {
   type SendReceipt,
@@ -74,17 +75,21 @@ export class TurnEnding {
     const receipt = delivered
       ? toReceipt(turn, outcome, ledgerRow?.costNanoUsd, history, warnings)
       : null
+    // Not billed, and nothing to read: only how it ended is of use to anybody.
+    const isForgotten = ledgerRow === null && outcome.status !== 'complete'
+    const sealed = isForgotten ? NOTHING : sealAnswer(turn, outcome)
     const ended = await this.#deps.repositories.turnEndings.end({
       answerId: turn.answerId,
       conversationId: turn.conversationId,
       userId: turn.userId,
-      end: toTurnEnd(outcome, sealAnswer(turn, outcome), receipt, timing),
+      end: toTurnEnd(outcome, sealed, receipt, timing),
       reservation: turn.reservation,
       spent: toSpent(ledgerRow, outcome),
       ledgerRow,
       limits: turn.limits,
       leastPercent: WARN_FROM_PERCENT,
-      changes: receipt === null ? {} : toChanges(turn),
+      changes: receipt === null || isForgotten ? {} : toChanges(turn),
+      forgotten: isForgotten ? { title: turn.vault.sealTitle(UNTITLED) } : null,
     })
     if (!ended) throw new AlreadyFinished()
     this.#deps.notices.finished(turn.answerId)
@@ -105,10 +110,21 @@ export class TurnEnding {
 }
 
 /** What the conversation keeps. A failed turn cuts nothing: its own message may have been too long. */
-function toChanges({ model, history, omitted, position, historyStart }: BegunTurn) {
+function toChanges(turn: BegunTurn): ConversationChanges {
+  const { vault, model, history, omitted, position, historyStart, newSystemPrompt } = turn
   const start = omitted === 0 ? historyStart : (history.firstPosition ?? position)
-  return { model: model.id, historyStart: start === historyStart ? undefined : start }
+  return {
+    model: model.id,
+    historyStart: start === historyStart ? undefined : start,
+    systemPrompt:
+      typeof newSystemPrompt === 'string'
+        ? vault.sealSystemPrompt(newSystemPrompt)
+        : newSystemPrompt,
+  }
 }
+
+/** Of a turn of which no text is kept. */
+const NOTHING = { content: null, stopSequence: null }
 
 const withUsage = (receipt: SendReceipt, used: UsedShares): SendReceipt => ({
   ...receipt,

@@ -23,6 +23,8 @@ export type BegunTurn = {
   vault: ConversationVault
   model: ResolvedModel
   systemPrompt: string | undefined
+  /** What the conversation's is to be once the turn is delivered; undefined: as it is. */
+  newSystemPrompt: string | null | undefined
   maxTokens: number
   /** Earlier turns that go to Claude. */
   history: SentHistory

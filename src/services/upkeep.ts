@@ -2,12 +2,13 @@
 
 import { isDatabaseGone } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import type { Repositories } from '../repositories/index.ts'
+import type { Repositories, Transact } from '../repositories/index.ts'
 import type { WhichOrphans } from '../repositories/leases.ts'
 import type { Orphans } from './orphans.ts'
 import type { Rewrapping } from './rewrapping.ts'
 import type { RunningAnswers } from './running-answers.ts'
 import type { SigningKeys } from './signing-keys.ts'
+import type { StorageService } from './storage.ts'
 
 type Deps = {
   repositories: Pick<
@@ -17,6 +18,8 @@ type Deps = {
   running: RunningAnswers
   orphans: Orphans
   rewrapping: Rewrapping
+  storage: Pick<StorageService, 'countOlder'>
+  transact: Transact
   signingKeys: SigningKeys
   replicaId: string
   /** True for the embedded database: whatever runs at the start has nobody left to finish it. */
@@ -30,11 +33,14 @@ export const LEASE_SECONDS = 12
 const ROUND_MS = 2000
 const ROUNDS_PER_ORPHAN_SEARCH = 2
 const ROUNDS_PER_CLEANING = 30
+const MOST_PASSES = 20
 
 export class Upkeep {
   readonly #deps: Deps
   #timer: NodeJS.Timeout | undefined
   #round = 0
+  /** Whether there may be users whose storage is not added up yet. */
+  #isCounting = true
   #current: Promise<void> = Promise.resolve()
   /** Since when every round found the database. */
   #steadySince = performance.now()
@@ -71,6 +77,7 @@ export class Upkeep {
       if (this.#round % ROUNDS_PER_ORPHAN_SEARCH === 0) await this.#closeExpired()
       await this.#reloadKeys()
       await this.#rewrap()
+      if (this.#isCounting) this.#isCounting = (await this.#deps.storage.countOlder()) > 0
       if (this.#round % ROUNDS_PER_CLEANING === 0) await this.#clean()
     } catch (err) {
       this.#steadySince = Number.POSITIVE_INFINITY
@@ -130,5 +137,15 @@ export class Upkeep {
     await oauthRecords.deleteExpired()
     await sessions.deleteEnded()
     await signInFailures.deleteOld()
+    await this.#deleteForgotten()
+    this.#isCounting = true
+  }
+
+  /** Some at a time: they may have been made quickly. */
+  async #deleteForgotten(): Promise<void> {
+    for (let pass = 0; pass < MOST_PASSES; pass++) {
+      const deleted = await this.#deps.transact((tx) => tx.forgottenTurns.deleteOld())
+      if (deleted === 0) return
+    }
   }
 }

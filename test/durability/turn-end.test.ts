@@ -13,6 +13,8 @@ import { createRepositories } from '../../src/repositories/index.ts'
 import { AnswerNotices } from '../../src/services/answer-notices.ts'
 import { Budgets } from '../../src/services/budgets.ts'
 import { ConversationOpening } from '../../src/services/conversation-opening.ts'
+import { HeavyReads } from '../../src/services/heavy-reads.ts'
+import { HistoryReading } from '../../src/services/history-reading.ts'
 import type { SendInput, SendResult } from '../../src/services/messages.ts'
 import { Orphans } from '../../src/services/orphans.ts'
 import {
@@ -85,12 +87,17 @@ describeDatabases('the end of a turn', (kind) => {
         defaultModel: 'claude-sonnet-5-5',
         retiredModels: 'refuse',
       }),
+      histories: new HistoryReading({
+        repositories: repositories(),
+        heavyReads: new HeavyReads(),
+      }),
       prices,
       budgets,
       replicaId: newId(),
       leaseSeconds: 15,
       defaultMaxTokens: 100,
       maxMessagesSent: 10,
+      maxStoredBytes: null,
     })
     const notices = new AnswerNotices({ repositories: repositories(), isOnlyProcess: false })
     ending = new TurnEnding({ repositories: repositories(), prices, notices })

@@ -101,7 +101,21 @@ describeDatabases('get_usage', (kind) => {
         { key: daysAgo(0), ...figures(2, 0.006000001, { estimated_calls: 1 }) },
       ],
       total: figures(4, 0.007000001, { estimated_calls: 1, unpriced_calls: 1 }),
+      storage: { bytes: expect.any(Number), limit_bytes: 1_073_741_824 },
     })
+  })
+
+  test('page by page, with the total of all of them', async () => {
+    const whole = await ask({ group_by: 'model', from: daysAgo(30) })
+    const first = await ask({ group_by: 'model', from: daysAgo(30), limit: 2 })
+    expect(first).toMatchObject({
+      rows: whole.rows.slice(0, 2),
+      total: whole.total,
+      next_offset: 2,
+    })
+    const last = await ask({ group_by: 'model', from: daysAgo(30), limit: 2, offset: 2 })
+    expect(last).toMatchObject({ rows: whole.rows.slice(2), total: whole.total })
+    expect(last).not.toHaveProperty('next_offset')
   })
 
   test('by model and by tag, the dearest first', async () => {

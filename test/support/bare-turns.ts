@@ -27,9 +27,9 @@ export const bareTurn = (userId: string, sessionId = userId): NewTurn => ({
   readsAll: true,
   isConnection: false,
   conversationId: newId(),
-  opening: { dataKey: Buffer.alloc(1), title: Buffer.alloc(1), model: MODEL },
+  opening: { dataKey: Buffer.alloc(1), model: MODEL },
+  title: Buffer.alloc(1),
   messageCount: 0,
-  systemPrompt: undefined,
   userMessageId: newId(),
   answerId: newId(),
   content: Buffer.alloc(1),
@@ -50,6 +50,7 @@ export const bareTurn = (userId: string, sessionId = userId): NewTurn => ({
     leastTokens: 0,
     likelyInputTokens: 0,
   },
+  storage: { newBytes: 0, limitBytes: null },
 })
 
 /** Nothing was delivered, and nothing billed. */
@@ -81,4 +82,5 @@ export const bareEnd = (
   limits,
   leastPercent: 100,
   changes: {},
+  forgotten: null,
 })

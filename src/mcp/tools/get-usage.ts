@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Services } from '../../services/index.ts'
+import { MOST_ROWS } from '../../services/usage.ts'
 import { defineTool } from '../tool.ts'
 import { untrustedMark, untrustedText } from '../untrusted-text.ts'
 
@@ -36,6 +37,20 @@ export const getUsage = defineTool({
       .enum(['day', 'model', 'conversation', 'tag', 'user'])
       .default('day')
       .describe('What each row stands for.'),
+    limit: z
+      .number()
+      .int()
+      .min(1)
+      .max(MOST_ROWS)
+      .default(366)
+      .describe(`Rows per page, 1 to ${MOST_ROWS}.`),
+    offset: z
+      .number()
+      .int()
+      .min(0)
+      .max(10_000_000)
+      .default(0)
+      .describe('Rows to skip: next_offset of the page before.'),
   }),
   output: z.object({
     scope: z.enum(['own', 'everybody']),
@@ -53,20 +68,37 @@ export const getUsage = defineTool({
         ...figures,
       }),
     ),
-    total: z.object(figures),
+    total: z.object(figures).describe('Of all rows, on this page or not.'),
+    next_offset: z
+      .number()
+      .int()
+      .optional()
+      .describe('Only when there are more rows: pass as offset for them.'),
+    storage: z
+      .object({
+        bytes: z.number().int(),
+        limit_bytes: z.number().int().nullable().describe('null: no limit.'),
+      })
+      .describe('What is kept of you now: messages, titles and system prompts, encrypted.'),
   }),
-  async run({ from, to, group_by: groupBy }, { caller, services }) {
-    const report = await services.usage.report(caller, { from, to }, groupBy)
-    return usageReport(report)
+  async run({ from, to, group_by: groupBy, limit, offset }, { caller, services }) {
+    const page = { limit, offset }
+    const report = await services.usage.report(caller, { from, to }, groupBy, page)
+    const { bytes, limitBytes } = await services.storage.use(caller.userId)
+    const storage = { bytes, limit_bytes: limitBytes }
+    const next = report.nextOffset === null ? {} : { next_offset: report.nextOffset }
+    return { ...usageReport(report), ...next, storage }
   },
 })
 
 type Report = Awaited<ReturnType<Services['usage']['report']>>
 
 /** The tool's answer, which the usage resource gives too. */
-export function usageReport({ groupBy, withheld, rows, total, ...rest }: Report) {
+export function usageReport({ scope, from, to, groupBy, withheld, rows, total }: Report) {
   return {
-    ...rest,
+    scope,
+    from,
+    to,
     group_by: groupBy,
     ...(withheld === undefined ? {} : { keys_withheld_without: withheld }),
     rows: rows.map((row) => ({ ...toKey(row), ...toFigures(row) })),
