@@ -145,8 +145,10 @@ export interface StoredReservation {
   month: string
   nanoUsd: string
   tokens: number
-  /** What the input probably is, for booking an answer whose process died. */
+  /** The most that the input can be, under the name by which older builds book it. */
   likelyInputTokens: number
+  /** The most that the output can be; of turns that an older build began it is what is left of `tokens`. */
+  maxTokens?: number
   /** By which session it was asked for; not known of turns that an older build began. */
   sessionId?: string
   /** Whether that is a connection, in whose books it is reserved as well. */

@@ -61,7 +61,6 @@ export type WorstCaseCost = {
   maxTokens: number
   /** With less room than this the turn does not begin. */
   leastTokens: number
-  likelyInputTokens: number
 }
 
 /** Where a limit says no: the user's own budgets, or the cap of the connection that asks. */
@@ -142,7 +141,6 @@ function toValues(turn: NewTurn) {
     outputNanoUsd: text(worst.outputNanoUsd),
     maxTokens: String(worst.maxTokens),
     leastTokens: String(worst.leastTokens),
-    likelyInputTokens: String(worst.likelyInputTokens),
   }
 }
 

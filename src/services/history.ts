@@ -64,6 +64,14 @@ export function toTurns(
   })
 }
 
+/** As Claude takes them. */
+export function toMessages(turns: readonly Turn[]) {
+  return turns.flatMap(({ user, assistant }) => [
+    { role: 'user' as const, content: user },
+    { role: 'assistant' as const, content: assistant },
+  ])
+}
+
 /** The newest turns that fit; all of them while they do, a share of the limit once they do not. */
 export function fitHistory(turns: readonly Turn[], limits: HistoryLimits): Turn[] {
   return keepNewestTokens(keepNewestMessages(turns, limits.maxMessages), limits.maxTokens)

@@ -17,7 +17,7 @@ import type { RunningAnswer, RunningAnswers } from './running-answers.ts'
 import { deliveredText, keptForLater, runningResult, toSendError } from './send-results.ts'
 import type { Caller } from './sessions.ts'
 import type { BegunTurn, IdempotencyMarks } from './turn.ts'
-import type { TurnBeginning } from './turn-beginning.ts'
+import type { CountInput, TurnBeginning } from './turn-beginning.ts'
 import type { TurnEnding } from './turn-ending.ts'
 import type { SendReceipt, TurnTiming } from './turn-record.ts'
 import type { Vault } from './vault.ts'
@@ -108,8 +108,10 @@ export class MessageService {
     const marks = toMarks(userVault, input)
     const stored = marks && (await replays.find(userId, marks, options))
     if (stored) return stored
+    const countInput: CountInput = (turn) =>
+      this.#deps.generation.countInput(turn, key.credentials, input, options.signal)
     const begun = await beginning
-      .begin(caller, input, marks, opening)
+      .begin(caller, input, marks, opening, countInput)
       .catch((error: unknown) => this.#lostRace(userId, marks, options, error))
     return 'replayed' in begun ? begun : { begun, key }
   }

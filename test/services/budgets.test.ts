@@ -39,7 +39,6 @@ const priced = (input: number, output: number): UnitPrices => ({
 })
 const worstCase = (inputTokens: number, maxTokens: number, unitPrices: UnitPrices | null) => ({
   inputTokens,
-  likelyInputTokens: Math.floor(inputTokens / 2),
   maxTokens,
   unitPrices,
 })

@@ -45,7 +45,6 @@ export const bareTurn = (userId: string): NewTurn => ({
     outputNanoUsd: null,
     maxTokens: 0,
     leastTokens: 0,
-    likelyInputTokens: 0,
   },
 })
 
