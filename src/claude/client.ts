@@ -154,7 +154,7 @@ export class AnthropicClaude implements Claude {
     } catch (thrown) {
       reply.requestId ??= requestIdOf(thrown)
       error = toFailure(thrown, model)
-      if (isAnswer(thrown) && watch.stopped === null) reply.noteRefused()
+      if (isAnswer(thrown) && watch.stopped === null) reply.noteError()
     } finally {
       watch.close()
     }
@@ -205,7 +205,7 @@ export class AnthropicClaude implements Claude {
     try {
       return await this.#transport.openAnswer(apiKey, request, watch.signal, hooks)
     } catch (thrown) {
-      if (isAnswer(thrown)) reply.noteRefused()
+      if (isAnswer(thrown)) reply.noteError()
       throw thrown
     }
   }

@@ -52,9 +52,10 @@ export class Reply {
     this.#sentAt = performance.now()
   }
 
-  /** The request was answered with an error, which costs nothing unless an answer had begun. */
-  noteRefused(): void {
-    if (!this.#hasBegun) this.#sentAt = null
+  /** Anthropic said that it failed, which costs nothing unless an answer had begun. */
+  noteError(): void {
+    if (this.#hasBegun) this.#endedAt ??= performance.now()
+    else this.#sentAt = null
   }
 
   /** A request is with Anthropic that was not answered with an error: it may be billed. */

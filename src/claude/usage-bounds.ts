@@ -9,7 +9,7 @@ import type { Usage } from './usage.ts'
 /** No model writes more than a token a millisecond; thinking is written unseen, but no faster. */
 const MOST_TOKENS_PER_MS = 1
 /** Until Anthropic has noticed that a client has left. */
-const NOTICING_MS = 1000
+const NOTICING_MS = 250
 
 /** What a request allows an answer to be billed for. */
 export interface Bounds {

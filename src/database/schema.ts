@@ -174,6 +174,34 @@ export interface SpendingTable {
   spentTokens: Generated<string>
   reservedNanoUsd: Generated<string>
   reservedTokens: Generated<string>
+  carriedNanoUsd: Generated<string>
+  carriedTokens: Generated<string>
+}
+
+/** One row. */
+export interface NameKeysTable {
+  id: number
+  dataKey: Buffer
+}
+
+export interface FormerAccountsTable {
+  nameHash: Buffer
+  person: string
+  heldBy: string | null
+  day: string
+  dayNanoUsd: string
+  dayTokens: string
+  month: string
+  monthNanoUsd: string
+  monthTokens: string
+  adminLimits: Json<StoredAdminLimit[]>
+}
+
+/** 64 bits as decimal text. */
+export interface StoredAdminLimit {
+  period: BudgetPeriod
+  limitNanoUsd: string | null
+  limitTokens: string | null
 }
 
 export interface LedgerTable {
@@ -218,5 +246,7 @@ export interface Schema {
   ledger: LedgerTable
   budgets: BudgetsTable
   spending: SpendingTable
+  nameKeys: NameKeysTable
+  formerAccounts: FormerAccountsTable
   rateLimits: RateLimitsTable
 }

@@ -2,12 +2,14 @@ import { AppError } from '../errors.ts'
 import { isDeadlock } from '../repositories/erasure.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
 import type { AnswerService } from './answers.ts'
+import type { FormerAccounts } from './former-accounts.ts'
 import type { Caller } from './sessions.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'erasure' | 'sessions'>
   transact: Transact
   answers: Pick<AnswerService, 'cancel'>
+  formerAccounts: FormerAccounts
 }
 
 type Erased = Pick<Caller, 'userId'> & Partial<Pick<Caller, 'sessionId'>>
@@ -17,7 +19,8 @@ const ATTEMPTS = 4
 
 /**
  * Erasing a user. Their data keys go with the rows, so that what was sealed under them cannot be
- * read again; a backup that was made before keeps both. What stays is the ledger, without labels.
+ * read again; a backup that was made before keeps both. What stays is the ledger, without labels, and
+ * what a new account of the same name or address has spent already.
  */
 export class AccountDeletion {
   readonly #deps: Deps
@@ -53,9 +56,12 @@ export class AccountDeletion {
   }
 
   async #deleteUnlessRunning(userId: string): Promise<boolean> {
-    const work = this.#deps.transact(async ({ erasure }) => {
-      if (!(await erasure.lock(userId))) return true
+    const work = this.#deps.transact(async (repositories) => {
+      const { erasure } = repositories
+      const names = await erasure.lock(userId)
+      if (names === undefined) return true
       if ((await erasure.listRunning(userId)).length > 0) return false
+      await this.#deps.formerAccounts.remember(repositories, userId, names)
       await erasure.clearTags(userId)
       await erasure.deleteUser(userId)
       return true

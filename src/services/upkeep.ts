@@ -12,7 +12,13 @@ import type { SigningKeys } from './signing-keys.ts'
 type Deps = {
   repositories: Pick<
     Repositories,
-    'leases' | 'oauthRecords' | 'oneTimeLinks' | 'rateLimits' | 'sessions' | 'signInFailures'
+    | 'formerAccounts'
+    | 'leases'
+    | 'oauthRecords'
+    | 'oneTimeLinks'
+    | 'rateLimits'
+    | 'sessions'
+    | 'signInFailures'
   >
   running: RunningAnswers
   orphans: Orphans
@@ -123,12 +129,13 @@ export class Upkeep {
   }
 
   async #clean(): Promise<void> {
-    const { rateLimits, sessions, signInFailures, oneTimeLinks, oauthRecords } =
+    const { rateLimits, sessions, signInFailures, oneTimeLinks, oauthRecords, formerAccounts } =
       this.#deps.repositories
     await rateLimits.deleteExpired()
     await oneTimeLinks.deleteExpired()
     await oauthRecords.deleteExpired()
     await sessions.deleteEnded()
     await signInFailures.deleteOld()
+    await formerAccounts.deleteOver()
   }
 }

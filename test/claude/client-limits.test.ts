@@ -30,8 +30,8 @@ test.each<[string, Fault, string]>([
   expect(outcome.requestId).toMatch(/^req_/)
   expect(outcome.usage).toMatchObject({
     inputTokens: claude.standIn.billed(KEY).inputTokens,
-    outputTokens: Math.ceil(15 / 3.5),
   })
+  expect(outcome.usage?.outputTokens).toBeGreaterThanOrEqual(15)
   expect(claude.standIn.messageRequests()).toHaveLength(1)
 })
 
@@ -62,7 +62,7 @@ test('silence before the first byte is too long as well', async () => {
   claude.standIn.script({ kind: 'delay', delayMs: 5000 })
   expect(await claude.ask({}, { idleMs: 100 })).toMatchObject({
     status: 'failed',
-    usage: null,
+    usageEstimated: 'stream_timed_out',
     error: { code: 'upstream_timeout' },
   })
   expect(claude.standIn.messageRequests()).toHaveLength(1)

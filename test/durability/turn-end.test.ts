@@ -46,6 +46,7 @@ const OUTCOME: ClaudeOutcome = {
     thinkingTokens: 0,
   },
   usageEstimated: null,
+  rate: { geo: 'anywhere', isFast: false },
   requestId: 'req_1',
   model: 'claude-sonnet-5-5',
   error: null,
@@ -106,7 +107,7 @@ describeDatabases('the end of a turn', (kind) => {
   const repositories = () => createRepositories(database.db)
   const begin = async (input: SendInput, sessionId = newId()) => {
     const sender = { userId, sessionId }
-    return beginning.begin(sender, input, undefined, await beginning.read(sender, input))
+    return beginning.begin(sender, input, undefined, await beginning.read(sender, input), async () => null)
   }
   const finish = () => ending.finish(turn, OUTCOME, { durationMs: 2, stopReason: undefined }, [])
   const stored = async () => ({
