@@ -25,6 +25,7 @@ comment on table former_accounts is 'What deleted accounts had spent, and which 
 comment on column former_accounts.name_hash is 'HMAC-SHA256 of the name or address in lower case, under name_keys';
 comment on column former_accounts.person is 'random; rows with the same one are of one person, and count once';
 comment on column former_accounts.held_by is 'the user who has registered with it since; null: nobody';
+create index former_accounts_person on former_accounts (person);
 create index former_accounts_held on former_accounts (held_by) where held_by is not null;
 
 alter table spending

@@ -34,12 +34,16 @@ export class FormerAccountRepository {
     return dataKey
   }
 
-  /** What goes by any of the names; one row a person. Locks them until the transaction ends. */
+  /** Who went by any of the names, once each; with all their names they are the user's from now on. */
   async take(nameHashes: readonly Buffer[], userId: string): Promise<FormerAccount[]> {
+    const found = this.#db
+      .selectFrom('formerAccounts')
+      .select('person')
+      .where('nameHash', 'in', nameHashes)
     const rows = await this.#db
       .updateTable('formerAccounts')
       .set({ heldBy: userId })
-      .where('nameHash', 'in', nameHashes)
+      .where('person', 'in', found)
       .returning([
         'person',
         'day',

@@ -147,7 +147,7 @@ describeDatabases('the end of a turn', (kind) => {
     }
     expect(await stored()).toMatchObject({
       answer: { status: 'interrupted', content: null, result: null, reservation: null },
-      booked: [{ outputTokens: 0, estimated: 'process_died' }],
+      booked: [{ outputTokens: expect.toSatisfy((tokens) => tokens > 0), estimated: 'process_died' }],
       conversation: { runningMessageId: null, messageCount: 2 },
     })
     expect(await repositories().ledgerAudit.listDrift()).toEqual([])
