@@ -12,10 +12,10 @@ type Count =
   | 'output'
   | 'thinking'
 
-const CACHE_COUNTS = ['cacheWrite', 'cacheWrite5m', 'cacheWrite1h', 'cacheRead'] as const
+const WRITINGS = ['cacheWrite', 'cacheWrite5m', 'cacheWrite1h'] as const
 
 /** Where a model may run without a surcharge (Anthropic API docs: Data residency). */
-const ANYWHERE = new Set(['global', 'not_available', ''])
+const ANYWHERE = new Set<unknown>([undefined, null, '', 'global', 'not_available'])
 
 /**
  * What an answer's events say of its usage, field by field: counts only grow, so that of several the
@@ -83,9 +83,9 @@ export class ReportedUsage {
 
   /** The kinds of the cache may be absent; that all are nothing cannot be, for there is a message. */
   get isInputKnown(): boolean {
-    const isWhole = CACHE_COUNTS.every(
-      (count) => this.#counts.has(count) || !this.#garbled.has(count),
-    )
+    const isWritingKnown = this.#counts.has('cacheWrite') || !this.#isGarbled(...WRITINGS)
+    const isReadingKnown = this.#counts.has('cacheRead') || !this.#isGarbled('cacheRead')
+    const isWhole = isWritingKnown && isReadingKnown
     const total = this.#get('input') + this.#written + this.#get('cacheRead')
     return this.#counts.has('input') && isWhole && total > 0
   }
@@ -118,12 +118,16 @@ export class ReportedUsage {
 
   /** A place nobody has heard of costs what the dearest does. */
   #noteRate({ inference_geo: geo, speed }: Fields): void {
-    const isElsewhere = typeof geo === 'string' && !ANYWHERE.has(geo.toLowerCase())
+    const isElsewhere = !ANYWHERE.has(typeof geo === 'string' ? geo.toLowerCase() : geo)
     const { geo: before, isFast } = this.#rate
     this.#rate = {
       geo: isElsewhere || before === 'surcharged' ? 'surcharged' : 'anywhere',
       isFast: isFast || speed === 'fast',
     }
+  }
+
+  #isGarbled(...counts: Count[]): boolean {
+    return counts.some((count) => this.#garbled.has(count) && !this.#counts.has(count))
   }
 
   #get(count: Count): number {

@@ -128,8 +128,9 @@ test('what was cancelled before it began is not asked', async () => {
 test('cancelling interrupts the wait before a repeat', async () => {
   claude.standIn.script({ kind: 'status', status: 429, retryAfter: 9 })
   const abort = new AbortController()
-  const asking = claude.connect().answer(KEY, requestFor(), { signal: abort.signal })
-  await expect.poll(() => claude.standIn.messageRequests()[0]?.status).toBe(429)
+  const client = claude.connect()
+  const asking = client.answer(KEY, requestFor(), { signal: abort.signal })
+  await expect.poll(() => client.lastSeen().status, { timeout: 8000 }).toBe('reachable')
   abort.abort()
   expect(await asking).toMatchObject({ status: 'cancelled', usage: null })
   expect(claude.standIn.messageRequests()).toHaveLength(1)

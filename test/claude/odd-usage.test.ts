@@ -45,16 +45,19 @@ function ended(usage: unknown, delta: unknown = { stop_reason: 'end_turn' }) {
 
 const DELIVERED = { status: 'complete', text: 'Hi!', stopReason: 'end_turn', error: null }
 
-test.each([undefined, null, {}, 7, 'none'])('a first event with %o for its usage', async (start) => {
-  const message = { model: 'claude-sonnet-5-5', usage: start }
-  expect(await answered({ message })).toMatchObject({
-    ...DELIVERED,
-    usage: { inputTokens: 21, cacheReadTokens: 4, outputTokens: 30 },
-    // Where it ran was to be said there.
-    rate: { geo: 'unknown' },
-    usageEstimated: 'usage_missing',
-  })
-})
+test.each([undefined, null, {}, 7, 'none'])(
+  'a first event with %o for its usage',
+  async (start) => {
+    const message = { model: 'claude-sonnet-5-5', usage: start }
+    expect(await answered({ message })).toMatchObject({
+      ...DELIVERED,
+      usage: { inputTokens: 21, cacheReadTokens: 4, outputTokens: 30 },
+      // Where it ran was to be said there.
+      rate: { geo: 'unknown' },
+      usageEstimated: 'usage_missing',
+    })
+  },
+)
 
 test.each([undefined, null, {}, 7])('a last event with %o for its usage', async (usage) => {
   const outcome = await answered({ deltas: [ended(usage)] })
@@ -124,7 +127,8 @@ test.each([
   ['global', 'anywhere'],
   ['not_available', 'anywhere'],
   [null, 'anywhere'],
-  [7, 'anywhere'],
+  [undefined, 'anywhere'],
+  [7, 'surcharged'],
 ])('a model that ran in %o', async (inference_geo, geo) => {
   expect(await answered({ start: { ...START, inference_geo } })).toMatchObject({
     rate: { geo, isFast: false },
@@ -157,7 +161,10 @@ test.each([
   ['a list', '[]'],
   ['a start of nothing', '{"type":"message_start"}'],
   ['a block of nothing', '{"type":"content_block_start","index":1}'],
-  ['a block at no place', '{"type":"content_block_start","index":-1,"content_block":{"type":"text"}}'],
+  [
+    'a block at no place',
+    '{"type":"content_block_start","index":-1,"content_block":{"type":"text"}}',
+  ],
   ['a block far off', '{"type":"content_block_start","index":4e9,"content_block":{"type":"text"}}'],
   ['a delta of nothing', '{"type":"content_block_delta","index":0}'],
   ['a text of nothing', '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta"}}'],

@@ -146,7 +146,14 @@ test('the dearest price of a call is that of every band and place it may be in',
   expect(haiku(100_001)).toMatchObject({ input: 550, output: 2750 })
   expect(table.dearestPrices('claude-haiku-4-5', 9, NOW)).toMatchObject({ input: 1000 })
   expect(table.dearestPrices('claude-next-9', 9, NOW)).toBeNull()
-  const row = { model: 'odd', input: 3, output: 1, cache_write_5m: 1, cache_write_1h: 1, cache_read: 1 }
+  const row = {
+    model: 'odd',
+    input: 3,
+    output: 1,
+    cache_write_5m: 1,
+    cache_write_1h: 1,
+    cache_read: 1,
+  }
   const cheaperWhenLong = loadPriceTable([
     row,
     { ...row, input: 1, output: 2, above_prompt_tokens: 10 },

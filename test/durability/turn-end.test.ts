@@ -107,7 +107,13 @@ describeDatabases('the end of a turn', (kind) => {
   const repositories = () => createRepositories(database.db)
   const begin = async (input: SendInput, sessionId = newId()) => {
     const sender = { userId, sessionId }
-    return beginning.begin(sender, input, undefined, await beginning.read(sender, input), async () => null)
+    return beginning.begin(
+      sender,
+      input,
+      undefined,
+      await beginning.read(sender, input),
+      async () => null,
+    )
   }
   const finish = () => ending.finish(turn, OUTCOME, { durationMs: 2, stopReason: undefined }, [])
   const stored = async () => ({
@@ -147,7 +153,9 @@ describeDatabases('the end of a turn', (kind) => {
     }
     expect(await stored()).toMatchObject({
       answer: { status: 'interrupted', content: null, result: null, reservation: null },
-      booked: [{ outputTokens: expect.toSatisfy((tokens) => tokens > 0), estimated: 'process_died' }],
+      booked: [
+        { outputTokens: expect.toSatisfy((tokens) => tokens > 0), estimated: 'process_died' },
+      ],
       conversation: { runningMessageId: null, messageCount: 2 },
     })
     expect(await repositories().ledgerAudit.listDrift()).toEqual([])

@@ -5,7 +5,11 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { KeyRing } from '../../src/crypto/sealed.ts'
 import { dumpTables, placesOf } from '../security/at-rest.ts'
-import { describeDatabases, type FreshDatabase, freshDatabaseOptions } from '../support/databases.ts'
+import {
+  describeDatabases,
+  type FreshDatabase,
+  freshDatabaseOptions,
+} from '../support/databases.ts'
 import { startApp, type TestApp } from '../support/start-app.ts'
 
 const PASSWORD = 'a password of some length'
@@ -154,6 +158,7 @@ describeDatabases('a budget after its account', (kind) => {
     await remove(gone)
     const dump = await dumpTables(app.app.db)
     dump.delete('public.rate_limits')
-    for (const trace of [gone.username, gone.email, userId]) expect(placesOf(trace, dump)).toEqual([])
+    for (const trace of [gone.username, gone.email, userId])
+      expect(placesOf(trace, dump)).toEqual([])
   })
 })

@@ -15,7 +15,7 @@ import type { Reply } from '../support/claude-stand-in/reply.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { type Answer, startApp, type TestApp, type TestClient } from '../support/start-app.ts'
 
-const RUNS = 4
+const RUNS = 3
 const ALL_DAYS = { from: '2000-01-01', to: '2999-12-31' }
 const NAMES = ['anthropic/claude-sonnet-5-5', 'claude-sonnet-5.5', '', null, 'claude\u0000']
 const FAULTS: Fault[] = [
@@ -61,7 +61,8 @@ describeDatabases('a limit, whatever Anthropic says', (kind) => {
   const replies = new Map<string, Reply>()
 
   beforeAll(async () => {
-    app = await startApp({ kind, claude: { chunkSize: 256 } })
+    // Less than a token a millisecond, which is what is taken for the most.
+    app = await startApp({ kind, claude: { chunkSize: 64, chunkDelayMs: 20 } })
   })
   afterAll(() => app.close())
 
