@@ -3,6 +3,9 @@ import type { ContentBlock, Turn } from './content.ts'
 
 const HIDDEN_BLOCKS = new Set(['thinking', 'redacted_thinking'])
 
+/** Whether a block of a stored answer is left out when that is sent again. */
+export const isHiddenBlock = ({ type }: ContentBlock): boolean => HIDDEN_BLOCKS.has(type)
+
 /**
  * Stored turns as they may be sent again: whole pairs of user and assistant, in order.
  *
@@ -29,7 +32,7 @@ export function replayHistory(history: readonly Turn[]): Turn[] {
 /** Undefined when nothing readable is left: the API refuses blank text. */
 function toSendable({ role, content }: Turn): Turn | undefined {
   const blocks = content
-    .filter((block) => !HIDDEN_BLOCKS.has(block.type) && !isBlankText(block))
+    .filter((block) => !isHiddenBlock(block) && !isBlankText(block))
     .map((block) => (block.type === 'text' ? textBlock(block.text ?? '') : block))
   return blocks.some(({ type }) => type === 'text') ? { role, content: blocks } : undefined
 }

@@ -163,8 +163,10 @@ export interface StoredReservation {
   month: string
   nanoUsd: string
   tokens: number
-  /** What the input probably is, for booking an answer whose process died. */
+  /** The most that the input can be, under the name by which older builds book it. */
   likelyInputTokens: number
+  /** The most that the output can be; of turns that an older build began it is what is left of `tokens`. */
+  maxTokens?: number
   /** By which session it was asked for; not known of turns that an older build began. */
   sessionId?: string
   /** Whether that is a connection, in whose books it is reserved as well. */
@@ -190,6 +192,34 @@ export interface SpendingTable {
   spentTokens: Generated<string>
   reservedNanoUsd: Generated<string>
   reservedTokens: Generated<string>
+  carriedNanoUsd: Generated<string>
+  carriedTokens: Generated<string>
+}
+
+/** One row. */
+export interface NameKeysTable {
+  id: number
+  dataKey: Buffer
+}
+
+export interface FormerAccountsTable {
+  nameHash: Buffer
+  person: string
+  heldBy: string | null
+  day: string
+  dayNanoUsd: string
+  dayTokens: string
+  month: string
+  monthNanoUsd: string
+  monthTokens: string
+  adminLimits: Json<StoredAdminLimit[]>
+}
+
+/** 64 bits as decimal text. */
+export interface StoredAdminLimit {
+  period: BudgetPeriod
+  limitNanoUsd: string | null
+  limitTokens: string | null
 }
 
 export interface LedgerTable {
@@ -236,5 +266,7 @@ export interface Schema {
   spending: SpendingTable
   storage: StorageTable
   forgottenTurns: ForgottenTurnsTable
+  nameKeys: NameKeysTable
+  formerAccounts: FormerAccountsTable
   rateLimits: RateLimitsTable
 }

@@ -24,16 +24,15 @@ export class ErasureRepository {
   /**
    * Keeps every other transaction from adding a row that names the user, until this one ends.
    *
-   * @returns false when there is no such user any more.
+   * @returns the user's names in lower case; undefined when there is no such user any more.
    */
-  async lock(userId: string): Promise<boolean> {
-    const user = await this.#db
+  async lock(userId: string): Promise<{ usernameKey: string; emailKey: string } | undefined> {
+    return this.#db
       .selectFrom('users')
-      .select('id')
+      .select(['usernameKey', 'emailKey'])
       .where('id', '=', userId)
       .forUpdate()
       .executeTakeFirst()
-    return user !== undefined
   }
 
   /** Labels in the ledger are the user's own text; its figures are not. */

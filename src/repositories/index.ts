@@ -10,6 +10,7 @@ import { DataKeyRepository } from './data-keys.ts'
 import { ErasureRepository } from './erasure.ts'
 import { ExportRepository } from './exports.ts'
 import { ForgottenTurnRepository } from './forgotten-turns.ts'
+import { FormerAccountRepository } from './former-accounts.ts'
 import { LeaseRepository } from './leases.ts'
 import { LedgerRepository } from './ledger.ts'
 import { LedgerAuditRepository } from './ledger-audit.ts'
@@ -49,6 +50,7 @@ export function createRepositories(db: Kysely<Schema>) {
     erasure: new ErasureRepository(db),
     exports: new ExportRepository(db),
     forgottenTurns: new ForgottenTurnRepository(db),
+    formerAccounts: new FormerAccountRepository(db),
     leases: new LeaseRepository(db),
     ledger: new LedgerRepository(db),
     ledgerAudit: new LedgerAuditRepository(db),

@@ -87,11 +87,13 @@ export class LeaseRepository {
         'messages.position',
         'messages.model',
         'messages.tag',
-        'messages.checkpointTokens',
         'messages.reservation',
         'messages.createdAt',
         'conversations.dataKey',
       ])
+      .select(
+        sql<number>`extract(epoch from now() - messages.created_at)::float8 * 1000`.as('ageMs'),
+      )
       .where('messages.role', '=', 'assistant')
       .where('messages.status', '=', 'running')
       .where(sql<boolean>`messages.id <> all(${inHand}::uuid[])`)

@@ -70,7 +70,7 @@ const DAYS = sql<Drift>`
   from kept full join added using (user_id, booked_on, model, tag)
   where kept.sums is distinct from added.sums`
 
-/** What the budgets call spent is the sum of the ledger's rows. */
+/** What the budgets call spent is the sum of the ledger's rows, and what was carried over. */
 const SPENDING = sql<Drift>`
   with rows as (
     select l.user_id, p.period, date_trunc(p.period, l.booked_on)::date as starts_on,
@@ -85,13 +85,13 @@ const SPENDING = sql<Drift>`
   select
     'spent' as what,
     user_id || ' ' || period || ' ' || starts_on as where,
-    coalesce(s.spent_nano_usd, 0) || ' nano-USD, ' || coalesce(s.spent_tokens, 0) || ' tokens'
-      as recorded,
+    coalesce(s.spent_nano_usd - s.carried_nano_usd, 0) || ' nano-USD, '
+      || coalesce(s.spent_tokens - s.carried_tokens, 0) || ' tokens' as recorded,
     coalesce(r.nano_usd, 0) || ' nano-USD, ' || coalesce(r.tokens, 0) || ' tokens' as recomputed
   from spending s
   full join rows r using (user_id, period, starts_on)
-  where coalesce(s.spent_nano_usd, 0) <> coalesce(r.nano_usd, 0)
-    or coalesce(s.spent_tokens, 0) <> coalesce(r.tokens, 0)`
+  where coalesce(s.spent_nano_usd - s.carried_nano_usd, 0) <> coalesce(r.nano_usd, 0)
+    or coalesce(s.spent_tokens - s.carried_tokens, 0) <> coalesce(r.tokens, 0)`
 
 /** What is reserved is what running answers hold. */
 const RESERVATIONS = sql<Drift>`

@@ -50,7 +50,6 @@ const COLUMNS = {
   outputNanoUsd: 'bigint',
   maxTokens: 'bigint',
   leastTokens: 'bigint',
-  likelyInputTokens: 'bigint',
   newBytes: 'bigint',
   limitBytes: 'bigint',
 }
@@ -215,7 +214,8 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
         'month', to_char(b.month, 'YYYY-MM-DD'),
         'nanoUsd', b.worst_nano_usd::text,
         'tokens', b.worst_tokens,
-        'likelyInputTokens', b.likely_input_tokens,
+        'likelyInputTokens', b.input_tokens,
+        'maxTokens', b.room_tokens,
         'sessionId', b.session_id::text,
         'isConnection', b.connection_id is not null
       )

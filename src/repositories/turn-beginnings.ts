@@ -72,7 +72,6 @@ export type WorstCaseCost = {
   maxTokens: number
   /** With less room than this the turn does not begin. */
   leastTokens: number
-  likelyInputTokens: number
 }
 
 /** Where a limit says no: the user's own budgets, or the cap of the connection that asks. */
@@ -155,7 +154,6 @@ function toValues(turn: NewTurn) {
     outputNanoUsd: text(worst.outputNanoUsd),
     maxTokens: String(worst.maxTokens),
     leastTokens: String(worst.leastTokens),
-    likelyInputTokens: String(worst.likelyInputTokens),
     newBytes: String(storage.newBytes),
     limitBytes: text(storage.limitBytes),
   }

@@ -3,12 +3,14 @@ import { isDeadlock } from '../repositories/erasure.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
 import type { AnswerService } from './answers.ts'
 import { holdSessions } from './authority.ts'
+import type { FormerAccounts } from './former-accounts.ts'
 import type { Caller } from './sessions.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'erasure'>
   transact: Transact
   answers: Pick<AnswerService, 'stop'>
+  formerAccounts: FormerAccounts
 }
 
 /** Whose account; and by which session, unless it is the operator who asks. */
@@ -19,7 +21,8 @@ const ATTEMPTS = 4
 
 /**
  * Erasing a user. Their data keys go with the rows, so that what was sealed under them cannot be
- * read again; a backup that was made before keeps both. What stays is the ledger, without labels.
+ * read again; a backup that was made before keeps both. What stays is the ledger, without labels, and
+ * what a new account of the same name or address has spent already.
  */
 export class AccountDeletion {
   readonly #deps: Deps
@@ -64,11 +67,14 @@ export class AccountDeletion {
 
   async #deleteUnlessRunning(erased: Erased): Promise<boolean> {
     const { userId } = erased
-    const work = this.#deps.transact(async ({ authority, erasure }) => {
+    const work = this.#deps.transact(async (repositories) => {
+      const { erasure } = repositories
       // After it no turn begins, and none is beginning: each holds the session that asks for it.
-      await holdAll({ authority }, erased)
-      if (!(await erasure.lock(userId))) return true
+      await holdAll(repositories, erased)
+      const names = await erasure.lock(userId)
+      if (names === undefined) return true
       if ((await erasure.listRunning(userId)).length > 0) return false
+      await this.#deps.formerAccounts.remember(repositories, userId, names)
       await erasure.clearTags(userId)
       await erasure.deleteUser(userId)
       return true

@@ -7,6 +7,7 @@ import { emailTaken, usernameTaken } from '../repositories/users.ts'
 import type { AccountDeletion } from './account-deletion.ts'
 import { checkChosenPassword, checked, Email, Username, wrongField } from './account-rules.ts'
 import { holdSession, holdSessions, type PasswordProof, wrongCredentials } from './authority.ts'
+import type { FormerAccounts } from './former-accounts.ts'
 import type { PasswordCheck } from './password-check.ts'
 import { type Caller, hashOf, type IssuedToken, type SessionService } from './sessions.ts'
 import type { Vault } from './vault.ts'
@@ -21,6 +22,7 @@ type Deps = {
   passwords: Passwords
   passwordCheck: PasswordCheck
   deletion: AccountDeletion
+  formerAccounts: FormerAccounts
   sessions: SessionService
   vault: Vault
   registrationOpen: boolean
@@ -190,8 +192,10 @@ export class AccountService {
     const id = newId()
     const { wrapped: dataKey, vault } = this.#deps.vault.createUserKey(id)
     const names = { usernameKey: username.toLowerCase(), emailKey: email.toLowerCase() }
-    await this.#deps.transact(async ({ users, apiKeys }) => {
+    await this.#deps.transact(async (repositories) => {
+      const { users, apiKeys } = repositories
       await users.insert({ id, username, email, ...names, passwordHash, dataKey })
+      await this.#deps.formerAccounts.restore(repositories, id, names)
       if (apiKey === undefined) return
       const sealed = vault.sealApiKey(apiKey)
       await apiKeys.put({ userId: id, sealed, lastFour: apiKey.slice(-4) })

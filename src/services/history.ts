@@ -92,6 +92,14 @@ export class TurnsFromNewest {
 const withoutThinking = ({ content }: OpenedMessage) =>
   content.filter(({ type }) => type !== 'thinking' && type !== 'redacted_thinking')
 
+/** As Claude takes them. */
+export function toMessages(turns: readonly Turn[]) {
+  return turns.flatMap(({ user, assistant }) => [
+    { role: 'user' as const, content: user },
+    { role: 'assistant' as const, content: assistant },
+  ])
+}
+
 /** The newest turns that fit; all of them while they do, a share of the limit once they do not. */
 export function fitHistory(turns: readonly Turn[], limits: HistoryLimits): Turn[] {
   return keepNewestTokens(keepNewestMessages(turns, limits.maxMessages), limits.maxTokens)

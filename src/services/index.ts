@@ -19,6 +19,7 @@ import { Budgets } from './budgets.ts'
 import { ConversationOpening } from './conversation-opening.ts'
 import { ConversationService } from './conversations.ts'
 import { ExportService } from './exports.ts'
+import { FormerAccounts } from './former-accounts.ts'
 import { Generation } from './generation.ts'
 import { HealthService } from './health.ts'
 import { HeavyReads } from './heavy-reads.ts'
@@ -110,7 +111,8 @@ export function createServices(parts: Parts) {
   const answers = new AnswerService({ repositories, transact, running, signals, watch, vault })
   const orphans = new Orphans({ repositories, ending, vault, running, log })
   const keyLinks = new KeyLinks({ repositories, transact, publicUrl })
-  const deletion = new AccountDeletion({ repositories, transact, answers })
+  const formerAccounts = new FormerAccounts({ vault })
+  const deletion = new AccountDeletion({ repositories, transact, answers, formerAccounts })
   const passwordCheck = new PasswordCheck({
     repositories,
     passwords,
@@ -123,6 +125,7 @@ export function createServices(parts: Parts) {
     passwords,
     passwordCheck,
     deletion,
+    formerAccounts,
     sessions,
     vault,
     registrationOpen: accounts.registrationOpen,

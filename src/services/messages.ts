@@ -19,7 +19,7 @@ import { deliveredText, keptForLater, runningResult, toSendError } from './send-
 import type { SessionWatch } from './session-watch.ts'
 import type { Caller, SessionService } from './sessions.ts'
 import type { BegunTurn, IdempotencyMarks } from './turn.ts'
-import type { TurnBeginning } from './turn-beginning.ts'
+import type { CountInput, TurnBeginning } from './turn-beginning.ts'
 import type { FinishedTurn, TurnEnding } from './turn-ending.ts'
 import type { SendReceipt, TurnTiming } from './turn-record.ts'
 import type { Vault } from './vault.ts'
@@ -114,8 +114,10 @@ export class MessageService {
     const marks = toMarks(userVault, caller, input)
     const stored = marks && (await replays.find(caller, marks, options))
     if (stored) return stored
+    const countInput: CountInput = (turn) =>
+      this.#deps.generation.countInput(turn, key.credentials, input, options.signal)
     const begun = await beginning
-      .begin(caller, input, marks, opening)
+      .begin(caller, input, marks, opening, countInput)
       .catch((error: unknown) => this.#lostRace(caller, marks, options, error))
     return 'replayed' in begun ? begun : { begun, key }
   }

@@ -4,6 +4,8 @@
  */
 
 import type { ClaudeOutcome } from '../claude/client.ts'
+import { UNKNOWN_RATE, type Usage } from '../claude/usage.ts'
+import { usageAtMost } from '../claude/usage-bounds.ts'
 import { AppError, isDatabaseGone } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Repositories } from '../repositories/index.ts'
@@ -34,7 +36,8 @@ export class Orphans {
   }
 
   /**
-   * Ends each as `interrupted`, with its last checkpoint as its text and its usage as an estimate.
+   * Ends each as `interrupted`, with its last checkpoint as its text and the most that it can have
+   * cost as its usage.
    * One that cannot be closed (its key is missing) is logged and keeps no other from it.
    *
    * @returns how many this process closed; of several that try, one does.
@@ -47,7 +50,7 @@ export class Orphans {
   }
 
   async #closeOne(orphan: Orphan): Promise<boolean> {
-    const durationMs = Date.now() - orphan.createdAt.getTime()
+    const durationMs = orphan.ageMs
     try {
       const turn = this.#toTurn(orphan)
       const timing = { durationMs, stopReason: INTERRUPTED }
@@ -92,9 +95,19 @@ const nothingReserved = (at: Date) => ({
   likelyInputTokens: 0,
 })
 
-/** Whether Anthropic was reached at all died with the process; its input is booked to be safe. */
-function toOutcome(orphan: Orphan, { vault, reservation }: BegunTurn): ClaudeOutcome {
-  const content = orphan.content === null ? [] : vault.openContent(orphan.id, orphan.content)
+/**
+ * Whether Anthropic was reached at all died with the process, and so did every count: the most is
+ * booked that may have been written until now, as far as was reserved.
+ */
+function usageOf(orphan: Orphan, { reservation }: BegunTurn): Usage {
+  const { tokens, likelyInputTokens: inputTokens } = reservation
+  const { maxTokens = Math.max(0, tokens - inputTokens) } = reservation
+  const bounds = { inputTokens, outputTokens: maxTokens, writesCache: orphan.position > 2 }
+  return usageAtMost(bounds, orphan.ageMs)
+}
+
+function toOutcome(orphan: Orphan, turn: BegunTurn): ClaudeOutcome {
+  const content = orphan.content === null ? [] : turn.vault.openContent(orphan.id, orphan.content)
   return {
     status: 'cancelled',
     content,
@@ -102,15 +115,9 @@ function toOutcome(orphan: Orphan, { vault, reservation }: BegunTurn): ClaudeOut
     stopReason: null,
     stopSequence: null,
     refusalCategory: null,
-    usage: {
-      inputTokens: reservation.likelyInputTokens,
-      cacheWrite5mTokens: 0,
-      cacheWrite1hTokens: 0,
-      cacheReadTokens: 0,
-      outputTokens: orphan.checkpointTokens,
-      thinkingTokens: 0,
-    },
+    usage: usageOf(orphan, turn),
     usageEstimated: 'process_died',
+    rate: UNKNOWN_RATE,
     requestId: null,
     model: orphan.model,
     error: null,

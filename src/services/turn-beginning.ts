@@ -10,14 +10,21 @@ import type { SendOpening } from '../repositories/send-openings.ts'
 import type { NewTurn, Verdict } from '../repositories/turn-beginnings.ts'
 import { reachOf, sessionEnded } from './authority.ts'
 import { periodsAt } from './budget-periods.ts'
-import { type Budgets, budgetExceeded, loweredWarning, type WorstCase } from './budgets.ts'
+import {
+  type Budgets,
+  budgetExceeded,
+  isLimited,
+  loweredWarning,
+  type WorstCase,
+} from './budgets.ts'
 import type { ConversationOpening, OpenedConversation } from './conversation-opening.ts'
+import type { AskedTurn } from './generation.ts'
 import type { HistoryReading } from './history-reading.ts'
-import { estimateInput } from './input-estimate.ts'
 import type { SendInput } from './messages.ts'
 import type { Caller } from './sessions.ts'
 import { storageFull } from './storage.ts'
 import type { BegunTurn, IdempotencyMarks } from './turn.ts'
+import { isWorthACount, worstCaseOf } from './worst-case.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'sendOpenings' | 'turnBeginnings'>
@@ -42,8 +49,13 @@ type Draft = {
   limits: LimitSet
   history: Pick<BegunTurn, 'history' | 'omitted'>
   worst: WorstCase
+  /** Whether it is refused rather than lowered: its input may turn out to be less. */
+  isWhole: boolean
   newTurn: NewTurn
 }
+
+/** Asks Anthropic how many tokens an input is; null: unknown. */
+export type CountInput = (turn: AskedTurn) => Promise<number | null>
 
 /** Of the model's window, what estimated tokens may fill: the estimate can be a quarter too low. */
 const WINDOW_SHARE = 0.75
@@ -68,6 +80,7 @@ export class TurnBeginning {
 
   /**
    * Makes the user's message durable, reserves its conversation, and its worst case of the budget.
+   * Only where that does not fit, Anthropic is asked for a count of the input, which is free and less.
    *
    * @throws AppError unauthenticated, not_found, conversation_busy, model_retired, budget_exceeded,
    *   model_price_unknown, storage_full, rate_limited, overloaded; nothing is stored then.
@@ -77,19 +90,27 @@ export class TurnBeginning {
     input: SendInput,
     marks: IdempotencyMarks | undefined,
     opening: SendOpening,
+    countInput: CountInput,
   ): Promise<BegunTurn> {
     let current = opening
-    for (let tries = 1; tries <= MAX_TRIES; tries++) {
+    let counted: number | null | undefined
+    for (let tries = 1; tries <= MAX_TRIES; ) {
       const now = new Date()
-      const draft = await this.#draft(sender, input, marks, current, now)
+      const draft = await this.#draft(sender, input, marks, current, now, counted)
       const verdict = await this.#deps.repositories.turnBeginnings.begin(draft.newTurn)
       if (verdict.outcome === 'begun') return toBegunTurn(draft, verdict)
-      if (verdict.outcome === 'exceeded') throw budgetExceeded(verdict.limited, now)
+      if (verdict.outcome === 'exceeded') {
+        if (!draft.isWhole) throw budgetExceeded(verdict.limited, now)
+        counted = await countInput(toAsked(draft))
+        continue
+      }
       if (verdict.outcome === 'session_ended') throw sessionEnded([sender.kind])
       if (verdict.outcome === 'full') throw storageFull(this.#deps.maxStoredBytes)
       if (verdict.outcome === 'not_found') throw conversationNotFound()
       if (verdict.outcome === 'busy') throw conversationBusy()
       current = await this.read(sender, input)
+      counted = undefined
+      tries += 1
     }
     throw conversationBusy()
   }
@@ -100,6 +121,7 @@ export class TurnBeginning {
     marks: IdempotencyMarks | undefined,
     opening: SendOpening,
     now: Date,
+    counted: number | null | undefined,
   ): Promise<Draft> {
     const { budgets, conversations, replicaId, leaseSeconds } = this.#deps
     const opened = conversations.open(sender.userId, input, opening.conversation)
@@ -109,7 +131,17 @@ export class TurnBeginning {
       maxMessages: this.#deps.maxMessagesSent,
       maxTokens: historyTokens(opened, input.message, wantedTokens),
     })
-    const worst = this.#worstCase(opened, history, input, wantedTokens, now)
+    const asked = {
+      model: opened.model,
+      systemPrompt: opened.systemPrompt,
+      turns: history.history.turns,
+      message: input.message,
+      wantedTokens,
+      counted,
+      at: now,
+    }
+    const worst = worstCaseOf(asked, this.#deps.prices)
+    const isWhole = isLimited(limits) && isWorthACount(asked, worst)
     const userMessageId = newId()
     const content = opened.vault.sealContent(userMessageId, [{ type: 'text', text: input.message }])
     const newTurn: NewTurn = {
@@ -130,24 +162,10 @@ export class TurnBeginning {
       tag: input.tag ?? null,
       periods: periodsAt(now),
       limits,
-      worst: budgets.costOf(worst, limits),
+      worst: budgets.costOf(worst, limits, isWhole),
       storage: { newBytes: newBytes(opened, content), limitBytes: this.#deps.maxStoredBytes },
     }
-    return { opened, wantedTokens, limits, history, worst, newTurn }
-  }
-
-  #worstCase(
-    { model, systemPrompt }: OpenedConversation,
-    { history: { turns } }: Draft['history'],
-    input: SendInput,
-    wantedTokens: number,
-    now: Date,
-  ): WorstCase {
-    const { message } = input
-    const { atMost: inputTokens, likely } = estimateInput({ systemPrompt, turns, message })
-    const maxTokens = Math.min(wantedTokens, model.info?.maxOutputTokens ?? wantedTokens)
-    const unitPrices = this.#deps.prices.unitPrices(model.id, inputTokens, now)
-    return { inputTokens, likelyInputTokens: likely, maxTokens, unitPrices }
+    return { opened, wantedTokens, limits, history, worst, isWhole, newTurn }
   }
 }
 
@@ -156,6 +174,13 @@ function newBytes({ changes, newSystemPrompt }: OpenedConversation, content: Buf
   const prompt = newSystemPrompt ? Buffer.byteLength(newSystemPrompt) : 0
   return content.length + (changes.title?.length ?? 0) + prompt
 }
+
+const toAsked = ({ opened, wantedTokens, history }: Draft): AskedTurn => ({
+  model: opened.model,
+  systemPrompt: opened.systemPrompt,
+  maxTokens: wantedTokens,
+  history: history.history,
+})
 
 function historyTokens(opened: OpenedConversation, message: string, maxTokens: number): number {
   const windowTokens = opened.model.info?.contextTokens ?? UNKNOWN_MODEL_WINDOW_TOKENS
@@ -171,7 +196,6 @@ function toBegunTurn(
   const { userId, sessionId, isConnection, answerId, idempotencyHash, tag, periods } = newTurn
   const isLowered = maxTokens < worst.maxTokens
   const warnings = isLowered ? [loweredWarning(worst.maxTokens, maxTokens, limits)] : []
-  const { likelyInputTokens } = worst
   return {
     conversationId: opened.id,
     userId,
@@ -188,6 +212,14 @@ function toBegunTurn(
     position: opened.messageCount + 1,
     historyStart: opened.historyStart,
     limits,
-    reservation: { ...periods, nanoUsd, tokens, likelyInputTokens, sessionId, isConnection },
+    reservation: {
+      ...periods,
+      nanoUsd,
+      tokens,
+      likelyInputTokens: worst.inputTokens,
+      maxTokens,
+      sessionId,
+      isConnection,
+    },
   }
 }

@@ -69,7 +69,7 @@ export class TurnEnding {
     timing: TurnTiming,
     warnings: readonly string[],
   ): Promise<FinishedTurn> {
-    const ledgerRow = toLedgerRow(turn, outcome, this.#deps.prices, new Date())
+    const ledgerRow = toLedgerRow(turn, outcome, this.#deps.prices)
     const delivered = outcome.status === 'complete' || outcome.status === 'refused'
     const history = { sent: turn.history.messages, omitted: turn.omitted }
     const receipt = delivered

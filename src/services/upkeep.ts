@@ -13,7 +13,13 @@ import type { StorageService } from './storage.ts'
 type Deps = {
   repositories: Pick<
     Repositories,
-    'leases' | 'oauthRecords' | 'oneTimeLinks' | 'rateLimits' | 'sessions' | 'signInFailures'
+    | 'formerAccounts'
+    | 'leases'
+    | 'oauthRecords'
+    | 'oneTimeLinks'
+    | 'rateLimits'
+    | 'sessions'
+    | 'signInFailures'
   >
   running: RunningAnswers
   orphans: Orphans
@@ -130,13 +136,14 @@ export class Upkeep {
   }
 
   async #clean(): Promise<void> {
-    const { rateLimits, sessions, signInFailures, oneTimeLinks, oauthRecords } =
+    const { rateLimits, sessions, signInFailures, oneTimeLinks, oauthRecords, formerAccounts } =
       this.#deps.repositories
     await rateLimits.deleteExpired()
     await oneTimeLinks.deleteExpired()
     await oauthRecords.deleteExpired()
     await sessions.deleteEnded()
     await signInFailures.deleteOld()
+    await formerAccounts.deleteOver()
     await this.#deleteForgotten()
     this.#isCounting = true
   }

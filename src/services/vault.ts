@@ -37,6 +37,20 @@ export class Vault {
     return this.#ring.rewrap(dataKey, conversationKeyBinding(id, userId))
   }
 
+  /** A key for {@link openNameKey}, wrapped. */
+  createNameKey(): Buffer {
+    return this.#ring.wrap(DataKey.generate(), nameKeyBinding)
+  }
+
+  rewrapNameKey(wrapped: Buffer): Buffer {
+    return this.#ring.rewrap(wrapped, nameKeyBinding)
+  }
+
+  /** What may be kept of the names of deleted accounts: enough to recognise them. */
+  openNameKey(wrapped: Buffer): NameVault {
+    return new NameVault(this.#ring.unwrap(wrapped, nameKeyBinding))
+  }
+
   openUser(userId: string, wrapped: Buffer): UserVault {
     return new UserVault(userId, this.#ring.unwrap(wrapped, userKeyBinding(userId)))
   }
@@ -67,6 +81,23 @@ export class Vault {
 
   openOAuthRecord(model: string, key: Buffer, sealed: Buffer): Record<string, unknown> {
     return JSON.parse(this.#ring.openText(sealed, oauthRecordBinding(model, key)))
+  }
+}
+
+/** Hashes of names, which only the holder of the key can make or compare. */
+export class NameVault {
+  readonly #key: DataKey
+
+  constructor(key: DataKey) {
+    this.#key = key
+  }
+
+  usernameHash(usernameKey: string): Buffer {
+    return this.#key.mac('former username', usernameKey)
+  }
+
+  emailHash(emailKey: string): Buffer {
+    return this.#key.mac('former email', emailKey)
   }
 }
 
@@ -166,6 +197,13 @@ export class ConversationVault {
     const row = `${this.#id}/${messageId}`
     return { table: 'messages', column, row, owner: this.#userId }
   }
+}
+
+const nameKeyBinding: Binding = {
+  table: 'name_keys',
+  column: 'data_key',
+  row: '1',
+  owner: '',
 }
 
 const userKeyBinding = (userId: string): Binding => ({

@@ -145,7 +145,10 @@ describeDatabases('the sums that are kept', (kind) => {
     await insertCalls(await insertUser(), 7)
     const { ledger } = createRepositories(database.db)
     const reader = { userId: ada, readsEverybody: false }
-    const { rows, total, groups } = await ledger.sum(reader, EVER, group, { limit: 1000, offset: 0 })
+    const { rows, total, groups } = await ledger.sum(reader, EVER, group, {
+      limit: 1000,
+      offset: 0,
+    })
     const sum = (field: 'calls' | 'inputTokens' | 'costNanoUsd' | 'unpricedCalls') => {
       const added = rows.reduce((total, row) => total + Number(row[field]), 0)
       expect(total[field]).toBe(String(added))

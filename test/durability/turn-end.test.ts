@@ -49,6 +49,7 @@ const OUTCOME: ClaudeOutcome = {
     thinkingTokens: 0,
   },
   usageEstimated: null,
+  rate: { geo: 'anywhere', isFast: false },
   requestId: 'req_1',
   model: 'claude-sonnet-5-5',
   error: null,
@@ -116,7 +117,13 @@ describeDatabases('the end of a turn', (kind) => {
   const repositories = () => createRepositories(database.db)
   const begin = async (input: SendInput, sessionId = passwordSession.id) => {
     const sender = { userId, sessionId, kind: 'password' as const, scopes: ALL_SCOPES }
-    return beginning.begin(sender, input, undefined, await beginning.read(sender, input))
+    return beginning.begin(
+      sender,
+      input,
+      undefined,
+      await beginning.read(sender, input),
+      async () => null,
+    )
   }
   const finish = () => ending.finish(turn, OUTCOME, { durationMs: 2, stopReason: undefined }, [])
   const stored = async () => ({
@@ -156,7 +163,9 @@ describeDatabases('the end of a turn', (kind) => {
     }
     expect(await stored()).toMatchObject({
       answer: { status: 'interrupted', content: null, result: null, reservation: null },
-      booked: [{ outputTokens: 0, estimated: 'process_died' }],
+      booked: [
+        { outputTokens: expect.toSatisfy((tokens) => tokens > 0), estimated: 'process_died' },
+      ],
       conversation: { runningMessageId: null, messageCount: 2 },
     })
     expect(await repositories().ledgerAudit.listDrift()).toEqual([])

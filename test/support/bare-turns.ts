@@ -48,7 +48,6 @@ export const bareTurn = (userId: string, sessionId = userId): NewTurn => ({
     outputNanoUsd: null,
     maxTokens: 0,
     leastTokens: 0,
-    likelyInputTokens: 0,
   },
   storage: { newBytes: 0, limitBytes: null },
 })
