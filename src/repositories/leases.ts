@@ -7,7 +7,7 @@ export type WhichOrphans = 'all' | 'expired' | { expiredOf: string }
 
 const sent = recordset({ answerId: 'uuid', content: 'bytea', tokens: 'integer' })
 
-/** Locks them by id, as {@link LeaseRepository.renew} does. */
+/** Locks them by id, and waits for none, as {@link LeaseRepository.renew} does. */
 const saveCheckpoints = prepare<{ replicaId: string; checkpoints: string }, never>(
   'save_checkpoints',
   (value) => `
@@ -17,7 +17,7 @@ const saveCheckpoints = prepare<{ replicaId: string; checkpoints: string }, neve
     join messages m on m.id = c.answer_id
     where m.replica_id = ${value('replicaId', 'uuid')} and m.status = 'running'
     order by m.id
-    for update of m
+    for update of m skip locked
   )
   update messages m set content = own.content, checkpoint_tokens = own.tokens
   from own
@@ -34,7 +34,8 @@ export class LeaseRepository {
 
   /**
    * Renews the named answers of this process in one statement. Locks them by id: the statement that
-   * ends turns (turn-endings.ts) has several of them too.
+   * ends turns (turn-endings.ts) has several of them too. One that is locked is left for the next time:
+   * who holds it keeps others from closing it as well.
    *
    * @returns ids of those that somebody asked to stop.
    */
@@ -51,6 +52,7 @@ export class LeaseRepository {
       .where('status', '=', 'running')
       .orderBy('id')
       .forUpdate()
+      .skipLocked()
     const renewed = await this.#db
       .updateTable('messages')
       .set({ leaseExpiresAt: leaseEnd(leaseSeconds) })
