@@ -62,7 +62,10 @@ export class Alone {
 
   #pass(key: string, queue: Queue): void {
     const [next] = queue.waiting
-    if (next) return next()
+    if (next) {
+      next()
+      return
+    }
     queue.running -= 1
     this.#forgetIdle(key, queue)
   }

@@ -39,14 +39,22 @@ const REFUSES_WRITES = /^(25006|53100|58030)$/
 const LOST = /timeout|terminated|not queryable|closed|closing/i
 
 /**
- * @returns `database_unavailable` for what may succeed later, with the error as its cause; anything
- *   else as it is.
+ * @returns `database_unavailable` for what may succeed later, and `not_found` for a row that names one
+ *   which was deleted meanwhile, each with the error as its cause; anything else as it is.
  */
 export function toDatabaseError(thrown: unknown): unknown {
   if (thrown instanceof AppError) return thrown
+  if (sqlStateOf(thrown) === '23503') return deletedMeanwhile(thrown)
   const later = laterOf(thrown)
   return later ? unavailable(thrown, later) : thrown
 }
+
+const deletedMeanwhile = (cause: unknown) =>
+  new AppError(
+    'not_found',
+    'What this was for has been deleted meanwhile: the account, or something of it.',
+    { cause },
+  )
 
 /** For an error that is "later" whatever it says, like that of connecting. */
 export function unavailable(cause: unknown, { words, retryAfterSeconds }: Later = NOT_AVAILABLE) {

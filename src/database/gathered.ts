@@ -58,8 +58,7 @@ export class Gathered<Asked, Answer> {
   askNow(all: readonly Asked[]): Promise<Answer>[] {
     const waiting: Waiting<Asked, Answer>[] = []
     const answers = all.map(
-      (asked) =>
-        new Promise<Answer>((resolve, reject) => waiting.push({ asked, resolve, reject })),
+      (asked) => new Promise<Answer>((resolve, reject) => waiting.push({ asked, resolve, reject })),
     )
     this.#askInGroups(waiting)
     return answers

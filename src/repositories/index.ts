@@ -1,4 +1,6 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Kysely } from 'kysely'
+import { isConflict } from '../database/errors.ts'
 import type { Schema } from '../database/schema.ts'
 import { AnswerNoticeRepository } from './answer-notices.ts'
 import { AnswerRepository } from './answers.ts'
@@ -29,7 +31,10 @@ export type { LedgerRow } from './ledger.ts'
 
 export type Repositories = ReturnType<typeof createRepositories>
 
-/** Runs the work in one transaction; a throw rolls all of it back. */
+/**
+ * Runs the work in one transaction; a throw rolls all of it back. It is run again when another
+ * writer was in its way, and so must leave nothing behind but rows.
+ */
 export type Transact = <T>(work: (repositories: Repositories) => Promise<T>) => Promise<T>
 
 /** Every query of the gateway, by table or aggregate. */
@@ -63,5 +68,17 @@ export function createRepositories(db: Kysely<Schema>) {
 }
 
 export function createTransact(db: Kysely<Schema>): Transact {
-  return (work) => db.transaction().execute((tx) => work(createRepositories(tx)))
+  return async (work) => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await db.transaction().execute((tx) => work(createRepositories(tx)))
+      } catch (error) {
+        if (tries === CONFLICT_TRIES || !isConflict(error)) throw error
+        await pause(Math.random() * tries * CONFLICT_PAUSE_MS)
+      }
+    }
+  }
 }
+
+const CONFLICT_TRIES = 5
+const CONFLICT_PAUSE_MS = 20

@@ -12,6 +12,7 @@ import { Gathered } from '../database/gathered.ts'
 import { prepare } from '../database/prepared.ts'
 import { inPlaces, recordset } from '../database/recordset.ts'
 import type { Schema } from '../database/schema.ts'
+import { AppError } from '../errors.ts'
 import type { StoredLimit } from './budgets.ts'
 
 /** A conversation as a send finds it. */
@@ -133,7 +134,7 @@ export class SendOpeningRepository {
       sessionId,
       conversationId: conversationId ?? null,
     })
-    if (row === undefined) throw new Error('a session names a user who does not exist')
+    if (row === undefined) throw new AppError('not_found', 'This account has been deleted.')
     const { userDataKey, sealedApiKey: sealed, rejectedAt, limits } = row
     return {
       userDataKey,

@@ -72,12 +72,14 @@ const live = (value: Place, askedSessions: (value: Place) => string) => `
   where s.revoked_at is null and s.expires_at > now()`
 
 /** Locks nothing, and waits for nobody. */
-const check = (askedSessions: (value: Place) => string) => (value: Place) => `
+const check = (askedSessions: (value: Place) => string) => (value: Place) =>
+  `
   select live.*, null::int as hits, null::timestamptz as reset_at
   from (${live(value, askedSessions)}) as live`
 
 /** Counters are locked in the order of their keys, so that no two statements wait for each other. */
-const checkAndCount = (askedSessions: (value: Place) => string) => (value: Place) => `
+const checkAndCount = (askedSessions: (value: Place) => string) => (value: Place) =>
+  `
   with live as (
     ${live(value, askedSessions)}
   ), counted as (

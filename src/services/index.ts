@@ -23,6 +23,7 @@ import { Generation } from './generation.ts'
 import { HealthService } from './health.ts'
 import { Replays } from './idempotency.ts'
 import { KeyLinks } from './key-links.ts'
+import { LastingEnding } from './lasting-ending.ts'
 import { MessageService } from './messages.ts'
 import { MetricsService } from './metrics.ts'
 import { Orphans } from './orphans.ts'
@@ -148,7 +149,7 @@ export function createServices(parts: Parts) {
     messages: new MessageService({
       repositories,
       beginning,
-      ending,
+      ending: new LastingEnding({ ending, log }),
       replays: new Replays({ repositories, answers }),
       generation: new Generation({ claude, defaultTemperature: chat.defaultTemperature }),
       vault,

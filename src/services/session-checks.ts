@@ -61,7 +61,9 @@ export class SessionChecks {
       const waiting = groups[index]?.waiting ?? []
       found.then(
         (session) => answer(waiting, session),
-        (error: unknown) => waiting.forEach(({ reject }) => reject(error)),
+        (error: unknown) => {
+          for (const { reject } of waiting) reject(error)
+        },
       )
     }
   }
