@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts'
 import { explainConnectError, toDriverUrl } from './connection-url.ts'
 import { claimDataDir } from './data-dir.ts'
 import { openPglite } from './embedded.ts'
-import { unavailable } from './errors.ts'
+import { refusesWrites, unavailable } from './errors.ts'
 import { type Listener, listenTo } from './notifications.ts'
 import { pgliteDialect } from './pglite-dialect.ts'
 import { refuseSharedSessions } from './pooler.ts'
@@ -41,6 +41,8 @@ export type Database = {
   kind: DatabaseKind
   /** Milliseconds one round trip takes. */
   ping(): Promise<number>
+  /** Whether a statement was refused in the last ten seconds since nothing can be written. */
+  refusesWrites(): boolean
   /**
    * Hears what other processes send to a channel with NOTIFY, though not reliably: see listenTo.
    * The embedded database has no other processes.
@@ -51,6 +53,8 @@ export type Database = {
 }
 
 const OLDEST_POSTGRESQL = 14
+/** A small write may pass where a large one was refused. */
+const REFUSAL_MS = 10_000
 
 /**
  * Does not migrate. The embedded database takes the data folder for itself (see claimDataDir).
@@ -129,8 +133,12 @@ function assemble(
   listen: Database['listen'],
   after: () => Promise<void>,
 ): Database {
+  let refusedAt = Number.NEGATIVE_INFINITY
   const db = new Kysely<Schema>({
     dialect,
+    log(event) {
+      if (event.level === 'error' && refusesWrites(event.error)) refusedAt = performance.now()
+    },
     plugins: [
       new CamelCasePlugin({ maintainNestedObjectKeys: true, underscoreBeforeDigits: true }),
     ],
@@ -145,6 +153,7 @@ function assemble(
       await sql`select 1`.execute(db)
       return performance.now() - startedAt
     },
+    refusesWrites: () => performance.now() - refusedAt < REFUSAL_MS,
     close() {
       closing ??= db.destroy().then(after)
       return closing

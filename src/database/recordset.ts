@@ -13,7 +13,7 @@ export function recordset<Name extends string>(columns: Record<Name, string>) {
   const names = Object.keys(columns).map((name) => [name as Name, snakeCase(name)] as const)
   const definition = names.map(([name, column]) => `"${column}" ${columns[name]}`)
   const toRecord = (row: Record<Name, Cell>, place: number) => {
-    const record: Record<string, Cell> = { place }
+    const record: Record<string, unknown> = { place }
     for (const [name, column] of names) record[column] = toJson(row[name])
     return record
   }

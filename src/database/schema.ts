@@ -196,6 +196,11 @@ export interface LedgerTable {
   sessionId: string | null
 }
 
+export interface HeartbeatsTable {
+  replicaId: string
+  beatAt: Date
+}
+
 export interface RateLimitsTable {
   key: string
   hits: number
@@ -217,4 +222,5 @@ export interface Schema {
   budgets: BudgetsTable
   spending: SpendingTable
   rateLimits: RateLimitsTable
+  heartbeats: HeartbeatsTable
 }

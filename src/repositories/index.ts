@@ -10,6 +10,7 @@ import { ConversationRepository } from './conversations.ts'
 import { DataKeyRepository } from './data-keys.ts'
 import { ErasureRepository } from './erasure.ts'
 import { ExportRepository } from './exports.ts'
+import { HeartbeatRepository } from './heartbeats.ts'
 import { LeaseRepository } from './leases.ts'
 import { LedgerRepository } from './ledger.ts'
 import { LedgerAuditRepository } from './ledger-audit.ts'
@@ -48,6 +49,7 @@ export function createRepositories(db: Kysely<Schema>) {
     dataKeys: new DataKeyRepository(db),
     erasure: new ErasureRepository(db),
     exports: new ExportRepository(db),
+    heartbeats: new HeartbeatRepository(db),
     leases: new LeaseRepository(db),
     ledger: new LedgerRepository(db),
     ledgerAudit: new LedgerAuditRepository(db),

@@ -159,7 +159,11 @@ export function createServices(parts: Parts) {
     }),
     conversations: new ConversationService({ repositories, vault }),
     metrics: new MetricsService({ repositories, encryptionKeyId: keyRing.currentKeyId }),
-    health: new HealthService({ claude, database: parts.database }),
+    health: new HealthService({
+      claude,
+      database: parts.database,
+      proveWrites: () => repositories.heartbeats.beat(replicaId),
+    }),
     upkeep: new Upkeep({
       repositories,
       running,
