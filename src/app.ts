@@ -85,7 +85,12 @@ async function assemble(config: Config, database: Database, log: Logger) {
     tokens,
     signingKeys,
     userCounter: countsInDatabase(config, kind) ? USER_COUNTER : null,
-    database: { kind, ping: () => database.ping(), pendingMigrations: () => pendingMigrations(db) },
+    database: {
+      kind,
+      ping: () => database.ping(),
+      pendingMigrations: () => pendingMigrations(db),
+      refusesWrites: () => database.refusesWrites(),
+    },
     log,
     telemetry,
   })

@@ -6,6 +6,7 @@ import type { Logger } from './log.ts'
 export function openConfiguredDatabase({ database }: Config, log: Logger): Promise<Database> {
   return openDatabase({
     ...database,
+    warn: (message) => log.warn(message),
     onError: (err) => log.warn({ err }, 'a database connection broke'),
   })
 }

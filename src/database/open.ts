@@ -2,10 +2,13 @@
 
 import { CamelCasePlugin, type Dialect, Kysely, sql } from 'kysely'
 import { AppError } from '../errors.ts'
+import { explainConnectError, toDriverUrl } from './connection-url.ts'
 import { claimDataDir } from './data-dir.ts'
 import { openPglite } from './embedded.ts'
+import { refusesWrites, unavailable } from './errors.ts'
 import { type Listener, listenTo } from './notifications.ts'
 import { pgliteDialect } from './pglite-dialect.ts'
+import { refuseSharedSessions } from './pooler.ts'
 import { postgresqlDialect } from './postgresql.ts'
 import type { Schema } from './schema.ts'
 
@@ -27,6 +30,8 @@ export type DatabaseOptions = {
   connectTimeoutMs?: number | undefined
   /** Told of PostgreSQL connections that broke while nobody was waiting on them. */
   onError?: ((error: Error) => void) | undefined
+  /** Told what whoever wrote DATABASE_URL should know. */
+  warn?: ((message: string) => void) | undefined
 }
 
 export type DatabaseKind = 'postgresql' | 'embedded'
@@ -36,6 +41,8 @@ export type Database = {
   kind: DatabaseKind
   /** Milliseconds one round trip takes. */
   ping(): Promise<number>
+  /** Whether a statement was refused in the last ten seconds since nothing can be written. */
+  refusesWrites(): boolean
   /**
    * Hears what other processes send to a channel with NOTIFY, though not reliably: see listenTo.
    * The embedded database has no other processes.
@@ -46,6 +53,8 @@ export type Database = {
 }
 
 const OLDEST_POSTGRESQL = 14
+/** A small write may pass where a large one was refused. */
+const REFUSAL_MS = 10_000
 
 /**
  * Does not migrate. The embedded database takes the data folder for itself (see claimDataDir).
@@ -54,9 +63,11 @@ const OLDEST_POSTGRESQL = 14
  * another process uses the data folder.
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const { url, acquireTimeoutMs = 15_000 } = options
-  if (url === undefined) return openEmbedded(options.dataDir, acquireTimeoutMs)
+  const { acquireTimeoutMs = 15_000 } = options
+  if (options.url === undefined) return openEmbedded(options.dataDir, acquireTimeoutMs)
   const onError = options.onError ?? (() => {})
+  const connectTimeoutMs = options.connectTimeoutMs ?? 5_000
+  const url = await connectableUrl(options.url, options.warn ?? (() => {}), connectTimeoutMs)
   const listen: Database['listen'] = (channel, onPayload) =>
     listenTo({ url, channel, onPayload, onError: (error) => onError(error as Error) })
   return openPostgresql(
@@ -66,10 +77,26 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       poolSize: options.poolSize ?? 10,
       statementTimeoutMs: options.statementTimeoutMs ?? 30_000,
       acquireTimeoutMs,
-      connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
+      connectTimeoutMs,
       onError,
     }),
   )
+}
+
+/** @throws AppError database_unavailable: retryable when the server is only away. */
+async function connectableUrl(
+  given: string,
+  warn: (message: string) => void,
+  connectTimeoutMs: number,
+): Promise<string> {
+  try {
+    const url = await toDriverUrl(given, warn, connectTimeoutMs)
+    await refuseSharedSessions(url, connectTimeoutMs)
+    return url
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    throw explainConnectError(error) ?? unavailable(error)
+  }
 }
 
 async function openPostgresql(listen: Database['listen'], dialect: Dialect): Promise<Database> {
@@ -106,8 +133,12 @@ function assemble(
   listen: Database['listen'],
   after: () => Promise<void>,
 ): Database {
+  let refusedAt = Number.NEGATIVE_INFINITY
   const db = new Kysely<Schema>({
     dialect,
+    log(event) {
+      if (event.level === 'error' && refusesWrites(event.error)) refusedAt = performance.now()
+    },
     plugins: [
       new CamelCasePlugin({ maintainNestedObjectKeys: true, underscoreBeforeDigits: true }),
     ],
@@ -122,6 +153,7 @@ function assemble(
       await sql`select 1`.execute(db)
       return performance.now() - startedAt
     },
+    refusesWrites: () => performance.now() - refusedAt < REFUSAL_MS,
     close() {
       closing ??= db.destroy().then(after)
       return closing

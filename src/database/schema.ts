@@ -244,6 +244,11 @@ export interface LedgerTable {
   sessionId: string | null
 }
 
+export interface HeartbeatsTable {
+  replicaId: string
+  beatAt: Date
+}
+
 export interface RateLimitsTable {
   key: string
   hits: number
@@ -269,4 +274,5 @@ export interface Schema {
   nameKeys: NameKeysTable
   formerAccounts: FormerAccountsTable
   rateLimits: RateLimitsTable
+  heartbeats: HeartbeatsTable
 }

@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely'
+import { isConflict } from '../database/errors.ts'
 import type { Schema } from '../database/schema.ts'
 
 /** What it takes to make a user as if they had never been, save for what was billed. */
@@ -56,6 +57,4 @@ export class ErasureRepository {
 }
 
 /** Whether PostgreSQL gave up this transaction because it and another waited for each other. */
-export function isDeadlock(error: unknown): boolean {
-  return error instanceof Error && (error as Error & { code?: unknown }).code === '40P01'
-}
+export const isDeadlock = isConflict

@@ -1,4 +1,6 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Kysely } from 'kysely'
+import { isConflict } from '../database/errors.ts'
 import type { Schema } from '../database/schema.ts'
 import { AnswerNoticeRepository } from './answer-notices.ts'
 import { AnswerRepository } from './answers.ts'
@@ -11,6 +13,7 @@ import { ErasureRepository } from './erasure.ts'
 import { ExportRepository } from './exports.ts'
 import { ForgottenTurnRepository } from './forgotten-turns.ts'
 import { FormerAccountRepository } from './former-accounts.ts'
+import { HeartbeatRepository } from './heartbeats.ts'
 import { LeaseRepository } from './leases.ts'
 import { LedgerRepository } from './ledger.ts'
 import { LedgerAuditRepository } from './ledger-audit.ts'
@@ -34,7 +37,10 @@ export type { LedgerRow } from './ledger.ts'
 
 export type Repositories = ReturnType<typeof createRepositories>
 
-/** Runs the work in one transaction; a throw rolls all of it back. */
+/**
+ * Runs the work in one transaction; a throw rolls all of it back. It is run again when another
+ * writer was in its way, and so must leave nothing behind but rows.
+ */
 export type Transact = <T>(work: (repositories: Repositories) => Promise<T>) => Promise<T>
 
 /** Every query of the gateway, by table or aggregate. */
@@ -51,6 +57,7 @@ export function createRepositories(db: Kysely<Schema>) {
     exports: new ExportRepository(db),
     forgottenTurns: new ForgottenTurnRepository(db),
     formerAccounts: new FormerAccountRepository(db),
+    heartbeats: new HeartbeatRepository(db),
     leases: new LeaseRepository(db),
     ledger: new LedgerRepository(db),
     ledgerAudit: new LedgerAuditRepository(db),
@@ -73,5 +80,17 @@ export function createRepositories(db: Kysely<Schema>) {
 }
 
 export function createTransact(db: Kysely<Schema>): Transact {
-  return (work) => db.transaction().execute((tx) => work(createRepositories(tx)))
+  return async (work) => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await db.transaction().execute((tx) => work(createRepositories(tx)))
+      } catch (error) {
+        if (tries === CONFLICT_TRIES || !isConflict(error)) throw error
+        await pause(Math.random() * tries * CONFLICT_PAUSE_MS)
+      }
+    }
+  }
 }
+
+const CONFLICT_TRIES = 5
+const CONFLICT_PAUSE_MS = 20

@@ -45,11 +45,11 @@ export class SessionRepository {
     return result.numAffectedRows === 1n
   }
 
-  /** Of requests that come together, one writes. */
+  /** Of requests that come together, one writes; and none waits for a row that is locked. */
   async noteUse(id: string): Promise<void> {
-    await this.#db
-      .updateTable('sessions')
-      .set({ lastUsedAt: sql<Date>`now()` })
+    const free = this.#db
+      .selectFrom('sessions')
+      .select('id')
       .where('id', '=', id)
       .where((where) =>
         where.or([
@@ -57,6 +57,12 @@ export class SessionRepository {
           where('lastUsedAt', '<', sql<Date>`now() - ${sql.raw(NOTED_EVERY)}`),
         ]),
       )
+      .forUpdate()
+      .skipLocked()
+    await this.#db
+      .updateTable('sessions')
+      .set({ lastUsedAt: sql<Date>`now()` })
+      .where('id', 'in', free)
       .execute()
   }
 

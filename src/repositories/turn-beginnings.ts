@@ -15,6 +15,7 @@
  */
 
 import type { Kysely } from 'kysely'
+import { Alone } from '../database/alone.ts'
 import { Gathered, lockLimitOf } from '../database/gathered.ts'
 import type { Schema } from '../database/schema.ts'
 import type { BudgetPeriod, LimitSet, PayingPeriods } from './budgets.ts'
@@ -93,6 +94,7 @@ export class TurnBeginningRepository {
     run: (turns) => this.#beginTogether(turns),
     keyOf: ({ userId }) => userId,
   })
+  readonly #alone = new Alone()
 
   constructor(db: Kysely<Schema>) {
     this.#db = db
@@ -103,7 +105,7 @@ export class TurnBeginningRepository {
     const values = toValues(turn)
     const first = await this.#beginnings.ask(values)
     if (first.outcome !== 'unprepared') return toVerdict(first)
-    await openBooks(this.#db, values)
+    await this.#alone.run(values.userId, false, () => openBooks(this.#db, values))
     return toVerdict(await this.#beginnings.ask(values))
   }
 

@@ -127,20 +127,20 @@ function toValues(turn: EndingTurn) {
     content: end.content,
     stopSequence: end.stopSequence,
     model: end.model,
-    tokenCount: end.tokenCount,
+    tokenCount: toInteger(end.tokenCount),
     result: end.result,
     errorCode: end.errorCode,
     requestId: end.requestId,
-    durationMs: end.durationMs,
-    upstreamMs: end.upstreamMs,
+    durationMs: toInteger(end.durationMs),
+    upstreamMs: toInteger(end.upstreamMs),
     keepsIdempotencyKey: end.keepIdempotencyKey,
     isBilled: ledgerRow !== null,
-    inputTokens: ledgerRow?.inputTokens ?? null,
-    outputTokens: ledgerRow?.outputTokens ?? null,
-    thinkingTokens: ledgerRow?.thinkingTokens ?? null,
-    cacheReadTokens: ledgerRow?.cacheReadTokens ?? null,
-    cacheWrite5mTokens: ledgerRow?.cacheWrite5mTokens ?? null,
-    cacheWrite1hTokens: ledgerRow?.cacheWrite1hTokens ?? null,
+    inputTokens: ledgerRow && toInteger(ledgerRow.inputTokens),
+    outputTokens: ledgerRow && toInteger(ledgerRow.outputTokens),
+    thinkingTokens: ledgerRow && toInteger(ledgerRow.thinkingTokens),
+    cacheReadTokens: ledgerRow && toInteger(ledgerRow.cacheReadTokens),
+    cacheWrite5mTokens: ledgerRow && toInteger(ledgerRow.cacheWrite5mTokens),
+    cacheWrite1hTokens: ledgerRow && toInteger(ledgerRow.cacheWrite1hTokens),
     unitPrices: ledgerRow?.unitPrices ?? null,
     costNanoUsd: text(ledgerRow?.costNanoUsd ?? null),
     estimated: ledgerRow?.estimated ?? null,
@@ -153,6 +153,10 @@ function toValues(turn: EndingTurn) {
     blankTitle: turn.forgotten?.title ?? null,
   }
 }
+
+/** What PostgreSQL's integers hold: counts come from elsewhere, and an end has to be written. */
+const toInteger = (count: number) =>
+  Number.isNaN(count) ? 0 : Math.round(Math.min(Math.max(count, 0), 2 ** 31 - 1))
 
 /** 64 bits travel as decimal text. */
 const text = (value: bigint | number | string | null) => (value === null ? null : String(value))

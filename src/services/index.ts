@@ -26,6 +26,7 @@ import { HeavyReads } from './heavy-reads.ts'
 import { HistoryReading } from './history-reading.ts'
 import { Replays } from './idempotency.ts'
 import { KeyLinks } from './key-links.ts'
+import { LastingEnding } from './lasting-ending.ts'
 import { MessageService } from './messages.ts'
 import { MetricsService } from './metrics.ts'
 import { Orphans } from './orphans.ts'
@@ -161,7 +162,7 @@ export function createServices(parts: Parts) {
     messages: new MessageService({
       repositories,
       beginning,
-      ending,
+      ending: new LastingEnding({ ending, log }),
       replays: new Replays({ repositories, answers }),
       generation: new Generation({ claude, defaultTemperature: chat.defaultTemperature }),
       vault,
@@ -174,7 +175,11 @@ export function createServices(parts: Parts) {
     conversations: new ConversationService({ repositories, vault, heavyReads }),
     storage,
     metrics: new MetricsService({ repositories, encryptionKeyId: keyRing.currentKeyId }),
-    health: new HealthService({ claude, database: parts.database }),
+    health: new HealthService({
+      claude,
+      database: parts.database,
+      proveWrites: () => repositories.heartbeats.beat(replicaId),
+    }),
     upkeep: new Upkeep({
       repositories,
       running,

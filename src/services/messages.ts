@@ -4,24 +4,24 @@ import type { ClaudeOutcome } from '../claude/client.ts'
 import type { Effort } from '../claude/request.ts'
 import { estimateTokens } from '../claude/tokens.ts'
 import { totalInputTokens } from '../claude/usage.ts'
-import { AppError, isDatabaseGone } from '../errors.ts'
+import { AppError } from '../errors.ts'
 import { violatedConstraint } from '../repositories/constraints.ts'
 import type { Repositories } from '../repositories/index.ts'
 import type { SendOpening } from '../repositories/send-openings.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { type FollowOptions, settledWithin } from './answers.ts'
 import { sessionEnded } from './authority.ts'
-import type { Credentials, Generated, Generation } from './generation.ts'
+import type { Credentials, Generation } from './generation.ts'
 import { type Replays, toMarks } from './idempotency.ts'
 import type { KeyLinks } from './key-links.ts'
+import type { LastingEnding } from './lasting-ending.ts'
 import type { RunningAnswer, RunningAnswers } from './running-answers.ts'
 import { deliveredText, keptForLater, runningResult, toSendError } from './send-results.ts'
 import type { SessionWatch } from './session-watch.ts'
 import type { Caller, SessionService } from './sessions.ts'
 import type { BegunTurn, IdempotencyMarks } from './turn.ts'
 import type { CountInput, TurnBeginning } from './turn-beginning.ts'
-import type { FinishedTurn, TurnEnding } from './turn-ending.ts'
-import type { SendReceipt, TurnTiming } from './turn-record.ts'
+import type { SendReceipt } from './turn-record.ts'
 import type { Vault } from './vault.ts'
 
 export type SendInput = {
@@ -46,7 +46,7 @@ export type SendOptions = FollowOptions
 type Deps = {
   repositories: Pick<Repositories, 'answers' | 'apiKeys'>
   beginning: TurnBeginning
-  ending: TurnEnding
+  ending: LastingEnding
   replays: Replays
   generation: Generation
   vault: Vault
@@ -56,11 +56,6 @@ type Deps = {
   watch: SessionWatch
   telemetry: Telemetry
 }
-
-/** An answer that could not be written is tried again with these pauses, the last one repeated. */
-const FINISH_RETRY_MS = [250, 500, 1000, 2000, 5000]
-/** Then it is given up: its lease has long run out, and its memory is needed. */
-const FINISH_GIVE_UP_MS = 15 * 60_000
 
 /** How long a lost stream's answer waits for the repeat of its call. */
 const REPEAT_WITHIN_MS = 10_000
@@ -134,7 +129,8 @@ export class MessageService {
     const call = { signal, onText: answer.report }
     const generated = await this.#deps.generation.run(turn, credentials, input, call)
     const durationMs = performance.now() - startedAt
-    const end = await this.#finish(generated, { durationMs, stopReason: signal.reason }, answer)
+    const timing = { durationMs, stopReason: signal.reason }
+    const end = await this.#deps.ending.finish(generated, timing, answer)
     this.#observe(generated.outcome, durationMs)
     // A hint for the account page only; the answer is stored whether or not this is.
     await this.#rememberKey(turn.userId, generated.outcome, wasRejected).catch(() => {})
@@ -215,24 +211,6 @@ export class MessageService {
     return stored
   }
 
-  /** While the database is away the answer is kept here, its caller is told, and it is tried again. */
-  async #finish(
-    { turn, outcome, warnings }: Generated,
-    timing: TurnTiming,
-    answer: RunningAnswer,
-  ): Promise<FinishedTurn> {
-    const giveUpAt = performance.now() + FINISH_GIVE_UP_MS
-    for (let attempt = 0; ; attempt++) {
-      try {
-        return await this.#deps.ending.finish(turn, outcome, timing, warnings)
-      } catch (error) {
-        if (!isDatabaseGone(error) || performance.now() > giveUpAt) throw error
-        answer.reportTrouble()
-        await pause(FINISH_RETRY_MS[attempt] ?? (FINISH_RETRY_MS.at(-1) as number))
-      }
-    }
-  }
-
   #observe({ usage, upstreamMs }: ClaudeOutcome, durationMs: number): void {
     this.#deps.telemetry.answer({
       inputTokens: usage === null ? 0 : totalInputTokens(usage),
@@ -251,5 +229,3 @@ export class MessageService {
 type WaitOptions = SendOptions & { caller: Caller; ended: AbortSignal }
 
 type OpenedKey = { credentials: Credentials; wasRejected: boolean }
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

@@ -3,6 +3,7 @@
 import type { PriceTable } from '../claude/prices.ts'
 import { estimateTokens } from '../claude/tokens.ts'
 import { newId } from '../crypto/random.ts'
+import type { AppError } from '../errors.ts'
 import type { LimitSet } from '../repositories/budgets.ts'
 import { conversationBusy, conversationNotFound } from '../repositories/conversations.ts'
 import type { Repositories } from '../repositories/index.ts'
@@ -70,12 +71,9 @@ export class TurnBeginning {
     this.#deps = deps
   }
 
-  /** What {@link begin} goes by. @throws AppError unauthenticated when the account is gone. */
+  /** What {@link begin} goes by. @throws AppError not_found when the account was deleted. */
   async read(sender: Sender, { conversationId }: SendInput): Promise<SendOpening> {
-    const { sendOpenings } = this.#deps.repositories
-    const opening = await sendOpenings.find(reachOf(sender), conversationId)
-    if (!opening) throw sessionEnded([sender.kind])
-    return opening
+    return this.#deps.repositories.sendOpenings.get(reachOf(sender), conversationId)
   }
 
   /**
@@ -104,7 +102,7 @@ export class TurnBeginning {
         counted = await countInput(toAsked(draft))
         continue
       }
-      if (verdict.outcome === 'session_ended') throw sessionEnded([sender.kind])
+      if (verdict.outcome === 'session_ended') throw await this.#ended(sender, input)
       if (verdict.outcome === 'full') throw storageFull(this.#deps.maxStoredBytes)
       if (verdict.outcome === 'not_found') throw conversationNotFound()
       if (verdict.outcome === 'busy') throw conversationBusy()
@@ -113,6 +111,12 @@ export class TurnBeginning {
       tries += 1
     }
     throw conversationBusy()
+  }
+
+  /** A session also ends with its account, of which its caller should hear. */
+  async #ended(sender: Sender, input: SendInput): Promise<AppError> {
+    await this.read(sender, input)
+    return sessionEnded([sender.kind])
   }
 
   async #draft(

@@ -4,6 +4,7 @@ import { isDatabaseGone } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
 import type { WhichOrphans } from '../repositories/leases.ts'
+import { LeaseWatch } from './lease-watch.ts'
 import type { Orphans } from './orphans.ts'
 import type { Rewrapping } from './rewrapping.ts'
 import type { RunningAnswers } from './running-answers.ts'
@@ -14,6 +15,7 @@ type Deps = {
   repositories: Pick<
     Repositories,
     | 'formerAccounts'
+    | 'heartbeats'
     | 'leases'
     | 'oauthRecords'
     | 'oneTimeLinks'
@@ -48,8 +50,7 @@ export class Upkeep {
   /** Whether there may be users whose storage is not added up yet. */
   #isCounting = true
   #current: Promise<void> = Promise.resolve()
-  /** Since when every round found the database. */
-  #steadySince = performance.now()
+  readonly #watch = new LeaseWatch(LEASE_SECONDS)
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -86,11 +87,9 @@ export class Upkeep {
       if (this.#isCounting) this.#isCounting = (await this.#deps.storage.countOlder()) > 0
       if (this.#round % ROUNDS_PER_CLEANING === 0) await this.#clean()
     } catch (err) {
-      this.#steadySince = Number.POSITIVE_INFINITY
+      this.#watch.forgetAll()
       this.#deps.log.warn({ err }, 'upkeep failed, will try again')
-      return
     }
-    this.#steadySince = Math.min(this.#steadySince, performance.now())
   }
 
   async #keepRunning(): Promise<void> {
@@ -105,12 +104,18 @@ export class Upkeep {
   }
 
   /**
-   * While the database was away nobody could renew. Whoever comes back first gives the others the
-   * time of a lease before it takes their silence for their end; of its own answers it knows.
+   * What could not be renewed was not given up: no look counts in which the database could not be
+   * written to, or the answer's row was locked.
    */
   async #closeExpired(): Promise<void> {
-    const isSteady = performance.now() - this.#steadySince > LEASE_SECONDS * 1000
-    await this.#closeOrphans(isSteady ? 'expired' : { expiredOf: this.#deps.replicaId })
+    const { repositories, replicaId } = this.#deps
+    await repositories.heartbeats.beat(replicaId)
+    const ids = this.#watch.look(await repositories.leases.listRunning())
+    if (ids.length === 0) return
+    const among = await repositories.leases.listUnlocked(ids)
+    const unlocked = new Set(among)
+    this.#watch.forget(ids.filter((id) => !unlocked.has(id)))
+    if (among.length > 0) await this.#closeOrphans({ among })
   }
 
   async #closeOrphans(which: WhichOrphans): Promise<void> {
@@ -136,14 +141,15 @@ export class Upkeep {
   }
 
   async #clean(): Promise<void> {
-    const { rateLimits, sessions, signInFailures, oneTimeLinks, oauthRecords, formerAccounts } =
+    const { heartbeats, rateLimits, sessions, signInFailures, oneTimeLinks, oauthRecords } =
       this.#deps.repositories
+    await heartbeats.deleteOld()
     await rateLimits.deleteExpired()
     await oneTimeLinks.deleteExpired()
     await oauthRecords.deleteExpired()
     await sessions.deleteEnded()
     await signInFailures.deleteOld()
-    await formerAccounts.deleteOver()
+    await this.#deps.repositories.formerAccounts.deleteOver()
     await this.#deleteForgotten()
     this.#isCounting = true
   }

@@ -224,7 +224,7 @@ describeDatabases('the end of a turn', (kind) => {
       .execute()
     const inHand = new Promise<SendResult>(() => {})
     running.start(turn.answerId, sealNothing, () => inHand)
-    expect(await orphans.close('expired')).toBe(0)
+    expect(await orphans.close({ among: [turn.answerId] })).toBe(0)
     expect((await stored()).answer.status).toBe('running')
   })
 })
