@@ -9,12 +9,15 @@ import { createLegacyHandler } from './legacy.ts'
 import { createLegacyCalls } from './legacy-calls.ts'
 import { createModernHandler } from './modern.ts'
 import { createModernCalls } from './modern-calls.ts'
+import { findOutOfBounds } from './message-bounds.ts'
 import { plainCall } from './plain-call.ts'
 import { type Asker, findTool, type ToolRunner } from './run-tool.ts'
 import { findResource, serverInfo } from './surface.ts'
 
 /** Express middleware that answers 403 to a foreign Host or Origin header (DNS rebinding). */
 export const guards = { hostHeaderValidation, originValidation }
+
+export { findOutOfBounds }
 
 /** What the HTTP side needs to know of a request before the SDKs see it. */
 export type Inspected = {

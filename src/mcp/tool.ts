@@ -42,6 +42,8 @@ type Definition<A extends Access, I extends z.ZodRawShape, O extends z.ZodRawSha
   hints: Hints
   /** A tighter limit per address, for what invites guessing or flooding. */
   limitedAs?: 'registration' | 'sign-in'
+  /** New work of a size that its caller chooses: refused while memory is short. */
+  isHeavy?: boolean
   /** Answers over an open stream, since it may take minutes. */
   streams?: boolean
   input: z.ZodObject<I>

@@ -20,7 +20,7 @@ export type ExportedMessage = {
 
 /** Of one page of messages: whichever is reached first. A single message may be larger. */
 const PAGE_MESSAGES = 500
-const PAGE_BYTES = 4 * 1024 * 1024
+const PAGE_BYTES = 1024 * 1024
 
 /** All that is kept of one user, read in pages that each begin where the one before ended. */
 export class ExportRepository {

@@ -2,6 +2,8 @@
 
 import type { ExportedMessage } from '../repositories/exports.ts'
 import type { Repositories } from '../repositories/index.ts'
+import type { Memory } from './memory.ts'
+import { OpenExports } from './open-exports.ts'
 import { requireScopes, type Scope } from './scopes.ts'
 import type { Caller, ListedSession, SessionService } from './sessions.ts'
 import { type ConversationVault, textOf, type Vault } from './vault.ts'
@@ -10,6 +12,7 @@ type Deps = {
   repositories: Pick<Repositories, 'apiKeys' | 'budgets' | 'conversations' | 'exports'>
   sessions: Pick<SessionService, 'list'>
   vault: Vault
+  memory: Pick<Memory, 'refuseWhenShort'>
   /** Without a slash at the end. */
   publicUrl: string
 }
@@ -26,6 +29,7 @@ const LEDGER_ROWS_PER_PAGE = 1000
 
 export class ExportService {
   readonly #deps: Deps
+  readonly #open = new OpenExports()
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -53,11 +57,22 @@ export class ExportService {
    * stored when each piece is read, and no secret: of the Anthropic key the last four characters,
    * of sessions no token.
    *
-   * @throws AppError insufficient_scope, before there is a first piece.
+   * @throws AppError insufficient_scope; with the first piece rate_limited or overloaded, when too
+   *   many are being read.
    */
   stream(caller: Caller): AsyncIterable<string> {
     requireScopes(caller.scopes, NEEDED_SCOPES)
-    return this.#document(caller)
+    return this.#bounded(caller)
+  }
+
+  async *#bounded(caller: Caller): AsyncGenerator<string, void, undefined> {
+    this.#deps.memory.refuseWhenShort()
+    this.#open.begin(caller.userId)
+    try {
+      yield* this.#document(caller)
+    } finally {
+      this.#open.end(caller.userId)
+    }
   }
 
   async *#document(caller: Caller): AsyncGenerator<string, void, undefined> {

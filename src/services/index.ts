@@ -23,6 +23,7 @@ import { Generation } from './generation.ts'
 import { HealthService } from './health.ts'
 import { Replays } from './idempotency.ts'
 import { KeyLinks } from './key-links.ts'
+import type { Memory } from './memory.ts'
 import { MessageService } from './messages.ts'
 import { MetricsService } from './metrics.ts'
 import { Orphans } from './orphans.ts'
@@ -30,6 +31,7 @@ import { PasswordCheck } from './password-check.ts'
 import { PersonalTokens } from './personal-tokens.ts'
 import { Rewrapping } from './rewrapping.ts'
 import { RunningAnswers } from './running-answers.ts'
+import { RunningShares } from './running-shares.ts'
 import { SessionService } from './sessions.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { TurnBeginning } from './turn-beginning.ts'
@@ -54,6 +56,7 @@ type Parts = {
   /** Where the requests of all replicas are counted by user; null: not in the database. */
   userCounter: UserCounter | null
   database: ConstructorParameters<typeof HealthService>[0]['database']
+  memory: Memory
   log: Logger
   telemetry: Telemetry
 }
@@ -62,6 +65,7 @@ type Parts = {
 export function createServices(parts: Parts) {
   const { config, repositories, transact, claude, prices, keyRing, passwords, tokens, log } = parts
   const { accounts, chat } = config
+  const { memory } = parts
   const { publicUrl } = config.http
   const vault = new Vault(keyRing)
   const running = new RunningAnswers()
@@ -119,6 +123,7 @@ export function createServices(parts: Parts) {
     validateApiKeys: accounts.validateApiKeys,
   })
   return {
+    memory,
     running,
     notices,
     /** For what other replicas say about answers. */
@@ -144,7 +149,7 @@ export function createServices(parts: Parts) {
     }),
     personalTokens: new PersonalTokens({ transact }),
     keyLinks,
-    exports: new ExportService({ repositories, sessions, vault, publicUrl }),
+    exports: new ExportService({ repositories, sessions, vault, memory, publicUrl }),
     messages: new MessageService({
       repositories,
       beginning,
@@ -154,6 +159,7 @@ export function createServices(parts: Parts) {
       vault,
       keyLinks,
       running,
+      shares: new RunningShares(config.limits.concurrentCallsPerUser),
       telemetry: parts.telemetry,
     }),
     conversations: new ConversationService({ repositories, vault }),

@@ -14,6 +14,7 @@ import type { Credentials, Generated, Generation } from './generation.ts'
 import { type Replays, toMarks } from './idempotency.ts'
 import type { KeyLinks } from './key-links.ts'
 import type { RunningAnswer, RunningAnswers } from './running-answers.ts'
+import type { RunningShares } from './running-shares.ts'
 import { deliveredText, keptForLater, runningResult, toSendError } from './send-results.ts'
 import type { Caller } from './sessions.ts'
 import type { BegunTurn, IdempotencyMarks } from './turn.ts'
@@ -50,6 +51,7 @@ type Deps = {
   vault: Vault
   keyLinks: Pick<KeyLinks, 'keyMissing'>
   running: RunningAnswers
+  shares: RunningShares
   telemetry: Telemetry
 }
 
@@ -82,15 +84,22 @@ export class MessageService {
     const startedAt = performance.now()
     const { running } = this.#deps
     running.refuseWhenStopping()
-    const started = await this.#begin(caller, input, options)
-    if ('replayed' in started) return started
+    const release = this.#deps.shares.take(caller.userId, charactersOf(input))
+    const started = await this.#begin(caller, input, options).catch((error: unknown) => {
+      release()
+      throw error
+    })
+    if ('replayed' in started) {
+      release()
+      return started
+    }
     const { begun, key } = started
     const saveText = (text: string) => ({
       content: begun.vault.sealContent(begun.answerId, [{ type: 'text', text }]),
       tokens: Math.min(begun.maxTokens, estimateTokens(text)),
     })
     running.start(begun.answerId, saveText, (answer) =>
-      this.#generate(begun, key, input, answer, startedAt),
+      this.#generate(begun, key, input, answer, startedAt).finally(release),
     )
     return this.#wait(begun, options)
   }
@@ -229,6 +238,9 @@ export class MessageService {
     else if (wasRejected && status === 'complete') await apiKeys.updateRejected(userId, null)
   }
 }
+
+const charactersOf = ({ message, systemPrompt = '' }: SendInput) =>
+  message.length + systemPrompt.length
 
 type OpenedKey = { credentials: Credentials; wasRejected: boolean }
 
