@@ -24,7 +24,8 @@ export function refuseCostlyShape(maxValues: number) {
   return (_req: unknown, _res: unknown, body: Uint8Array, charset: string): void => {
     if (charset !== 'utf-8') throw bodyError('charset.unsupported')
     const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-    const refused = bytes.length > Math.min(MAX_DEPTH, maxValues) ? costOf(bytes, maxValues) : undefined
+    const refused =
+      bytes.length > Math.min(MAX_DEPTH, maxValues) ? costOf(bytes, maxValues) : undefined
     if (refused) throw bodyError(refused)
   }
 }

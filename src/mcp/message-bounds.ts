@@ -3,10 +3,7 @@
  * id is in every answer, a progress token in three notifications a second.
  */
 
-import {
-  CLIENT_INFO_META_KEY,
-  PROTOCOL_VERSION_META_KEY,
-} from '@modelcontextprotocol/server'
+import { CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY } from '@modelcontextprotocol/server'
 
 const MAX_LENGTH = 256
 /** JSON-RPC 2.0, section 5.1. */
