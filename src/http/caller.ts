@@ -14,6 +14,7 @@ import { DEFAULT_SCOPES, insufficientScope } from '../services/scopes.ts'
 import type { Caller, SessionService } from '../services/sessions.ts'
 import { sendAppError } from './json-rpc.ts'
 import type { KnownTokens } from './known-tokens.ts'
+import { networkOf } from './network.ts'
 
 /** What is known of one request to /mcp on its way through the middleware. */
 export type McpRequest = {
@@ -51,7 +52,10 @@ type Sessions = Pick<SessionService, 'resolve' | 'resolveAndCount'>
 export function identifyCaller(sessions: Sessions, knownTokens: KnownTokens): RequestHandler {
   return async (req, _res, next) => {
     const inspected = inspectBody(req.body)
-    const request = { inspected, ...(await identify(sessions, req, inspected)) }
+    const { asker, ...found } = await identify(sessions, req, inspected)
+    // Only what hashes passwords takes turns by it.
+    const network = inspected.tool?.limitedAs ? networkOf(req) : undefined
+    const request = { inspected, asker: { ...asker, network }, ...found }
     requests.set(req, request)
     noteToken(knownTokens, req, request)
     next()

@@ -17,16 +17,23 @@ export class CircuitBreaker {
   async run<T>(ask: () => Promise<T>): Promise<T> {
     if (this.#isOpen) throw hangs()
     let timer: NodeJS.Timeout | undefined
+    let isSettled = false
     const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
-        this.#open()
+      const giveUp = () => {
+        if (!isSettled) this.#open()
         reject(hangs())
-      }, this.#withinMs)
+      }
+      // An answer that came while this process was busy is read first, and counts.
+      timer = setTimeout(() => setImmediate(giveUp), this.#withinMs)
     })
     const answer = ask()
-    // Nobody waits for one that comes late, or fails then.
-    answer.catch(() => {})
-    return Promise.race([answer, late]).finally(() => clearTimeout(timer))
+    const settle = () => {
+      isSettled = true
+      clearTimeout(timer)
+    }
+    // Also of one that comes late, or fails then, which nobody waits for.
+    answer.then(settle, settle)
+    return Promise.race([answer, late])
   }
 
   #open(): void {

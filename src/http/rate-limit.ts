@@ -184,8 +184,11 @@ function setHeaders(
   if (count.hits > max) res.setHeader('Retry-After', secondsLeft(count, windowMs))
 }
 
-const secondsLeft = ({ resetAt }: Count, windowMs: number) =>
-  resetAt ? Math.max(0, Math.ceil((resetAt.getTime() - Date.now()) / 1000)) : windowMs / 1000
+/** The store's clock may be minutes beside this one: never more than the whole window. */
+function secondsLeft({ resetAt }: Count, windowMs: number): number {
+  const leftMs = resetAt ? resetAt.getTime() - Date.now() : windowMs
+  return Math.ceil(Math.min(Math.max(leftMs, 0), windowMs) / 1000)
+}
 
 const address = (req: Request) => `address:${ipKeyGenerator(req.ip ?? '')}`
 

@@ -18,6 +18,8 @@ export type Asker = {
   caller: Caller | null
   /** Why this call must not run: a wrong access_token argument, or a limit that was reached. */
   refusal: AppError | null
+  /** Names the network that asks; undefined: none. */
+  network?: string | undefined
 }
 
 export type ToolRunner = {
@@ -72,7 +74,8 @@ async function run(runner: ToolRunner, { entry, args, asker, signal, progress }:
   refuseTooManyElements(args, runner.maxToolInputElements)
   const parsed = entry.input.safeParse(args ?? {})
   if (!parsed.success) throw invalidInput(parsed.error)
-  const context = { caller: asker.caller, services: runner.services, signal, progress }
+  const { caller, network } = asker
+  const context = { caller, network, services: runner.services, signal, progress }
   return tool.run(parsed.data, context as never)
 }
 

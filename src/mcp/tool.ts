@@ -17,6 +17,8 @@ export type Access = 'public' | 'user'
 export type ToolContext<A extends Access = Access> = {
   caller: A extends 'user' ? Caller : Caller | null
   services: Services
+  /** Names the network that asks, for what takes turns between networks. */
+  network: string | undefined
   /** Aborted when the client cancels the call. */
   signal: AbortSignal
   /** Shows the newest text to a client that asked for progress. Cheap to call often. */

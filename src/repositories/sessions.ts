@@ -1,8 +1,11 @@
 import { type Insertable, type Kysely, sql } from 'kysely'
 import type { Schema, SessionKind, SessionsTable } from '../database/schema.ts'
+import { byDatabaseClock } from './database-time.ts'
 import { NOTED_EVERY } from './session-checks.ts'
 
 export type { SessionKind }
+
+export type NewSession = Omit<Insertable<SessionsTable>, 'expiresAt'> & { expiresAt: Date }
 
 export class SessionRepository {
   readonly #db: Kysely<Schema>
@@ -11,8 +14,9 @@ export class SessionRepository {
     this.#db = db
   }
 
-  async insert(session: Insertable<SessionsTable>): Promise<void> {
-    await this.#db.insertInto('sessions').values(session).execute()
+  async insert(session: NewSession): Promise<void> {
+    const expiresAt = byDatabaseClock(session.expiresAt)
+    await this.#db.insertInto('sessions').values({ ...session, expiresAt }).execute()
   }
 
   /** Of requests that come together, one writes. */
@@ -115,11 +119,11 @@ export class SessionRepository {
   /** @returns whether the connection was still live, and is now as given. */
   async renewConnection(
     id: string,
-    approved: Pick<Insertable<SessionsTable>, 'name' | 'scopes' | 'limitNanoUsd' | 'expiresAt'>,
+    approved: Pick<NewSession, 'name' | 'scopes' | 'limitNanoUsd' | 'expiresAt'>,
   ): Promise<boolean> {
     const result = await this.#db
       .updateTable('sessions')
-      .set(approved)
+      .set({ ...approved, expiresAt: byDatabaseClock(approved.expiresAt) })
       .where('id', '=', id)
       .where('revokedAt', 'is', null)
       .where('expiresAt', '>', sql<Date>`now()`)
@@ -144,7 +148,7 @@ export class SessionRepository {
   async revokeConnection(id: string): Promise<void> {
     await this.#db
       .updateTable('sessions')
-      .set({ revokedAt: new Date() })
+      .set({ revokedAt: sql<Date>`now()` })
       .where('id', '=', id)
       .where('kind', '=', 'connection')
       .where('revokedAt', 'is', null)
@@ -155,7 +159,7 @@ export class SessionRepository {
   async revoke(id: string, userId: string): Promise<boolean> {
     const result = await this.#db
       .updateTable('sessions')
-      .set({ revokedAt: new Date() })
+      .set({ revokedAt: sql<Date>`now()` })
       .where('id', '=', id)
       .where('userId', '=', userId)
       .where('revokedAt', 'is', null)
@@ -168,7 +172,7 @@ export class SessionRepository {
   async revokeAll(userId: string, spared?: string): Promise<number> {
     const result = await this.#db
       .updateTable('sessions')
-      .set({ revokedAt: new Date() })
+      .set({ revokedAt: sql<Date>`now()` })
       .where('userId', '=', userId)
       .where('revokedAt', 'is', null)
       .where('expiresAt', '>', sql<Date>`now()`)

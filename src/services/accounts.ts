@@ -26,6 +26,9 @@ type Deps = {
   validateApiKeys: boolean
 }
 
+/** Of who does not say from where: nobody on the network. */
+const NOWHERE = 'nowhere'
+
 type NewUser = { username: string; email: string; password: string; apiKey?: string }
 
 export class AccountService {
@@ -42,11 +45,11 @@ export class AccountService {
    * @throws AppError registration_closed, username_taken, email_taken, invalid_api_key,
    *   upstream_unavailable.
    */
-  async register({ username, email, apiKey }: Registration) {
+  async register({ username, email, apiKey }: Registration, from?: string) {
     await this.#refuseRegistration(username, email)
     await this.#proveKey(apiKey)
     const password = generatePassword()
-    const userId = await this.#insert({ username, email, apiKey, password })
+    const userId = await this.#insert({ username, email, apiKey, password }, from)
     return { userId, username, password }
   }
 
@@ -55,12 +58,12 @@ export class AccountService {
    *
    * @throws AppError invalid_input, registration_closed, username_taken, email_taken.
    */
-  async signUp(wanted: SignUp): Promise<{ userId: string }> {
+  async signUp(wanted: SignUp, from?: string): Promise<{ userId: string }> {
     const username = checked(Username, wanted.username, 'username')
     const email = checked(Email, wanted.email, 'email')
     const password = checkChosenPassword(wanted.password, username, 'password')
     await this.#refuseRegistration(username, email)
-    return { userId: await this.#insert({ username, email, password }) }
+    return { userId: await this.#insert({ username, email, password }, from) }
   }
 
   /**
@@ -82,8 +85,8 @@ export class AccountService {
    *
    * @throws AppError invalid_credentials, rate_limited (this account), overloaded.
    */
-  async authenticate(username: string, password: string): Promise<IssuedToken> {
-    const { userId } = await this.checkPassword(username, password)
+  async authenticate(username: string, password: string, from?: string): Promise<IssuedToken> {
+    const { userId } = await this.checkPassword(username, password, from)
     return this.#deps.sessions.issue(userId)
   }
 
@@ -92,8 +95,12 @@ export class AccountService {
    *
    * @throws AppError invalid_credentials, rate_limited (this account), overloaded.
    */
-  async checkPassword(username: string, password: string): Promise<{ userId: string }> {
-    const user = await this.#deps.passwordCheck.findUser(username, password)
+  async checkPassword(
+    username: string,
+    password: string,
+    from = NOWHERE,
+  ): Promise<{ userId: string }> {
+    const user = await this.#deps.passwordCheck.findUser(username, password, from)
     if (user) return { userId: user.id }
     throw new AppError('invalid_credentials', 'Unknown user or wrong password.')
   }
@@ -111,10 +118,10 @@ export class AccountService {
   ): Promise<number> {
     const { userId, username, sessionId } = caller
     checkChosenPassword(newPassword, username, 'new_password')
-    const user = await this.#deps.passwordCheck.findUser(username, currentPassword)
+    const user = await this.#deps.passwordCheck.findUser(username, currentPassword, userId)
     if (!user) throw wrongPassword()
     if (newPassword === currentPassword) throw wrongField('new_password', 'must be a new one')
-    const passwordHash = await this.#deps.passwords.hash(newPassword)
+    const passwordHash = await this.#deps.passwords.hash(newPassword, userId)
     return this.#deps.transact(async ({ users, sessions }) => {
       const isCurrent = await users.replacePasswordHash(userId, user.passwordHash, passwordHash)
       if (!isCurrent) throw wrongPassword()
@@ -153,7 +160,7 @@ export class AccountService {
   async delete(caller: Caller, password: string): Promise<void> {
     // Its name would be free for the next to come, and is in ADMIN_USERNAMES still.
     if (caller.isAdmin) throw adminStays()
-    const user = await this.#deps.passwordCheck.findUser(caller.username, password)
+    const user = await this.#deps.passwordCheck.findUser(caller.username, password, caller.userId)
     if (user?.id !== caller.userId) throw wrongPassword()
     await this.#deps.deletion.run(caller)
   }
@@ -168,8 +175,11 @@ export class AccountService {
     if (taken.email) throw emailTaken()
   }
 
-  async #insert({ username, email, password, apiKey }: NewUser): Promise<string> {
-    const passwordHash = await this.#deps.passwords.hash(password)
+  async #insert(
+    { username, email, password, apiKey }: NewUser,
+    from?: string,
+  ): Promise<string> {
+    const passwordHash = await this.#deps.passwords.hash(password, from)
     const id = newId()
     const { wrapped: dataKey, vault } = this.#deps.vault.createUserKey(id)
     const names = { usernameKey: username.toLowerCase(), emailKey: email.toLowerCase() }

@@ -26,9 +26,10 @@ export class PasswordCheck {
    * The attempt is written down before the password is looked at, so that guesses made in
    * parallel count against one another.
    *
+   * @param from whose turn it is to have a password hashed: a network, or a user.
    * @throws AppError rate_limited (this account), overloaded.
    */
-  async findUser(username: string, password: string) {
+  async findUser(username: string, password: string, from: string) {
     const { users, signInFailures } = this.#deps.repositories
     const usernameKey = username.toLowerCase()
     const accountKey = accountKeyOf(usernameKey)
@@ -36,7 +37,7 @@ export class PasswordCheck {
     const isName = !usernameKey.includes('\0')
     const user = isName ? await users.findByUsername(usernameKey) : undefined
     const attempt = await signInFailures.insert({ accountKey, userId: user?.id ?? null })
-    const matches = await this.#verify(user?.passwordHash, password, accountKey).catch(
+    const matches = await this.#verify(user?.passwordHash, password, { accountKey, from }).catch(
       async (error: unknown) => {
         // Not looked at, so not a failure: refused attempts must not prolong the pause.
         await signInFailures.delete(attempt)
@@ -46,7 +47,7 @@ export class PasswordCheck {
     if (!matches || !user) return undefined
     await signInFailures.delete(attempt)
     await signInFailures.forgive(accountKey)
-    return { ...user, passwordHash: await this.#rehashed(user, password) }
+    return { ...user, passwordHash: await this.#rehashed(user, password, from) }
   }
 
   /** Wrong passwords so far no longer pause the account; they stay for the security status. */
@@ -54,15 +55,23 @@ export class PasswordCheck {
     await this.#deps.repositories.signInFailures.forgive(accountKeyOf(username.toLowerCase()))
   }
 
-  async #verify(hash: string | undefined, password: string, accountKey: string) {
+  async #verify(
+    hash: string | undefined,
+    password: string,
+    { accountKey, from }: { accountKey: string; from: string },
+  ) {
     await this.#refuseTooManyFailures(accountKey)
-    return this.#deps.passwords.verify(hash, password)
+    return this.#deps.passwords.verify(hash, password, from)
   }
 
   /** A hash of yesterday's parameters is replaced, unless the password was changed meanwhile. */
-  async #rehashed({ id, passwordHash }: { id: string; passwordHash: string }, password: string) {
+  async #rehashed(
+    { id, passwordHash }: { id: string; passwordHash: string },
+    password: string,
+    from: string,
+  ) {
     if (!this.#deps.passwords.needsRehash(passwordHash)) return passwordHash
-    const fresh = await this.#deps.passwords.hash(password)
+    const fresh = await this.#deps.passwords.hash(password, from)
     const { users } = this.#deps.repositories
     const isReplaced = await users.replacePasswordHash(id, passwordHash, fresh)
     return isReplaced ? fresh : passwordHash
@@ -72,8 +81,8 @@ export class PasswordCheck {
     const { signInFailures } = this.#deps.repositories
     const recent = await signInFailures.countRecent(accountKey, FAILURE_WINDOW_SECONDS)
     if (recent.failures <= this.#deps.maxFailures) return
-    const elapsedSeconds = (Date.now() - (recent.oldestAt?.getTime() ?? Date.now())) / 1000
-    const retryAfterSeconds = Math.max(1, Math.ceil(FAILURE_WINDOW_SECONDS - elapsedSeconds))
+    const leftSeconds = FAILURE_WINDOW_SECONDS - recent.oldestSeconds
+    const retryAfterSeconds = Math.max(1, Math.ceil(leftSeconds))
     throw new AppError(
       'rate_limited',
       `Too many failed sign-ins for this account. Try again in ${retryAfterSeconds} s.`,

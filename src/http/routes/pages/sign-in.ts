@@ -1,5 +1,6 @@
 import { type Request, type Response, Router } from 'express'
 import { beginSession, visitOf } from '../../browser-session.ts'
+import { networkOf } from '../../network.ts'
 import { EMPTY_FORM, type FormState } from '../../views/form.ts'
 import { notice } from '../../views/notices.ts'
 import { type Entrance, signInPage } from '../../views/sign-in.ts'
@@ -26,7 +27,9 @@ export function signInRoutes(desk: Desk): Router {
     // Keyboards of phones add a blank.
     const username = textField(req, 'username').trim()
     const password = textField(req, 'password')
-    const result = await attempt(() => services.accounts.checkPassword(username, password))
+    const result = await attempt(() =>
+      services.accounts.checkPassword(username, password, networkOf(req)),
+    )
     if ('refusal' in result) {
       return show(req, res, { values: { username }, errors: result.refusal.errors }, result.refusal)
     }
