@@ -24,6 +24,7 @@ import { openConfiguredDatabase } from './open-configured-database.ts'
 import { ANSWERS_CHANNEL } from './repositories/answer-notices.ts'
 import { createRepositories, createTransact, type Repositories } from './repositories/index.ts'
 import { createServices } from './services/index.ts'
+import { Memory } from './services/memory.ts'
 import { openSigningKeys } from './services/signing-keys.ts'
 import { Vault } from './services/vault.ts'
 import { createTelemetry } from './telemetry.ts'
@@ -85,6 +86,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
     tokens,
     signingKeys,
     userCounter: countsInDatabase(config, kind) ? USER_COUNTER : null,
+    memory: new Memory(),
     database: {
       kind,
       ping: () => database.ping(),

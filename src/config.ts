@@ -121,6 +121,7 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
     },
     limits: {
       requestsPerMinute: env.REQUESTS_PER_MINUTE,
+      concurrentCallsPerUser: env.CONCURRENT_CALLS_PER_USER,
       anonymousRequestsPerMinute: env.ANONYMOUS_REQUESTS_PER_MINUTE,
       registrationsPerHour: env.REGISTRATIONS_PER_HOUR,
       signInsPerMinute: env.SIGN_INS_PER_MINUTE,

@@ -111,6 +111,11 @@ export const SETTINGS = {
     .default(60)
     .describe('Longest silence of an answer under way.'),
   REQUESTS_PER_MINUTE: count(1, 1_000_000).default(60).describe('Per user.'),
+  CONCURRENT_CALLS_PER_USER: count(1, 1_000_000)
+    .default(64)
+    .describe(
+      'Calls of a user that may wait for an answer at once, and answers that may be written for them, per process.',
+    ),
   ANONYMOUS_REQUESTS_PER_MINUTE: count(1, 1_000_000)
     .default(60)
     .describe('Per address, for requests without a token.'),

@@ -54,6 +54,7 @@ test('without any setting everything has its default', () => {
     upstream: { baseUrl: 'https://api.anthropic.com', deadlineMs: 600_000, idleMs: 60_000 },
     limits: {
       requestsPerMinute: 60,
+      concurrentCallsPerUser: 64,
       anonymousRequestsPerMinute: 60,
       registrationsPerHour: 10,
       signInsPerMinute: 10,
@@ -104,6 +105,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   UPSTREAM_TIMEOUT_SECONDS: ['90', ({ upstream }) => upstream.deadlineMs, 90_000],
   UPSTREAM_IDLE_SECONDS: ['5', ({ upstream }) => upstream.idleMs, 5_000],
   REQUESTS_PER_MINUTE: ['7', ({ limits }) => limits.requestsPerMinute, 7],
+  CONCURRENT_CALLS_PER_USER: ['7', ({ limits }) => limits.concurrentCallsPerUser, 7],
   ANONYMOUS_REQUESTS_PER_MINUTE: ['7', ({ limits }) => limits.anonymousRequestsPerMinute, 7],
   REGISTRATIONS_PER_HOUR: ['7', ({ limits }) => limits.registrationsPerHour, 7],
   SIGN_INS_PER_MINUTE: ['7', ({ limits }) => limits.signInsPerMinute, 7],

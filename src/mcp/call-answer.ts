@@ -4,6 +4,8 @@ import type { ServerResponse } from 'node:http'
 import { KEEP_ALIVE_MS } from './surface.ts'
 
 export type CallAnswer = {
+  /** Whether what was said before was taken: a notification would only wait behind it. */
+  isTaken(): boolean
   /** Shows a notification to a client that reads along. */
   notify(message: object): void
   /** The last thing that is said. */
@@ -13,6 +15,7 @@ export type CallAnswer = {
 /** All at once, as JSON. It has no room for notifications, and its tools send none. */
 export function wholeAnswer(res: ServerResponse): CallAnswer {
   return {
+    isTaken: () => true,
     notify() {},
     finish(message) {
       if (isGone(res)) return
@@ -42,7 +45,11 @@ export function streamedAnswer(res: ServerResponse): CallAnswer {
     if (!isGone(res)) res.write(text)
   }
   const opening = setTimeout(() => res.flushHeaders(), OPEN_AFTER_MS).unref()
-  const keepAlive = setInterval(write, KEEP_ALIVE_MS, ': keepalive\n\n').unref()
+  const isTaken = () => isDrained(res)
+  const showLife = () => {
+    if (isTaken()) write(': keepalive\n\n')
+  }
+  const keepAlive = setInterval(showLife, KEEP_ALIVE_MS).unref()
   const stopTimers = () => {
     clearTimeout(opening)
     clearInterval(keepAlive)
@@ -50,6 +57,7 @@ export function streamedAnswer(res: ServerResponse): CallAnswer {
   res.on('close', stopTimers)
   res.writeHead(200, STREAM_HEADERS)
   return {
+    isTaken,
     notify: (message) => write(toEvent(message)),
     finish(message) {
       stopTimers()
@@ -59,6 +67,13 @@ export function streamedAnswer(res: ServerResponse): CallAnswer {
 }
 
 const toEvent = (message: object) => `event: message\ndata: ${JSON.stringify(message)}\n\n`
+
+/** Whether the socket has room. Before its turn in a pipeline a response has none. */
+export const isDrained = (res: ServerResponse) =>
+  res.writableLength < MAX_WAITING_BYTES && !(res.socket?.writableNeedDrain ?? false)
+
+/** Less than one notification, which is as much as may wait. */
+const MAX_WAITING_BYTES = 1024
 
 const isGone = (res: ServerResponse) => res.destroyed || res.writableEnded
 

@@ -53,6 +53,7 @@ function configuration(options: ProviderOptions): Configuration {
     adapter: (model: string) => new Records(model, store),
     routes: ROUTES,
     jwks: { keys: keys.all.map(toPrivateJwk) as NonNullable<Configuration['jwks']>['keys'] },
+    clockTolerance: 60,
     scopes: ['offline_access'],
     responseTypes: ['code'],
     clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post'],

@@ -109,7 +109,8 @@ export class Records implements Adapter {
   async #open(by: { key: Buffer } | { uidHash: Buffer }): Promise<AdapterPayload | undefined> {
     const row = await this.#store.repositories.oauthRecords.find(this.#model, by)
     if (!row) return undefined
-    const record = this.#store.vault.openOAuthRecord(this.#model, row.key, row.sealed)
+    const stored = this.#store.vault.openOAuthRecord(this.#model, row.key, row.sealed)
+    const record = { ...stored, ...endByOwnClock(stored, row.secondsLeft) }
     if (row.consumedAt === null) return record
     return { ...record, consumed: Math.floor(row.consumedAt.getTime() / 1000) }
   }
@@ -123,4 +124,13 @@ function sourceOf(): RecordKey | undefined {
   const { RotatedRefreshToken, AuthorizationCode } = OidcProvider.ctx?.oidc?.entities ?? {}
   const source = RotatedRefreshToken ?? AuthorizationCode
   return source && { model: source.kind, key: hashOf(source.jti) }
+}
+
+/**
+ * The provider holds the end that is in a record against its own clock, and whoever wrote it may
+ * have had another. What is left by the database's clock is true for all.
+ */
+function endByOwnClock({ exp }: AdapterPayload, secondsLeft: number | null) {
+  if (exp === undefined || secondsLeft === null) return {}
+  return { exp: Math.ceil(Date.now() / 1000 + secondsLeft) }
 }

@@ -1,5 +1,8 @@
 import { type Insertable, type Kysely, sql } from 'kysely'
 import type { OauthRecordsTable, Schema } from '../database/schema.ts'
+import { byDatabaseClock } from './database-time.ts'
+
+type NewOAuthRecord = Omit<Insertable<OauthRecordsTable>, 'expiresAt'> & { expiresAt: Date }
 
 /** What the authorization server keeps. An expired record is as good as none. */
 export class OAuthRecordRepository {
@@ -10,11 +13,12 @@ export class OAuthRecordRepository {
   }
 
   /** Replaces a record of the same model and key; when it was consumed stays. */
-  async put(record: Insertable<OauthRecordsTable>): Promise<void> {
-    const { sealed, userId, grantId, uidHash, expiresAt } = record
+  async put(record: NewOAuthRecord): Promise<void> {
+    const { sealed, userId, grantId, uidHash } = record
+    const expiresAt = byDatabaseClock(record.expiresAt)
     await this.#db
       .insertInto('oauthRecords')
-      .values(record)
+      .values({ ...record, expiresAt })
       .onConflict((conflict) =>
         conflict
           .columns(['model', 'key'])
@@ -23,6 +27,7 @@ export class OAuthRecordRepository {
       .execute()
   }
 
+  /** `secondsLeft` is by the database's clock; null for a record that does not end. */
   async find(model: string, by: { key: Buffer } | { uidHash: Buffer }) {
     return this.#live(model)
       .$if('key' in by, (query) => query.where('key', '=', (by as { key: Buffer }).key))
@@ -36,7 +41,7 @@ export class OAuthRecordRepository {
   async consume(model: string, key: Buffer): Promise<boolean> {
     const result = await this.#db
       .updateTable('oauthRecords')
-      .set({ consumedAt: new Date() })
+      .set({ consumedAt: sql<Date>`now()` })
       .where('model', '=', model)
       .where('key', '=', key)
       .where('consumedAt', 'is', null)
@@ -69,10 +74,10 @@ export class OAuthRecordRepository {
   async extend(model: string, key: Buffer, until: Date): Promise<void> {
     await this.#db
       .updateTable('oauthRecords')
-      .set({ expiresAt: until })
+      .set({ expiresAt: byDatabaseClock(until) })
       .where('model', '=', model)
       .where('key', '=', key)
-      .where('expiresAt', '<', until)
+      .where('expiresAt', '<', byDatabaseClock(until))
       .execute()
   }
 
@@ -84,6 +89,7 @@ export class OAuthRecordRepository {
     return this.#db
       .selectFrom('oauthRecords')
       .select(['key', 'sealed', 'consumedAt'])
+      .select(sql<number | null>`extract(epoch from expires_at - now())::float8`.as('secondsLeft'))
       .where('model', '=', model)
       .where((where) =>
         where.or([where('expiresAt', 'is', null), where('expiresAt', '>', sql<Date>`now()`)]),

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../database/schema.ts'
+import { byDatabaseClock } from './database-time.ts'
 
 export class OneTimeLinkRepository {
   readonly #db: Kysely<Schema>
@@ -9,7 +10,8 @@ export class OneTimeLinkRepository {
   }
 
   async insert(link: { tokenHash: Buffer; userId: string; expiresAt: Date }): Promise<void> {
-    await this.#db.insertInto('oneTimeLinks').values(link).execute()
+    const expiresAt = byDatabaseClock(link.expiresAt)
+    await this.#db.insertInto('oneTimeLinks').values({ ...link, expiresAt }).execute()
   }
 
   /** Whose link it is, while it is good; it stays good. */

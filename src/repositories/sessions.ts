@@ -1,6 +1,7 @@
 import { type Insertable, type Kysely, sql } from 'kysely'
 import type { Schema, SessionKind, SessionsTable } from '../database/schema.ts'
 import { entranceOf } from './authority.ts'
+import { byDatabaseClock } from './database-time.ts'
 import { NOTED_EVERY } from './session-checks.ts'
 
 export type { SessionKind }
@@ -14,6 +15,7 @@ export type ProvenSession = {
   tokenHash: Buffer | null
   expiresAt: Date
 }
+export type NewSession = Omit<Insertable<SessionsTable>, 'expiresAt'> & { expiresAt: Date }
 
 export class SessionRepository {
   readonly #db: Kysely<Schema>
@@ -22,8 +24,9 @@ export class SessionRepository {
     this.#db = db
   }
 
-  async insert(session: Insertable<SessionsTable>): Promise<void> {
-    await this.#db.insertInto('sessions').values(session).execute()
+  async insert(session: NewSession): Promise<void> {
+    const expiresAt = byDatabaseClock(session.expiresAt)
+    await this.#db.insertInto('sessions').values({ ...session, expiresAt }).execute()
   }
 
   /**
@@ -38,7 +41,7 @@ export class SessionRepository {
       with entrance as materialized (select ${entranceOf(userId)})
       insert into sessions (id, user_id, kind, name, token_hash, expires_at)
       select ${id}::uuid, u.id, ${kind}, ${name}::text, ${tokenHash}::bytea,
-        ${expiresAt.toISOString()}::timestamptz
+        ${byDatabaseClock(expiresAt)}
       from entrance, users u
       where u.id = ${userId}::uuid and u.password_hash = ${passwordHash}
       for share of u`.execute(this.#db)
@@ -151,9 +154,13 @@ export class SessionRepository {
   /** Of one that is locked live (authority.ts). */
   async renewConnection(
     id: string,
-    approved: Pick<Insertable<SessionsTable>, 'name' | 'scopes' | 'limitNanoUsd' | 'expiresAt'>,
+    approved: Pick<NewSession, 'name' | 'scopes' | 'limitNanoUsd' | 'expiresAt'>,
   ): Promise<void> {
-    await this.#db.updateTable('sessions').set(approved).where('id', '=', id).execute()
+    await this.#db
+      .updateTable('sessions')
+      .set({ ...approved, expiresAt: byDatabaseClock(approved.expiresAt) })
+      .where('id', '=', id)
+      .execute()
   }
 
   /** @param kind if it has to be of one. */
@@ -173,7 +180,7 @@ export class SessionRepository {
   async revokeConnection(id: string): Promise<void> {
     await this.#db
       .updateTable('sessions')
-      .set({ revokedAt: new Date() })
+      .set({ revokedAt: sql<Date>`now()` })
       .where('id', '=', id)
       .where('kind', '=', 'connection')
       .where('revokedAt', 'is', null)
@@ -184,7 +191,7 @@ export class SessionRepository {
   async revoke(id: string, userId: string): Promise<boolean> {
     const result = await this.#db
       .updateTable('sessions')
-      .set({ revokedAt: new Date() })
+      .set({ revokedAt: sql<Date>`now()` })
       .where('id', '=', id)
       .where('userId', '=', userId)
       .where('revokedAt', 'is', null)
@@ -197,7 +204,7 @@ export class SessionRepository {
   async revokeAll(userId: string, spared?: string): Promise<number> {
     const result = await this.#db
       .updateTable('sessions')
-      .set({ revokedAt: new Date() })
+      .set({ revokedAt: sql<Date>`now()` })
       .where('userId', '=', userId)
       .where('revokedAt', 'is', null)
       .where('expiresAt', '>', sql<Date>`now()`)

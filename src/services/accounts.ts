@@ -29,6 +29,9 @@ type Deps = {
   validateApiKeys: boolean
 }
 
+/** Of who does not say from where: nobody on the network. */
+const NOWHERE = 'nowhere'
+
 type NewUser = { username: string; email: string; password: string; apiKey?: string }
 
 export class AccountService {
@@ -45,11 +48,11 @@ export class AccountService {
    * @throws AppError registration_closed, username_taken, email_taken, invalid_api_key,
    *   upstream_unavailable.
    */
-  async register({ username, email, apiKey }: Registration) {
+  async register({ username, email, apiKey }: Registration, from?: string) {
     await this.#refuseRegistration(username, email)
     await this.#proveKey(apiKey)
     const password = generatePassword()
-    const { userId } = await this.#insert({ username, email, apiKey, password })
+    const { userId } = await this.#insert({ username, email, apiKey, password }, from)
     return { userId, username, password }
   }
 
@@ -58,12 +61,12 @@ export class AccountService {
    *
    * @throws AppError invalid_input, registration_closed, username_taken, email_taken.
    */
-  async signUp(wanted: SignUp): Promise<PasswordProof> {
+  async signUp(wanted: SignUp, from?: string): Promise<PasswordProof> {
     const username = checked(Username, wanted.username, 'username')
     const email = checked(Email, wanted.email, 'email')
     const password = checkChosenPassword(wanted.password, username, 'password')
     await this.#refuseRegistration(username, email)
-    return this.#insert({ username, email, password })
+    return this.#insert({ username, email, password }, from)
   }
 
   /**
@@ -85,8 +88,8 @@ export class AccountService {
    *
    * @throws AppError invalid_credentials, rate_limited (this account), overloaded.
    */
-  async authenticate(username: string, password: string): Promise<IssuedToken> {
-    return this.#deps.sessions.issue(await this.checkPassword(username, password))
+  async authenticate(username: string, password: string, from?: string): Promise<IssuedToken> {
+    return this.#deps.sessions.issue(await this.checkPassword(username, password, from))
   }
 
   /**
@@ -94,8 +97,12 @@ export class AccountService {
    *
    * @throws AppError invalid_credentials, rate_limited (this account), overloaded.
    */
-  async checkPassword(username: string, password: string): Promise<PasswordProof> {
-    const user = await this.#deps.passwordCheck.findUser(username, password)
+  async checkPassword(
+    username: string,
+    password: string,
+    from = NOWHERE,
+  ): Promise<PasswordProof> {
+    const user = await this.#deps.passwordCheck.findUser(username, password, from)
     if (!user) throw wrongCredentials()
     return { userId: user.id, passwordHash: user.passwordHash }
   }
@@ -114,10 +121,10 @@ export class AccountService {
   ): Promise<number> {
     const { userId, username, sessionId } = caller
     checkChosenPassword(newPassword, username, 'new_password')
-    const user = await this.#deps.passwordCheck.findUser(username, currentPassword)
+    const user = await this.#deps.passwordCheck.findUser(username, currentPassword, userId)
     if (!user) throw wrongPassword()
     if (newPassword === currentPassword) throw wrongField('new_password', 'must be a new one')
-    const passwordHash = await this.#deps.passwords.hash(newPassword)
+    const passwordHash = await this.#deps.passwords.hash(newPassword, userId)
     return this.#deps.transact(async ({ authority, users, sessions }) => {
       await authority.lockEntrance(userId)
       await holdSessions({ authority }, caller, 'all')
@@ -172,7 +179,7 @@ export class AccountService {
   async delete(caller: Caller, password: string): Promise<void> {
     // Its name would be free for the next to come, and is in ADMIN_USERNAMES still.
     if (caller.isAdmin) throw adminStays()
-    const user = await this.#deps.passwordCheck.findUser(caller.username, password)
+    const user = await this.#deps.passwordCheck.findUser(caller.username, password, caller.userId)
     if (user?.id !== caller.userId) throw wrongPassword()
     await this.#deps.deletion.run(caller)
   }
@@ -187,8 +194,11 @@ export class AccountService {
     if (taken.email) throw emailTaken()
   }
 
-  async #insert({ username, email, password, apiKey }: NewUser): Promise<PasswordProof> {
-    const passwordHash = await this.#deps.passwords.hash(password)
+  async #insert(
+    { username, email, password, apiKey }: NewUser,
+    from?: string,
+  ): Promise<PasswordProof> {
+    const passwordHash = await this.#deps.passwords.hash(password, from)
     const id = newId()
     const { wrapped: dataKey, vault } = this.#deps.vault.createUserKey(id)
     const names = { usernameKey: username.toLowerCase(), emailKey: email.toLowerCase() }

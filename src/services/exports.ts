@@ -5,6 +5,8 @@ import type { ExportedConversation, ExportedMessage } from '../repositories/expo
 import type { Repositories } from '../repositories/index.ts'
 import { inChunks } from './chunks.ts'
 import type { HeavyReads } from './heavy-reads.ts'
+import type { Memory } from './memory.ts'
+import { OpenExports } from './open-exports.ts'
 import { requireScopes, type Scope } from './scopes.ts'
 import type { Caller, ListedSession, SessionService } from './sessions.ts'
 import { mapInSlices } from './slices.ts'
@@ -15,6 +17,7 @@ type Deps = {
   sessions: Pick<SessionService, 'confirm' | 'list'>
   vault: Vault
   heavyReads: HeavyReads
+  memory: Pick<Memory, 'refuseWhenShort'>
   /** Without a slash at the end. */
   publicUrl: string
 }
@@ -34,6 +37,7 @@ const LEDGER_ROWS_PER_PAGE = 1000
 
 export class ExportService {
   readonly #deps: Deps
+  readonly #open = new OpenExports()
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -62,12 +66,24 @@ export class ExportService {
    * sessions no token.
    *
    * @throws AppError insufficient_scope, before there is a first piece. Instead of any piece:
-   *   unauthenticated when the caller's session has ended, request_too_large when the time is over.
+   *   unauthenticated when the caller's session has ended, request_too_large when the time is over;
+   *   instead of the first rate_limited or overloaded, when too many are being read.
    */
   stream(caller: Caller, deadlineMs = EXPORT_DEADLINE_MS): AsyncIterable<string> {
     requireScopes(caller.scopes, NEEDED_SCOPES)
     const chunks = inChunks(this.#document(caller), CHUNK_CHARACTERS)
-    return this.#whileAllowed(caller, performance.now() + deadlineMs, chunks)
+    const whileAllowed = this.#whileAllowed(caller, performance.now() + deadlineMs, chunks)
+    return this.#bounded(caller, whileAllowed)
+  }
+
+  async *#bounded(caller: Caller, pieces: AsyncIterable<string>) {
+    this.#deps.memory.refuseWhenShort()
+    this.#open.begin(caller.userId)
+    try {
+      yield* pieces
+    } finally {
+      this.#open.end(caller.userId)
+    }
   }
 
   async *#whileAllowed(caller: Caller, until: number, chunks: AsyncIterable<string>) {

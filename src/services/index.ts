@@ -27,6 +27,7 @@ import { HistoryReading } from './history-reading.ts'
 import { Replays } from './idempotency.ts'
 import { KeyLinks } from './key-links.ts'
 import { LastingEnding } from './lasting-ending.ts'
+import type { Memory } from './memory.ts'
 import { MessageService } from './messages.ts'
 import { MetricsService } from './metrics.ts'
 import { Orphans } from './orphans.ts'
@@ -35,6 +36,7 @@ import { PersonalTokens } from './personal-tokens.ts'
 import { Rewrapping } from './rewrapping.ts'
 import { RunningAnswers } from './running-answers.ts'
 import { SessionWatch } from './session-watch.ts'
+import { RunningShares } from './running-shares.ts'
 import { SessionService } from './sessions.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { StorageService } from './storage.ts'
@@ -60,6 +62,7 @@ type Parts = {
   /** Where the requests of all replicas are counted by user; null: not in the database. */
   userCounter: UserCounter | null
   database: ConstructorParameters<typeof HealthService>[0]['database']
+  memory: Memory
   log: Logger
   telemetry: Telemetry
 }
@@ -68,6 +71,7 @@ type Parts = {
 export function createServices(parts: Parts) {
   const { config, repositories, transact, claude, prices, keyRing, passwords, tokens, log } = parts
   const { accounts, chat } = config
+  const { memory } = parts
   const { publicUrl } = config.http
   const vault = new Vault(keyRing)
   const running = new RunningAnswers()
@@ -133,6 +137,7 @@ export function createServices(parts: Parts) {
     validateApiKeys: accounts.validateApiKeys,
   })
   return {
+    memory,
     running,
     notices,
     /** For what other replicas say about answers. */
@@ -158,7 +163,7 @@ export function createServices(parts: Parts) {
     }),
     personalTokens: new PersonalTokens({ transact }),
     keyLinks,
-    exports: new ExportService({ repositories, sessions, vault, heavyReads, publicUrl }),
+    exports: new ExportService({ repositories, sessions, vault, heavyReads, memory, publicUrl }),
     messages: new MessageService({
       repositories,
       beginning,
@@ -170,6 +175,7 @@ export function createServices(parts: Parts) {
       running,
       sessions,
       watch,
+      shares: new RunningShares(config.limits.concurrentCallsPerUser),
       telemetry: parts.telemetry,
     }),
     conversations: new ConversationService({ repositories, vault, heavyReads }),

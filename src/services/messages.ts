@@ -16,6 +16,7 @@ import { type Replays, toMarks } from './idempotency.ts'
 import type { KeyLinks } from './key-links.ts'
 import type { LastingEnding } from './lasting-ending.ts'
 import type { RunningAnswer, RunningAnswers } from './running-answers.ts'
+import type { RunningShares } from './running-shares.ts'
 import { deliveredText, keptForLater, runningResult, toSendError } from './send-results.ts'
 import type { SessionWatch } from './session-watch.ts'
 import type { Caller, SessionService } from './sessions.ts'
@@ -54,6 +55,7 @@ type Deps = {
   running: RunningAnswers
   sessions: Pick<SessionService, 'confirm'>
   watch: SessionWatch
+  shares: RunningShares
   telemetry: Telemetry
 }
 
@@ -82,15 +84,22 @@ export class MessageService {
     const startedAt = performance.now()
     const { running } = this.#deps
     running.refuseWhenStopping()
-    const started = await this.#begin(caller, input, options)
-    if ('replayed' in started) return started
+    const release = this.#deps.shares.take(caller.userId, charactersOf(input))
+    const started = await this.#begin(caller, input, options).catch((error: unknown) => {
+      release()
+      throw error
+    })
+    if ('replayed' in started) {
+      release()
+      return started
+    }
     const { begun, key } = started
     const saveText = (text: string) => ({
       content: begun.vault.sealContent(begun.answerId, [{ type: 'text', text }]),
       tokens: Math.min(begun.maxTokens, estimateTokens(text)),
     })
     running.start(begun.answerId, saveText, (answer) =>
-      this.#generate(begun, key, input, answer, startedAt),
+      this.#generate(begun, key, input, answer, startedAt).finally(release),
     )
     return this.#deps.watch.during(caller, options.onText, ({ ended, onText }) =>
       this.#wait(begun, { ...options, onText, caller, ended }),
@@ -225,6 +234,9 @@ export class MessageService {
     else if (wasRejected && status === 'complete') await apiKeys.updateRejected(userId, null)
   }
 }
+
+const charactersOf = ({ message, systemPrompt = '' }: SendInput) =>
+  message.length + systemPrompt.length
 
 type WaitOptions = SendOptions & { caller: Caller; ended: AbortSignal }
 

@@ -28,9 +28,10 @@ export class PasswordCheck {
    * The attempt is written down before the password is looked at, so that guesses made in
    * parallel count against one another.
    *
+   * @param from whose turn it is to have a password hashed: a network, or a user.
    * @throws AppError rate_limited (this account), overloaded.
    */
-  async findUser(username: string, password: string) {
+  async findUser(username: string, password: string, from: string) {
     const { users, signInFailures } = this.#deps.repositories
     const usernameKey = username.toLowerCase()
     const accountKey = accountKeyOf(usernameKey)
@@ -38,7 +39,7 @@ export class PasswordCheck {
     const isName = !usernameKey.includes('\0')
     const user = isName ? await users.findByUsername(usernameKey) : undefined
     const attempt = await signInFailures.insert({ accountKey, userId: user?.id ?? null })
-    const matches = await this.#verify(user?.passwordHash, password, accountKey).catch(
+    const matches = await this.#verify(user?.passwordHash, password, { accountKey, from }).catch(
       async (error: unknown) => {
         // Not looked at, so not a failure: refused attempts must not prolong the pause.
         await signInFailures.delete(attempt)
@@ -46,7 +47,7 @@ export class PasswordCheck {
       },
     )
     if (!matches || !user) return undefined
-    const passwordHash = await this.#rehashed(user, password)
+    const passwordHash = await this.#rehashed(user, password, from)
     if (passwordHash === undefined) return undefined
     await signInFailures.delete(attempt)
     await signInFailures.forgive(accountKey)
@@ -58,9 +59,13 @@ export class PasswordCheck {
     await this.#deps.repositories.signInFailures.forgive(accountKeyOf(username.toLowerCase()))
   }
 
-  async #verify(hash: string | undefined, password: string, accountKey: string) {
+  async #verify(
+    hash: string | undefined,
+    password: string,
+    { accountKey, from }: { accountKey: string; from: string },
+  ) {
     await this.#refuseTooManyFailures(accountKey)
-    return this.#deps.passwords.verify(hash, password)
+    return this.#deps.passwords.verify(hash, password, from)
   }
 
   /**
@@ -68,22 +73,22 @@ export class PasswordCheck {
    *
    * @returns the hash that stands for the password now; undefined when it was changed meanwhile.
    */
-  async #rehashed({ id, passwordHash }: CheckedUser, password: string) {
+  async #rehashed({ id, passwordHash }: CheckedUser, password: string, from: string) {
     const { passwords, repositories } = this.#deps
     if (!passwords.needsRehash(passwordHash)) return passwordHash
-    const fresh = await passwords.hash(password)
+    const fresh = await passwords.hash(password, from)
     if (await repositories.users.replacePasswordHash(id, passwordHash, fresh)) return fresh
     // By another sign-in with the same password, or by its change.
     const current = await repositories.users.findPasswordHash(id)
-    return (await passwords.verify(current, password)) ? current : undefined
+    return (await passwords.verify(current, password, from)) ? current : undefined
   }
 
   async #refuseTooManyFailures(accountKey: string): Promise<void> {
     const { signInFailures } = this.#deps.repositories
     const recent = await signInFailures.countRecent(accountKey, FAILURE_WINDOW_SECONDS)
     if (recent.failures <= this.#deps.maxFailures) return
-    const elapsedSeconds = (Date.now() - (recent.oldestAt?.getTime() ?? Date.now())) / 1000
-    const retryAfterSeconds = Math.max(1, Math.ceil(FAILURE_WINDOW_SECONDS - elapsedSeconds))
+    const leftSeconds = FAILURE_WINDOW_SECONDS - recent.oldestSeconds
+    const retryAfterSeconds = Math.max(1, Math.ceil(leftSeconds))
     throw new AppError(
       'rate_limited',
       `Too many failed sign-ins for this account. Try again in ${retryAfterSeconds} s.`,

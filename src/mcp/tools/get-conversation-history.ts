@@ -10,6 +10,7 @@ export const getConversationHistory = defineTool({
   access: 'user',
   scope: 'conversations:read',
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
+  isHeavy: true,
   input: z.object({
     conversation_id: z
       .uuid('must be a conversation id, as send_message or get_conversations returned it')

@@ -11,6 +11,7 @@ export const sendMessage = defineTool({
   access: 'user',
   scope: 'messages:send',
   hints: { readOnly: false, destructive: false, idempotent: false, openWorld: true },
+  isHeavy: true,
   streams: true,
   input: z.object({
     message: z

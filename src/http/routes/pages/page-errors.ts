@@ -2,6 +2,7 @@ import type { ErrorRequestHandler, Request } from 'express'
 import { AppError, toAppError } from '../../../errors.ts'
 import type { Logger } from '../../../log.ts'
 import { peekVisit } from '../../browser-session.ts'
+import { isMcp } from '../../error-handler.ts'
 import { applyPageSecurity } from '../../page-security.ts'
 import { errorPage, titleOf } from '../../views/error-page.ts'
 import { inPlainTime } from '../../views/format.ts'
@@ -30,7 +31,7 @@ export function pageErrors(log: Logger): ErrorRequestHandler {
 
 /** A browser names HTML as what it takes; clients of an API take anything. */
 const isForPerson = (req: Request) =>
-  PAGES.test(req.path) || (req.path !== '/mcp' && req.accepts(['json', 'html']) === 'html')
+  PAGES.test(req.path) || (!isMcp(req) && req.accepts(['json', 'html']) === 'html')
 
 const PAGES = /^\/(?:$|(?:sign-(?:up|in|out)|account|connect)(?:\/|$))/
 

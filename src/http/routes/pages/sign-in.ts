@@ -1,5 +1,6 @@
 import { type Request, type Response, Router } from 'express'
 import { beginSession, visitOf } from '../../browser-session.ts'
+import { networkOf } from '../../network.ts'
 import { EMPTY_FORM, type FormState } from '../../views/form.ts'
 import { notice } from '../../views/notices.ts'
 import { type Entrance, signInPage } from '../../views/sign-in.ts'
@@ -27,7 +28,7 @@ export function signInRoutes(desk: Desk): Router {
     const username = textField(req, 'username').trim()
     const password = textField(req, 'password')
     const result = await attempt(async () => {
-      const proof = await services.accounts.checkPassword(username, password)
+      const proof = await services.accounts.checkPassword(username, password, networkOf(req))
       await beginSession({ req, res }, services.sessions, cookies.session, proof)
     })
     if ('refusal' in result) {
