@@ -19,6 +19,7 @@ const PING_SHARED_MS = 50
 export class HealthService {
   readonly #deps: Deps
   readonly #startedAt = performance.now()
+  #isLeaving = false
   #running: { startedAt: number; latencyMs: Promise<number | null> } | undefined
 
   constructor(deps: Deps) {
@@ -39,8 +40,14 @@ export class HealthService {
     }
   }
 
+  /** From here on {@link isReady} says no: a load balancer is to send its requests elsewhere. */
+  leave(): void {
+    this.#isLeaving = true
+  }
+
   /** Whether requests can be served now: the database answers and has this build's schema. */
   async isReady(): Promise<boolean> {
+    if (this.#isLeaving) return false
     if ((await inTime(this.#ping())) === null) return false
     const pending = await this.#deps.database.pendingMigrations().catch(() => ['unknown'])
     return pending.length === 0

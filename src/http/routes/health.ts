@@ -10,7 +10,7 @@ export function healthRoutes(services: Services): Router {
   const router = Router()
   router.get('/livez', (_req, res) => void res.json({ status: 'ok' }))
   router.get('/readyz', async (_req, res) => {
-    const isReady = !services.running.isStopping && (await services.health.isReady())
+    const isReady = await services.health.isReady()
     res.status(isReady ? 200 : 503).json({ status: isReady ? 'ok' : 'not ready' })
   })
   router.get('/health', async (_req, res) => {
