@@ -69,9 +69,9 @@ export class LeaseRepository {
   }
 
   /**
-   * Answers that nobody generates any more.
+   * The next answers that nobody generates any more, those first that have been so for longest.
    *
-   * @param inHand ids of the answers this process is still generating.
+   * @param inHand ids to leave out: the answers this process is still generating, above all.
    * @param which `expired`: whose lease ran out; `expiredOf`: of these, one process's only. `all`:
    *   whatever is not in hand, for the start on a database that only one process can have open.
    */
@@ -101,11 +101,13 @@ export class LeaseRepository {
       .$if(typeof which === 'object', (query) =>
         query.where('messages.replicaId', '=', (which as { expiredOf: string }).expiredOf),
       )
+      .orderBy('messages.leaseExpiresAt')
       .limit(ORPHANS_AT_ONCE)
       .execute()
   }
 }
 
+/** With their texts, so that they fit into memory whatever died. */
 const ORPHANS_AT_ONCE = 200
 
 const leaseEnd = (leaseSeconds: number) => sql<Date>`now() + make_interval(secs => ${leaseSeconds})`

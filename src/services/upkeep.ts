@@ -6,6 +6,7 @@ import type { Repositories } from '../repositories/index.ts'
 import type { WhichOrphans } from '../repositories/leases.ts'
 import type { Orphans } from './orphans.ts'
 import type { Rewrapping } from './rewrapping.ts'
+import { Rounds } from './rounds.ts'
 import type { RunningAnswers } from './running-answers.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
@@ -28,14 +29,14 @@ type Deps = {
 export const LEASE_SECONDS = 12
 /** Also how often the text of running answers is saved at most. */
 const ROUND_MS = 2000
-const ROUNDS_PER_ORPHAN_SEARCH = 2
 const ROUNDS_PER_CLEANING = 30
 
 export class Upkeep {
   readonly #deps: Deps
-  #timer: NodeJS.Timeout | undefined
+  readonly #rounds = new Rounds(ROUND_MS, () => this.#runRound())
+  /** Apart from the rounds: whoever closes a thousand answers must go on renewing its own leases. */
+  readonly #searches = new Rounds(ROUND_MS, (signal) => this.#search(signal))
   #round = 0
-  #current: Promise<void> = Promise.resolve()
   /** Since when every round found the database. */
   #steadySince = performance.now()
 
@@ -46,21 +47,12 @@ export class Upkeep {
   /** Closes what an earlier process left behind, then goes on until {@link stop}. */
   async start(): Promise<void> {
     if (this.#deps.isOnlyProcess) await this.#closeOrphans('all')
-    this.#plan()
+    this.#rounds.start()
+    this.#searches.start()
   }
 
   async stop(): Promise<void> {
-    clearTimeout(this.#timer)
-    await this.#current
-    clearTimeout(this.#timer)
-  }
-
-  /** One round after the other: a slow database gets no second one on top. */
-  #plan(): void {
-    this.#timer = setTimeout(() => {
-      this.#current = this.#runRound().finally(() => this.#plan())
-    }, ROUND_MS)
-    this.#timer.unref()
+    await Promise.all([this.#rounds.stop(), this.#searches.stop()])
   }
 
   /** A round that fails (the database is away) is only logged: the next one does its work. */
@@ -68,16 +60,23 @@ export class Upkeep {
     this.#round += 1
     try {
       await this.#keepRunning()
-      if (this.#round % ROUNDS_PER_ORPHAN_SEARCH === 0) await this.#closeExpired()
       await this.#reloadKeys()
       await this.#rewrap()
       if (this.#round % ROUNDS_PER_CLEANING === 0) await this.#clean()
     } catch (err) {
-      this.#steadySince = Number.POSITIVE_INFINITY
-      this.#deps.log.warn({ err }, 'upkeep failed, will try again')
+      this.#noteTrouble(err)
       return
     }
     this.#steadySince = Math.min(this.#steadySince, performance.now())
+  }
+
+  #search(signal: AbortSignal): Promise<void> {
+    return this.#closeExpired(signal).catch((err: unknown) => this.#noteTrouble(err))
+  }
+
+  #noteTrouble(err: unknown): void {
+    this.#steadySince = Number.POSITIVE_INFINITY
+    this.#deps.log.warn({ err }, 'upkeep failed, will try again')
   }
 
   async #keepRunning(): Promise<void> {
@@ -95,13 +94,14 @@ export class Upkeep {
    * While the database was away nobody could renew. Whoever comes back first gives the others the
    * time of a lease before it takes their silence for their end; of its own answers it knows.
    */
-  async #closeExpired(): Promise<void> {
+  async #closeExpired(signal: AbortSignal): Promise<void> {
     const isSteady = performance.now() - this.#steadySince > LEASE_SECONDS * 1000
-    await this.#closeOrphans(isSteady ? 'expired' : { expiredOf: this.#deps.replicaId })
+    const which = isSteady ? 'expired' : { expiredOf: this.#deps.replicaId }
+    await this.#closeOrphans(which, signal)
   }
 
-  async #closeOrphans(which: WhichOrphans): Promise<void> {
-    const closed = await this.#deps.orphans.close(which)
+  async #closeOrphans(which: WhichOrphans, signal?: AbortSignal): Promise<void> {
+    const closed = await this.#deps.orphans.close(which, signal)
     if (closed > 0) this.#deps.log.warn({ answers: closed }, 'closed answers of a dead process')
   }
 

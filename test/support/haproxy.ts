@@ -105,4 +105,3 @@ async function ask(path: string, question: string): Promise<string> {
   socket.end(`${question}\n`)
   return text(socket)
 }
-
