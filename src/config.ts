@@ -73,6 +73,7 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
       allowedOrigins: env.ALLOWED_ORIGINS,
       anonymous: env.MCP_ANONYMOUS,
       metrics: { mode: env.METRICS, token: env.METRICS_TOKEN },
+      drainSeconds: env.DRAIN_SECONDS,
       shutdownGraceSeconds: env.SHUTDOWN_GRACE_SECONDS,
     },
     oauth: {

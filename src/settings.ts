@@ -184,7 +184,12 @@ export const SETTINGS = {
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
     .default('info')
     .describe('Least severe log line written.'),
+  DRAIN_SECONDS: seconds(0, 3600)
+    .default(5)
+    .describe(
+      'On SIGTERM, how long requests are still served after `/readyz` has said no. On PostgreSQL only.',
+    ),
   SHUTDOWN_GRACE_SECONDS: seconds(0, 3600)
     .default(30)
-    .describe('On SIGTERM, time for running answers to finish.'),
+    .describe('After that, time for running answers and open requests to finish.'),
 }

@@ -22,6 +22,7 @@ test('without any setting everything has its default', () => {
       allowedOrigins: [],
       anonymous: true,
       metrics: { mode: 'off', token: undefined },
+      drainSeconds: 5,
       shutdownGraceSeconds: 30,
     },
     mcp: { maxToolInputElements: 10_000 },
@@ -133,6 +134,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   METRICS: ['loopback', ({ http }) => http.metrics.mode, 'loopback'],
   METRICS_TOKEN: ['0123456789abcdef', ({ http }) => http.metrics.token, '0123456789abcdef'],
   LOG_LEVEL: ['silent', ({ log }) => log.level, 'silent'],
+  DRAIN_SECONDS: ['0', ({ http }) => http.drainSeconds, 0],
   SHUTDOWN_GRACE_SECONDS: ['0', ({ http }) => http.shutdownGraceSeconds, 0],
 }
 
@@ -242,6 +244,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
   METRICS: [['on', 'public'], /"off"\|"loopback"\|"token"/],
   METRICS_TOKEN: [['short-token-123'], />=16 characters/],
   LOG_LEVEL: [['verbose', 'INFO'], /"fatal"\|"error"\|"warn"\|"info"\|"debug"\|"silent"/],
+  DRAIN_SECONDS: [badNumber('3601'), /number|int|>=0|<=3600/],
   SHUTDOWN_GRACE_SECONDS: [badNumber('3601'), /number|int|>=0|<=3600/],
 }
 

@@ -8,6 +8,7 @@ import {
 } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { OpenRequests } from './open-requests.ts'
 import { cutSlowReaders } from './slow-readers.ts'
 
 export type ListenOptions = {
@@ -25,9 +26,11 @@ export type Listening = {
   url: string
   /** Reads the certificate again; new connections get the new one. Keeps the old one on an error. */
   reloadCertificate(): void
-  /** Takes no new connections; resolves when the last one is done. */
+  /** Serves on, but says with every answer that the next request needs a new connection. */
+  leave(): void
+  /** Takes no new connections; resolves when every request that came has its answer. */
   close(): Promise<void>
-  /** Ends connections that {@link close} still waits for. */
+  /** Ends every connection, answered or not. */
   cut(): void
 }
 
@@ -57,6 +60,7 @@ export async function listen(app: Application, options: ListenOptions): Promise<
   const server = tls
     ? createTlsServer({ ...readCertificate(tls), ...classes }, app)
     : createServer(classes, app)
+  const requests = new OpenRequests(server)
   server.keepAliveTimeout = KEEP_ALIVE_MS
   cutSlowReaders(server, sendTimeoutMs)
   await listening(server, host, port)
@@ -66,11 +70,13 @@ export async function listen(app: Application, options: ListenOptions): Promise<
     reloadCertificate() {
       if (tls) (server as TlsServer).setSecureContext(readCertificate(tls))
     },
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve())
-        server.closeIdleConnections()
-      }),
+    leave: () => requests.endConnections(),
+    close() {
+      requests.endConnections()
+      server.close()
+      requests.closeIdle()
+      return requests.answered()
+    },
     cut: () => server.closeAllConnections(),
   }
 }

@@ -95,9 +95,9 @@ export class LeaseRepository {
   }
 
   /**
-   * Answers that nobody generates any more.
+   * The next answers that nobody generates any more, those first that have been so for longest.
    *
-   * @param inHand ids of the answers this process is still generating.
+   * @param inHand ids to leave out: the answers this process is still generating, above all.
    * @param which `among`: those that were watched for long enough (lease-watch.ts). `all`: whatever is
    *   not in hand, for the start on a database that only one process can have open.
    */
@@ -128,11 +128,13 @@ export class LeaseRepository {
           sql<boolean>`messages.id = any(${(which as { among: string[] }).among}::uuid[])`,
         ),
       )
+      .orderBy('messages.leaseExpiresAt')
       .limit(ORPHANS_AT_ONCE)
       .execute()
   }
 }
 
+/** With their texts, so that they fit into memory whatever died. */
 const ORPHANS_AT_ONCE = 200
 
 const leaseEnd = (leaseSeconds: number) => sql<Date>`now() + make_interval(secs => ${leaseSeconds})`

@@ -43,8 +43,8 @@ export class AnswerService {
   }
 
   /**
-   * The answer after `waitSeconds` at the latest; earlier when it ends. Giving up the wait, by
-   * time or by `signal`, does nothing to the answer.
+   * The answer after `waitSeconds` at the latest; earlier when it ends, or when this process does.
+   * Giving up the wait, by time or by `signal`, does nothing to the answer.
    *
    * @throws AppError not_found, also when the message is somebody else's, of a conversation that the
    *   caller's session does not reach, or is not an answer; unauthenticated when the session ends
@@ -69,7 +69,7 @@ export class AnswerService {
     while (view.status === 'running') {
       options.onText?.(view.content)
       const leftMs = until - performance.now()
-      if (leftMs <= 0 || options.signal.aborted) break
+      if (leftMs <= 0 || options.signal.aborted || this.#deps.running.isStopping) break
       await this.#wait(view.message_id, leftMs, options)
       view = await load()
     }

@@ -26,6 +26,7 @@ export class HealthService {
   readonly #deps: Deps
   readonly #startedAt = performance.now()
   #proof: { startedAt: number; isProven: Promise<boolean> } | undefined
+  #isLeaving = false
   #running: { startedAt: number; latencyMs: Promise<number | null> } | undefined
 
   constructor(deps: Deps) {
@@ -49,8 +50,18 @@ export class HealthService {
     }
   }
 
+  /** From here on {@link isReady} says no: a load balancer is to send its requests elsewhere. */
+  leave(): void {
+    this.#isLeaving = true
+  }
+
+  get isLeaving(): boolean {
+    return this.#isLeaving
+  }
+
   /** Whether requests can be served now: the database can be written to and has this build's schema. */
   async isReady(): Promise<boolean> {
+    if (this.#isLeaving) return false
     if ((await inTime(this.#ping())) === null || !(await this.#isWritable())) return false
     const pending = await this.#deps.database.pendingMigrations().catch(() => ['unknown'])
     return pending.length === 0

@@ -28,8 +28,17 @@ type Deps = {
 
 type Orphan = Awaited<ReturnType<Repositories['leases']['listOrphans']>>[number]
 
+/** Their turns end in shared statements, each of which has one turn of a user (turn-endings.ts). */
+const USERS_AT_ONCE = 32
+/** One that cannot be closed (its key is missing, say) is left alone for so long. */
+const TRY_AGAIN_MS = 60_000
+/** And one that the database would not close now: somebody holds a lock, or it is away. */
+const TRY_LATER_MS = 5_000
+
 export class Orphans {
   readonly #deps: Deps
+  /** When to try again those that could not be closed, by id. */
+  readonly #broken = new Map<string, number>()
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -40,13 +49,44 @@ export class Orphans {
    * cost as its usage.
    * One that cannot be closed (its key is missing) is logged and keeps no other from it.
    *
+   * @param signal ends the work early.
    * @returns how many this process closed; of several that try, one does.
+   * @throws AppError database_unavailable when none can be closed any more.
    */
-  async close(which: WhichOrphans): Promise<number> {
-    const orphans = await this.#deps.repositories.leases.listOrphans(this.#deps.running.ids, which)
+  async close(which: WhichOrphans, signal?: AbortSignal): Promise<number> {
     let closed = 0
-    for (const orphan of orphans) if (await this.#closeOne(orphan)) closed += 1
+    while (!signal?.aborted) {
+      const inHand = [...this.#deps.running.ids, ...this.#brokenIds()]
+      const orphans = await this.#deps.repositories.leases.listOrphans(inHand, which)
+      if (orphans.length === 0) break
+      closed += await this.#closeAll(orphans, signal)
+    }
     return closed
+  }
+
+  /** The answers of one user one after the other: they would only wait for each other's locks. */
+  async #closeAll(orphans: readonly Orphan[], signal?: AbortSignal): Promise<number> {
+    const queues = byUser(orphans)
+    let closed = 0
+    const lane = async () => {
+      for (let queue = queues.pop(); queue; queue = queues.pop()) {
+        for (const orphan of queue) {
+          if (signal?.aborted) return
+          if (await this.#closeOne(orphan)) closed += 1
+        }
+      }
+    }
+    const lanes = Array.from({ length: USERS_AT_ONCE }, lane)
+    const failed = (await Promise.allSettled(lanes)).find(({ status }) => status === 'rejected')
+    if (failed && closed === 0) throw (failed as PromiseRejectedResult).reason
+    return closed
+  }
+
+  #brokenIds(): string[] {
+    for (const [id, tryAt] of this.#broken) {
+      if (tryAt <= performance.now()) this.#broken.delete(id)
+    }
+    return [...this.#broken.keys()]
   }
 
   async #closeOne(orphan: Orphan): Promise<boolean> {
@@ -58,7 +98,9 @@ export class Orphans {
       return true
     } catch (error) {
       if (error instanceof AppError && error.code === 'interrupted') return false
-      if (isDatabaseGone(error)) throw error
+      const isLater = isDatabaseGone(error)
+      this.#broken.set(orphan.id, performance.now() + (isLater ? TRY_LATER_MS : TRY_AGAIN_MS))
+      if (isLater) throw error
       this.#deps.log.error({ err: error, answerId: orphan.id }, 'an answer cannot be closed')
       return false
     }
@@ -85,6 +127,16 @@ export class Orphans {
       reservation: reservation ?? nothingReserved(orphan.createdAt),
     }
   }
+}
+
+function byUser(orphans: readonly Orphan[]): Orphan[][] {
+  const queues = new Map<string, Orphan[]>()
+  for (const orphan of orphans) {
+    const queue = queues.get(orphan.userId)
+    if (queue) queue.push(orphan)
+    else queues.set(orphan.userId, [orphan])
+  }
+  return [...queues.values()]
 }
 
 /** For a turn that a build without budgets began. */

@@ -7,6 +7,7 @@ import type { WhichOrphans } from '../repositories/leases.ts'
 import { LeaseWatch } from './lease-watch.ts'
 import type { Orphans } from './orphans.ts'
 import type { Rewrapping } from './rewrapping.ts'
+import { Rounds } from './rounds.ts'
 import type { RunningAnswers } from './running-answers.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import type { StorageService } from './storage.ts'
@@ -39,17 +40,17 @@ type Deps = {
 export const LEASE_SECONDS = 12
 /** Also how often the text of running answers is saved at most. */
 const ROUND_MS = 2000
-const ROUNDS_PER_ORPHAN_SEARCH = 2
 const ROUNDS_PER_CLEANING = 30
 const MOST_PASSES = 20
 
 export class Upkeep {
   readonly #deps: Deps
-  #timer: NodeJS.Timeout | undefined
+  readonly #rounds = new Rounds(ROUND_MS, () => this.#runRound())
+  /** Apart from the rounds: whoever closes a thousand answers must go on renewing its own leases. */
+  readonly #searches = new Rounds(ROUND_MS, (signal) => this.#search(signal))
   #round = 0
   /** Whether there may be users whose storage is not added up yet. */
   #isCounting = true
-  #current: Promise<void> = Promise.resolve()
   readonly #watch = new LeaseWatch(LEASE_SECONDS)
 
   constructor(deps: Deps) {
@@ -59,21 +60,12 @@ export class Upkeep {
   /** Closes what an earlier process left behind, then goes on until {@link stop}. */
   async start(): Promise<void> {
     if (this.#deps.isOnlyProcess) await this.#closeOrphans('all')
-    this.#plan()
+    this.#rounds.start()
+    this.#searches.start()
   }
 
   async stop(): Promise<void> {
-    clearTimeout(this.#timer)
-    await this.#current
-    clearTimeout(this.#timer)
-  }
-
-  /** One round after the other: a slow database gets no second one on top. */
-  #plan(): void {
-    this.#timer = setTimeout(() => {
-      this.#current = this.#runRound().finally(() => this.#plan())
-    }, ROUND_MS)
-    this.#timer.unref()
+    await Promise.all([this.#rounds.stop(), this.#searches.stop()])
   }
 
   /** A round that fails (the database is away) is only logged: the next one does its work. */
@@ -81,15 +73,22 @@ export class Upkeep {
     this.#round += 1
     try {
       await this.#keepRunning()
-      if (this.#round % ROUNDS_PER_ORPHAN_SEARCH === 0) await this.#closeExpired()
       await this.#reloadKeys()
       await this.#rewrap()
       if (this.#isCounting) this.#isCounting = (await this.#deps.storage.countOlder()) > 0
       if (this.#round % ROUNDS_PER_CLEANING === 0) await this.#clean()
     } catch (err) {
-      this.#watch.forgetAll()
-      this.#deps.log.warn({ err }, 'upkeep failed, will try again')
+      this.#noteTrouble(err)
     }
+  }
+
+  #search(signal: AbortSignal): Promise<void> {
+    return this.#closeExpired(signal).catch((err: unknown) => this.#noteTrouble(err))
+  }
+
+  #noteTrouble(err: unknown): void {
+    this.#watch.forgetAll()
+    this.#deps.log.warn({ err }, 'upkeep failed, will try again')
   }
 
   async #keepRunning(): Promise<void> {
@@ -107,7 +106,7 @@ export class Upkeep {
    * What could not be renewed was not given up: no look counts in which the database could not be
    * written to, or the answer's row was locked.
    */
-  async #closeExpired(): Promise<void> {
+  async #closeExpired(signal: AbortSignal): Promise<void> {
     const { repositories, replicaId } = this.#deps
     await repositories.heartbeats.beat(replicaId)
     const ids = this.#watch.look(await repositories.leases.listRunning())
@@ -115,11 +114,11 @@ export class Upkeep {
     const among = await repositories.leases.listUnlocked(ids)
     const unlocked = new Set(among)
     this.#watch.forget(ids.filter((id) => !unlocked.has(id)))
-    if (among.length > 0) await this.#closeOrphans({ among })
+    if (among.length > 0) await this.#closeOrphans({ among }, signal)
   }
 
-  async #closeOrphans(which: WhichOrphans): Promise<void> {
-    const closed = await this.#deps.orphans.close(which)
+  async #closeOrphans(which: WhichOrphans, signal?: AbortSignal): Promise<void> {
+    const closed = await this.#deps.orphans.close(which, signal)
     if (closed > 0) this.#deps.log.warn({ answers: closed }, 'closed answers of a dead process')
   }
 

@@ -48,9 +48,9 @@ describeDatabases('health', (kind) => {
     expect(app.claude.journal.length).toBe(asked)
   })
 
-  test('a gateway that is stopping is alive and healthy, but takes no more work', async () => {
+  test('a gateway that is stopping is alive and healthy, but wants no more work', async () => {
     const stopping = await startApp({ kind })
-    await stopping.app.services.running.drain(0)
+    stopping.app.services.health.leave()
     expect(await statuses(stopping)).toEqual({ livez: 200, readyz: 503, health: 200 })
     await stopping.close()
   })

@@ -18,7 +18,7 @@ export function healthRoutes(services: Services, limiter: RequestHandler[]): Rou
   const summary = shared(() => healthSummary(services))
   router.get('/livez', (_req, res) => void res.json({ status: 'ok' }))
   router.get('/readyz', async (_req, res) => {
-    const ready = !services.running.isStopping && (await isReady())
+    const ready = !services.health.isLeaving && (await isReady())
     res.status(ready ? 200 : 503).json({ status: ready ? 'ok' : 'not ready' })
   })
   router.get('/health', ...limiter, async (_req, res) => {
