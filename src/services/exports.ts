@@ -1,8 +1,8 @@
 /** Everything the gateway keeps of a user, as one JSON document that is never whole in memory. */
 
+import { AppError } from '../errors.ts'
 import type { ExportedMessage } from '../repositories/exports.ts'
 import type { Repositories } from '../repositories/index.ts'
-import { AppError } from '../errors.ts'
 import { inChunks } from './chunks.ts'
 import { requireScopes, type Scope } from './scopes.ts'
 import type { Caller, ListedSession, SessionService } from './sessions.ts'
@@ -119,7 +119,10 @@ export class ExportService {
     const { exports } = this.#deps.repositories
     let separator = ''
     const found = pages((last: Conversation | undefined) =>
-      exports.listConversations(userId, until, { afterId: last?.id, limit: CONVERSATIONS_PER_PAGE }),
+      exports.listConversations(userId, until, {
+        afterId: last?.id,
+        limit: CONVERSATIONS_PER_PAGE,
+      }),
     )
     for await (const page of found) {
       for (const conversation of page) {

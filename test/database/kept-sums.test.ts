@@ -143,7 +143,11 @@ describeDatabases('the sums that are kept', (kind) => {
     const ada = await insertUser()
     await insertCalls(ada, 60)
     await insertCalls(await insertUser(), 7)
-    const rows = await createRepositories(database.db).ledger.sum(ada, EVER, group)
+    const rows = await createRepositories(database.db).ledger.sum(
+      { userId: ada, readsEverybody: false },
+      EVER,
+      group,
+    )
     const sum = (field: 'calls' | 'inputTokens' | 'costNanoUsd' | 'unpricedCalls') =>
       rows.reduce((total, row) => total + Number(row[field]), 0)
     const input = (60 * 61) / 2 + 60 * 10
