@@ -60,7 +60,7 @@ describeDatabases('a wait of a session that ends', (kind) => {
     const answerId = await newestAnswer()
     const shownAtEnd = shown.length
     const stored = await answerOf(answerId)
-    expect(stored).toMatchObject({ status: 'complete', content: SECRET.trim() })
+    expect(stored).toMatchObject({ status: 'complete', content: SECRET })
     expect(stored.cost_usd).toBeGreaterThan(0)
     expect(shown).toHaveLength(shownAtEnd)
   })
