@@ -136,10 +136,10 @@ export class AuthorizationServer {
     return this.#options.store.transact(async ({ authority, sessions, oauthRecords }) => {
       await authority.lockEntrance(userId)
       const known = isDocument ? undefined : await sessions.findConnection(userId, clientId)
-      const live = await holdSessions({ authority }, caller, known ? [known.id] : [])
+      const isLive = await holdSessions({ authority }, caller, known ? [known.id] : [])
       // A form that is sent twice makes one connection.
       if (!(await oauthRecords.consume('Interaction', hashOf(interaction.uid)))) throw expired()
-      if (known && live.has(known.id)) {
+      if (known && isLive(known.id)) {
         await sessions.renewConnection(known.id, approved)
         await oauthRecords.deleteIssued(known.id)
         return known.id

@@ -58,7 +58,7 @@ export class Records implements Adapter {
     record: NewRecord,
     { grantId, accountId }: Record<'grantId' | 'accountId', string>,
   ) {
-    const source = sourceOf()
+    const source = this.#model === 'RefreshToken' ? sourceOfRefreshToken() : undefined
     await this.#store.transact(async ({ authority, oauthRecords }) => {
       const isLive = (await authority.holdLive(grantId, accountId)) !== undefined
       const isGranted = !source || (await oauthRecords.find(source.model, source)) !== undefined
@@ -117,10 +117,10 @@ export class Records implements Adapter {
 }
 
 /**
- * The code or refresh token that is being traded in: approving its client again deletes it, also
- * when that comes between its use and the new token.
+ * The code or refresh token that is traded in for a refresh token: approving its client again
+ * deletes it, also when that comes between its use and the new token.
  */
-function sourceOf(): RecordKey | undefined {
+function sourceOfRefreshToken(): RecordKey | undefined {
   const { RotatedRefreshToken, AuthorizationCode } = OidcProvider.ctx?.oidc?.entities ?? {}
   const source = RotatedRefreshToken ?? AuthorizationCode
   return source && { model: source.kind, key: hashOf(source.jti) }

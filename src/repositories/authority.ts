@@ -36,16 +36,19 @@ export class AuthorityRepository {
   /**
    * Locks live sessions of the user's for a change: all of them, or the named.
    *
-   * @returns the ids of those that are live.
+   * @returns what each that is live may do (null: everything), by its id.
    */
-  async lockLive(userId: string, ids?: readonly string[]): Promise<Set<string>> {
+  async lockLive(
+    userId: string,
+    ids?: readonly string[],
+  ): Promise<Map<string, { scopes: string[] | null }>> {
     const rows = await this.#live(userId)
-      .select('id')
+      .select(['id', 'scopes'])
       .$if(ids !== undefined, (query) => query.where('id', 'in', ids ?? []))
       .orderBy('id')
       .forNoKeyUpdate()
       .execute()
-    return new Set(rows.map(({ id }) => id))
+    return new Map(rows.map(({ id, scopes }) => [id, { scopes }]))
   }
 
   #live(userId: string) {

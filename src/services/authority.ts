@@ -11,6 +11,7 @@ import type { Caller } from './sessions.ts'
 export type PasswordProof = { userId: string; passwordHash: string }
 
 type Locks = Pick<Repositories, 'authority'>
+type Holder = Pick<Caller, 'userId' | 'sessionId' | 'kind'>
 
 /**
  * In the transaction of whatever the caller asked for, before all else that is locked: their session
@@ -21,30 +22,38 @@ type Locks = Pick<Repositories, 'authority'>
  */
 export async function holdSession(
   { authority }: Locks,
-  caller: Caller,
+  caller: Holder,
   needed: readonly Scope[],
 ): Promise<void> {
-  const held = await authority.holdLive(caller.sessionId, caller.userId)
-  if (!held) throw sessionEnded([caller.kind])
-  if (held.scopes !== null) requireScopes(held.scopes.filter(isScope), needed)
+  requireLive(await authority.holdLive(caller.sessionId, caller.userId), caller, needed)
 }
 
 /**
  * The same for a change of the user's own sessions: all of them, or the caller's and some others.
  *
- * @returns the ids of those that are live, and stay as they are.
- * @throws AppError unauthenticated when the caller's is none of them.
+ * @returns whether one of them is live, and stays so.
+ * @throws AppError like {@link holdSession}.
  */
 export async function holdSessions(
   { authority }: Locks,
-  caller: Pick<Caller, 'userId' | 'sessionId' | 'kind'>,
+  caller: Holder,
   others: readonly string[] | 'all',
-): Promise<Set<string>> {
+  needed: readonly Scope[] = ['account'],
+): Promise<(id: string) => boolean> {
   const { userId, sessionId } = caller
   const ids = others === 'all' ? undefined : [sessionId, ...others]
   const live = await authority.lockLive(userId, ids)
-  if (!live.has(sessionId)) throw sessionEnded([caller.kind])
-  return live
+  requireLive(live.get(sessionId), caller, needed)
+  return (id) => live.has(id)
+}
+
+function requireLive(
+  held: { scopes: string[] | null } | undefined,
+  { kind }: Holder,
+  needed: readonly Scope[],
+): void {
+  if (!held) throw sessionEnded([kind])
+  if (held.scopes !== null) requireScopes(held.scopes.filter(isScope), needed)
 }
 
 type Reader = Pick<Caller, 'userId' | 'sessionId' | 'scopes'>

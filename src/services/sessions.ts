@@ -211,8 +211,10 @@ export class SessionService {
    */
   async revokeOne(caller: Caller, id: string): Promise<boolean> {
     return this.#deps.transact(async ({ authority, sessions }) => {
-      const live = await holdSessions({ authority }, caller, [id])
-      return live.has(id) && sessions.revoke(id, caller.userId)
+      // Whoever holds a token may always give it up.
+      const needed: Scope[] = id === caller.sessionId ? [] : ['account']
+      const isLive = await holdSessions({ authority }, caller, [id], needed)
+      return isLive(id) && sessions.revoke(id, caller.userId)
     })
   }
 

@@ -153,7 +153,11 @@ describeDatabases('turns at one moment', (kind) => {
         spent: { nanoUsd: 7n, tokens: 40 },
       })
     await end(turns[1] as (typeof turns)[number])
-    expect(await Promise.all(turns.map(end))).toEqual([{ used: {} }, undefined, { used: {} }])
+    expect(await Promise.all(turns.map(end))).toEqual([
+      { used: {}, isAskerLive: true },
+      undefined,
+      { used: {}, isAskerLive: true },
+    ])
     expect(await Promise.all(users.map(reservedBy))).toEqual(Array(3).fill([0, 0]))
     const spent = await database.db
       .selectFrom('spending')

@@ -12,7 +12,7 @@ import {
   type FreshDatabase,
   freshDatabaseOptions,
 } from '../support/databases.ts'
-import { personalToken } from '../support/signed-up.ts'
+import { browserSession, personalToken } from '../support/signed-up.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../support/start-app.ts'
 
 const CLAUDE = { chunkDelayMs: 40, chunkSize: 4 }
@@ -111,9 +111,7 @@ describeDatabases('deleting an account', (kind) => {
     const { userId } = await app.app.services.accounts.signUp({ username, email, password })
     expect(userId).not.toBe(ada.userId)
     expect(await app.app.services.accounts.keyStatus(userId)).toBeNull()
-    const again = { userId, sessionId: userId }
-    const caller = { ...(await callerOf(app, eve)), ...again, username }
-    await app.app.services.accounts.delete(caller, password)
+    await app.app.services.accounts.delete(await browserSession(app, userId), password)
   })
 
   test('only the ledger still has their id, and nothing their name', async () => {
