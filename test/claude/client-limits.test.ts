@@ -60,7 +60,7 @@ test.each([undefined, 10])('silence is too long, with pings every %s ms', async 
 
 test('silence before the first byte is too long as well', async () => {
   claude.standIn.script({ kind: 'delay', delayMs: 5000 })
-  expect(await claude.ask({}, { idleMs: 100 })).toMatchObject({
+  expect(await claude.ask({}, { idleMs: 1500 })).toMatchObject({
     status: 'failed',
     usageEstimated: 'stream_timed_out',
     error: { code: 'upstream_timeout' },
