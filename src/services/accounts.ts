@@ -175,10 +175,7 @@ export class AccountService {
     if (taken.email) throw emailTaken()
   }
 
-  async #insert(
-    { username, email, password, apiKey }: NewUser,
-    from?: string,
-  ): Promise<string> {
+  async #insert({ username, email, password, apiKey }: NewUser, from?: string): Promise<string> {
     const passwordHash = await this.#deps.passwords.hash(password, from)
     const id = newId()
     const { wrapped: dataKey, vault } = this.#deps.vault.createUserKey(id)
