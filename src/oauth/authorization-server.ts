@@ -11,6 +11,7 @@ import type { Logger } from '../log.ts'
 import { holdSessions } from '../services/authority.ts'
 import { isScope, type Scope } from '../services/scopes.ts'
 import { type Caller, hashOf } from '../services/sessions.ts'
+import { ClientDocuments } from './client-documents.ts'
 import { FlowCookies } from './flow-cookies.ts'
 import { errors, type InteractionResults, type Provider } from './oidc-provider.ts'
 import { createProvider, PENDING_SECONDS, type ProviderOptions } from './provider.ts'
@@ -39,7 +40,11 @@ export type Approval = {
   limitNanoUsd: bigint | null
 }
 
-type Options = ProviderOptions & { log: Logger }
+type Options = Omit<ProviderOptions, 'documents'> & {
+  /** Names whose clients' documents may lie at private addresses. */
+  privateClientHosts: readonly string[]
+  log: Logger
+}
 type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>
 
 /** So long after its connection's end a registered client is still known, to hear `invalid_grant`. */
@@ -48,6 +53,7 @@ const CLIENT_GRACE_MS = 24 * 60 * 60 * 1000
 export class AuthorizationServer {
   readonly #options: Options
   readonly #cookies: FlowCookies
+  readonly #documents: ClientDocuments
   #provider: Provider
   #callback: ReturnType<Provider['callback']>
 
@@ -55,6 +61,7 @@ export class AuthorizationServer {
     this.#options = options
     const isSecure = options.publicUrl.startsWith('https:')
     this.#cookies = new FlowCookies({ isSecure, seconds: PENDING_SECONDS })
+    this.#documents = new ClientDocuments(options.privateClientHosts)
     this.#provider = this.#build(options.keys)
     this.#callback = this.#provider.callback()
   }
@@ -160,7 +167,7 @@ export class AuthorizationServer {
   }
 
   #build(keys: ProviderOptions['keys']): Provider {
-    const provider = createProvider({ ...this.#options, keys })
+    const provider = createProvider({ ...this.#options, documents: this.#documents, keys })
     addShims(provider, this.#cookies, this.#options.errorPage)
     provider.on('server_error', (_ctx, err) => this.#options.log.error({ err }, 'OAuth failed'))
     // Koa's own event for what its callers should hear of; its default handler writes to stderr.

@@ -11,7 +11,10 @@ export class OneTimeLinkRepository {
 
   async insert(link: { tokenHash: Buffer; userId: string; expiresAt: Date }): Promise<void> {
     const expiresAt = byDatabaseClock(link.expiresAt)
-    await this.#db.insertInto('oneTimeLinks').values({ ...link, expiresAt }).execute()
+    await this.#db
+      .insertInto('oneTimeLinks')
+      .values({ ...link, expiresAt })
+      .execute()
   }
 
   /** Whose link it is, while it is good; it stays good. */

@@ -26,7 +26,10 @@ export class SessionRepository {
 
   async insert(session: NewSession): Promise<void> {
     const expiresAt = byDatabaseClock(session.expiresAt)
-    await this.#db.insertInto('sessions').values({ ...session, expiresAt }).execute()
+    await this.#db
+      .insertInto('sessions')
+      .values({ ...session, expiresAt })
+      .execute()
   }
 
   /**

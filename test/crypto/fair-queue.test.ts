@@ -23,6 +23,7 @@ function jobs(options: Partial<FairQueueOptions> = {}) {
       })
   /** Ends whatever runs, one after the other, until nothing waits. */
   const endAll = async () => {
+    await settle()
     for (let i = 0; i < began.length; i++) {
       ends.get(began[i] ?? '')?.()
       await settle()
@@ -31,7 +32,8 @@ function jobs(options: Partial<FairQueueOptions> = {}) {
   return { queue, began, refused, start, endAll, end: (name: string) => ends.get(name) }
 }
 
-const flood = (count: number, key = 'flood') => Array.from({ length: count }, (_, i) => `${key}-${i}`)
+const flood = (count: number, key = 'flood') =>
+  Array.from({ length: count }, (_, i) => `${key}-${i}`)
 
 test('runs as many at once as allowed, and one key’s in the order they came', async () => {
   const { queue, began, start, endAll } = jobs({ concurrency: 2 })

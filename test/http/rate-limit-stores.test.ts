@@ -203,7 +203,8 @@ test.runIf(hasRedis)(
     expect(answers.some(isShared)).toBe(false)
 
     redis.hang(false)
-    const counted = async () => expect(isShared(await from(`192.0.2.${++address % 250}`))).toBe(true)
+    const counted = async () =>
+      expect(isShared(await from(`192.0.2.${++address % 250}`))).toBe(true)
     let address = 0
     await vi.waitFor(counted, { timeout: 20_000, interval: 100 })
   },

@@ -2,9 +2,9 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { databaseKinds } from '../support/databases.ts'
+import { startOAuthApp } from '../support/oauth-app.ts'
 import { createFlow, type OAuthFlow } from '../support/oauth-flow.ts'
 import { newPerson } from '../support/oauth-person.ts'
-import { startOAuthApp } from '../support/oauth-app.ts'
 import type { TestApp } from '../support/start-app.ts'
 
 const MINUTE_MS = 60_000
