@@ -12,6 +12,8 @@ type Deps = {
 export type KeyLink = { url: string; expiresAt: Date }
 
 const LIFETIME_MS = 15 * 60_000
+/** Of one user, good at the same time; a further one takes the oldest's place. */
+const MOST_LINKS = 10
 
 /**
  * Links to the page where a user enters their Anthropic key, so that it need not pass through a
@@ -25,15 +27,12 @@ export class KeyLinks {
     this.#deps = deps
   }
 
-  /** Good for 15 minutes and one use. Only its SHA-256 is stored. */
+  /** Good for 15 minutes and one use, while fewer than ten came after it. Only its SHA-256 is stored. */
   async create(userId: string): Promise<KeyLink> {
     const link = newToken('link')
     const expiresAt = new Date(Date.now() + LIFETIME_MS)
-    await this.#deps.repositories.oneTimeLinks.insert({
-      tokenHash: hashOf(link),
-      userId,
-      expiresAt,
-    })
+    const tokenHash = hashOf(link)
+    await this.#deps.repositories.oneTimeLinks.insert({ tokenHash, userId, expiresAt }, MOST_LINKS)
     return { url: `${this.#deps.publicUrl}/account/key?link=${link}`, expiresAt }
   }
 

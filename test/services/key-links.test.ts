@@ -39,13 +39,13 @@ describeDatabases('links to the key page', (kind) => {
     const { oneTimeLinks } = app.app.repositories
     const tokenHash = hashOf('link_expired')
     const expiresAt = new Date(Date.now() - 1000)
-    await oneTimeLinks.insert({ tokenHash, userId: ada.userId, expiresAt })
+    await oneTimeLinks.insert({ tokenHash, userId: ada.userId, expiresAt }, 10)
     const live = await linkFor(ada.userId)
     expect(await keyLinks.belongsTo('link_expired', ada.userId)).toBe(false)
     expect(await keyLinks.use('link_expired', ada.userId)).toBe(false)
     await oneTimeLinks.deleteExpired()
     await expect(
-      oneTimeLinks.insert({ tokenHash, userId: ada.userId, expiresAt }),
+      oneTimeLinks.insert({ tokenHash, userId: ada.userId, expiresAt }, 10),
     ).resolves.toBeUndefined()
     expect(await keyLinks.belongsTo(live, ada.userId)).toBe(true)
   })
