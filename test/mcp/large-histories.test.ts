@@ -1,5 +1,6 @@
 /** One user's large histories are that user's affair: the process stays small, and serves others. */
 
+import { randomBytes } from 'node:crypto'
 import { setImmediate as nextRound } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { newId } from '../../src/crypto/random.ts'
@@ -18,7 +19,7 @@ import { startApp, type TestApp, type TestUser } from '../support/start-app.ts'
 import { vaultOf } from './vault-of.ts'
 
 const MB = 1024 * 1024
-const ENCRYPTION_KEY = Buffer.alloc(32, 7).toString('base64')
+const ENCRYPTION_KEY = randomBytes(32).toString('base64')
 
 describeDatabases('a user with large histories', (kind) => {
   let database: FreshDatabase
