@@ -43,14 +43,19 @@ begin
   where c.user_id = s.user_id and c.bytes <> 0;
   return null;
 end $$;
+-- Their conditions are plain comparisons: a function would be parsed with every statement.
 create trigger messages_added after insert on messages for each row
-  when (kept_bytes(new.role, new.status, new.content, new.stop_sequence) > 0)
+  when (new.content is not null or new.stop_sequence is not null)
   execute function follow_new_message();
 create trigger messages_changed
   after update of status, content, stop_sequence on messages for each row
   when (
-    kept_bytes(new.role, new.status, new.content, new.stop_sequence)
-    <> kept_bytes(old.role, old.status, old.content, old.stop_sequence)
+    not (new.role = 'assistant' and new.status = 'running')
+    and (
+      (old.role = 'assistant' and old.status = 'running')
+      or octet_length(new.content) is distinct from octet_length(old.content)
+      or octet_length(new.stop_sequence) is distinct from octet_length(old.stop_sequence)
+    )
   )
   execute function follow_changed_message();
 create trigger messages_removed after delete on messages

@@ -45,7 +45,7 @@ export class ForgottenTurnRepository {
         delete from messages m
         using turns t join messages answer on answer.id = t.answer_id
         where m.conversation_id = answer.conversation_id
-          and m.position in (answer.position - 1, answer.position)
+          and m.position between answer.position - 1 and answer.position
         returning m.conversation_id
       ),
       counted as (

@@ -85,6 +85,22 @@ export class OAuthRecordRepository {
     await this.#db.deleteFrom('oauthRecords').where('expiresAt', '<', sql<Date>`now()`).execute()
   }
 
+  /**
+   * Deletes the oldest of what nobody has signed in for yet: clients that registered and never
+   * connected (which live a day), sign-ins under way. Everybody can make those.
+   */
+  async deleteExcess(mostAnonymous: number): Promise<void> {
+    await sql`
+      delete from oauth_records r using (
+        select model, key from oauth_records
+        where user_id is null and grant_id is null
+          and expires_at <= created_at + interval '24 hours 5 minutes'
+        order by created_at desc
+        offset ${mostAnonymous}
+      ) as excess
+      where r.model = excess.model and r.key = excess.key`.execute(this.#db)
+  }
+
   #live(model: string) {
     return this.#db
       .selectFrom('oauthRecords')

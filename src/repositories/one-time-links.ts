@@ -9,9 +9,20 @@ export class OneTimeLinkRepository {
     this.#db = db
   }
 
-  async insert(link: { tokenHash: Buffer; userId: string; expiresAt: Date }): Promise<void> {
+  /** In place of the user's oldest, when there are `most` already. */
+  async insert(
+    link: { tokenHash: Buffer; userId: string; expiresAt: Date },
+    most: number,
+  ): Promise<void> {
     const expiresAt = byDatabaseClock(link.expiresAt)
+    const older = this.#db
+      .selectFrom('oneTimeLinks')
+      .select('tokenHash')
+      .where('userId', '=', link.userId)
+      .orderBy('expiresAt', 'desc')
+      .offset(most - 1)
     await this.#db
+      .with('replaced', (db) => db.deleteFrom('oneTimeLinks').where('tokenHash', 'in', older))
       .insertInto('oneTimeLinks')
       .values({ ...link, expiresAt })
       .execute()

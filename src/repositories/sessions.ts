@@ -231,7 +231,27 @@ export class SessionRepository {
   async deleteEnded(): Promise<void> {
     await this.#db
       .deleteFrom('sessions')
-      .where('expiresAt', '<', sql<Date>`now() - interval '1 day'`)
+      .where((where) =>
+        where.or([
+          where('expiresAt', '<', sql<Date>`now() - interval '1 day'`),
+          where('revokedAt', '<', sql<Date>`now() - interval '1 day'`),
+        ]),
+      )
       .execute()
+  }
+
+  /** Ends the oldest live sessions of each user who has more than so many of one kind. */
+  async endExcess(mostOfAKind: number): Promise<void> {
+    await sql`
+      update sessions set revoked_at = now()
+      where id in (
+        select id from (
+          select id, row_number() over (partition by user_id, kind order by created_at desc, id desc)
+            as place
+          from sessions
+          where revoked_at is null and expires_at > now()
+        ) as live
+        where place > ${mostOfAKind}
+      )`.execute(this.#db)
   }
 }

@@ -168,11 +168,11 @@ export const endTurns = prepare<{ turns: string; lockLimit: string }, EndingRow>
   emptied as materialized (
     select r.place
     from running r
-    where r.is_forgotten and not exists (
+    where case when r.is_forgotten then not exists (
       select from messages kept
       where kept.conversation_id = r.conversation_id and kept.position < r.position - 1
         and kept.role = 'user' and kept.content is not null
-    )
+    ) else false end
   ),
   released as (
     update conversations c set

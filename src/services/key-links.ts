@@ -15,6 +15,8 @@ type Deps = {
 export type KeyLink = { url: string; expiresAt: Date }
 
 const LIFETIME_MS = 15 * 60_000
+/** Of one user, good at the same time; a further one takes the oldest's place. */
+const MOST_LINKS = 10
 
 /**
  * Links to the page where a user enters their Anthropic key, so that it need not pass through a
@@ -29,7 +31,7 @@ export class KeyLinks {
   }
 
   /**
-   * Good for 15 minutes and one use. Only its SHA-256 is stored.
+   * Good for 15 minutes and one use, while fewer than ten came after it. Only its SHA-256 is stored.
    *
    * @param scope by which the caller gets it.
    * @throws AppError unauthenticated, insufficient_scope.
@@ -40,7 +42,7 @@ export class KeyLinks {
     const { userId } = caller
     await this.#deps.transact(async ({ authority, oneTimeLinks }) => {
       await holdSession({ authority }, caller, [scope])
-      await oneTimeLinks.insert({ tokenHash: hashOf(link), userId, expiresAt })
+      await oneTimeLinks.insert({ tokenHash: hashOf(link), userId, expiresAt }, MOST_LINKS)
     })
     return { url: `${this.#deps.publicUrl}/account/key?link=${link}`, expiresAt }
   }

@@ -41,7 +41,12 @@ export const LEASE_SECONDS = 12
 /** Also how often the text of running answers is saved at most. */
 const ROUND_MS = 2000
 const ROUNDS_PER_CLEANING = 30
+const ROUNDS_PER_SESSION_COUNT = 30 * 30
 const MOST_PASSES = 20
+/** Of one user and one kind: sign-ins, browsers, connections. */
+const MOST_SESSIONS = 1000
+/** Of the authorization server, for people who have not signed in. */
+const MOST_ANONYMOUS_RECORDS = 20_000
 
 export class Upkeep {
   readonly #deps: Deps
@@ -146,7 +151,9 @@ export class Upkeep {
     await rateLimits.deleteExpired()
     await oneTimeLinks.deleteExpired()
     await oauthRecords.deleteExpired()
+    await oauthRecords.deleteExcess(MOST_ANONYMOUS_RECORDS)
     await sessions.deleteEnded()
+    if (this.#round % ROUNDS_PER_SESSION_COUNT === 0) await sessions.endExcess(MOST_SESSIONS)
     await signInFailures.deleteOld()
     await this.#deps.repositories.formerAccounts.deleteOver()
     await this.#deleteForgotten()
