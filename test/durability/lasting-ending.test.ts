@@ -46,18 +46,20 @@ describeDatabases('an answer whose end the database refuses', (kind) => {
   const reservedTokens = async () =>
     (await client.call('get_budget')).structured.data.budgets[0].reserved_tokens
 
-  // Deadlocks, conflicts, full disks, a server that only reads, a stop of the server, and faults.
-  test.each(['40P01', '40001', '53100', '25006', '57P03', '55P03', '57014', 'XX000', '22P02'])(
-    'with %s is stored when it no longer does',
-    async (state) => {
-      await refuse(state, state.startsWith('40') ? 12 : 2)
-      const answer = await answerTo(`refused with ${state}`, state)
-      expect(answer).toMatchObject({ status: 'complete', content: `refused with ${state}` })
-      expect(answer.request_id).toMatch(/^req_/)
-      expect(await bookedFor(state)).toMatchObject({ calls: 1, estimated_calls: 0 })
-      expect(await reservedTokens()).toBe(0)
-    },
-  )
+  // Deadlocks and conflicts more often than a statement is repeated by itself, full disks, a server that
+  // only reads, a stop of the server, and faults.
+  test.each([
+    ...[['40P01', 12] as const, ['40001', 12] as const, ['53100', 2] as const],
+    ...[['25006', 2] as const, ['57P03', 2] as const, ['55P03', 2] as const],
+    ...[['57014', 2] as const, ['XX000', 1] as const, ['22P02', 1] as const],
+  ])('with %s is stored when it no longer does', async (state, times) => {
+    await refuse(state, times)
+    const answer = await answerTo(`refused with ${state}`, state)
+    expect(answer).toMatchObject({ status: 'complete', content: `refused with ${state}` })
+    expect(answer.request_id).toMatch(/^req_/)
+    expect(await bookedFor(state)).toMatchObject({ calls: 1, estimated_calls: 0 })
+    expect(await reservedTokens()).toBe(0)
+  })
 
   test('for something in it is stored without that', async () => {
     await refuse('23514', 1_000_000, 'new.request_id is not null')
