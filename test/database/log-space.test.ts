@@ -1,20 +1,21 @@
 /** The embedded database on a disk of a few megabytes: an answer that ends on a full one is kept. */
 
-import { execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { freshDatabaseOptions } from '../support/databases.ts'
 import { scratchFolder } from '../support/scratch-folder.ts'
 import { startApp } from '../support/start-app.ts'
 
+const run = promisify(execFile)
+
 /** A disk in memory; undefined where this process may not make one. */
-function smallDisk(megabytes: number): string | undefined {
+async function smallDisk(megabytes: number): Promise<string | undefined> {
   const folder = mkdtempSync(join(scratchFolder(), 'small-disk-'))
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'none', folder], {
-      stdio: 'ignore',
-    })
+    await run('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'none', folder])
   } catch {
     rmSync(folder, { recursive: true })
     return undefined
@@ -22,18 +23,18 @@ function smallDisk(megabytes: number): string | undefined {
   return folder
 }
 
-const disk = smallDisk(200)
+const disk = await smallDisk(200)
 if (!disk) process.stdout.write('a full disk is left out: this process may not mount one\n')
 
 describe.skipIf(!disk)('on a full disk', () => {
   test('an answer of many tokens is kept, and stored when there is room again', async () => {
     const folder = disk as string
-    onTestFinished(() => {
-      execFileSync('umount', ['-l', folder])
+    onTestFinished(async () => {
+      await run('umount', ['-l', folder])
       rmSync(folder, { recursive: true })
     })
     const fresh = await freshDatabaseOptions('embedded')
-    execFileSync('cp', ['-R', join(fresh.dataDir, 'postgres'), folder])
+    await run('cp', ['-R', join(fresh.dataDir, 'postgres'), folder])
     await fresh.drop()
     const app = await startApp({
       kind: 'embedded',

@@ -24,7 +24,7 @@ const SCRIPT = `
     "$bin/pg_ctl" -D data -l log -w -o "-k $folder -c max_connections=200 -c fsync=off $network" start
   }
   network='-c listen_addresses='
-  test "$port" && network="-p $port -c listen_addresses=127.0.0.1"
+  test "$port" && network="-p $port -c listen_addresses=127.0.0.1,127.0.0.2"
   test "$certificate" && network="$network -c ssl=on -c ssl_cert_file=$folder/crt -c ssl_key_file=$folder/key"
   printf %s "$certificate" >crt
   (umask 077 && printf %s "$key" >key)
