@@ -67,7 +67,7 @@ export function unavailable(cause: unknown, { words, retryAfterSeconds }: Later 
 }
 
 /** The SQLSTATE of what was thrown, or of what caused it; undefined when no server said anything. */
-export function sqlStateOf(thrown: unknown): string | undefined {
+function sqlStateOf(thrown: unknown): string | undefined {
   for (let error = thrown; error instanceof Error; error = error.cause) {
     const { code, severity } = error as Error & { code?: unknown; severity?: unknown }
     if (typeof severity === 'string' && typeof code === 'string') return code

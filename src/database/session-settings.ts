@@ -38,7 +38,7 @@ const SETTINGS = {
 const NO_TRANSACTION_TIMEOUT =
   "select set_config(name, '0', false) from pg_settings where name = 'transaction_timeout'"
 
-export function sessionSettings(statementTimeoutMs: number): string {
+function sessionSettings(statementTimeoutMs: number): string {
   const settings = { statement_timeout: `${statementTimeoutMs}ms`, ...SETTINGS }
   const sets = Object.entries(settings).map(([name, value]) => `set session ${name} = '${value}'`)
   return [...sets, NO_TRANSACTION_TIMEOUT].join('; ')
