@@ -49,6 +49,7 @@ export async function checkAll(remains: Remains): Promise<Check[]> {
       checked: remains.seen.keys.size,
       violations: remains.seen.contradictions,
     },
+    nothingUnexplained(remains),
     ...remains.findings.checks,
     ...(await databaseIsSound(remains.databaseUrl)),
     await ledgerVerifies(remains.settings),
@@ -92,6 +93,12 @@ function oneCallPerKey({ seen, tallies }: Remains): Check {
   }
   const promise = 'Claude answers a key at most once, an acknowledged one exactly once'
   return { promise, checked: seen.keys.size, violations }
+}
+
+/** Callers are told what is wrong, and may repeat; `internal` says neither. */
+function nothingUnexplained({ seen }: Remains): Check {
+  const violations = seen.failures.filter((failure) => failure === 'internal')
+  return { promise: 'no call ends with `internal`', checked: seen.keys.size, violations }
 }
 
 const DATABASE_PROMISES: [string, string, string][] = [

@@ -19,7 +19,7 @@ export type SmallDisk = {
 /** In memory, so that it is quickly filled; more than a run of some minutes needs. */
 const MEGABYTES = 96
 const FILLER = 'filler'
-const CHUNK = Buffer.alloc(64 * 1024)
+const CHUNK = Buffer.alloc(1024 * 1024)
 
 /** Unmounts at the end of its standard input, hence also when the run is killed. */
 const SCRIPT = `
