@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { postCall } from './mcp/raw-call.ts'
+import { postCall, resultIn } from './mcp/raw-call.ts'
 import { databaseKinds } from './support/databases.ts'
 import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'
 import { type Era, eras, startApp, type TestApp, type TestUser } from './support/start-app.ts'
@@ -90,11 +90,5 @@ describe.runIf(databaseKinds.includes('postgresql'))('a replica that is stopped'
     expect(log.join('')).not.toMatch(/"level":(50|60)/)
   })
 })
-
-/** Of the last event, or of the whole body. */
-function resultIn(body: string) {
-  const json = /^data: (\{.*)$/m.exec(body.split('\n\n').at(-2) ?? '')?.[1] ?? body
-  return JSON.parse(json).result.structuredContent
-}
 
 const dataIn = (body: string) => resultIn(body).data

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { postCall } from './mcp/raw-call.ts'
+import { postCall, resultIn } from './mcp/raw-call.ts'
 import { type ClaudeStandIn, startClaudeStandIn } from './support/claude-stand-in/server.ts'
 import { type Era, register, type TestUser } from './support/clients.ts'
 import { databaseKinds, type FreshDatabase, freshDatabaseOptions } from './support/databases.ts'
@@ -117,9 +117,8 @@ async function ask(url: string, era: Era, accessToken: string, tool: string, arg
   const body = await response.text().catch((error: Error) => {
     throw new Error(`${tool}: cut, ${error.message} ${error.cause}`)
   })
-  const json = /^data: (\{.*)$/m.exec(body.split('\n\n').at(-2) ?? '')?.[1] ?? body
   if (response.status !== 200) throw new Error(`${tool}: HTTP ${response.status} ${body}`)
-  const result = JSON.parse(json).result?.structuredContent
-  if (!result?.success && result?.messages === undefined) throw new Error(`${tool}: ${json}`)
+  const result = resultIn(body)
+  if (!result?.success && result?.messages === undefined) throw new Error(`${tool}: ${body}`)
   return result.data
 }
