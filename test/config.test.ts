@@ -71,6 +71,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   PORT: ['8080', ({ http }) => http.port, 8080],
   PUBLIC_URL: ['https://GW.example:443/', ({ http }) => http.publicUrl, 'https://gw.example'],
   DATA_DIR: ['/var/lib/gateway', ({ database }) => database.dataDir, '/var/lib/gateway'],
+  EMBEDDED_DURABILITY: ['fast', ({ database }) => database.durability, 'fast'],
   DATABASE_URL: [POSTGRES, ({ database }) => database.url, POSTGRES],
   DATABASE_POOL_SIZE: ['25', ({ database }) => database.poolSize, 25],
   ENCRYPTION_KEY: [KEY.toString('base64'), ({ secrets }) => secrets.encryptionKey, KEY],
