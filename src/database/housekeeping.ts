@@ -31,6 +31,8 @@ type Deps = {
   log: Pick<Logger, 'warn'>
 }
 
+type Change = { name: string; isBloated: boolean }
+
 export class Housekeeping {
   readonly #deps: Deps
   readonly #stopping = new AbortController()
@@ -40,6 +42,8 @@ export class Housekeeping {
   #copy: Promise<void> | undefined
   #checkpointAt = 0
   #lookedAt = 0
+  /** Whether the last round had no time for all that there was to do. */
+  #isLeftOver = false
   #copiedAt = 0
 
   constructor(deps: Deps) {
@@ -86,7 +90,7 @@ export class Housekeeping {
       if (!this.#copy && loggedBytes - this.#checkpointAt >= CHECKPOINT_BYTES) {
         await this.#inSession(() => this.#checkpoint())
       }
-      if (loggedBytes - this.#lookedAt >= LOOK_BYTES) {
+      if (this.#isLeftOver || loggedBytes - this.#lookedAt >= LOOK_BYTES) {
         this.#lookedAt = loggedBytes
         await this.#inSession(() => this.#tendTables())
       }
@@ -116,11 +120,13 @@ export class Housekeeping {
     const startedAt = performance.now()
     // Sessions of a server tell it now and then what they changed; this one only when it is asked.
     await pglite.exec('select pg_stat_force_next_flush()')
-    const { rows } = await pglite.query<{ name: string; isBloated: boolean }>(CHANGED_TABLES)
-    for (const { name, isBloated } of rows) {
-      await pglite.exec(isBloated ? `vacuum (analyze) ${name}` : `analyze ${name}`)
-      if (performance.now() - startedAt > ROUND_LIMIT_MS) return
-    }
+    const { rows } = await pglite.query<Change>(CHANGED_TABLES)
+    let next: Change | undefined
+    do {
+      next = rows.shift()
+      if (next) await pglite.exec(`${next.isBloated ? 'vacuum (analyze)' : 'analyze'} ${next.name}`)
+    } while (next && performance.now() - startedAt < ROUND_LIMIT_MS)
+    this.#isLeftOver = rows.length > 0
   }
 
   async #isCopyDue(): Promise<boolean> {

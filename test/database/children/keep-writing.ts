@@ -1,7 +1,7 @@
 /**
  * Writes into the embedded database until it is killed: a row each time, as a send writes them, with
  * its checksum, and a sum over all in the same transaction. First prints what it finds, then each
- * row's number once it is acknowledged.
+ * row's number, and when, once it is acknowledged.
  *
  * Arguments: the data folder, and the durability.
  */
@@ -20,23 +20,26 @@ await sql`
   create table if not exists sums (one int primary key, n bigint, count bigint);
   insert into sums values (1, 0, 0) on conflict do nothing`.execute(db)
 
-type Found = { last: string; count: string; broken: string; kept: boolean }
+type Found = { numbers: number[]; broken: number; agree: boolean }
 
 /** Whether the rows, their checksums and the sum over them agree, through the index and without. */
 async function look(): Promise<Found> {
   const { rows } = await sql<Found>`
     select
-      coalesce(max(n), 0)::text as last, count(*)::text as count,
-      (count(*) filter (where sha256(content) <> sha256))::text as broken,
-      bool_and((select count(*) from written as again where again.n = written.n) = 1)
-        is not false and count(*) = (select count from sums) and coalesce(max(n), 0) = (select n from sums)
-        as kept
+      coalesce(json_agg(n order by n), '[]') as numbers,
+      (count(*) filter (where sha256(content) <> sha256))::int as broken,
+      count(*) = (select count from sums) and coalesce(max(n), 0) = (select n from sums) as agree
     from written`.execute(db)
-  return rows[0] as Found
+  const { rows: indexed } = await sql<{ n: string }>`
+    select n from generate_series(1, (select coalesce(max(n), 0) from written)) as n
+    where exists (select from written where written.n = n.n)`.execute(db)
+  const found = rows[0] as Found
+  return { ...found, agree: found.agree && indexed.length === found.numbers.length }
 }
 
-let next = Number((await look()).last)
-process.stdout.write(`${JSON.stringify({ ...(await look()), recovery: database.recovery })}\n`)
+const found = await look()
+let next = found.numbers.at(-1) ?? 0
+process.stdout.write(`${JSON.stringify({ ...found, recovery: database.recovery })}\n`)
 
 async function write(n: number, trx: Kysely<Schema>): Promise<void> {
   const content = randomBytes(100 + Math.floor(Math.random() * 4000))
@@ -49,7 +52,7 @@ async function keepWriting(): Promise<never> {
   for (;;) {
     const n = ++next
     await db.transaction().execute((trx) => write(n, trx))
-    process.stdout.write(`${n}\n`)
+    process.stdout.write(`${n} ${Date.now()}\n`)
     if (n % 100 === 0) await sql`checkpoint`.execute(db)
   }
 }

@@ -124,7 +124,7 @@ function mixed(kept: Buffer, present: Buffer, chance: () => number): Buffer {
   const bytes = Buffer.alloc((chance() < 0.5 ? kept : present).length)
   for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
     const source = chance() < 0.5 ? kept : present
-    source.copy(bytes, at, at, Math.min(at + BLOCK_BYTES, bytes.length))
+    source.subarray(at, at + BLOCK_BYTES).copy(bytes, at)
   }
   return bytes
 }

@@ -1,7 +1,7 @@
 /**
  * Puts this process on a disk that forgets: it goes through what the process asks of node:fs, and at
  * the operation given it cuts the power, that is, it writes what is left into another folder and
- * kills the process. For `node --import`.
+ * kills the process. The last line on standard output is then `cut`, and when. For `node --import`.
  *
  * FORGETFUL_DISK is JSON: `{ folder, into, loss, seed, operations, isCountedFromFirstLine }`, the last
  * for operations after the first line on standard output.
@@ -37,6 +37,7 @@ function tick(): void {
   done += 1
   if (done < operations || isCutting) return
   isCutting = true
+  fs.writeSync(1, `cut ${Date.now()}\n`)
   memory.writeRest(into, loss, random(seed))
   process.kill(process.pid, 'SIGKILL')
   // The signal may take a while; nothing may happen after the cut.
