@@ -26,7 +26,8 @@ test('without any setting everything has its default', () => {
     },
     mcp: { maxToolInputElements: 10_000 },
     oauth: { privateClientHosts: [] },
-    database: { url: undefined, dataDir: './data', poolSize: 10 },
+    database: { url: undefined, dataDir: './data',
+      durability: 'full', poolSize: 10 },
     secrets: { encryptionKey: undefined, encryptionKeysPrevious: [] },
     accounts: {
       registrationOpen: true,
@@ -185,6 +186,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     ],
     /Invalid URL|scheme, host and port only/,
   ],
+  EMBEDDED_DURABILITY: [['none', 'FULL'], /expected one of "full"\|"fast"/],
   DATABASE_URL: [
     ['mysql://u:hidden@h/d', 'localhost:5432', 'postgres://', './data.db'],
     /must look like postgres:\/\/user:password@host:5432\/database/,
