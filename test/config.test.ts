@@ -26,8 +26,7 @@ test('without any setting everything has its default', () => {
     },
     mcp: { maxToolInputElements: 10_000 },
     oauth: { privateClientHosts: [] },
-    database: { url: undefined, dataDir: './data',
-      durability: 'full', poolSize: 10 },
+    database: { url: undefined, dataDir: './data', durability: 'full', poolSize: 10 },
     secrets: { encryptionKey: undefined, encryptionKeysPrevious: [] },
     accounts: {
       registrationOpen: true,

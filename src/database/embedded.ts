@@ -114,9 +114,11 @@ const startParameters = (segmentMb: number) => [
   ...PGlite.defaultStartParams.filter((parameter) => parameter !== '-F'),
   // The method that asks by fsync(), which flushing-fs.ts hears.
   ...['-c', 'wal_sync_method=fsync'],
-  // Old segments are kept for use again up to the first, the least that PostgreSQL takes, or up to
-  // what was written between two checkpoints; that is bounded by housekeeping.ts.
-  ...['-c', `min_wal_size=${2 * segmentMb}MB`, '-c', 'max_wal_size=64MB'],
+  // A third of the rows that are looked at otherwise; enough to tell few from many.
+  ...['-c', 'default_statistics_target=30'],
+  // Used segments are kept for use again up to these, the smaller of which is the least that
+  // PostgreSQL takes; when a checkpoint is due says housekeeping.ts.
+  ...['-c', `min_wal_size=${2 * segmentMb}MB`, '-c', `max_wal_size=${4 * segmentMb}MB`],
 ]
 
 /** Fixed when the folder was made. */

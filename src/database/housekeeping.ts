@@ -42,6 +42,8 @@ export class Housekeeping {
   #copy: Promise<void> | undefined
   #checkpointAt = 0
   #lookedAt = 0
+  /** At the end of the last round. */
+  #seenAt = 0
   /** Whether the last round had no time for all that there was to do. */
   #isLeftOver = false
   #copiedAt = 0
@@ -90,10 +92,10 @@ export class Housekeeping {
       if (!this.#copy && loggedBytes - this.#checkpointAt >= CHECKPOINT_BYTES) {
         await this.#inSession(() => this.#checkpoint())
       }
-      if (this.#isLeftOver || loggedBytes - this.#lookedAt >= LOOK_BYTES) {
-        this.#lookedAt = loggedBytes
-        await this.#inSession(() => this.#tendTables())
-      }
+      const isIdle = loggedBytes === this.#seenAt
+      const isDue = loggedBytes - this.#lookedAt >= (isIdle ? 1 : LOOK_BYTES)
+      if (isDue || this.#isLeftOver) await this.#inSession(() => this.#tendTables(isIdle))
+      this.#seenAt = this.#deps.files.loggedBytes
     } catch (err) {
       this.#deps.log.warn({ err }, 'housekeeping of the database failed, will try again')
     }
@@ -115,18 +117,19 @@ export class Housekeeping {
   }
 
   /** Those first that have changed most. */
-  async #tendTables(): Promise<void> {
-    const { pglite } = this.#deps
+  async #tendTables(isIdle: boolean): Promise<void> {
+    const { pglite, files } = this.#deps
     const startedAt = performance.now()
     // Sessions of a server tell it now and then what they changed; this one only when it is asked.
     await pglite.exec('select pg_stat_force_next_flush()')
-    const { rows } = await pglite.query<Change>(CHANGED_TABLES)
+    const { rows } = await pglite.query<Change>(CHANGED_TABLES, [isIdle])
     let next: Change | undefined
     do {
       next = rows.shift()
       if (next) await pglite.exec(`${next.isBloated ? 'vacuum (analyze)' : 'analyze'} ${next.name}`)
     } while (next && performance.now() - startedAt < ROUND_LIMIT_MS)
     this.#isLeftOver = rows.length > 0
+    this.#lookedAt = files.loggedBytes
   }
 
   async #isCopyDue(): Promise<boolean> {
@@ -148,14 +151,16 @@ export class Housekeeping {
 
 /**
  * As autovacuum reckons: a fifth of the rows dead, or a tenth changed since they were last counted,
- * of tables too small to matter some more. `pg_toast` is vacuumed with what it belongs to.
+ * of small tables some more. Large ones, whose vacuum takes a second, have time until nobody is at
+ * work, or until it is three times as much. `pg_toast` is vacuumed with what it belongs to.
  */
 const CHANGED_TABLES = `
   select name, bloat >= 1 as "isBloated"
   from (
     select
       format('%I.%I', schemaname, relname) as name,
-      n_dead_tup / (50 + 0.2 * n_live_tup)::float8 as bloat,
+      n_dead_tup / (50 + 0.2 * n_live_tup)::float8
+        / case when $1::boolean or n_live_tup < 100000 then 1 else 3 end as bloat,
       n_mod_since_analyze / (100 + 0.1 * greatest(n_live_tup, 1000))::float8 as change
     from pg_stat_all_tables
     where schemaname <> 'pg_toast'
