@@ -83,6 +83,7 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
     database: {
       url: env.DATABASE_URL,
       dataDir: env.DATA_DIR,
+      durability: env.EMBEDDED_DURABILITY,
       poolSize: env.DATABASE_POOL_SIZE,
     },
     secrets: {

@@ -1,9 +1,10 @@
 /** Reads the settings, serves, and stops on SIGTERM or SIGINT. */
 
 import { constants } from 'node:os'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { App } from './app.ts'
 import { type Config, loadConfig } from './config.ts'
+import type { Database } from './database/open.ts'
 import type { Listening } from './http/listen.ts'
 import { createLogger } from './log.ts'
 import { openConfiguredDatabase } from './open-configured-database.ts'
@@ -43,7 +44,7 @@ export async function serve(): Promise<void> {
   const onSignal = stopper(config, app, listening)
   for (const signal of STOP_SIGNALS) process.off(signal, end).on(signal, onSignal)
   process.on('SIGHUP', () => reloadCertificate(app, listening))
-  greet(config, app, listening.url)
+  greet(config, app, listening.url, database.recovery)
 }
 
 /**
@@ -94,7 +95,7 @@ function reloadCertificate(app: App, listening: Listening): void {
   }
 }
 
-function greet(config: Config, app: App, url: string): void {
+function greet(config: Config, app: App, url: string, recovery: Database['recovery']): void {
   const { host, publicUrl, tls, trustProxy } = config.http
   const isEmbedded = app.databaseKind === 'embedded'
   const dataDir = resolve(config.database.dataDir)
@@ -108,7 +109,8 @@ function greet(config: Config, app: App, url: string): void {
     `  Sign up        ${address}/`,
     `  Connect        claude mcp add --transport http claude-gateway ${address}/mcp`,
     `  Check          curl ${url}/health`,
-    ...(isEmbedded ? EMBEDDED_WARNING : []),
+    ...(isEmbedded ? embeddedNotice(config.database.durability) : []),
+    ...(recovery ? recoveryWarning(recovery, dataDir) : []),
     ...(isNameless(publicUrl) ? NAMELESS_WARNING : []),
     ...(isExposed(host, tls !== undefined, trustProxy !== false) ? PLAIN_HTTP_WARNING : []),
     ...(isRefusedByClients(publicUrl) ? plainPublicUrlWarning(publicUrl) : []),
@@ -122,10 +124,23 @@ function greet(config: Config, app: App, url: string): void {
   }
 }
 
-const EMBEDDED_WARNING = [
+const embeddedNotice = (durability: Config['database']['durability']) => [
   '',
-  '  Embedded database: for one process. It survives a crash of the process, but not a power',
-  '  cut. Keep a copy of the folder; set DATABASE_URL for a team or in production.',
+  '  Embedded database: for one process. Every hour it keeps a copy of itself in the same folder;',
+  '  back that folder up. Set DATABASE_URL for a team or for more than one process.',
+  ...(durability === 'fast'
+    ? ['  EMBEDDED_DURABILITY=fast: a power cut may take back the last second.']
+    : []),
+]
+
+const recoveryWarning = (
+  { takenAt, asideIn }: NonNullable<Database['recovery']>,
+  dataDir: string,
+) => [
+  '',
+  '  WARNING: THE DATABASE WAS DAMAGED and did not open. The gateway went back to its last good copy,',
+  `  of ${takenAt.toISOString()}. What was done after that is lost.`,
+  ...(asideIn === undefined ? [] : [`  The damaged files are kept in ${join(dataDir, asideIn)}.`]),
 ]
 
 const NAMELESS_WARNING = [

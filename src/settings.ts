@@ -31,6 +31,12 @@ export const SETTINGS = {
     .string()
     .default('./data')
     .describe('Folder of the embedded database and of generated secrets (mode 0700).'),
+  EMBEDDED_DURABILITY: z
+    .enum(['full', 'fast'])
+    .default('full')
+    .describe(
+      'Of the embedded database: `full` acknowledges nothing that a power cut could take back; `fast` may lose the last second to one, and saves the disk some work.',
+    ),
   DATABASE_URL: databaseUrl
     .optional()
     .describe(

@@ -27,7 +27,7 @@ test('without any setting everything has its default', () => {
     },
     mcp: { maxToolInputElements: 10_000 },
     oauth: { privateClientHosts: [] },
-    database: { url: undefined, dataDir: './data', poolSize: 10 },
+    database: { url: undefined, dataDir: './data', durability: 'full', poolSize: 10 },
     secrets: { encryptionKey: undefined, encryptionKeysPrevious: [] },
     accounts: {
       registrationOpen: true,
@@ -74,6 +74,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   PORT: ['8080', ({ http }) => http.port, 8080],
   PUBLIC_URL: ['https://GW.example:443/', ({ http }) => http.publicUrl, 'https://gw.example'],
   DATA_DIR: ['/var/lib/gateway', ({ database }) => database.dataDir, '/var/lib/gateway'],
+  EMBEDDED_DURABILITY: ['fast', ({ database }) => database.durability, 'fast'],
   DATABASE_URL: [POSTGRES, ({ database }) => database.url, POSTGRES],
   DATABASE_POOL_SIZE: ['25', ({ database }) => database.poolSize, 25],
   ENCRYPTION_KEY: [KEY.toString('base64'), ({ secrets }) => secrets.encryptionKey, KEY],
@@ -190,6 +191,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     ],
     /Invalid URL|scheme, host and port only/,
   ],
+  EMBEDDED_DURABILITY: [['none', 'FULL'], /expected one of "full"\|"fast"/],
   DATABASE_URL: [
     ['mysql://u:hidden@h/d', 'localhost:5432', 'postgres://', './data.db'],
     /must look like postgres:\/\/user:password@host:5432\/database/,

@@ -111,7 +111,7 @@ describe('a gateway that runs', { timeout: PROCESS_TIMEOUT_MS }, () => {
   })
 
   test('warns of what its database is not, and of plain HTTP beyond this machine', () => {
-    expect(gateway.greeting).toMatch(/Embedded database: for one process.*not a power\s+cut/s)
+    expect(gateway.greeting).toMatch(/Embedded database: for one process.*back that folder up/s)
     expect(gateway.greeting).toMatch(/WARNING: listening beyond this machine in plain HTTP/)
     expect(gateway.greeting).toMatch(/TLS_CERT_FILE and TLS_KEY_FILE.*TRUST_PROXY/s)
     expect(gateway.greeting).not.toContain('PUBLIC_URL is')

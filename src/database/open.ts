@@ -2,14 +2,20 @@
 
 import { CamelCasePlugin, type Dialect, Kysely, sql } from 'kysely'
 import { AppError } from '../errors.ts'
+import type { Logger } from '../log.ts'
 import { explainConnectError, toDriverUrl } from './connection-url.ts'
+import type { CopyReason } from './copies.ts'
 import { claimDataDir } from './data-dir.ts'
 import { openPglite } from './embedded.ts'
 import { refusesWrites, unavailable } from './errors.ts'
+import { Housekeeping } from './housekeeping.ts'
+import type { Durability } from './log-flush.ts'
 import { type Listener, listenTo } from './notifications.ts'
+import { oneConnection } from './one-connection.ts'
 import { pgliteDialect } from './pglite-dialect.ts'
 import { refuseSharedSessions } from './pooler.ts'
 import { postgresqlDialect } from './postgresql.ts'
+import type { Recovery } from './recovery.ts'
 import type { Schema } from './schema.ts'
 
 export type DatabaseOptions = {
@@ -17,6 +23,8 @@ export type DatabaseOptions = {
   url?: string | undefined
   /** Folder of the embedded database; not touched when there is a URL. */
   dataDir: string
+  /** When the embedded database acknowledges a commit; `full` unless given. */
+  durability?: Durability | undefined
   /** Connections to PostgreSQL at most; 10 unless given. The embedded database has one. */
   poolSize?: number | undefined
   /** PostgreSQL cancels a statement after this; 30 000 unless given, 0 is never. */
@@ -28,6 +36,8 @@ export type DatabaseOptions = {
    * all who wait give up; 5 000 unless given.
    */
   connectTimeoutMs?: number | undefined
+  /** Told of what the embedded database cannot do for its own good. */
+  log?: Pick<Logger, 'warn'> | undefined
   /** Told of PostgreSQL connections that broke while nobody was waiting on them. */
   onError?: ((error: Error) => void) | undefined
   /** Told what whoever wrote DATABASE_URL should know. */
@@ -48,6 +58,10 @@ export type Database = {
    * The embedded database has no other processes.
    */
   listen(channel: string, onPayload: (payload: string) => void): Listener
+  /** What the embedded database lost at this start, as it did not open; undefined for nothing. */
+  recovery: Recovery | undefined
+  /** A copy of the embedded database to go back to; a PostgreSQL server has backups of its own. */
+  keepCopy(reason: CopyReason): Promise<void>
   /** Waits for the transactions that are running. May be called again. */
   close(): Promise<void>
 }
@@ -64,7 +78,7 @@ const REFUSAL_MS = 10_000
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const { acquireTimeoutMs = 15_000 } = options
-  if (options.url === undefined) return openEmbedded(options.dataDir, acquireTimeoutMs)
+  if (options.url === undefined) return openEmbedded(options)
   const onError = options.onError ?? (() => {})
   const connectTimeoutMs = options.connectTimeoutMs ?? 5_000
   const url = await connectableUrl(options.url, options.warn ?? (() => {}), connectTimeoutMs)
@@ -110,15 +124,30 @@ async function openPostgresql(listen: Database['listen'], dialect: Dialect): Pro
   }
 }
 
-async function openEmbedded(dataDir: string, acquireTimeoutMs: number): Promise<Database> {
+async function openEmbedded({
+  dataDir,
+  durability = 'full',
+  log = { warn: () => {} },
+  acquireTimeoutMs = 15_000,
+}: DatabaseOptions): Promise<Database> {
   const claim = await claimDataDir(dataDir)
   try {
-    const pglite = await openPglite(dataDir)
-    return assemble('embedded', pgliteDialect(pglite, acquireTimeoutMs), NOBODY_ELSE, async () => {
+    const { pglite, files, log: flush, recovery } = await openPglite(dataDir, durability)
+    const session = oneConnection(pglite, acquireTimeoutMs)
+    const housekeeping = new Housekeeping({ dataDir, pglite, session, files, log })
+    const dialect = pgliteDialect(pglite, session, () => flush.settled())
+    const database = assemble('embedded', dialect, NOBODY_ELSE, async () => {
       // Kysely closes a driver only once it was used.
       if (!pglite.closed) await pglite.close()
+      await flush.close()
       await claim.release()
     })
+    return {
+      ...database,
+      recovery,
+      keepCopy: (reason) => housekeeping.keepCopy(reason),
+      close: () => housekeeping.stop().then(database.close),
+    }
   } catch (error) {
     await claim.release()
     throw error
@@ -148,6 +177,8 @@ function assemble(
     db,
     kind,
     listen,
+    recovery: undefined,
+    keepCopy: async () => {},
     async ping() {
       const startedAt = performance.now()
       await sql`select 1`.execute(db)
