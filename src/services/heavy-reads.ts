@@ -16,7 +16,7 @@ type Options = {
   maxWaiting: number
 }
 
-const DEFAULTS: Options = { concurrency: 4, maxWaitingPerUser: 20, maxWaiting: 500 }
+const DEFAULTS: Options = { concurrency: 4, maxWaitingPerUser: 250, maxWaiting: 500 }
 const RETRY_AFTER_SECONDS = 5
 
 export class HeavyReads {
