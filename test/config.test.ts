@@ -229,6 +229,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
   UPSTREAM_TIMEOUT_SECONDS: [badNumber('0', '3601'), /number|int|>=1|<=3600/],
   UPSTREAM_IDLE_SECONDS: [badNumber('0', '3601'), /number|int|>=1|<=3600/],
   REQUESTS_PER_MINUTE: [badNumber('0', '1000001'), /number|int|>=1|<=1000000/],
+  CONCURRENT_CALLS_PER_USER: [badNumber('0', '1000001'), /number|int|>=1|<=1000000/],
   ANONYMOUS_REQUESTS_PER_MINUTE: [badNumber('0'), /number|int|>=1/],
   REGISTRATIONS_PER_HOUR: [badNumber('0'), /number|int|>=1/],
   SIGN_INS_PER_MINUTE: [badNumber('0'), /number|int|>=1/],

@@ -25,6 +25,8 @@ export type AdmittedBody = {
 
 /** Forms and messages of people; taken also when memory is short. */
 export const SMALL_BODY_BYTES = 64 * 1024
+/** Not worth counting: a full budget keeps nobody from asking how the gateway is. */
+const UNCOUNTED_BODY_BYTES = 4 * 1024
 /** Without a token. A message of this length is read in an hour. */
 export const TOKENLESS_BODY_BYTES = 256 * 1024
 
@@ -44,6 +46,10 @@ export function admitBody({ budget, knownTokens, memory }: BodyAdmission, maxByt
     const token = tokenLike(req)
     const own = token === undefined ? Math.min(maxBytes, TOKENLESS_BODY_BYTES) : maxBytes
     const bytes = expectedBytes(req, own)
+    if (bytes <= UNCOUNTED_BODY_BYTES) {
+      admitted.set(req, { maxBytes: own, received: () => {} })
+      return next()
+    }
     if (bytes > SMALL_BODY_BYTES) memory.refuseWhenShort()
     const held = budget.hold(senderOf(req, token, knownTokens), bytes)
     res.on('close', held.release)
