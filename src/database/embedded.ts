@@ -127,7 +127,9 @@ async function logSegmentBytes(folder: string): Promise<number> {
   if (!existsSync(log)) return LOG_SEGMENT_BYTES
   const names = (await readdir(log)).filter((name) => LOG_SEGMENT.test(name))
   const sizes = await Promise.all(names.map(async (name) => (await stat(join(log, name))).size))
-  return Math.max(...sizes, 0) || LOG_SEGMENT_BYTES
+  // Of a damaged folder some may be cut off.
+  const whole = sizes.filter((bytes) => bytes >= 1024 ** 2 && Number.isInteger(Math.log2(bytes)))
+  return Math.max(...whole, 0) || LOG_SEGMENT_BYTES
 }
 
 /** A start killed half-way leaves only a folder by another name, which the next start removes. */
