@@ -97,11 +97,7 @@ export class AccountService {
    *
    * @throws AppError invalid_credentials, rate_limited (this account), overloaded.
    */
-  async checkPassword(
-    username: string,
-    password: string,
-    from = NOWHERE,
-  ): Promise<PasswordProof> {
+  async checkPassword(username: string, password: string, from = NOWHERE): Promise<PasswordProof> {
     const user = await this.#deps.passwordCheck.findUser(username, password, from)
     if (!user) throw wrongCredentials()
     return { userId: user.id, passwordHash: user.passwordHash }
