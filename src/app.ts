@@ -24,6 +24,7 @@ import { openConfiguredDatabase } from './open-configured-database.ts'
 import { ANSWERS_CHANNEL } from './repositories/answer-notices.ts'
 import { createRepositories, createTransact, type Repositories } from './repositories/index.ts'
 import { createServices } from './services/index.ts'
+import { Memory } from './services/memory.ts'
 import { openSigningKeys } from './services/signing-keys.ts'
 import { Vault } from './services/vault.ts'
 import { createTelemetry } from './telemetry.ts'
@@ -54,11 +55,13 @@ export async function createApp(config: Config, given: Given = {}) {
 
 async function assemble(config: Config, database: Database, log: Logger) {
   const { db, kind } = database
-  const keyRing = await openKeyRing(config, kind)
+  // To go back to, should the new build not be the one that is wanted after all.
+  if ((await pendingMigrations(db)).length > 0) await database.keepCopy('before-migration')
   const migrations = await migrateToLatest(db, kind, (message) => log.warn(message))
   if (migrations.length > 0) log.info({ migrations }, 'database migrated')
 
   const repositories = createRepositories(db)
+  const keyRing = await openKeyRing(config, kind, repositories)
   const transact = createTransact(db)
   const prices = loadPriceTable(await readPrices(config.chat.pricesFile))
   const claude = new AnthropicClaude(config.upstream)
@@ -85,14 +88,20 @@ async function assemble(config: Config, database: Database, log: Logger) {
     tokens,
     signingKeys,
     userCounter: countsInDatabase(config, kind) ? USER_COUNTER : null,
-    database: { kind, ping: () => database.ping(), pendingMigrations: () => pendingMigrations(db) },
+    memory: new Memory(),
+    database: {
+      kind,
+      ping: () => database.ping(),
+      pendingMigrations: () => pendingMigrations(db),
+      refusesWrites: () => database.refusesWrites(),
+    },
     log,
     telemetry,
   })
   const authorizationServer = new AuthorizationServer({
     publicUrl: config.http.publicUrl,
     keys: signingKeys.current,
-    store: { repositories, vault: new Vault(keyRing) },
+    store: { repositories, transact, vault: new Vault(keyRing) },
     tokens,
     privateClientHosts: config.oauth.privateClientHosts,
     errorPage: oauthErrorPage,
@@ -145,14 +154,29 @@ function warnOfRetiredDefault({ chat }: Config, log: Logger): void {
   }
 }
 
-async function openKeyRing({ database, secrets }: Config, kind: Database['kind']) {
-  const current = secrets.encryptionKey ?? (await embeddedKey(database.dataDir, kind))
+async function openKeyRing(
+  { database, secrets }: Config,
+  kind: Database['kind'],
+  repositories: Repositories,
+) {
+  const current = secrets.encryptionKey ?? (await embeddedKey(database.dataDir, kind, repositories))
   return new KeyRing(current, secrets.encryptionKeysPrevious)
 }
 
-async function embeddedKey(dataDir: string, kind: Database['kind']): Promise<Buffer> {
+async function embeddedKey(
+  dataDir: string,
+  kind: Database['kind'],
+  { signingKeys }: Repositories,
+): Promise<Buffer> {
   if (kind !== 'embedded') throw new Error('ENCRYPTION_KEY is required with DATABASE_URL.')
-  return parseEncryptionKey(await readOrMakeKeyFile(join(dataDir, KEY_FILE)))
+  const path = join(dataDir, KEY_FILE)
+  // The first start ever seals one, ahead of everything else.
+  const isNew = async () => (await signingKeys.list()).length === 0
+  const text = await readOrMakeKeyFile(path, isNew)
+  if (text !== undefined) return parseEncryptionKey(text)
+  throw new Error(
+    `The key that sealed the data in ${dataDir} is missing: ${path} is empty or not there. Put it back from a backup, or set ENCRYPTION_KEY to it. Without it nobody can read the data; no other key was made.`,
+  )
 }
 
 async function readPrices(file: string | undefined): Promise<unknown> {

@@ -106,6 +106,7 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
       allowedOrigins: env.ALLOWED_ORIGINS,
       anonymous: env.MCP_ANONYMOUS,
       metrics: { mode: env.METRICS, token: env.METRICS_TOKEN },
+      drainSeconds: env.DRAIN_SECONDS,
       shutdownGraceSeconds: env.SHUTDOWN_GRACE_SECONDS,
     },
     oauth: {
@@ -115,6 +116,7 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
     database: {
       url: withPassword(env.DATABASE_URL, env.DATABASE_PASSWORD),
       dataDir: env.DATA_DIR,
+      durability: env.EMBEDDED_DURABILITY,
       poolSize: env.DATABASE_POOL_SIZE,
     },
     secrets: {
@@ -134,6 +136,7 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
       defaultTemperature: env.TEMPERATURE,
       retiredModels: env.RETIRED_MODELS,
       maxMessagesSent: env.MAX_CONVERSATION_LENGTH,
+      maxStoredBytes: env.MAX_STORED_BYTES_PER_USER || null,
       pricesFile: env.PRICES_FILE,
     },
     budgets: {
@@ -153,6 +156,7 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
     },
     limits: {
       requestsPerMinute: env.REQUESTS_PER_MINUTE,
+      concurrentCallsPerUser: env.CONCURRENT_CALLS_PER_USER,
       anonymousRequestsPerMinute: env.ANONYMOUS_REQUESTS_PER_MINUTE,
       registrationsPerHour: env.REGISTRATIONS_PER_HOUR,
       signInsPerMinute: env.SIGN_INS_PER_MINUTE,

@@ -32,6 +32,7 @@ export const ERROR_CODES = {
   context_too_long: { status: 400, retryable: false },
   model_price_unknown: { status: 400, retryable: false },
   budget_exceeded: { status: 402, retryable: false },
+  storage_full: { status: 507, retryable: false },
   spend_limit: { status: 400, retryable: false },
   spend_limit_reached: { status: 429, retryable: false },
   upstream_invalid_request: { status: 400, retryable: false },
@@ -51,8 +52,11 @@ export type ErrorCode = keyof typeof ERROR_CODES
 export const isErrorCode = (code: string | null): code is ErrorCode =>
   code !== null && Object.hasOwn(ERROR_CODES, code)
 
+/** Clients wait as they are told, and nothing longer than a day is worth waiting in a process. */
+const LONGEST_RETRY_AFTER_SECONDS = 86_400
+
 type Extra = {
-  /** Whole seconds after which a repeat may succeed. */
+  /** Whole seconds after which a repeat may succeed; more than a day is told as a day. */
   retryAfterSeconds?: number | undefined
   /** Machine-readable facts for the caller: field names, a replacement model, a request id. */
   details?: Record<string, unknown> | undefined
@@ -73,7 +77,7 @@ export class AppError extends Error {
     super(message, extra.cause === undefined ? undefined : { cause: extra.cause })
     this.code = code
     this.retryable = extra.retryable ?? ERROR_CODES[code].retryable
-    this.retryAfterSeconds = extra.retryAfterSeconds
+    this.retryAfterSeconds = withinADay(extra.retryAfterSeconds)
     this.details = extra.details
   }
 
@@ -81,6 +85,9 @@ export class AppError extends Error {
     return ERROR_CODES[this.code].status
   }
 }
+
+const withinADay = (seconds: number | undefined): number | undefined =>
+  seconds === undefined ? undefined : Math.min(seconds, LONGEST_RETRY_AFTER_SECONDS)
 
 /** What a caller may be told about anything that was thrown. */
 export function toAppError(thrown: unknown): AppError {

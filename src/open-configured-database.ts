@@ -3,9 +3,14 @@ import { type Database, openDatabase } from './database/open.ts'
 import type { Logger } from './log.ts'
 
 /** @throws AppError like openDatabase. */
-export function openConfiguredDatabase({ database }: Config, log: Logger): Promise<Database> {
-  return openDatabase({
-    ...database,
+export async function openConfiguredDatabase(config: Config, log: Logger): Promise<Database> {
+  const database = await openDatabase({
+    ...config.database,
+    log,
+    warn: (message) => log.warn(message),
     onError: (err) => log.warn({ err }, 'a database connection broke'),
   })
+  if (database.recovery)
+    log.warn(database.recovery, 'the database was damaged: went back to a copy')
+  return database
 }

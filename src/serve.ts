@@ -1,18 +1,30 @@
 /** Reads the settings, serves, and stops on SIGTERM or SIGINT. */
 
-import { resolve } from 'node:path'
+import { constants } from 'node:os'
+import { join, resolve } from 'node:path'
 import type { App } from './app.ts'
 import { type Config, loadConfig } from './config.ts'
+import type { Database } from './database/open.ts'
 import type { Listening } from './http/listen.ts'
 import { createLogger } from './log.ts'
 import { openConfiguredDatabase } from './open-configured-database.ts'
 import { checkCertificate, checkDataDir, checkPricesFile } from './setting-files.ts'
+import { type StopTimes, stop } from './stop.ts'
 
-/** Over the longest grace a stop may still need this for its last writes. */
+/** Over its longest times a stop may still need this for its last answers and writes. */
 const STOP_MARGIN_MS = 10_000
+/** Ctrl-C reaches a program that npm started twice: from the terminal, and from npm. */
+const SAME_SIGNAL_MS = 1_000
+/** What a shell says of a program that ended by a signal. */
+const ENDED_BY_SIGNAL = 128
+
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
 /** @throws Error, AppError or ConfigError that tells whoever started it what to change. */
 export async function serve(): Promise<void> {
+  const end = (signal: NodeJS.Signals) => process.exit(ENDED_BY_SIGNAL + constants.signals[signal])
+  // A start may wait for long, and as the first process of a container it would wait on.
+  for (const signal of STOP_SIGNALS) process.on(signal, end)
   const config = loadConfig()
   checkDataDir(config.database)
   checkPricesFile(config.chat.pricesFile)
@@ -29,25 +41,49 @@ export async function serve(): Promise<void> {
     await app.close(0)
     throw error
   })
-  process.on('SIGTERM', () => void stop(config, app, listening))
-  process.on('SIGINT', () => void stop(config, app, listening))
+  const onSignal = stopper(config, app, listening)
+  for (const signal of STOP_SIGNALS) process.off(signal, end).on(signal, onSignal)
   process.on('SIGHUP', () => reloadCertificate(app, listening))
-  greet(config, app, listening.url)
+  greet(config, app, listening.url, database.recovery)
 }
 
-let isStopping = false
+/**
+ * The first signal stops with all the time there is, a second one at once, though with everything on
+ * record, and a third ends the process as it stands.
+ */
+function stopper(config: Config, app: App, listening: Listening) {
+  const hurry = new AbortController()
+  let firstAt: number | undefined
+  return (signal: NodeJS.Signals): void => {
+    if (firstAt === undefined) {
+      firstAt = performance.now()
+      void stopWithin(stopTimes(config, app, signal), app, listening, hurry.signal)
+    } else if (performance.now() - firstAt > SAME_SIGNAL_MS) {
+      if (hurry.signal.aborted) process.exit(1)
+      hurry.abort()
+    }
+  }
+}
 
-async function stop({ http }: Config, app: App, listening: Listening): Promise<void> {
-  if (isStopping) return
-  isStopping = true
-  const graceMs = http.shutdownGraceSeconds * 1000
-  app.log.info({ graceSeconds: http.shutdownGraceSeconds }, 'stopping')
-  setTimeout(() => process.exit(1), graceMs + STOP_MARGIN_MS).unref()
-  const closed = listening.close()
-  await app.close(graceMs)
-  listening.cut()
-  await closed
+async function stopWithin(
+  times: StopTimes,
+  app: App,
+  listening: Listening,
+  hurry: AbortSignal,
+): Promise<void> {
+  app.log.info(times, 'stopping')
+  setTimeout(() => process.exit(1), times.drainMs + times.graceMs + STOP_MARGIN_MS).unref()
+  await stop(app, listening, times, hurry)
   app.log.info('stopped')
+}
+
+/** Only from one of many processes are requests led elsewhere, and never from one at a terminal. */
+function stopTimes({ http }: Config, app: App, signal: NodeJS.Signals): StopTimes {
+  const drains = signal === 'SIGTERM' && app.databaseKind === 'postgresql'
+  return {
+    drainMs: drains ? http.drainSeconds * 1000 : 0,
+    graceMs: http.shutdownGraceSeconds * 1000,
+  }
 }
 
 function reloadCertificate(app: App, listening: Listening): void {
@@ -59,7 +95,7 @@ function reloadCertificate(app: App, listening: Listening): void {
   }
 }
 
-function greet(config: Config, app: App, url: string): void {
+function greet(config: Config, app: App, url: string, recovery: Database['recovery']): void {
   const { host, publicUrl, tls, trustProxy } = config.http
   const isEmbedded = app.databaseKind === 'embedded'
   const dataDir = resolve(config.database.dataDir)
@@ -73,7 +109,8 @@ function greet(config: Config, app: App, url: string): void {
     `  Sign up        ${address}/`,
     `  Connect        claude mcp add --transport http claude-gateway ${address}/mcp`,
     `  Check          curl ${url}/health`,
-    ...(isEmbedded ? EMBEDDED_WARNING : []),
+    ...(isEmbedded ? embeddedNotice(config.database.durability) : []),
+    ...(recovery ? recoveryWarning(recovery, dataDir) : []),
     ...(isNameless(publicUrl) ? NAMELESS_WARNING : []),
     ...(isExposed(host, tls !== undefined, trustProxy !== false) ? PLAIN_HTTP_WARNING : []),
     ...(isRefusedByClients(publicUrl) ? plainPublicUrlWarning(publicUrl) : []),
@@ -87,10 +124,23 @@ function greet(config: Config, app: App, url: string): void {
   }
 }
 
-const EMBEDDED_WARNING = [
+const embeddedNotice = (durability: Config['database']['durability']) => [
   '',
-  '  Embedded database: for one process. It survives a crash of the process, but not a power',
-  '  cut. Keep a copy of the folder; set DATABASE_URL for a team or in production.',
+  '  Embedded database: for one process. Every hour it keeps a copy of itself in the same folder;',
+  '  back that folder up. Set DATABASE_URL for a team or for more than one process.',
+  ...(durability === 'fast'
+    ? ['  EMBEDDED_DURABILITY=fast: a power cut may take back the last second.']
+    : []),
+]
+
+const recoveryWarning = (
+  { takenAt, asideIn }: NonNullable<Database['recovery']>,
+  dataDir: string,
+) => [
+  '',
+  '  WARNING: THE DATABASE WAS DAMAGED and did not open. The gateway went back to its last good copy,',
+  `  of ${takenAt.toISOString()}. What was done after that is lost.`,
+  ...(asideIn === undefined ? [] : [`  The damaged files are kept in ${join(dataDir, asideIn)}.`]),
 ]
 
 const NAMELESS_WARNING = [

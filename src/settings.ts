@@ -31,6 +31,12 @@ export const SETTINGS = {
     .string()
     .default('./data')
     .describe('Folder of the embedded database and of generated secrets (mode 0700).'),
+  EMBEDDED_DURABILITY: z
+    .enum(['full', 'fast'])
+    .default('full')
+    .describe(
+      'Of the embedded database: `full` acknowledges nothing that a power cut could take back; `fast` may lose the last second to one, and saves the disk some work.',
+    ),
   DATABASE_URL: databaseUrl
     .optional()
     .describe(
@@ -82,6 +88,11 @@ export const SETTINGS = {
   MAX_CONVERSATION_LENGTH: count(2, 100_000)
     .default(100)
     .describe('Most messages sent to Claude per call; older ones stay stored.'),
+  MAX_STORED_BYTES_PER_USER: count(0, Number.MAX_SAFE_INTEGER)
+    .default(1_073_741_824)
+    .describe(
+      'Most bytes of messages, titles and system prompts that are kept of a user. `0`: no limit.',
+    ),
   BUDGET_USD_PER_DAY: usd
     .optional()
     .describe('What each user may spend a day (UTC), in USD. Default: no limit.'),
@@ -110,6 +121,11 @@ export const SETTINGS = {
     .default(60)
     .describe('Longest silence of an answer under way.'),
   REQUESTS_PER_MINUTE: count(1, 1_000_000).default(60).describe('Per user.'),
+  CONCURRENT_CALLS_PER_USER: count(1, 1_000_000)
+    .default(64)
+    .describe(
+      'Calls of a user that may wait for an answer at once, and answers that may be written for them, per process.',
+    ),
   ANONYMOUS_REQUESTS_PER_MINUTE: count(1, 1_000_000)
     .default(60)
     .describe('Per address, for requests without a token.'),
@@ -178,9 +194,14 @@ export const SETTINGS = {
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
     .default('info')
     .describe('Least severe log line written.'),
+  DRAIN_SECONDS: seconds(0, 3600)
+    .default(5)
+    .describe(
+      'On SIGTERM, how long requests are still served after `/readyz` has said no. On PostgreSQL only.',
+    ),
   SHUTDOWN_GRACE_SECONDS: seconds(0, 3600)
     .default(30)
-    .describe('On SIGTERM, time for running answers to finish.'),
+    .describe('After that, time for running answers and open requests to finish.'),
 }
 
 /** Those that may lie in a file instead, which `NAME_FILE` names. */

@@ -27,7 +27,9 @@ const RULES: Record<string, Rule> = {
 /** Root files: what each may import of ours. Those not named import nothing of ours. */
 const ROOT_MAY_IMPORT: Record<string, RegExp> = {
   'main.ts': /^serve\.ts$/,
-  'serve.ts': /^(app|config|log|open-configured-database|setting-files|http\/listen)\.ts$/,
+  'serve.ts':
+    /^(app|config|log|open-configured-database|setting-files|stop|database\/open|http\/listen)\.ts$/,
+  'stop.ts': /^(app|http\/listen)\.ts$/,
   'open-configured-database.ts': /^(config|log|database\/open)\.ts$/,
   'app.ts': /./,
   'admin.ts': /^(app|config|log|setting-files|admin\/[a-z]+)\.ts$/,

@@ -22,11 +22,12 @@ test('without any setting everything has its default', () => {
       allowedOrigins: [],
       anonymous: true,
       metrics: { mode: 'off', token: undefined },
+      drainSeconds: 5,
       shutdownGraceSeconds: 30,
     },
     mcp: { maxToolInputElements: 10_000 },
     oauth: { privateClientHosts: [] },
-    database: { url: undefined, dataDir: './data', poolSize: 10 },
+    database: { url: undefined, dataDir: './data', durability: 'full', poolSize: 10 },
     secrets: { encryptionKey: undefined, encryptionKeysPrevious: [] },
     accounts: {
       registrationOpen: true,
@@ -41,6 +42,7 @@ test('without any setting everything has its default', () => {
       defaultTemperature: undefined,
       retiredModels: 'refuse',
       maxMessagesSent: 100,
+      maxStoredBytes: 1_073_741_824,
       pricesFile: undefined,
     },
     budgets: {
@@ -53,6 +55,7 @@ test('without any setting everything has its default', () => {
     upstream: { baseUrl: 'https://api.anthropic.com', deadlineMs: 600_000, idleMs: 60_000 },
     limits: {
       requestsPerMinute: 60,
+      concurrentCallsPerUser: 64,
       anonymousRequestsPerMinute: 60,
       registrationsPerHour: 10,
       signInsPerMinute: 10,
@@ -71,6 +74,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   PORT: ['8080', ({ http }) => http.port, 8080],
   PUBLIC_URL: ['https://GW.example:443/', ({ http }) => http.publicUrl, 'https://gw.example'],
   DATA_DIR: ['/var/lib/gateway', ({ database }) => database.dataDir, '/var/lib/gateway'],
+  EMBEDDED_DURABILITY: ['fast', ({ database }) => database.durability, 'fast'],
   DATABASE_URL: [POSTGRES, ({ database }) => database.url, POSTGRES],
   DATABASE_PASSWORD: [
     'hush',
@@ -93,6 +97,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   TEMPERATURE: ['0', ({ chat }) => chat.defaultTemperature, 0],
   RETIRED_MODELS: ['map', ({ chat }) => chat.retiredModels, 'map'],
   MAX_CONVERSATION_LENGTH: ['2', ({ chat }) => chat.maxMessagesSent, 2],
+  MAX_STORED_BYTES_PER_USER: ['0', ({ chat }) => chat.maxStoredBytes, null],
   BUDGET_USD_PER_DAY: ['2.50', ({ budgets }) => budgets.defaults.day.nanoUsd, 2_500_000_000n],
   BUDGET_USD_PER_MONTH: ['40', ({ budgets }) => budgets.defaults.month.nanoUsd, 40_000_000_000n],
   BUDGET_TOKENS_PER_DAY: ['1000', ({ budgets }) => budgets.defaults.day.tokens, 1000],
@@ -107,6 +112,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   UPSTREAM_TIMEOUT_SECONDS: ['90', ({ upstream }) => upstream.deadlineMs, 90_000],
   UPSTREAM_IDLE_SECONDS: ['5', ({ upstream }) => upstream.idleMs, 5_000],
   REQUESTS_PER_MINUTE: ['7', ({ limits }) => limits.requestsPerMinute, 7],
+  CONCURRENT_CALLS_PER_USER: ['7', ({ limits }) => limits.concurrentCallsPerUser, 7],
   ANONYMOUS_REQUESTS_PER_MINUTE: ['7', ({ limits }) => limits.anonymousRequestsPerMinute, 7],
   REGISTRATIONS_PER_HOUR: ['7', ({ limits }) => limits.registrationsPerHour, 7],
   SIGN_INS_PER_MINUTE: ['7', ({ limits }) => limits.signInsPerMinute, 7],
@@ -134,6 +140,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   METRICS: ['loopback', ({ http }) => http.metrics.mode, 'loopback'],
   METRICS_TOKEN: ['0123456789abcdef', ({ http }) => http.metrics.token, '0123456789abcdef'],
   LOG_LEVEL: ['silent', ({ log }) => log.level, 'silent'],
+  DRAIN_SECONDS: ['0', ({ http }) => http.drainSeconds, 0],
   SHUTDOWN_GRACE_SECONDS: ['0', ({ http }) => http.shutdownGraceSeconds, 0],
 }
 
@@ -193,6 +200,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     ],
     /Invalid URL|scheme, host and port only/,
   ],
+  EMBEDDED_DURABILITY: [['none', 'FULL'], /expected one of "full"\|"fast"/],
   DATABASE_URL: [
     ['mysql://u:hidden@h/d', 'localhost:5432', 'postgres://', './data.db'],
     /must look like postgres:\/\/user:password@host:5432\/database/,
@@ -220,6 +228,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
   TEMPERATURE: [['hot', '-0.1', '1.1'], /number|>=0|<=1/],
   RETIRED_MODELS: [['keep'], /"refuse"\|"map"/],
   MAX_CONVERSATION_LENGTH: [badNumber('1', '100001'), /number|int|>=2|<=100000/],
+  MAX_STORED_BYTES_PER_USER: [badNumber(), /number|int|>=0/],
   BUDGET_USD_PER_DAY: [['ten', '-1', '1e3', '0.1234567891'], /amount in USD/],
   BUDGET_USD_PER_MONTH: [['ten', '$5'], /amount in USD/],
   BUDGET_TOKENS_PER_DAY: [badNumber(), /number|int|>=0/],
@@ -229,6 +238,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
   UPSTREAM_TIMEOUT_SECONDS: [badNumber('0', '3601'), /number|int|>=1|<=3600/],
   UPSTREAM_IDLE_SECONDS: [badNumber('0', '3601'), /number|int|>=1|<=3600/],
   REQUESTS_PER_MINUTE: [badNumber('0', '1000001'), /number|int|>=1|<=1000000/],
+  CONCURRENT_CALLS_PER_USER: [badNumber('0', '1000001'), /number|int|>=1|<=1000000/],
   ANONYMOUS_REQUESTS_PER_MINUTE: [badNumber('0'), /number|int|>=1/],
   REGISTRATIONS_PER_HOUR: [badNumber('0'), /number|int|>=1/],
   SIGN_INS_PER_MINUTE: [badNumber('0'), /number|int|>=1/],
@@ -246,6 +256,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
   METRICS: [['on', 'public'], /"off"\|"loopback"\|"token"/],
   METRICS_TOKEN: [['short-token-123'], />=16 characters/],
   LOG_LEVEL: [['verbose', 'INFO'], /"fatal"\|"error"\|"warn"\|"info"\|"debug"\|"silent"/],
+  DRAIN_SECONDS: [badNumber('3601'), /number|int|>=0|<=3600/],
   SHUTDOWN_GRACE_SECONDS: [badNumber('3601'), /number|int|>=0|<=3600/],
 }
 

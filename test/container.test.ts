@@ -103,7 +103,8 @@ describe('docker-compose.yml', () => {
     expect(postgres.healthcheck.test).toContain('pg_isready')
     expect(caddy.depends_on.gateway.condition).toBe('service_healthy')
     const graceSeconds = Number.parseInt(gateway.stop_grace_period, 10)
-    expect(graceSeconds).toBeGreaterThan(configWith({}).http.shutdownGraceSeconds + 10)
+    const { drainSeconds, shutdownGraceSeconds } = configWith({}).http
+    expect(graceSeconds).toBeGreaterThan(drainSeconds + shutdownGraceSeconds + 10)
   })
 
   test('is reachable from this machine only, and may do as little as possible', () => {

@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { toolCall } from './http/posting.ts'
 import { type ClaudeStandIn, startClaudeStandIn } from './support/claude-stand-in/server.ts'
@@ -56,7 +57,7 @@ describe('a gateway that is stopped', { timeout: PROCESS_TIMEOUT_MS }, () => {
     return structured.data.conversation_id as string
   }
 
-  test('finishes what it can, records the rest, takes nothing new, and ends with 0', async () => {
+  test('finishes what it can, records the rest, and ends with 0', async () => {
     const stuckIn = await newConversation('one')
     const slowIn = await newConversation('two')
     claude.script({ kind: 'stream_stall', afterChunks: 1 })
@@ -65,22 +66,19 @@ describe('a gateway that is stopped', { timeout: PROCESS_TIMEOUT_MS }, () => {
     const slow = send({ message: SLOW, conversation_id: slowIn })
     await vi.waitFor(() => expect(claude.openStreams()).toBe(2), { timeout: 10_000 })
     // A connection with an answer under way stays open, and more can be asked on it.
-    const line = openLine(
-      gateway.url,
-      'POST /mcp',
-      ada.accessToken,
-      toolCall('send_message', { message: SLOW }),
-    )
-    await vi.waitFor(() => expect(claude.openStreams()).toBe(3), { timeout: 10_000 })
+    const asking = asText('POST /mcp', ada.accessToken, toolCall('send_message', { message: SLOW }))
+    const [line, probe] = [openLine(gateway.url, asking), openLine(gateway.url, asking)]
+    await vi.waitFor(() => expect(claude.openStreams()).toBe(4), { timeout: 10_000 })
 
     const exit = gateway.stop()
     await expect.poll(() => log.join('')).toContain('"msg":"stopping"')
     await expect(fetch(`${gateway.url}/livez`)).rejects.toThrow()
 
     line.write(asText('POST /mcp', ada.accessToken, toolCall('send_message', { message: 'late' })))
-    line.write(asText('GET /readyz', ada.accessToken))
-    const heard = await text(line)
-    expect(heard).toMatch(/complete.*shutting_down.*503 Service Unavailable.*not ready/s)
+    probe.write(asText('GET /readyz', ada.accessToken))
+    // The late one's answer is the last on its connection, and says so.
+    expect(await text(line)).toMatch(/complete.*Connection: close.*complete/s)
+    expect(await text(probe)).toMatch(/complete.*503 Service Unavailable.*not ready/s)
 
     expect((await slow).structured.data).toMatchObject({ status: 'complete', content: SLOW })
     expect((await stuck).structured.error).toMatchObject({
@@ -110,12 +108,36 @@ describe('a gateway that is stopped', { timeout: PROCESS_TIMEOUT_MS }, () => {
     const again = await send({ message: 'again', conversation_id: stuckIn })
     expect(again.structured.data).toMatchObject({ status: 'complete', history: { sent: 2 } })
     const { structured } = await client.call('get_conversations')
-    expect(structured.total).toBe(3)
+    expect(structured.total).toBe(5)
   }
+
+  test('a second signal ends the grace, and what runs is still recorded', async () => {
+    claude.script({ kind: 'stream_stall', afterChunks: 1 })
+    const stuck = send({ message: STUCK })
+    await vi.waitFor(() => expect(claude.openStreams()).toBe(1), { timeout: 10_000 })
+    log.length = 0
+    gateway.process.stdout?.on('data', (chunk) => log.push(String(chunk)))
+    const exit = gateway.stop()
+    await expect.poll(() => log.join('')).toContain('"msg":"stopping"')
+    // As npm hands Ctrl-C on: one and the same.
+    gateway.process.kill('SIGINT')
+    await sleep(1_500)
+    expect(gateway.process.exitCode).toBeNull()
+    expect(claude.openStreams()).toBe(1)
+    gateway.process.kill('SIGINT')
+    const { error } = (await stuck).structured
+    expect(error.code).toBe('interrupted')
+    expect(await exit).toBe(0)
+    gateway = await start(3600)
+    client = await connectClient('legacy', `${gateway.url}/mcp`, ada.accessToken)
+    const { message_id } = error.details
+    const { structured } = await client.call('get_message', { message_id })
+    expect(structured.data.status).toBe('interrupted')
+  })
 
   test('without work it ends at once, whoever holds a connection open', async () => {
     const silent = connect(Number(new URL(gateway.url).port), '127.0.0.1')
-    const idle = openLine(gateway.url, 'GET /livez', ada.accessToken)
+    const idle = openLine(gateway.url, asText('GET /livez', ada.accessToken))
     expect(String((await once(idle, 'data'))[0])).toContain('200 OK')
     expect(await gateway.stop()).toBe(0)
     silent.destroy()
@@ -123,9 +145,9 @@ describe('a gateway that is stopped', { timeout: PROCESS_TIMEOUT_MS }, () => {
   })
 })
 
-function openLine(url: string, ...request: Parameters<typeof asText>): Socket {
+function openLine(url: string, request: string): Socket {
   const line = connect(Number(new URL(url).port), '127.0.0.1')
-  line.write(asText(...request))
+  line.write(request)
   return line
 }
 

@@ -1,9 +1,11 @@
 /** The process itself: what it says at the start, and why it does not start. */
 
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { listCopies } from '../src/database/copies.ts'
+import { openDatabase } from '../src/database/open.ts'
 import { firstStart, freshDatabaseOptions } from './support/databases.ts'
 import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'
 
@@ -111,7 +113,7 @@ describe('a gateway that runs', { timeout: PROCESS_TIMEOUT_MS }, () => {
   })
 
   test('warns of what its database is not, and of plain HTTP beyond this machine', () => {
-    expect(gateway.greeting).toMatch(/Embedded database: for one process.*not a power\s+cut/s)
+    expect(gateway.greeting).toMatch(/Embedded database: for one process.*back that folder up/s)
     expect(gateway.greeting).toMatch(/WARNING: listening beyond this machine in plain HTTP/)
     expect(gateway.greeting).toMatch(/TLS_CERT_FILE and TLS_KEY_FILE.*TRUST_PROXY/s)
     expect(gateway.greeting).not.toContain('PUBLIC_URL is')
@@ -136,4 +138,22 @@ describe('a gateway that runs', { timeout: PROCESS_TIMEOUT_MS }, () => {
     expect(await readFile(join(claims, latest), 'utf8')).toBe('released')
     await rm(DATA_DIR, { recursive: true })
   })
+})
+
+test('a damaged database is gone back from to its last copy, and that is said loudly', {
+  timeout: 2 * PROCESS_TIMEOUT_MS,
+}, async () => {
+  const fresh = await freshDatabaseOptions('embedded')
+  const database = await openDatabase(fresh)
+  await database.keepCopy('hourly')
+  await database.close()
+  await truncate(join(fresh.dataDir, 'postgres', 'global', 'pg_control'), 0)
+  const gateway = await startGatewayProcess({ DATA_DIR: fresh.dataDir })
+  const [copy] = await listCopies(fresh.dataDir)
+  expect(gateway.greeting).toContain('WARNING: THE DATABASE WAS DAMAGED')
+  expect(gateway.greeting).toContain(`of ${copy?.takenAt.toISOString()}.`)
+  expect(gateway.greeting).toContain(`are kept in ${join(fresh.dataDir, 'postgres.broken-')}`)
+  expect((await fetch(`${gateway.url}/readyz`)).status).toBe(200)
+  await gateway.stop()
+  await fresh.drop()
 })

@@ -4,6 +4,7 @@ import type { Case } from '../harness/case.ts'
 import { addedLatency } from './added-latency.ts'
 import { conversations } from './conversations.ts'
 import { embedded } from './embedded.ts'
+import { endurance } from './endurance.ts'
 import { history } from './history.ts'
 import { mcpCalls } from './mcp-calls.ts'
 import { replicas } from './replicas.ts'
@@ -21,6 +22,7 @@ export const CASES: readonly Case[] = [
   streaming,
   mcpCalls,
   embedded,
+  endurance,
   thousandStreams,
   history,
   replicas,

@@ -1,7 +1,7 @@
 /** The gateway as it is shipped, with everything on, and the people who use it. */
 
 import { readFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -29,11 +29,13 @@ const SETTINGS = {
   PUBLIC_URL: 'http://localhost:3000',
   SESSION_TIMEOUT: '86400',
   REQUESTS_PER_MINUTE: '1000000',
+  CONCURRENT_CALLS_PER_USER: '1000000',
   ANONYMOUS_REQUESTS_PER_MINUTE: '1000000',
   REGISTRATIONS_PER_HOUR: '1000000',
   SIGN_INS_PER_MINUTE: '1000000',
   BUDGET_USD_PER_DAY: '1000000',
   BUDGET_USD_PER_MONTH: '1000000',
+  DRAIN_SECONDS: '0',
   SHUTDOWN_GRACE_SECONDS: '5',
 }
 
@@ -114,4 +116,14 @@ export async function newDataDir(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'gateway-bench-'))
   onExit(() => rm(folder, { recursive: true, force: true }))
   return folder
+}
+
+/** What the files in it hold, whatever the disk makes of that. */
+export async function folderBytes(folder: string): Promise<number> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile())
+  const sizes = await Promise.all(
+    files.map(async ({ parentPath, name }) => (await stat(join(parentPath, name))).size),
+  )
+  return sizes.reduce((sum, size) => sum + size, 0)
 }

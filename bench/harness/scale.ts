@@ -17,6 +17,8 @@ export type Scale = {
   streams: number
   /** How long each of them takes. */
   streamSeconds: number
+  /** Of a thousand sends each, one after the other. */
+  enduranceSteps: number
 }
 
 const FULL: Scale = {
@@ -31,6 +33,7 @@ const FULL: Scale = {
   manyLedgerRows: 1_000_000,
   streams: 1000,
   streamSeconds: 10,
+  enduranceSteps: 20,
 }
 
 /** Shows that everything works, and roughly where it stands; its figures are not for publishing. */
@@ -47,6 +50,7 @@ const QUICK: Scale = {
   manyLedgerRows: 100_000,
   streams: 300,
   streamSeconds: 4,
+  enduranceSteps: 4,
 }
 
 export const scaleOf = (isQuick: boolean, rounds: number | undefined): Scale => ({

@@ -1,4 +1,4 @@
-import { APIError } from '@anthropic-ai/sdk/core/error'
+import { APIConnectionError, APIError } from '@anthropic-ai/sdk/core/error'
 import type { AppError } from '../errors.ts'
 import {
   brokenStream,
@@ -14,11 +14,13 @@ import { type BuiltRequest, withoutTemperature } from './request.ts'
 import { withRetry } from './retry.ts'
 import { Reply } from './stream.ts'
 import { type AnswerStream, isSendableKey, Transport } from './transport.ts'
+import { boundsOf } from './usage-bounds.ts'
 import { Watch } from './watch.ts'
 
 export type { ClaudeOutcome } from './outcome.ts'
 
 const PROOF_DEADLINE_MS = 20_000
+const COUNT_DEADLINE_MS = 3000
 const DEFAULT_MAX_CONNECTIONS = 10_000
 
 export interface Claude {
@@ -34,6 +36,9 @@ export interface Claude {
    * Asks Claude and waits for the whole answer. Never throws for upstream trouble: refusals,
    * failures and cancellation are outcomes, with whatever was received and what it cost.
    *
+   * @param options.inputAtMost tokens that the request can be; by default as many as its text has bytes.
+   * @param options.repeatsLost whether a request that was sent, and of which nothing was heard, is
+   * sent again, by default so. Both are in the usage then, since both may be billed.
    * @param options.onBegun called when Anthropic has accepted the request and begins to answer: it
    * will not be sent again.
    * @param options.onText called for each piece of text with all of the text so far. The string is
@@ -41,15 +46,25 @@ export interface Claude {
    */
   answer(apiKey: string, request: BuiltRequest, options: AnswerOptions): Promise<ClaudeOutcome>
 
+  /**
+   * How many input tokens Anthropic counts in a request: an estimate, free of charge, without a model
+   * being asked. Null when that cannot be found out within a few seconds; never throws.
+   */
+  countTokens(apiKey: string, request: BuiltRequest, signal: AbortSignal): Promise<number | null>
+
   /** What the last call found: any HTTP answer, errors included, counts as reachable. */
   lastSeen(): { status: 'unknown' | 'reachable' | 'unreachable'; at: Date | null }
 }
 
 export type AnswerOptions = {
   signal: AbortSignal
+  inputAtMost?: number
+  repeatsLost?: boolean
   onBegun?: () => void
   onText?: ((textSoFar: string) => void) | undefined
 }
+
+type Call = { watch: Watch; reply: Reply; warnings: string[]; repeatsLost: boolean }
 
 type Limits = { deadlineMs: number; idleMs: number }
 
@@ -89,13 +104,34 @@ export class AnthropicClaude implements Claude {
     }
   }
 
+  async countTokens(
+    apiKey: string,
+    request: BuiltRequest,
+    signal: AbortSignal,
+  ): Promise<number | null> {
+    if (!isSendableKey(apiKey)) return null
+    const watch = new Watch(signal, { ...this.#limits, deadlineMs: COUNT_DEADLINE_MS })
+    try {
+      return (await this.#transport.countTokens(apiKey, request, watch.signal)) || null
+    } catch {
+      return null
+    } finally {
+      watch.close()
+    }
+  }
+
   /** Not async itself: the request must not live as long as its answer comes. */
   answer(apiKey: string, request: BuiltRequest, options: AnswerOptions): Promise<ClaudeOutcome> {
     const startedAt = performance.now()
     const watch = new Watch(options.signal, this.#limits)
-    const reply = new Reply(request.body.model, request.body.max_tokens, options.onText)
+    const reply = new Reply(
+      request.body.model,
+      boundsOf(request.body, options.inputAtMost),
+      options.onText,
+    )
     const warnings: string[] = []
-    const opening = this.#open(apiKey, request, watch, reply, warnings)
+    const { repeatsLost = true } = options
+    const opening = this.#open(apiKey, request, { watch, reply, warnings, repeatsLost })
     return this.#follow(opening, watch, reply, options.onBegun).then((error) =>
       toOutcome(reply, { error, warnings, startedAt }),
     )
@@ -118,7 +154,7 @@ export class AnthropicClaude implements Claude {
     } catch (thrown) {
       reply.requestId ??= requestIdOf(thrown)
       error = toFailure(thrown, model)
-      if (thrown instanceof APIError && watch.stopped === null) reply.isUnderWay = false
+      if (isAnswer(thrown) && watch.stopped === null) reply.noteError()
     } finally {
       watch.close()
     }
@@ -136,18 +172,15 @@ export class AnthropicClaude implements Claude {
   }
 
   /** Sends the request, and once more without its temperature when that alone is refused. */
-  async #open(
-    apiKey: string,
-    request: BuiltRequest,
-    watch: Watch,
-    reply: Reply,
-    warnings: string[],
-  ): Promise<AnswerStream> {
+  async #open(apiKey: string, request: BuiltRequest, call: Call): Promise<AnswerStream> {
+    const { watch, reply, warnings, repeatsLost } = call
     if (!isSendableKey(apiKey)) throw unusableKeyFailure()
     if (watch.stopped !== null) throw stoppedFailure(watch.stopped)
     const { model, temperature } = request.body
     const send = (built: BuiltRequest) =>
-      withRetry(watch, () => this.#noting(this.#attempt(apiKey, built, watch, reply), watch))
+      withRetry(watch, () => this.#noting(this.#attempt(apiKey, built, watch, reply), watch), {
+        mayRepeat: () => repeatsLost || !reply.isUnderWay,
+      })
     if (temperature === undefined) return send(request)
     if (!this.#withoutTemperature.has(model)) {
       try {
@@ -162,16 +195,17 @@ export class AnthropicClaude implements Claude {
   }
 
   async #attempt(apiKey: string, request: BuiltRequest, watch: Watch, reply: Reply) {
-    reply.isUnderWay = true
+    reply.beginAttempt()
+    const onEvent = (event: unknown) => {
+      reply.add(event)
+      if (reply.isThinking) watch.expectSilence()
+      else watch.expectMore()
+    }
+    const hooks = { onSent: () => reply.noteSent(), onEvent }
     try {
-      return await this.#transport.openAnswer(apiKey, request, watch.signal, (event) => {
-        reply.add(event)
-        if (reply.isThinking) watch.expectSilence()
-        else watch.expectMore()
-      })
+      return await this.#transport.openAnswer(apiKey, request, watch.signal, hooks)
     } catch (thrown) {
-      // Stopped from this side, it may have been begun all the same.
-      reply.isUnderWay = watch.stopped !== null
+      if (isAnswer(thrown)) reply.noteError()
       throw thrown
     }
   }
@@ -183,7 +217,7 @@ export class AnthropicClaude implements Claude {
       this.#lastSeen = { status: 'reachable', at: new Date() }
       return result
     } catch (thrown) {
-      const answered = thrown instanceof APIError && thrown.status !== undefined
+      const answered = isAnswer(thrown) && thrown.status !== undefined
       if (answered || watch.stopped !== 'cancelled') {
         this.#lastSeen = { status: answered ? 'reachable' : 'unreachable', at: new Date() }
       }
@@ -191,3 +225,7 @@ export class AnthropicClaude implements Claude {
     }
   }
 }
+
+/** An error in Anthropic's own words: a status, or an event of a stream. */
+const isAnswer = (thrown: unknown): thrown is APIError =>
+  thrown instanceof APIError && !(thrown instanceof APIConnectionError)

@@ -1,5 +1,4 @@
 import { APIError } from '@anthropic-ai/sdk/core/error'
-import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages'
 
 const LINE_FEED = 0x0a
 const SPACE = 0x20
@@ -10,14 +9,14 @@ const SPACE = 0x20
  * Bytes are looked at once, and decoded line by line: no character is cut where the network cuts.
  */
 export class EventReader {
-  readonly #onEvent: (event: RawMessageStreamEvent) => void
+  readonly #onEvent: (event: unknown) => void
   readonly #requestId: string | null
   /** The beginning of a line whose end is still to come. */
   #pending: Uint8Array[] = []
   #name = ''
   #data = ''
 
-  constructor(requestId: string | null, onEvent: (event: RawMessageStreamEvent) => void) {
+  constructor(requestId: string | null, onEvent: (event: unknown) => void) {
     this.#requestId = requestId
     this.#onEvent = onEvent
   }

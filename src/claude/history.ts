@@ -1,13 +1,17 @@
+import { isBlank } from '../blank-text.ts'
 import type { ContentBlock, Turn } from './content.ts'
 
 const HIDDEN_BLOCKS = new Set(['thinking', 'redacted_thinking'])
+
+/** Whether a block of a stored answer is left out when that is sent again. */
+export const isHiddenBlock = ({ type }: ContentBlock): boolean => HIDDEN_BLOCKS.has(type)
 
 /**
  * Stored turns as they may be sent again: whole pairs of user and assistant, in order.
  *
  * Thinking is left out, which the API allows outside tool use: its blocks are bound to the model,
  * the account and every byte before them, and fail the request when one of these has changed
- * (Anthropic API docs: Extended thinking, preserving thinking blocks). A pair whose answer has no
+ * (Anthropic API docs: Extended thinking, preserving thinking blocks). A pair of which one has no
  * text left is skipped whole, so that roles alternate: two user messages in a row would be merged.
  */
 export function replayHistory(history: readonly Turn[]): Turn[] {
@@ -28,15 +32,13 @@ export function replayHistory(history: readonly Turn[]): Turn[] {
 /** Undefined when nothing readable is left: the API refuses blank text. */
 function toSendable({ role, content }: Turn): Turn | undefined {
   const blocks = content
-    .filter((block) => !HIDDEN_BLOCKS.has(block.type) && !isBlankText(block))
+    .filter((block) => !isHiddenBlock(block) && !isBlankText(block))
     .map((block) => (block.type === 'text' ? textBlock(block.text ?? '') : block))
-  return blocks.some(({ type }) => role === 'user' || type === 'text')
-    ? { role, content: blocks }
-    : undefined
+  return blocks.some(({ type }) => type === 'text') ? { role, content: blocks } : undefined
 }
 
 function isBlankText(block: ContentBlock): boolean {
-  return block.type === 'text' && (block.text ?? '').trim() === ''
+  return block.type === 'text' && isBlank(block.text ?? '')
 }
 
 /** The one shape of a text block: the prompt cache compares bytes. */

@@ -2,7 +2,17 @@ import type { AppError } from '../errors.ts'
 import { wholeText } from '../whole-text.ts'
 import type { ContentBlock } from './content.ts'
 import type { Reply } from './stream.ts'
-import type { Usage } from './usage.ts'
+import type { Rate, Usage } from './usage.ts'
+
+export type UsageEstimated =
+  | 'stream_cancelled'
+  | 'stream_broken'
+  | 'stream_timed_out'
+  | 'process_died'
+  /** The answer is whole, but its count is not. */
+  | 'usage_missing'
+  /** The first request was lost after it was sent, and may be billed besides. */
+  | 'sent_twice'
 
 /** How a call ended, whatever happened. */
 export interface ClaudeOutcome {
@@ -16,12 +26,14 @@ export interface ClaudeOutcome {
   stopSequence: string | null
   refusalCategory: string | null
   /**
-   * Null: nothing is billed (an error status, nothing begun, or refused before any output); with
-   * `usageEstimated`, it may be, but the call ended before the count of its input came.
+   * Null: nothing is billed (an error status, nothing sent, or refused before any output). What
+   * Anthropic has not counted is in it as the most that it can be.
    */
   usage: Usage | null
-  /** Why the usage is an estimate, when it is one. */
-  usageEstimated: 'stream_cancelled' | 'stream_broken' | 'stream_timed_out' | 'process_died' | null
+  /** Why the usage is more than what Anthropic counted, when it is. */
+  usageEstimated: UsageEstimated | null
+  /** What multiplies the price. */
+  rate: Rate
   requestId: string | null
   /** The model that answered, else the one that was asked. */
   model: string
@@ -45,21 +57,23 @@ type Ending = {
 export function toOutcome(reply: Reply, { error, warnings, startedAt }: Ending) {
   const status = statusOf(reply, error)
   const isFree = status === 'refused' && !reply.hasOutput
+  const usageEstimated = estimateReason(reply, isFree, error)
   return {
     status,
-    content: reply.content.filter((block) => block !== undefined).map(withWholeText),
-    text: wholeText(reply.text),
+    content: reply.content.blocks.filter((block) => block !== undefined).map(withWholeText),
+    text: wholeText(reply.content.text),
     stopReason: reply.stopReason,
     stopSequence: reply.stopSequence,
     refusalCategory: reply.refusalCategory,
-    usage: isFree ? null : reply.usage(),
-    usageEstimated: reply.isUsageEstimated && !isFree ? estimateReason(error) : null,
+    usage: isFree ? reply.lostUsage : reply.usage(),
+    usageEstimated,
+    rate: reply.rate,
     requestId: reply.requestId,
     model: reply.model,
     error,
-    warnings,
+    warnings: [...warnings, ...usageWarnings(usageEstimated)],
     upstreamMs: performance.now() - startedAt,
-    firstTokenMs: reply.firstTextAt === null ? null : reply.firstTextAt - startedAt,
+    firstTokenMs: reply.content.firstTextAt === null ? null : reply.content.firstTextAt - startedAt,
   } satisfies ClaudeOutcome
 }
 
@@ -72,7 +86,24 @@ function statusOf(reply: Reply, error: AppError | null): ClaudeOutcome['status']
   return reply.stopReason === 'refusal' ? 'refused' : 'complete'
 }
 
-function estimateReason(error: AppError | null) {
+function estimateReason(reply: Reply, isFree: boolean, error: AppError | null) {
+  const wasLost = reply.lostUsage !== null
+  if (!wasLost && (isFree || !reply.isUsageEstimated)) return null
   if (error?.code === 'cancelled') return 'stream_cancelled'
-  return error?.code === 'upstream_timeout' ? 'stream_timed_out' : 'stream_broken'
+  if (error?.code === 'upstream_timeout') return 'stream_timed_out'
+  if (error !== null) return 'stream_broken'
+  return wasLost ? 'sent_twice' : 'usage_missing'
+}
+
+/** Of answers that are delivered: those that failed have no usage to be wondered at. */
+function usageWarnings(reason: UsageEstimated | null): string[] {
+  if (reason === 'sent_twice') {
+    return [
+      'The connection broke after the request was sent, and it was sent again. Anthropic may bill both: usage and cost are of both, at most.',
+    ]
+  }
+  if (reason === 'usage_missing') {
+    return ['Anthropic did not say all of what this answer used: usage and cost are at most so.']
+  }
+  return []
 }

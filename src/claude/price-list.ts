@@ -35,9 +35,22 @@ function price(
   }
 }
 
+/** Models that cost the same wherever they run (Anthropic API docs: Pricing, Data residency). */
+export const WITHOUT_GEO_SURCHARGE: ReadonlySet<string> = new Set([
+  'claude-opus-4-5',
+  'claude-sonnet-4-5',
+  'claude-haiku-4-5',
+])
+
+/** What running in one part of the world only costs: a tenth more, for every kind of token. */
+export const GEO_PERCENT = 110
+/** Fast mode costs twice as much on every model that has it. */
+export const FAST_PERCENT = 200
+
 /**
- * List prices of the Messages API (Anthropic API docs: Pricing), state of 2026-11-22. Batch, fast
- * mode and regional surcharges are not in it: the gateway uses none of them.
+ * List prices of the Messages API (Anthropic API docs: Pricing), state of 2026-11-22, without what
+ * multiplies them. The gateway asks for no batches, no fast mode and no region; the region may be
+ * set for a workspace of the key's account all the same.
  */
 export const ANTHROPIC_PRICES: readonly PriceEntry[] = [
   price('claude-fable-5-2', [8, 40, 10, 16, 0.2]),

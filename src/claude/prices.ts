@@ -1,7 +1,13 @@
 import { z } from 'zod'
 import { AppError } from '../errors.ts'
-import { ANTHROPIC_PRICES, type PriceEntry } from './price-list.ts'
-import type { Usage } from './usage.ts'
+import {
+  ANTHROPIC_PRICES,
+  FAST_PERCENT,
+  GEO_PERCENT,
+  type PriceEntry,
+  WITHOUT_GEO_SURCHARGE,
+} from './price-list.ts'
+import { type Rate, UNKNOWN_RATE, type Usage } from './usage.ts'
 
 /**
  * Nano-USD (a billionth of a dollar) per token. One USD per million tokens is 1000 of them, so
@@ -37,20 +43,64 @@ export class PriceTable {
    *
    * @param totalInputTokens the whole prompt, cached parts included: it decides the band, and the
    * band applies to all tokens of the request.
+   * @param rate what multiplies the price; half a nano-USD is rounded up.
    */
-  unitPrices(model: string, totalInputTokens: number, at: Date): UnitPrices | null {
-    const entries = this.#byModel.get(model) ?? this.#byModel.get(model.replace(/-\d{8}$/, ''))
+  unitPrices(
+    model: string,
+    totalInputTokens: number,
+    at: Date,
+    rate: Rate = STANDARD_RATE,
+  ): UnitPrices | null {
+    const [dearest] = this.#reachable(model, totalInputTokens, at)
+    return dearest === undefined ? null : multiplied(dearest, surchargePercent(model, rate))
+  }
+
+  /**
+   * The most that one token of each kind can cost when a call may have any number of tokens up to
+   * `inputAtMost`, and may run where it is dearest.
+   */
+  dearestPrices(model: string, inputAtMost: number, at: Date): UnitPrices | null {
+    const [first, ...others] = this.#reachable(model, inputAtMost, at)
+    if (first === undefined) return null
+    const dearest = others.reduce<UnitPrices>(dearer, first)
+    return multiplied(dearest, surchargePercent(model, UNKNOWN_RATE))
+  }
+
+  /** The bands that a prompt of up to so many tokens can be in, the one for the longest first. */
+  #reachable(model: string, totalInputTokens: number, at: Date): PriceEntry[] {
+    const entries = this.#byModel.get(model) ?? this.#byModel.get(withoutDate(model)) ?? []
     const day = at.toISOString().slice(0, 10)
-    const current = entries?.find((entry) => entry.effectiveFrom <= day)?.effectiveFrom
-    const entry = entries?.find(
+    const current = entries.find((entry) => entry.effectiveFrom <= day)?.effectiveFrom
+    return entries.filter(
       ({ effectiveFrom, abovePromptTokens = -1 }) =>
         effectiveFrom === current && totalInputTokens > abovePromptTokens,
     )
-    if (entry === undefined) return null
-    const { input, output, cacheWrite5m, cacheWrite1h, cacheRead } = entry
-    return { input, output, cacheWrite5m, cacheWrite1h, cacheRead }
   }
 }
+
+const STANDARD_RATE: Rate = { geo: 'anywhere', isFast: false }
+
+const withoutDate = (model: string): string => model.replace(/-\d{8}$/, '')
+
+/** Where a model runs is taken for the dearest place while it is not known. */
+function surchargePercent(model: string, { geo, isFast }: Rate): number {
+  const hasGeo = geo !== 'anywhere' && !WITHOUT_GEO_SURCHARGE.has(withoutDate(model))
+  return ((hasGeo ? GEO_PERCENT : 100) * (isFast ? FAST_PERCENT : 100)) / 100
+}
+
+const eachKind = (priceOf: (kind: keyof UnitPrices) => number): UnitPrices => ({
+  input: priceOf('input'),
+  output: priceOf('output'),
+  cacheWrite5m: priceOf('cacheWrite5m'),
+  cacheWrite1h: priceOf('cacheWrite1h'),
+  cacheRead: priceOf('cacheRead'),
+})
+
+const multiplied = (prices: UnitPrices, percent: number): UnitPrices =>
+  eachKind((kind) => Math.ceil((prices[kind] * percent) / 100))
+
+const dearer = (a: UnitPrices, b: UnitPrices): UnitPrices =>
+  eachKind((kind) => Math.max(a[kind], b[kind]))
 
 /** Exact cost in nano-USD. Thinking tokens are part of the output and are not charged twice. */
 export function costNanoUsd(usage: Usage, prices: UnitPrices): bigint {

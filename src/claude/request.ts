@@ -1,3 +1,4 @@
+import { isBlank } from '../blank-text.ts'
 import type { ContentBlock, Turn } from './content.ts'
 import { replayHistory, textBlock } from './history.ts'
 import type { Effort, ModelInfo, ThinkingType } from './models.ts'
@@ -65,7 +66,7 @@ export function buildRequest(chat: ChatRequest): BuiltRequest {
   const body: MessageBody = {
     model: chat.model,
     max_tokens: clampMaxTokens(chat, warnings),
-    ...(chat.system ? { system: [textBlock(chat.system)] } : {}),
+    ...(isBlank(chat.system ?? '') ? {} : { system: [textBlock(chat.system ?? '')] }),
     messages: [...past, { role: 'user', content: [textBlock(chat.message)] }],
     ...(temperature === undefined ? {} : { temperature }),
     ...(chat.stopSequences?.length ? { stop_sequences: chat.stopSequences } : {}),

@@ -11,18 +11,24 @@ const SPENT = new Set(['enforced_spend_limit_reached', 'contract_spend_limit_rea
 
 /**
  * Runs an attempt, and once more when the first failed in a way that a repeat may mend. An attempt
- * ends with the response headers: nothing that may already have been answered is asked twice.
+ * ends with the response headers: nothing that has begun to be answered is asked twice.
  *
+ * @param options.mayRepeat whether the attempt that failed may have a second beside it, which both
+ * may be billed.
  * @throws what the last attempt threw.
  */
-export async function withRetry<T>(watch: Watch, attempt: () => Promise<T>): Promise<T> {
+export async function withRetry<T>(
+  watch: Watch,
+  attempt: () => Promise<T>,
+  { mayRepeat = () => true }: { mayRepeat?: () => boolean } = {},
+): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {
       watch.expectMore()
       return await attempt()
     } catch (thrown) {
       watch.expectSilence()
-      const delayMs = tries < MAX_TRIES ? retryDelayMs(thrown) : null
+      const delayMs = tries < MAX_TRIES && mayRepeat() ? retryDelayMs(thrown) : null
       if (delayMs === null || watch.stopped !== null || delayMs >= watch.remainingMs) throw thrown
       await sleep(delayMs, undefined, { signal: watch.signal })
     }

@@ -1,23 +1,17 @@
-import type {
-  MessageDeltaUsage,
-  RawContentBlockDelta,
-  RawMessageStreamEvent,
-  Usage as UpstreamUsage,
-} from '@anthropic-ai/sdk/resources/messages'
-import type { ContentBlock } from './content.ts'
-import { estimateTokens } from './tokens.ts'
-import type { Usage } from './usage.ts'
+import { AnswerContent } from './answer-content.ts'
+import { ReportedUsage } from './reported-usage.ts'
+import { type Fields, fieldsOf, toLabel, toText } from './upstream-value.ts'
+import { addUsage, type Rate, type Usage } from './usage.ts'
+import { type Bounds, outputTokensAtMost, usageAtMost } from './usage-bounds.ts'
 
 /**
  * An answer as it grows out of its events (Anthropic API docs: Streaming messages). Unknown events
- * and deltas are ignored, as the API's versioning policy asks.
- *
- * Text is appended with `+=`, which V8 keeps as a rope: a delta costs the same however long the
- * text already is, until somebody reads it.
+ * and deltas are ignored, as the API's versioning policy asks, and so is what makes no sense: the
+ * rest of the answer is paid for.
  */
 export class Reply {
-  readonly content: ContentBlock[] = []
-  text = ''
+  readonly content = new AnswerContent()
+  /** The one that answers, by its own word. */
   model: string
   requestId: string | null = null
   stopReason: string | null = null
@@ -27,129 +21,144 @@ export class Reply {
   isFinished = false
   /** Inside a thinking block, which may be silent for as long as the model thinks. */
   isThinking = false
-  firstTextAt: number | null = null
-  /** A request is with Anthropic that was not answered with an error: it may be billed. */
-  isUnderWay = false
-  readonly #maxTokens: number
+  readonly #bounds: Bounds
   readonly #onText: ((textSoFar: string) => void) | undefined
-  readonly #partialJson = new Map<number, string>()
-  /** The block that text is added to, and all text before it. */
-  #growing: ContentBlock | undefined
-  #textBefore = ''
-  #startUsage: UpstreamUsage | null = null
-  #finalUsage: MessageDeltaUsage | null = null
+  readonly #reported = new ReportedUsage()
+  /** Whether an event of an answer came. */
+  #hasBegun = false
+  #sentAt: number | null = null
+  #endedAt: number | null = null
+  /** Of earlier attempts of which nothing was heard again. */
+  #lost: Usage | null = null
 
-  constructor(model: string, maxTokens: number, onText?: (textSoFar: string) => void) {
+  /** @param bounds of what may be billed for one attempt. */
+  constructor(model: string, bounds: Bounds, onText?: (textSoFar: string) => void) {
     this.model = model
-    this.#maxTokens = maxTokens
+    this.#bounds = bounds
     this.#onText = onText
   }
 
-  add(event: RawMessageStreamEvent): void {
-    switch (event.type) {
+  /** A request is about to be sent. One before it, of which nothing was heard, may be billed too. */
+  beginAttempt(): void {
+    if (this.isUnderWay) {
+      const usage = usageAtMost(this.#bounds, this.#elapsedMs)
+      this.#lost = this.#lost === null ? usage : addUsage(this.#lost, usage)
+    }
+    this.#sentAt = null
+  }
+
+  /** The request is on its way. */
+  noteSent(): void {
+    this.#sentAt = performance.now()
+  }
+
+  /** Anthropic said that it failed, which costs nothing unless an answer had begun. */
+  noteError(): void {
+    if (this.#hasBegun) this.#endedAt ??= performance.now()
+    else this.#sentAt = null
+  }
+
+  /** A request is with Anthropic that was not answered with an error: it may be billed. */
+  get isUnderWay(): boolean {
+    return this.#sentAt !== null
+  }
+
+  /** What may be billed for earlier attempts. */
+  get lostUsage(): Usage | null {
+    return this.#lost
+  }
+
+  /** Never throws. */
+  add(event: unknown): void {
+    const fields = fieldsOf(event)
+    this.#hasBegun = true
+    switch (fields.type) {
       case 'message_start':
-        this.model = event.message.model
-        this.#startUsage = event.message.usage
+        this.#start(fieldsOf(fields.message))
         break
       case 'content_block_start':
-        this.isThinking = event.content_block.type === 'thinking'
-        this.content[event.index] = { ...event.content_block }
+        this.isThinking = fieldsOf(fields.content_block).type === 'thinking'
+        this.content.open(fields.index, fieldsOf(fields.content_block))
         break
       case 'content_block_delta':
-        this.#grow(event.index, event.delta)
+        if (this.content.grow(fields.index, fieldsOf(fields.delta))) {
+          this.#onText?.(this.content.text)
+        }
         break
       case 'content_block_stop':
         this.isThinking = false
-        this.#closeBlock(event.index)
+        this.content.close(fields.index)
         break
       case 'message_delta':
-        this.stopReason = event.delta.stop_reason ?? null
-        this.stopSequence = event.delta.stop_sequence ?? null
-        this.refusalCategory = event.delta.stop_details?.category ?? null
-        this.#finalUsage = event.usage
+        this.#reported.addDelta(fields.usage)
+        this.#end(fieldsOf(fields.delta))
         break
       case 'message_stop':
         this.isFinished = true
+        this.#endedAt ??= performance.now()
     }
   }
 
   /** Whether the model wrote anything at all, visible or not. */
   get hasOutput(): boolean {
-    return this.content.some(
-      ({ type, text, thinking, signature }) =>
-        Boolean(text || thinking || signature) || (type !== 'text' && type !== 'thinking'),
-    )
+    return this.content.hasOutput || this.#reported.hasOutput
   }
 
-  /** Whether the true count, which comes last, is due and never came. */
+  /** Whether {@link usage} holds what Anthropic has not counted. */
   get isUsageEstimated(): boolean {
-    return this.#finalUsage === null && (this.#startUsage !== null || this.isUnderWay)
+    if (!this.#mayBeBilled) return false
+    const { isInputKnown, rate } = this.#reported
+    return this.#countedOutput === undefined || !isInputKnown || rate.geo === 'unknown'
   }
 
-  /** What will be billed, as far as is known; null before the answer began. */
-  usage(): Usage | null {
-    const start = this.#startUsage
-    if (start === null) return null
-    const last = this.#finalUsage
-    const written = last?.cache_creation_input_tokens ?? start.cache_creation_input_tokens ?? 0
-    // Only the first event splits writes by lifetime; without a split they are charged as 5 min.
-    const writtenFor1h = Math.min(written, start.cache_creation?.ephemeral_1h_input_tokens ?? 0)
-    return {
-      inputTokens: last?.input_tokens ?? start.input_tokens,
-      cacheWrite5mTokens: written - writtenFor1h,
-      cacheWrite1hTokens: writtenFor1h,
-      cacheReadTokens: last?.cache_read_input_tokens ?? start.cache_read_input_tokens ?? 0,
-      outputTokens: last?.output_tokens ?? Math.max(start.output_tokens, this.#guessOutput()),
-      thinkingTokens: last?.output_tokens_details?.thinking_tokens ?? 0,
-    }
-  }
-
-  #grow(index: number, delta: RawContentBlockDelta): void {
-    const block = this.content[index]
-    if (block === undefined) return
-    switch (delta.type) {
-      case 'text_delta':
-        this.#growText(block, delta.text)
-        this.firstTextAt ??= performance.now()
-        this.#onText?.(this.text)
-        break
-      case 'thinking_delta':
-        block.thinking = (block.thinking ?? '') + delta.thinking
-        break
-      case 'signature_delta':
-        block.signature = delta.signature
-        break
-      case 'citations_delta':
-        if (Array.isArray(block.citations)) block.citations.push(delta.citation)
-        else block.citations = [delta.citation]
-        break
-      case 'input_json_delta':
-        this.#partialJson.set(index, (this.#partialJson.get(index) ?? '') + delta.partial_json)
-    }
+  get rate(): Rate {
+    return this.#reported.rate
   }
 
   /**
-   * The text of an only block is that very string, so that the one is read out for both. Blocks come
-   * one after the other (Anthropic API docs: Streaming messages).
+   * What is billed, lost attempts included: in each field what Anthropic said, else the most that it
+   * can be. Null when nothing is.
    */
-  #growText(block: ContentBlock, text: string): void {
-    if (this.#growing !== block) {
-      this.#growing = block
-      this.#textBefore = this.text
-    }
-    block.text = (block.text ?? '') + text
-    this.text = this.#textBefore + block.text
+  usage(): Usage | null {
+    if (!this.#mayBeBilled) return this.#lost
+    const outputTokens = this.#countedOutput ?? this.#outputAtMost()
+    const thinkingTokens = Math.min(outputTokens, this.#reported.thinking)
+    const usage = { ...this.#reported.input(this.#bounds), outputTokens, thinkingTokens }
+    return this.#lost === null ? usage : addUsage(this.#lost, usage)
   }
 
-  #closeBlock(index: number): void {
-    const json = this.#partialJson.get(index)
-    const block = this.content[index]
-    if (json && block !== undefined) block.input = JSON.parse(json)
+  get #mayBeBilled(): boolean {
+    return this.#hasBegun || this.isUnderWay
   }
 
-  /** Never more than was asked for, which is what the budget had room for. */
-  #guessOutput(): number {
-    const written = this.content.map(({ text, thinking }) => (text ?? '') + (thinking ?? ''))
-    return Math.min(this.#maxTokens, estimateTokens(written.join('')))
+  /** The final count: one that came before the end is not, and neither is none for a text. */
+  get #countedOutput(): number | undefined {
+    const { output } = this.#reported
+    const isFinal = this.isFinished || this.stopReason !== null
+    return isFinal && (output !== 0 || !this.content.hasOutput) ? output : undefined
+  }
+
+  /** Never more than was asked for, which is what the budget had room for, unless it was counted. */
+  #outputAtMost(): number {
+    const inTime = outputTokensAtMost(this.#bounds, this.#elapsedMs, this.#endedAt !== null)
+    // No text has more tokens than bytes.
+    const atMost = Math.min(this.#bounds.outputTokens, Math.max(inTime, this.content.bytes))
+    return Math.max(this.#reported.outputSoFar, atMost)
+  }
+
+  get #elapsedMs(): number {
+    return (this.#endedAt ?? performance.now()) - (this.#sentAt ?? Number.NEGATIVE_INFINITY)
+  }
+
+  #start({ model, usage }: Fields): void {
+    this.model = toLabel(model) ?? this.model
+    this.#reported.addStart(usage)
+  }
+
+  #end(delta: Fields): void {
+    this.stopReason = toLabel(delta.stop_reason) ?? this.stopReason
+    this.stopSequence = toText(delta.stop_sequence).toWellFormed() || this.stopSequence
+    this.refusalCategory = toLabel(fieldsOf(delta.stop_details).category) ?? this.refusalCategory
+    if (this.stopReason !== null) this.#endedAt ??= performance.now()
   }
 }

@@ -4,11 +4,11 @@ import {
   APIConnectionTimeoutError,
   APIError,
 } from '@anthropic-ai/sdk/core/error'
-import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages'
 import { Pool } from 'undici'
 import { EventReader, parseJson } from './event-stream.ts'
 import { Exchange, type Head } from './exchange.ts'
 import type { BuiltRequest } from './request.ts'
+import { fieldsOf, toTokens } from './upstream-value.ts'
 
 /** An answer that has begun to come. */
 export interface AnswerStream {
@@ -17,7 +17,12 @@ export interface AnswerStream {
   ended: Promise<void>
 }
 
-type OnEvent = (event: RawMessageStreamEvent) => void
+type AnswerHooks = {
+  /** The whole request is being written: from here on it may be billed. */
+  onSent: () => void
+  /** Told of each event as it arrives; the first may come before the answer is open. */
+  onEvent: (event: unknown) => void
+}
 
 type Attempt = {
   method: 'GET' | 'POST'
@@ -26,6 +31,7 @@ type Attempt = {
   apiVersion: BuiltRequest['apiVersion']
   signal: AbortSignal
   body?: string
+  onSent?: () => void
 }
 
 /**
@@ -51,15 +57,12 @@ export class Transport {
     })
   }
 
-  /**
-   * @param onEvent told of each event as it arrives; the first may come before this resolves.
-   * @throws APIError when the answer does not begin.
-   */
+  /** @throws APIError when the answer does not begin. */
   async openAnswer(
     apiKey: string,
     request: BuiltRequest,
     signal: AbortSignal,
-    onEvent: OnEvent,
+    { onSent, onEvent }: AnswerHooks,
   ): Promise<AnswerStream> {
     let requestId: string | null = null
     const { ended } = await this.#attempt(
@@ -70,6 +73,7 @@ export class Transport {
         apiVersion: request.apiVersion,
         body: JSON.stringify(request.body),
         signal,
+        onSent,
       },
       (head) => {
         requestId = requestIdOf(head)
@@ -78,6 +82,29 @@ export class Transport {
       },
     )
     return { requestId, ended }
+  }
+
+  /**
+   * Anthropic's own count of a request's input (Anthropic API docs: Token counting).
+   *
+   * @returns undefined when the answer holds none.
+   * @throws APIError
+   */
+  async countTokens(
+    apiKey: string,
+    { body, apiVersion }: BuiltRequest,
+    signal: AbortSignal,
+  ): Promise<number | undefined> {
+    const { model, system, messages, thinking, output_config, cache_control } = body
+    const counted = { model, system, messages, thinking, output_config, cache_control }
+    const path = '/v1/messages/count_tokens'
+    const text: Uint8Array[] = []
+    const { ended } = await this.#attempt(
+      { method: 'POST', path, apiKey, apiVersion, body: JSON.stringify(counted), signal },
+      () => (chunk) => text.push(Buffer.from(chunk)),
+    )
+    await ended
+    return toTokens(fieldsOf(parseJson(Buffer.concat(text).toString('utf8'))).input_tokens)
   }
 
   /** The cheapest call that needs a valid key. @throws APIError */
@@ -107,14 +134,15 @@ export class Transport {
     })
     const { ended } = exchange
     if (failure.head === undefined) return { ended }
-    await ended
+    // What has come of the body tells more than that the rest has not.
+    await ended.catch(() => {})
     const text = Buffer.concat(failure.body).toString('utf8')
     const error = parseJson(text)
     const { status } = failure.head
     throw APIError.generate(status, error, error ? undefined : text, toHeaders(failure.head))
   }
 
-  #send({ method, path, apiKey, apiVersion, body }: Attempt, exchange: Exchange): void {
+  #send({ method, path, apiKey, apiVersion, body, onSent }: Attempt, exchange: Exchange): void {
     const payload = body === undefined ? undefined : Buffer.from(body)
     this.#pool.dispatch(
       {
@@ -127,7 +155,7 @@ export class Transport {
           'user-agent': 'claude-api-gateway',
           ...(payload && { 'content-length': String(payload.byteLength) }),
         },
-        ...(payload && { body: new OneTimeBody(payload) as unknown as Readable }),
+        ...(payload && { body: new OneTimeBody(payload, onSent) as unknown as Readable }),
       },
       exchange,
     )
@@ -140,12 +168,16 @@ export class Transport {
  */
 class OneTimeBody implements Iterable<Buffer> {
   readonly #parts: Buffer[]
+  readonly #onTaken: (() => void) | undefined
 
-  constructor(payload: Buffer) {
+  /** @param onTaken told when there is a connection to write it to. */
+  constructor(payload: Buffer, onTaken?: () => void) {
     this.#parts = [payload]
+    this.#onTaken = onTaken
   }
 
   *[Symbol.iterator](): Iterator<Buffer> {
+    this.#onTaken?.()
     for (let part = this.#parts.pop(); part; part = this.#parts.pop()) yield part
   }
 }

@@ -1,18 +1,54 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { chmod, open, readFile, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
 
 /**
- * The base64 text of 32 random bytes kept in a file: made on the first call, mode 0600, and read
- * on every later one.
+ * The base64 text of 32 random bytes kept in a file of mode 0600. Where there is none, or one that a
+ * power cut left empty, it is made, and on the disk before anything can be sealed with it.
+ *
+ * @param mayMake false where another key has sealed something already.
+ * @returns undefined when there is none and none may be made; then nothing is left behind.
  */
-export async function readOrMakeKeyFile(path: string): Promise<string> {
-  const made = randomBytes(32).toString('base64')
+export async function readOrMakeKeyFile(
+  path: string,
+  mayMake: () => Promise<boolean>,
+): Promise<string | undefined> {
+  const kept = await read(path)
+  if (kept !== '') return kept
+  return (await mayMake()) ? make(path) : undefined
+}
+
+async function read(path: string): Promise<string> {
   try {
-    await writeFile(path, `${made}\n`, { mode: 0o600, flag: 'wx', flush: true })
-    return made
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    const text = (await readFile(path, 'utf8')).trim()
     await chmod(path, 0o600)
-    return (await readFile(path, 'utf8')).trim()
+    return text
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return ''
   }
+}
+
+/** Whole or not at all, under its name. */
+async function make(path: string): Promise<string> {
+  const text = randomBytes(32).toString('base64')
+  const unfinished = `${path}.new`
+  await rm(unfinished, { force: true })
+  const file = await open(unfinished, 'wx', 0o600)
+  try {
+    await file.writeFile(`${text}\n`)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(unfinished, path)
+  await flushNames(dirname(path))
+  return text
+}
+
+/** Windows keeps them without being asked, and cannot be. */
+async function flushNames(folder: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const handle = await open(folder)
+  await handle.sync().finally(() => handle.close())
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import * as argon2 from 'argon2'
 import { AppError } from '../errors.ts'
-import { BoundedQueue } from './bounded-queue.ts'
+import { FairQueue } from './fair-queue.ts'
 
 /**
  * `memoryCost` is in KiB. One of the minimum settings of the OWASP Password Storage Cheat Sheet:
@@ -20,6 +20,10 @@ export const MAX_PASSWORD_LENGTH = 256
 
 const DEFAULT_MAX_QUEUED = 64
 const DEFAULT_THREAD_POOL_SIZE = 4
+/** Networks from which somebody signed in; the one that was noted first goes first. */
+const MAX_KNOWN_NETWORKS = 10_000
+/** Whoever asks on this machine: administration, tests. */
+const HERE = 'here'
 /** A generous guess at one hash on a busy machine, for Retry-After. */
 const SECONDS_PER_HASH = 0.05
 
@@ -37,9 +41,14 @@ type Options = {
  *
  * argon2 runs on libuv's thread pool, which file reads, DNS and web crypto share. The cap leaves
  * two threads to them, and bounds the memory of a burst of logins; rate limits come before this.
+ *
+ * Whoever asks says from where, any text that names a network or a user. They take turns: a flood
+ * from one network waits for itself. One from more networks than there are places still leaves every
+ * other turn, and a place, to networks that a right password came from.
  */
 export class Passwords {
-  readonly #queue: BoundedQueue
+  readonly #queue: FairQueue
+  readonly #knownNetworks = new Set<string>()
   /** Well-formed, of the current cost, and of no password: its digest is random. */
   readonly #dummyHash = dummyHash()
 
@@ -47,9 +56,10 @@ export class Passwords {
     const concurrency = options.concurrency ?? hashesAtOnce(options.threadPoolSize)
     const maxQueued = options.maxQueued ?? DEFAULT_MAX_QUEUED
     const retryAfterSeconds = Math.max(1, Math.ceil((maxQueued / concurrency) * SECONDS_PER_HASH))
-    this.#queue = new BoundedQueue({
+    this.#queue = new FairQueue({
       concurrency,
       maxQueued,
+      isTrusted: (from) => this.#knownNetworks.has(from),
       refuse: () =>
         new AppError(
           'overloaded',
@@ -71,14 +81,14 @@ export class Passwords {
    * @throws AppError `invalid_input` over {@link MAX_PASSWORD_LENGTH}, `overloaded` when the queue
    * is full.
    */
-  async hash(password: string): Promise<string> {
+  async hash(password: string, from = HERE): Promise<string> {
     if (password.length > MAX_PASSWORD_LENGTH) {
       throw new AppError(
         'invalid_input',
         `A password may have at most ${MAX_PASSWORD_LENGTH} characters.`,
       )
     }
-    return this.#queue.run(() => argon2.hash(normalize(password), ARGON2_PARAMETERS))
+    return this.#queue.run(from, () => argon2.hash(normalize(password), ARGON2_PARAMETERS))
   }
 
   /**
@@ -88,12 +98,14 @@ export class Passwords {
    *
    * @throws AppError `overloaded` when the queue is full, with or without a hash.
    */
-  async verify(hash: string | undefined, password: string): Promise<boolean> {
+  async verify(hash: string | undefined, password: string, from = HERE): Promise<boolean> {
     if (hash === undefined || password.length > MAX_PASSWORD_LENGTH) {
-      await this.#verify(this.#dummyHash, password.slice(0, MAX_PASSWORD_LENGTH))
+      await this.#verify(this.#dummyHash, password.slice(0, MAX_PASSWORD_LENGTH), from)
       return false
     }
-    return this.#verify(hash, password)
+    const isRight = await this.#verify(hash, password, from)
+    if (isRight) this.#noteNetwork(from)
+    return isRight
   }
 
   /** Whether the hash was made with other parameters than today's; ask after a good login. */
@@ -101,8 +113,15 @@ export class Passwords {
     return !hash.startsWith('$argon2id$') || argon2.needsRehash(hash, ARGON2_PARAMETERS)
   }
 
-  #verify(hash: string, password: string): Promise<boolean> {
-    return this.#queue.run(() => argon2.verify(hash, normalize(password)))
+  #verify(hash: string, password: string, from: string): Promise<boolean> {
+    return this.#queue.run(from, () => argon2.verify(hash, normalize(password)))
+  }
+
+  #noteNetwork(from: string): void {
+    const [oldest] = this.#knownNetworks.size < MAX_KNOWN_NETWORKS ? [] : this.#knownNetworks
+    if (oldest !== undefined) this.#knownNetworks.delete(oldest)
+    this.#knownNetworks.delete(from)
+    this.#knownNetworks.add(from)
   }
 }
 

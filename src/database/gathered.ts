@@ -5,7 +5,8 @@
  * asked together at the end of that round; whoever is alone in it asks alone.
  */
 
-import { isDatabaseGone } from '../errors.ts'
+import { Alone } from './alone.ts'
+import { isLockTimeout, mayConcernOne } from './errors.ts'
 
 type Waiting<Asked, Answer> = {
   asked: Asked
@@ -16,21 +17,26 @@ type Waiting<Asked, Answer> = {
 type Options<Asked, Answer> = {
   /** Answers in the order of asking. */
   run(asked: readonly Asked[]): Promise<Answer[]>
-  /** Of those with the same key, each is in a statement of its own. Without it all may be together. */
+  /**
+   * Whose rows it locks. Of those with the same key, each is in a statement of its own. Without it
+   * nothing is locked, and all may be together.
+   */
   keyOf?(asked: Asked): string
+  /** A statement's rows, and with them what one failure has to be tried again for; 32 unless given. */
+  mostTogether?: number
 }
 
-/** A statement's rows, and with them what one failure has to be tried again for, are bounded. */
 const MOST_TOGETHER = 32
 
 /**
  * How long a statement may wait for a lock, as PostgreSQL's lock_timeout takes it. Whoever is held
- * up by a lock waits alone for the rest of its time, and not those who came with it.
+ * up by a lock waits alone, and not those who came with it.
  */
-export const lockLimitOf = ({ length }: readonly unknown[]) => (length > 1 ? '1s' : '0')
+export const lockLimitOf = ({ length }: readonly unknown[]) => (length > 1 ? '100ms' : '10s')
 
 export class Gathered<Asked, Answer> {
   readonly #options: Options<Asked, Answer>
+  readonly #alone = new Alone()
   #waiting: Waiting<Asked, Answer>[] = []
 
   constructor(options: Options<Asked, Answer>) {
@@ -48,13 +54,32 @@ export class Gathered<Asked, Answer> {
     })
   }
 
+  /** The same for several, now: they have been waited for already. */
+  askNow(all: readonly Asked[]): Promise<Answer>[] {
+    const waiting: Waiting<Asked, Answer>[] = []
+    const answers = all.map(
+      (asked) => new Promise<Answer>((resolve, reject) => waiting.push({ asked, resolve, reject })),
+    )
+    this.#askInGroups(waiting)
+    return answers
+  }
+
   #askAll(): void {
     const waiting = this.#waiting
     this.#waiting = []
+    this.#askInGroups(waiting)
+  }
+
+  #askInGroups(waiting: readonly Waiting<Asked, Answer>[]): void {
+    const { mostTogether = MOST_TOGETHER } = this.#options
     const groups: Map<unknown, Waiting<Asked, Answer>>[] = []
     for (const one of waiting) {
       const key = this.#options.keyOf?.(one.asked) ?? one
-      const group = groups.find((other) => other.size < MOST_TOGETHER && !other.has(key))
+      if (typeof key === 'string' && this.#alone.isHeldUp(key)) {
+        void this.#askAlone(one, true)
+        continue
+      }
+      const group = groups.find((other) => other.size < mostTogether && !other.has(key))
       if (group) group.set(key, one)
       else groups.push(new Map([[key, one]]))
     }
@@ -62,13 +87,24 @@ export class Gathered<Asked, Answer> {
   }
 
   async #askTogether(group: readonly Waiting<Asked, Answer>[]): Promise<void> {
+    const [first] = group
+    if (group.length === 1 && first) return this.#askAlone(first, false)
     try {
       const answers = await this.#options.run(group.map(({ asked }) => asked))
       for (const [index, { resolve }] of group.entries()) resolve(answers[index] as Answer)
     } catch (error) {
       // Without an answer nobody knows whether it was done, so only its asker may try again.
-      if (group.length === 1 || isDatabaseGone(error)) for (const { reject } of group) reject(error)
-      else for (const one of group) void this.#askTogether([one])
+      if (!mayConcernOne(error)) for (const { reject } of group) reject(error)
+      else for (const one of group) void this.#askAlone(one, isLockTimeout(error))
     }
+  }
+
+  async #askAlone(
+    { asked, resolve, reject }: Waiting<Asked, Answer>,
+    isSuspected: boolean,
+  ): Promise<void> {
+    const ask = async () => (await this.#options.run([asked]))[0] as Answer
+    const key = this.#options.keyOf?.(asked)
+    await (key === undefined ? ask() : this.#alone.run(key, isSuspected, ask)).then(resolve, reject)
   }
 }

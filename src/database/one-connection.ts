@@ -3,6 +3,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PGlite } from '@electric-sql/pglite'
 import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
+import { isCrash, toDatabaseError } from './errors.ts'
+import { LogSpace } from './log-space.ts'
 import { PgliteStatements } from './pglite-statements.ts'
 import { preparedName } from './prepared.ts'
 import { takingTurns } from './turns.ts'
@@ -13,8 +15,13 @@ export type OneConnection = {
   release(): void
 }
 
-export function oneConnection(pglite: PGlite, acquireTimeoutMs: number): OneConnection {
-  const connection = new PgliteConnection(pglite)
+/** @param folder of its files; undefined when it is in memory. */
+export function oneConnection(
+  pglite: PGlite,
+  acquireTimeoutMs: number,
+  folder = pglite.dataDir,
+): OneConnection {
+  const connection = new PgliteConnection(pglite, new LogSpace(folder))
   const turns = takingTurns({ places: 1, waitMs: acquireTimeoutMs, stallMs: acquireTimeoutMs })
   return {
     async acquire() {
@@ -28,13 +35,28 @@ export function oneConnection(pglite: PGlite, acquireTimeoutMs: number): OneConn
 class PgliteConnection implements DatabaseConnection {
   readonly #pglite: PGlite
   readonly #statements: PgliteStatements
+  readonly #space: LogSpace
+  /** What PostgreSQL's program ended with: nothing that is asked of it afterwards comes back. */
+  #crash: unknown
 
-  constructor(pglite: PGlite) {
+  constructor(pglite: PGlite, space: LogSpace) {
     this.#pglite = pglite
     this.#statements = new PgliteStatements(pglite)
+    this.#space = space
   }
 
-  async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    try {
+      if (this.#crash !== undefined) throw this.#crash
+      this.#space.demandFor(query.sql)
+      return await this.#run<R>(query)
+    } catch (error) {
+      if (isCrash(error)) this.#crash = error
+      throw toDatabaseError(error)
+    }
+  }
+
+  async #run<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
     // A query occupies the thread and resolves in microtasks: without this turn a queue of queries
     // would keep sockets and timers waiting until the last of them is done.
     await nextTurn()

@@ -2,11 +2,20 @@
 
 import { CamelCasePlugin, type Dialect, Kysely, sql } from 'kysely'
 import { AppError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { explainConnectError, toDriverUrl } from './connection-url.ts'
+import type { CopyReason } from './copies.ts'
 import { claimDataDir } from './data-dir.ts'
 import { openPglite } from './embedded.ts'
+import { refusesWrites, unavailable } from './errors.ts'
+import { Housekeeping } from './housekeeping.ts'
+import type { Durability } from './log-flush.ts'
 import { type Listener, listenTo } from './notifications.ts'
+import { oneConnection } from './one-connection.ts'
 import { pgliteDialect } from './pglite-dialect.ts'
+import { refuseSharedSessions } from './pooler.ts'
 import { postgresqlDialect } from './postgresql.ts'
+import type { Recovery } from './recovery.ts'
 import type { Schema } from './schema.ts'
 
 export type DatabaseOptions = {
@@ -14,6 +23,8 @@ export type DatabaseOptions = {
   url?: string | undefined
   /** Folder of the embedded database; not touched when there is a URL. */
   dataDir: string
+  /** When the embedded database acknowledges a commit; `full` unless given. */
+  durability?: Durability | undefined
   /** Connections to PostgreSQL at most; 10 unless given. The embedded database has one. */
   poolSize?: number | undefined
   /** PostgreSQL cancels a statement after this; 30 000 unless given, 0 is never. */
@@ -25,8 +36,12 @@ export type DatabaseOptions = {
    * all who wait give up; 5 000 unless given.
    */
   connectTimeoutMs?: number | undefined
+  /** Told of what the embedded database cannot do for its own good. */
+  log?: Pick<Logger, 'warn'> | undefined
   /** Told of PostgreSQL connections that broke while nobody was waiting on them. */
   onError?: ((error: Error) => void) | undefined
+  /** Told what whoever wrote DATABASE_URL should know. */
+  warn?: ((message: string) => void) | undefined
 }
 
 export type DatabaseKind = 'postgresql' | 'embedded'
@@ -36,16 +51,24 @@ export type Database = {
   kind: DatabaseKind
   /** Milliseconds one round trip takes. */
   ping(): Promise<number>
+  /** Whether a statement was refused in the last ten seconds since nothing can be written. */
+  refusesWrites(): boolean
   /**
    * Hears what other processes send to a channel with NOTIFY, though not reliably: see listenTo.
    * The embedded database has no other processes.
    */
   listen(channel: string, onPayload: (payload: string) => void): Listener
+  /** What the embedded database lost at this start, as it did not open; undefined for nothing. */
+  recovery: Recovery | undefined
+  /** A copy of the embedded database to go back to; a PostgreSQL server has backups of its own. */
+  keepCopy(reason: CopyReason): Promise<void>
   /** Waits for the transactions that are running. May be called again. */
   close(): Promise<void>
 }
 
 const OLDEST_POSTGRESQL = 14
+/** A small write may pass where a large one was refused. */
+const REFUSAL_MS = 10_000
 
 /**
  * Does not migrate. The embedded database takes the data folder for itself (see claimDataDir).
@@ -54,9 +77,11 @@ const OLDEST_POSTGRESQL = 14
  * another process uses the data folder.
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const { url, acquireTimeoutMs = 15_000 } = options
-  if (url === undefined) return openEmbedded(options.dataDir, acquireTimeoutMs)
+  const { acquireTimeoutMs = 15_000 } = options
+  if (options.url === undefined) return openEmbedded(options)
   const onError = options.onError ?? (() => {})
+  const connectTimeoutMs = options.connectTimeoutMs ?? 5_000
+  const url = await connectableUrl(options.url, options.warn ?? (() => {}), connectTimeoutMs)
   const listen: Database['listen'] = (channel, onPayload) =>
     listenTo({ url, channel, onPayload, onError: (error) => onError(error as Error) })
   return openPostgresql(
@@ -66,10 +91,26 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       poolSize: options.poolSize ?? 10,
       statementTimeoutMs: options.statementTimeoutMs ?? 30_000,
       acquireTimeoutMs,
-      connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
+      connectTimeoutMs,
       onError,
     }),
   )
+}
+
+/** @throws AppError database_unavailable: retryable when the server is only away. */
+async function connectableUrl(
+  given: string,
+  warn: (message: string) => void,
+  connectTimeoutMs: number,
+): Promise<string> {
+  try {
+    const url = await toDriverUrl(given, warn, connectTimeoutMs)
+    await refuseSharedSessions(url, connectTimeoutMs)
+    return url
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    throw explainConnectError(error) ?? unavailable(error)
+  }
 }
 
 async function openPostgresql(listen: Database['listen'], dialect: Dialect): Promise<Database> {
@@ -83,15 +124,30 @@ async function openPostgresql(listen: Database['listen'], dialect: Dialect): Pro
   }
 }
 
-async function openEmbedded(dataDir: string, acquireTimeoutMs: number): Promise<Database> {
+async function openEmbedded({
+  dataDir,
+  durability = 'full',
+  log = { warn: () => {} },
+  acquireTimeoutMs = 15_000,
+}: DatabaseOptions): Promise<Database> {
   const claim = await claimDataDir(dataDir)
   try {
-    const pglite = await openPglite(dataDir)
-    return assemble('embedded', pgliteDialect(pglite, acquireTimeoutMs), NOBODY_ELSE, async () => {
+    const { pglite, files, log: flush, recovery } = await openPglite(dataDir, durability)
+    const session = oneConnection(pglite, acquireTimeoutMs)
+    const housekeeping = new Housekeeping({ dataDir, pglite, session, files, log })
+    const dialect = pgliteDialect(pglite, session, () => flush.settled())
+    const database = assemble('embedded', dialect, NOBODY_ELSE, async () => {
       // Kysely closes a driver only once it was used.
       if (!pglite.closed) await pglite.close()
+      await flush.close()
       await claim.release()
     })
+    return {
+      ...database,
+      recovery,
+      keepCopy: (reason) => housekeeping.keepCopy(reason),
+      close: () => housekeeping.stop().then(database.close),
+    }
   } catch (error) {
     await claim.release()
     throw error
@@ -106,8 +162,12 @@ function assemble(
   listen: Database['listen'],
   after: () => Promise<void>,
 ): Database {
+  let refusedAt = Number.NEGATIVE_INFINITY
   const db = new Kysely<Schema>({
     dialect,
+    log(event) {
+      if (event.level === 'error' && refusesWrites(event.error)) refusedAt = performance.now()
+    },
     plugins: [
       new CamelCasePlugin({ maintainNestedObjectKeys: true, underscoreBeforeDigits: true }),
     ],
@@ -117,11 +177,14 @@ function assemble(
     db,
     kind,
     listen,
+    recovery: undefined,
+    keepCopy: async () => {},
     async ping() {
       const startedAt = performance.now()
       await sql`select 1`.execute(db)
       return performance.now() - startedAt
     },
+    refusesWrites: () => performance.now() - refusedAt < REFUSAL_MS,
     close() {
       closing ??= db.destroy().then(after)
       return closing

@@ -18,13 +18,20 @@ import {
   PostgresQueryCompiler,
   type TransactionSettings,
 } from 'kysely'
-import { type OneConnection, oneConnection } from './one-connection.ts'
+import type { OneConnection } from './one-connection.ts'
 
-/** @param acquireTimeoutMs how long a query waits for the session before it fails. */
-export function pgliteDialect(pglite: PGlite, acquireTimeoutMs: number): Dialect {
+/**
+ * @param settled resolves once what was done so far is as durable as it is promised to be: only
+ *   then does the one who did it hear of it, while the session is at work for others already.
+ */
+export function pgliteDialect(
+  pglite: PGlite,
+  session: OneConnection,
+  settled: () => Promise<void> = async () => {},
+): Dialect {
   return {
     createAdapter: () => new PgliteAdapter(),
-    createDriver: () => new PgliteDriver(pglite, acquireTimeoutMs),
+    createDriver: () => new PgliteDriver(pglite, session, settled),
     createIntrospector: (db: Kysely<unknown>) => new PostgresIntrospector(db),
     createQueryCompiler: () => new PostgresQueryCompiler(),
   }
@@ -39,10 +46,12 @@ class PgliteAdapter extends PostgresAdapter {
 class PgliteDriver implements Driver {
   readonly #pglite: PGlite
   readonly #session: OneConnection
+  readonly #settled: () => Promise<void>
 
-  constructor(pglite: PGlite, acquireTimeoutMs: number) {
+  constructor(pglite: PGlite, session: OneConnection, settled: () => Promise<void>) {
     this.#pglite = pglite
-    this.#session = oneConnection(pglite, acquireTimeoutMs)
+    this.#session = session
+    this.#settled = settled
   }
 
   async init(): Promise<void> {
@@ -55,6 +64,7 @@ class PgliteDriver implements Driver {
 
   async releaseConnection(): Promise<void> {
     this.#session.release()
+    await this.#settled()
   }
 
   async beginTransaction(

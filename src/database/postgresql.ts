@@ -6,13 +6,15 @@ import {
   type PostgresPoolClient,
   type PostgresQueryResult,
 } from 'kysely'
-import { DatabaseError, Pool, type PoolClient, types } from 'pg'
-import { AppError } from '../errors.ts'
+import { type ClientBase, Pool, type PoolClient, types } from 'pg'
+import { endsConnection, isConflict, isReadOnly, toDatabaseError, unavailable } from './errors.ts'
 import { preparedName } from './prepared.ts'
+import { applySettings } from './session-settings.ts'
 import { takingTurns } from './turns.ts'
 
 /** Run on a connection, it lifts every time limit until the connection is given back. */
-export const LIFT_LIMITS = 'set statement_timeout = 0'
+export const LIFT_LIMITS =
+  'set statement_timeout = 0; set lock_timeout = 0; set idle_in_transaction_session_timeout = 0'
 
 /** How much later than the server the client gives up: only when the server cannot be reached. */
 const CLIENT_GRACE_MS = 2_000
@@ -31,23 +33,19 @@ export type PostgresqlOptions = {
   onError: (error: Error) => void
 }
 
-/**
- * Days and months mean the same on every server, and in the embedded database. And a prepared
- * statement keeps its plan: left to itself PostgreSQL makes a new one each time, for a guess at how
- * much the values help, which for lookups by key is nothing.
- */
-const SESSION = '-c TimeZone=UTC -c plan_cache_mode=force_generic_plan'
-
 export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
+  const servers = new Servers()
   const pool = new Pool({
     connectionString: options.url,
     max: options.poolSize,
-    statement_timeout: options.statementTimeoutMs,
     connectionTimeoutMillis: options.connectTimeoutMs,
     keepAlive: true,
     application_name: 'claude-api-gateway',
-    options: SESSION,
     types: { getTypeParser },
+    onConnect: (client) => {
+      servers.connected(client)
+      return applySettings(client, options.statementTimeoutMs, options.connectTimeoutMs)
+    },
   })
   // A connection that breaks emits 'error' whether it is idle or in a transaction between two
   // queries, and without a listener either would end the process.
@@ -64,11 +62,11 @@ export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
     pool: {
       connect: async () => {
         await turns.take()
-        const client = await connect(pool).catch((error) => {
+        const client = await connect(pool, servers).catch((error) => {
           turns.giveBack()
-          throw error
+          throw unavailable(error)
         })
-        return new LimitedClient(client, clientLimitMs, turns.giveBack)
+        return new LimitedClient(client, clientLimitMs, servers, turns.giveBack)
       },
       end: () => pool.end(),
     },
@@ -87,23 +85,52 @@ function getTypeParser(oid: number, format?: 'text' | 'binary') {
   return types.getTypeParser(AS_TEXT.get(oid) ?? oid, format)
 }
 
-async function connect(pool: Pool): Promise<PoolClient> {
-  try {
-    return await pool.connect()
-  } catch (error) {
-    throw unavailable(error)
+/** One that leads to where a server that is written to was found last. */
+async function connect(pool: Pool, servers: Servers): Promise<PoolClient> {
+  for (;;) {
+    const client = await pool.connect()
+    if (!servers.isOutdated(client)) return client
+    client.release(true)
   }
 }
 
+/**
+ * Which connections are older than the last one that was found to be read-only. Behind an address
+ * that moves with the primary they lead to what is a standby now, and would for ever.
+ */
+class Servers {
+  readonly #connectedIn = new WeakMap<ClientBase, number>()
+  #generation = 0
+
+  connected(client: ClientBase): void {
+    this.#connectedIn.set(client, this.#generation)
+  }
+
+  isOutdated(client: ClientBase): boolean {
+    return this.#connectedIn.get(client) !== this.#generation
+  }
+
+  /** Those of the same time go with it, and those that came later stay. */
+  foundReadOnly(client: ClientBase): void {
+    if (!this.isOutdated(client)) this.#generation += 1
+  }
+}
+
+/** A statement of its own that was undone for another's sake is tried so often. */
+const CONFLICT_TRIES = 5
+const CONFLICT_PAUSE_MS = 20
+
 class LimitedClient implements PostgresPoolClient {
   readonly #client: PoolClient
+  readonly #servers: Servers
   readonly #onRelease: () => void
   #limitMs: number
-  /** Its session differs from a fresh one, or still runs an abandoned statement. */
+  /** Its session differs from a fresh one, still runs an abandoned statement, or is of no use. */
   #spoiled = false
 
-  constructor(client: PoolClient, limitMs: number, onRelease: () => void) {
+  constructor(client: PoolClient, limitMs: number, servers: Servers, onRelease: () => void) {
     this.#client = client
+    this.#servers = servers
     this.#onRelease = onRelease
     this.#limitMs = limitMs
   }
@@ -120,43 +147,39 @@ class LimitedClient implements PostgresPoolClient {
   }
 
   release(): void {
-    this.#client.release(this.#spoiled)
+    this.#client.release(this.#spoiled || this.#servers.isOutdated(this.#client))
     this.#onRelease()
   }
 
+  /** What stands alone, and not in a transaction, is undone whole by a conflict. */
   async #run<R>(text: string, values: ReadonlyArray<unknown>): Promise<PostgresQueryResult<R>> {
+    const standsAlone = this.#client.getTransactionStatus() === 'I'
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#runOnce<R>(text, values)
+      } catch (error) {
+        const mayRepeat = standsAlone && tries < CONFLICT_TRIES && isConflict(error)
+        if (!mayRepeat) throw this.#noted(error)
+        await pause(Math.random() * tries * CONFLICT_PAUSE_MS)
+      }
+    }
+  }
+
+  async #runOnce<R>(text: string, values: ReadonlyArray<unknown>): Promise<PostgresQueryResult<R>> {
     const limit = this.#limitMs ? { query_timeout: this.#limitMs } : {}
     const name = preparedName(text)
     const prepared = name === undefined ? {} : { name }
-    try {
-      const answer = await this.#client.query({ text, values: [...values], ...limit, ...prepared })
-      // Several statements in one string give several results; like PGlite's, the last one counts.
-      const results = [answer].flat() as PostgresQueryResult<R>[]
-      return results.at(-1) as PostgresQueryResult<R>
-    } catch (error) {
-      if (!meansUnavailable(error)) throw error
-      this.#spoiled ||= !(error instanceof DatabaseError)
-      throw unavailable(error)
-    }
+    const answer = await this.#client.query({ text, values: [...values], ...limit, ...prepared })
+    // Several statements in one string give several results; like PGlite's, the last one counts.
+    const results = [answer].flat() as PostgresQueryResult<R>[]
+    return results.at(-1) as PostgresQueryResult<R>
+  }
+
+  #noted(error: unknown): unknown {
+    this.#spoiled ||= endsConnection(error)
+    if (isReadOnly(error)) this.#servers.foundReadOnly(this.#client)
+    return toDatabaseError(error)
   }
 }
 
-/**
- * Connection exceptions, too few resources, shutdown, and a cancelled statement (PostgreSQL
- * documentation, Appendix A: classes 08, 53 and 57), or the driver's own words for a lost server.
- */
-function meansUnavailable(error: unknown): boolean {
-  if (error instanceof DatabaseError) return /^(08|53|57)/.test(error.code ?? '')
-  const { code, message } = error as NodeJS.ErrnoException
-  return /^E[A-Z]+$/.test(code ?? '') || /timeout|terminated|not queryable|closed/i.test(message)
-}
-
-function unavailable(cause: unknown): AppError {
-  const { code } = cause as NodeJS.ErrnoException
-  const why = code ? ` (${code})` : ''
-  return new AppError(
-    'database_unavailable',
-    `The database is not available${why}. Try again shortly.`,
-    { cause },
-  )
-}
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

@@ -13,7 +13,7 @@ export function recordset<Name extends string>(columns: Record<Name, string>) {
   const names = Object.keys(columns).map((name) => [name as Name, snakeCase(name)] as const)
   const definition = names.map(([name, column]) => `"${column}" ${columns[name]}`)
   const toRecord = (row: Record<Name, Cell>, place: number) => {
-    const record: Record<string, Cell> = { place }
+    const record: Record<string, unknown> = { place }
     for (const [name, column] of names) record[column] = toJson(row[name])
     return record
   }
@@ -35,10 +35,21 @@ export function inPlaces<Row extends { place: number }>(
   return sent.map((_, place) => byPlace.get(place))
 }
 
-/** As PostgreSQL reads it from JSON, which takes no half of a surrogate pair. */
-function toJson(cell: Cell) {
-  if (Buffer.isBuffer(cell)) return `\\x${cell.toString('hex')}`
-  return typeof cell === 'string' ? cell.toWellFormed() : cell
+function toJson(cell: Cell): unknown {
+  return Buffer.isBuffer(cell) ? `\\x${cell.toString('hex')}` : toStorable(cell)
+}
+
+/** What PostgreSQL stores of it: text has no NUL, and no half of a surrogate pair. */
+function toStorable(value: unknown): unknown {
+  if (typeof value === 'string') {
+    const text = value.toWellFormed()
+    return text.includes('\0') ? text.replaceAll('\0', '\uFFFD') : text
+  }
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map(toStorable)
+  return Object.fromEntries(
+    Object.entries(value).map(([name, field]) => [toStorable(name), toStorable(field)]),
+  )
 }
 
 const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)

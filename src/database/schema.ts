@@ -109,6 +109,24 @@ export interface ConversationsTable {
   runningMessageId: string | null
   createdAt: Instant
   updatedAt: Instant
+  /** By which it was begun; of conversations that an older build began it is not known. */
+  sessionId: string | null
+  isListed: Generated<boolean>
+  messagesDeleted: Generated<number>
+}
+
+/** `bytes`: kept by triggers. */
+export interface StorageTable {
+  userId: string
+  bytes: Generated<string>
+  countedAt: NullableInstant
+}
+
+export interface ForgottenTurnsTable {
+  answerId: string
+  conversationId: string
+  userId: string
+  finishedAt: Instant
 }
 
 export interface MessagesTable {
@@ -146,8 +164,10 @@ export interface StoredReservation {
   month: string
   nanoUsd: string
   tokens: number
-  /** What the input probably is, for booking an answer whose process died. */
+  /** The most that the input can be, under the name by which older builds book it. */
   likelyInputTokens: number
+  /** The most that the output can be; of turns that an older build began it is what is left of `tokens`. */
+  maxTokens?: number
   /** By which session it was asked for; not known of turns that an older build began. */
   sessionId?: string
   /** Whether that is a connection, in whose books it is reserved as well. */
@@ -173,6 +193,34 @@ export interface SpendingTable {
   spentTokens: Generated<string>
   reservedNanoUsd: Generated<string>
   reservedTokens: Generated<string>
+  carriedNanoUsd: Generated<string>
+  carriedTokens: Generated<string>
+}
+
+/** One row. */
+export interface NameKeysTable {
+  id: number
+  dataKey: Buffer
+}
+
+export interface FormerAccountsTable {
+  nameHash: Buffer
+  person: string
+  heldBy: string | null
+  day: string
+  dayNanoUsd: string
+  dayTokens: string
+  month: string
+  monthNanoUsd: string
+  monthTokens: string
+  adminLimits: Json<StoredAdminLimit[]>
+}
+
+/** 64 bits as decimal text. */
+export interface StoredAdminLimit {
+  period: BudgetPeriod
+  limitNanoUsd: string | null
+  limitTokens: string | null
 }
 
 export interface LedgerTable {
@@ -197,6 +245,11 @@ export interface LedgerTable {
   sessionId: string | null
 }
 
+export interface HeartbeatsTable {
+  replicaId: string
+  beatAt: Date
+}
+
 export interface RateLimitsTable {
   key: string
   hits: number
@@ -217,5 +270,10 @@ export interface Schema {
   ledger: LedgerTable
   budgets: BudgetsTable
   spending: SpendingTable
+  storage: StorageTable
+  forgottenTurns: ForgottenTurnsTable
+  nameKeys: NameKeysTable
+  formerAccounts: FormerAccountsTable
   rateLimits: RateLimitsTable
+  heartbeats: HeartbeatsTable
 }

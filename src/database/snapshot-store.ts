@@ -14,7 +14,10 @@ export const SNAPSHOT_FILE = 'embedded-snapshot.tar.gz'
 export const KEY_FILE = 'embedded-snapshot.json'
 
 /** Files of one PGlite version are only promised to open in that version. */
-export type SnapshotKey = { pglite: string; migrations: string }
+export type SnapshotKey = { pglite: string; migrations: string; making: number }
+
+/** Counted up with every change of how a snapshot is made (snapshot.ts, embedded.ts). */
+const MAKING = 2
 
 /** Made by the build, or by a test run. */
 const FOLDERS = ['../../dist/database/', '../../node_modules/.cache/claude-api-gateway/'].map(
@@ -24,14 +27,18 @@ const FOLDERS = ['../../dist/database/', '../../node_modules/.cache/claude-api-g
 export function currentKey(): SnapshotKey {
   const entry = createRequire(import.meta.url).resolve('@electric-sql/pglite')
   const { version } = JSON.parse(readFileSync(join(entry, '../../package.json'), 'utf8'))
-  return { pglite: version, migrations: migrationsHash() }
+  return { pglite: version, migrations: migrationsHash(), making: MAKING }
 }
 
 export function hasCurrentSnapshot(folder: string): boolean {
   if (!existsSync(join(folder, KEY_FILE)) || !existsSync(join(folder, SNAPSHOT_FILE))) return false
   const key = JSON.parse(readFileSync(join(folder, KEY_FILE), 'utf8')) as SnapshotKey
   const current = currentKey()
-  return key.pglite === current.pglite && key.migrations === current.migrations
+  return (
+    key.pglite === current.pglite &&
+    key.migrations === current.migrations &&
+    key.making === current.making
+  )
 }
 
 /** Fills an empty folder with the database files. False when there is no fitting snapshot. */

@@ -7,8 +7,9 @@ import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Kysely, sql } from 'kysely'
-import { connect } from './embedded.ts'
+import { connectInMemory } from './embedded.ts'
 import { migrateToLatest } from './migrate.ts'
+import { oneConnection } from './one-connection.ts'
 import { pgliteDialect } from './pglite-dialect.ts'
 import { currentKey, hasCurrentSnapshot, KEY_FILE, SNAPSHOT_FILE } from './snapshot-store.ts'
 
@@ -25,12 +26,12 @@ export async function buildSnapshot(folder: string): Promise<'built' | 'current'
 }
 
 async function dumpMigrated(): Promise<{ tar: Uint8Array; postgresql: string }> {
-  const pglite = await connect()
-  const db = new Kysely<unknown>({ dialect: pgliteDialect(pglite, 60_000) })
+  const pglite = await connectInMemory()
+  const db = new Kysely<unknown>({ dialect: pgliteDialect(pglite, oneConnection(pglite, 60_000)) })
   try {
     await migrateToLatest(db, 'embedded')
     await dropTemplates(db)
-    await sql`vacuum freeze analyze`.execute(db)
+    await vacuumCatalogue(db)
     await sql`checkpoint`.execute(db)
     const version = await sql<{ version: string }>`
       select current_setting('server_version') as version`.execute(db)
@@ -48,6 +49,18 @@ async function dropTemplates(db: Kysely<unknown>): Promise<void> {
     await sql`update pg_database set datistemplate = false where datname = ${name}`.execute(db)
     await sql`drop database ${sql.id(name)}`.execute(db)
   }
+}
+
+/**
+ * Not the tables of our own: for one that was vacuumed while it was empty PostgreSQL plans as if it
+ * stayed so, and reads it from end to end; for one that never was, as if it had a few pages.
+ */
+async function vacuumCatalogue(db: Kysely<unknown>): Promise<void> {
+  const { rows } = await sql<{ name: string }>`
+    select oid::regclass::text as name from pg_class
+    where relkind = 'r' and relnamespace = 'pg_catalog'::regnamespace`.execute(db)
+  const names = rows.map(({ name }) => name).join(', ')
+  await sql.raw(`vacuum (freeze, analyze) ${names}`).execute(db)
 }
 
 /** Whoever reads it meanwhile sees the old file or the new one, never half of it. */

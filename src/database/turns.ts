@@ -70,6 +70,6 @@ function busy(waitedMs: number): AppError {
   return new AppError(
     'database_unavailable',
     `The database was busy for ${(waitedMs / 1000).toFixed(1)} s. Try again shortly.`,
-    { cause },
+    { cause, retryAfterSeconds: 2 },
   )
 }

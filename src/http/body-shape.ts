@@ -6,36 +6,75 @@ const BACKSLASH = 0x5c
 const COMMA = 0x2c
 const OPEN_LIST = 0x5b
 const OPEN_OBJECT = 0x7b
+const CLOSE_LIST = 0x5d
+const CLOSE_OBJECT = 0x7d
+
+/** No client nests as deep; what looks through a body by calling itself runs out of stack later. */
+const MAX_DEPTH = 256
 
 /**
  * For express.json's `verify`. A body of 4 MiB can be two million lists in one another, or a few
  * hundred thousand names: seconds of work for anybody, before a limit could count them. Long texts
  * cost nothing of the kind and pass.
  *
- * @throws Error that express.json passes on: too large, or not in UTF-8 (RFC 8259, section 8.1).
+ * @throws Error that express.json passes on: too large, nested too deeply, or not in UTF-8
+ *   (RFC 8259, section 8.1).
  */
-export function refuseManyValues(maxValues: number) {
+export function refuseCostlyShape(maxValues: number) {
   return (_req: unknown, _res: unknown, body: Uint8Array, charset: string): void => {
     if (charset !== 'utf-8') throw bodyError('charset.unsupported')
-    if (body.length > maxValues && holdsMoreThan(maxValues, body)) {
-      throw bodyError('entity.too.large')
-    }
+    const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+    const refused =
+      bytes.length > Math.min(MAX_DEPTH, maxValues) ? costOf(bytes, maxValues) : undefined
+    if (refused) throw bodyError(refused)
   }
 }
 
-function holdsMoreThan(maxValues: number, body: Uint8Array): boolean {
+function costOf(body: Buffer, maxValues: number): BodyErrorType | undefined {
   let values = 0
-  let isText = false
+  let depth = 0
   for (let i = 0; i < body.length; i++) {
     const byte = body[i]
-    if (byte === QUOTE) isText = !isText
-    else if (isText) i += byte === BACKSLASH ? 1 : 0
-    else if (byte === COMMA || byte === OPEN_LIST || byte === OPEN_OBJECT) values += 1
-    if (values > maxValues) return true
+    if (byte === QUOTE) i = endOfText(body, i)
+    else if (byte === COMMA) values += 1
+    else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
+      values += 1
+      depth += 1
+    } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth -= 1
+    if (values > maxValues) return 'entity.too.large'
+    if (depth > MAX_DEPTH) return 'entity.too.deep'
   }
-  return false
+  return undefined
 }
 
+/** The place of the quote that ends the text, or the end of all. Long texts are skipped natively. */
+function endOfText(body: Buffer, start: number): number {
+  let end = start
+  do {
+    end = body.indexOf(QUOTE, end + 1)
+    if (end === -1) return body.length
+  } while (isEscaped(body, start, end))
+  return end
+}
+
+/** An odd number of backslashes before it. */
+function isEscaped(body: Buffer, start: number, place: number): boolean {
+  let before = place - 1
+  while (before > start && body[before] === BACKSLASH) before -= 1
+  return (place - before) % 2 === 0
+}
+
+/** As express.json names them, and one of our own. */
+const STATUS = {
+  'charset.unsupported': 415,
+  'entity.parse.failed': 400,
+  'entity.too.deep': 400,
+  'entity.too.large': 413,
+  'request.aborted': 400,
+} as const
+
+export type BodyErrorType = keyof typeof STATUS
+
 /** As express.json says what is wrong with a body; error-handler.ts says it to the client. */
-export const bodyError = (type: string) =>
-  Object.assign(new Error('the body was refused'), { type })
+export const bodyError = (type: BodyErrorType) =>
+  Object.assign(new Error('the body was refused'), { type, status: STATUS[type] })

@@ -5,6 +5,7 @@
  */
 
 import type { Request, RequestHandler, Response } from 'express'
+import type { PasswordProof } from '../services/authority.ts'
 import type { Caller, SessionService } from '../services/sessions.ts'
 import { browserName } from './browser-name.ts'
 import type { PageCookie } from './cookies.ts'
@@ -46,16 +47,19 @@ export function identifyVisitor(
 /**
  * Signs a browser in. It always gets a new secret, so that one planted before is worth nothing
  * (session fixation), and the session it had ends.
+ *
+ * @throws AppError invalid_credentials when the password has been changed since it was checked.
  */
 export async function beginSession(
   { req, res }: { req: Request; res: Response },
   sessions: Pick<SessionService, 'beginBrowserSession' | 'revoke'>,
   cookie: PageCookie,
-  userId: string,
+  proof: PasswordProof,
 ): Promise<void> {
-  const { caller } = visitOf(req)
-  if (caller) await sessions.revoke(caller, 'this')
   const expiresAt = new Date(Date.now() + SESSION_LIFE_MS)
   const name = browserName(req.headers['user-agent'])
-  cookie.write(res, await sessions.beginBrowserSession(userId, expiresAt, name), SESSION_LIFE_MS)
+  const secret = await sessions.beginBrowserSession(proof, expiresAt, name)
+  const { caller } = visitOf(req)
+  if (caller) await sessions.revoke(caller)
+  cookie.write(res, secret, SESSION_LIFE_MS)
 }

@@ -13,6 +13,8 @@ import type { Asker } from '../mcp/run-tool.ts'
 import { DEFAULT_SCOPES, insufficientScope } from '../services/scopes.ts'
 import type { Caller, SessionService } from '../services/sessions.ts'
 import { sendAppError } from './json-rpc.ts'
+import type { KnownTokens } from './known-tokens.ts'
+import { networkOf } from './network.ts'
 
 /** What is known of one request to /mcp on its way through the middleware. */
 export type McpRequest = {
@@ -42,13 +44,29 @@ export function mcpRequestOf(req: Request): McpRequest {
 
 type Sessions = Pick<SessionService, 'resolve' | 'resolveAndCount'>
 
-/** Finds out who is asking; refuses nobody yet, so that limits count refused requests too. */
-export function identifyCaller(sessions: Sessions): RequestHandler {
+/**
+ * Finds out who is asking; refuses nobody yet, so that limits count refused requests too.
+ *
+ * `knownTokens` are told of good and of bad bearer tokens.
+ */
+export function identifyCaller(sessions: Sessions, knownTokens: KnownTokens): RequestHandler {
   return async (req, _res, next) => {
     const inspected = inspectBody(req.body)
-    requests.set(req, { inspected, ...(await identify(sessions, req, inspected)) })
+    const { asker, ...found } = await identify(sessions, req, inspected)
+    // Only what hashes passwords takes turns by it.
+    const network = inspected.tool?.limitedAs ? networkOf(req) : undefined
+    const request = { inspected, asker: { ...asker, network }, ...found }
+    requests.set(req, request)
+    noteToken(knownTokens, req, request)
     next()
   }
+}
+
+function noteToken(knownTokens: KnownTokens, req: Request, { asker, ...found }: McpRequest): void {
+  const token = found.isBearer ? bearerToken(req) : undefined
+  if (token === undefined) return
+  if (asker.caller) knownTokens.note(token, asker.caller.userId)
+  else if (found.httpRefusal?.status === 401) knownTokens.forget(token)
 }
 
 async function identify(

@@ -24,16 +24,21 @@ export const notFound = () => {
   throw new AppError('not_found', 'There is nothing at this address. The MCP endpoint is /mcp.')
 }
 
-const isMcp = (req: Request) => req.path === '/mcp'
+/** In any of the spellings under which Express finds it. */
+export const isMcp = (req: Request) => /^\/mcp\/?$/i.test(req.path)
 
 /**
  * What express.json found wrong with a body. Its own messages quote the body, so they are replaced.
  */
 function describeBodyError(thrown: unknown) {
   if (thrown instanceof AppError) return undefined
-  const { type, status } = (thrown ?? {}) as { type?: unknown; status?: unknown }
+  const { type, status, explanation = '' } = (thrown ?? {}) as Record<string, unknown>
   if (type === 'entity.too.large') {
-    return { status: 413, code: INVALID_REQUEST, message: 'The request body is too large.' }
+    const message = `The request body is too large. ${explanation}`.trim()
+    return { status: 413, code: INVALID_REQUEST, message }
+  }
+  if (type === 'entity.too.deep') {
+    return { status: 400, code: INVALID_REQUEST, message: 'The request body is nested too deeply.' }
   }
   if (type === 'entity.parse.failed') {
     return { status: 400, code: PARSE_ERROR, message: 'The request body is not valid JSON.' }

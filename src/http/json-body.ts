@@ -1,44 +1,91 @@
 import type { IncomingMessage } from 'node:http'
-import express, { type RequestHandler } from 'express'
-import { bodyError, refuseManyValues } from './body-shape.ts'
+import express, { type Request, type RequestHandler } from 'express'
+import { admittedBody } from './admit-body.ts'
+import { bodyError, refuseCostlyShape } from './body-shape.ts'
+import { CollectedBytes } from './collected-bytes.ts'
 
 /**
  * Reads a JSON body into `req.body`. What nearly every client sends takes a shorter way than
- * express.json, which reads the rest: compressed, in pieces, too large, of another charset.
+ * express.json, which reads the rest: compressed, too large, of another charset.
  *
- * @param maxValues what parsing may cost, see {@link refuseManyValues}.
+ * @param maxBytes where none was admitted with less, see admit-body.ts.
+ * @param maxValues what parsing may cost, see {@link refuseCostlyShape}.
  */
 export function jsonBody(maxBytes: number, maxValues: number): RequestHandler {
-  const verify = refuseManyValues(maxValues)
-  const readAny = express.json({ limit: maxBytes, strict: false, type: () => true, verify })
+  const verify = refuseCostlyShape(maxValues)
+  const readAny = byLimit((limit) =>
+    express.json({ limit, strict: false, type: () => true, verify }),
+  )
   return (req, res, next) => {
-    if (!isPlain(req, maxBytes)) return readAny(req, res, next)
-    const chunks: Buffer[] = []
-    const onError = () => next(Object.assign(bodyError('request.aborted'), { status: 400 }))
-    req.on('data', (chunk: Buffer) => chunks.push(chunk))
-    req.on('error', onError)
-    req.on('end', () => {
-      req.off('error', onError)
+    const limit = admittedBody(req)?.maxBytes ?? maxBytes
+    const done = (error?: unknown) => next(explained(error, limit, maxBytes))
+    if (!isPlain(req, limit)) return readAny(limit)(req, res, done)
+    collect(req, limit, (error, body) => {
+      if (error) return done(error)
       try {
-        const body = Buffer.concat(chunks)
         verify(req, res, body, 'utf-8')
         req.body = parse(body)
-      } catch (error) {
-        return next(error)
+      } catch (broken) {
+        return done(broken)
       }
-      next()
+      done()
     })
   }
 }
 
+/** One handler for each of the few limits there are. */
+function byLimit(make: (limit: number) => RequestHandler) {
+  const made = new Map<number, RequestHandler>()
+  return (limit: number) => {
+    const handler = made.get(limit) ?? make(limit)
+    made.set(limit, handler)
+    return handler
+  }
+}
+
 function isPlain({ headers }: IncomingMessage, maxBytes: number): boolean {
-  const bytes = Number(headers['content-length'])
+  const length = headers['content-length']
+  const isInTime = length === undefined || (Number(length) > 0 && Number(length) <= maxBytes)
   return (
     headers['content-type'] === 'application/json' &&
     headers['content-encoding'] === undefined &&
-    bytes > 0 &&
-    bytes <= maxBytes
+    isInTime
   )
+}
+
+function collect(
+  req: Request,
+  maxBytes: number,
+  done: (error: unknown, body: Buffer) => void,
+): void {
+  const body = new CollectedBytes()
+  const received = admittedBody(req)?.received
+  const stop = (error: unknown) => {
+    req.off('data', onData).off('error', onError).off('end', onEnd)
+    // What still comes is let go by, so that the answer can be read.
+    if (error) req.resume()
+    done(error, body.whole())
+  }
+  const onData = (piece: Buffer) => {
+    try {
+      if (body.length + piece.length > maxBytes) throw bodyError('entity.too.large')
+      received?.(piece.length)
+      body.add(piece)
+    } catch (error) {
+      stop(error)
+    }
+  }
+  const onError = () => stop(bodyError('request.aborted'))
+  const onEnd = () => stop(undefined)
+  req.on('data', onData).on('error', onError).on('end', onEnd)
+}
+
+/** Who may send more with a token is told so. */
+function explained(error: unknown, limit: number, maxBytes: number): unknown {
+  const isTooLarge = (error as { type?: unknown } | undefined)?.type === 'entity.too.large'
+  if (!isTooLarge || limit >= maxBytes) return error
+  const explanation = `Without a token in the Authorization header a body may have at most ${limit} bytes.`
+  return Object.assign(error as object, { explanation })
 }
 
 function parse(body: Buffer): unknown {

@@ -8,11 +8,17 @@ import {
 } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { OpenRequests } from './open-requests.ts'
+import { cutSlowReaders } from './slow-readers.ts'
 
 export type ListenOptions = {
   host: string
   port: number
   tls: { certFile: string; keyFile: string } | undefined
+  /** Within which a request has to be here, to its last byte. */
+  receiveTimeoutMs?: number
+  /** For which a client may take nothing of what is waiting for it. */
+  sendTimeoutMs?: number
 }
 
 export type Listening = {
@@ -20,14 +26,21 @@ export type Listening = {
   url: string
   /** Reads the certificate again; new connections get the new one. Keeps the old one on an error. */
   reloadCertificate(): void
-  /** Takes no new connections; resolves when the last one is done. */
+  /** Serves on, but says with every answer that the next request needs a new connection. */
+  leave(): void
+  /** Takes no new connections; resolves when every request that came has its answer. */
   close(): Promise<void>
-  /** Ends connections that {@link close} still waits for. */
+  /** Ends every connection, answered or not. */
   cut(): void
 }
 
 /** Longer than the idle time of common load balancers (60 s), so that they close first, not we. */
 const KEEP_ALIVE_MS = 65_000
+
+const RECEIVE_TIMEOUT_MS = 30_000
+const SEND_TIMEOUT_MS = 30_000
+/** How often Node looks for requests that are late, as a part of the time they have. */
+const LOOKS_PER_TIMEOUT = 10
 
 /** An Express application: the prototypes it gives its requests and responses are replaced. */
 type Application = RequestListener & { request: object; response: object }
@@ -35,15 +48,21 @@ type Application = RequestListener & { request: object; response: object }
 /** @throws Error when the address cannot be had or the certificate cannot be read. */
 export async function listen(app: Application, options: ListenOptions): Promise<Listening> {
   const { host, port, tls } = options
+  const { receiveTimeoutMs = RECEIVE_TIMEOUT_MS, sendTimeoutMs = SEND_TIMEOUT_MS } = options
   const classes = {
-    IncomingMessage: bornAs(app, 'request', IncomingMessage),
+    IncomingMessage: bornAs(app, 'request', InPieces),
     ServerResponse: bornAs(app, 'response', ServerResponse),
+    // Later ones get 408, and their connection ends.
+    requestTimeout: receiveTimeoutMs,
+    headersTimeout: receiveTimeoutMs,
+    connectionsCheckingInterval: receiveTimeoutMs / LOOKS_PER_TIMEOUT,
   }
   const server = tls
     ? createTlsServer({ ...readCertificate(tls), ...classes }, app)
     : createServer(classes, app)
+  const requests = new OpenRequests(server)
   server.keepAliveTimeout = KEEP_ALIVE_MS
-  server.headersTimeout = KEEP_ALIVE_MS + 1000
+  cutSlowReaders(server, sendTimeoutMs)
   await listening(server, host, port)
   const { port: actualPort } = server.address() as AddressInfo
   return {
@@ -51,12 +70,37 @@ export async function listen(app: Application, options: ListenOptions): Promise<
     reloadCertificate() {
       if (tls) (server as TlsServer).setSecureContext(readCertificate(tls))
     },
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve())
-        server.closeIdleConnections()
-      }),
+    leave: () => requests.endConnections(),
+    close() {
+      requests.endConnections()
+      server.close()
+      requests.closeIdle()
+      return requests.answered()
+    },
     cut: () => server.closeAllConnections(),
+  }
+}
+
+/** So many pieces a body may come in, however small they are. */
+const FREE_PIECES = 1024
+const MIN_AVERAGE_PIECE_BYTES = 64
+
+/**
+ * Refuses a body in crumbs: each piece of it costs a few hundred bytes of memory until the body is
+ * whole, so that a megabyte sent byte by byte (in chunks of one, thousands to a packet) would cost
+ * hundreds.
+ */
+class InPieces extends IncomingMessage {
+  #pieces = 0
+  #bytes = 0
+
+  override push(chunk: Uint8Array | null, encoding?: BufferEncoding): boolean {
+    this.#pieces += 1
+    this.#bytes += chunk?.length ?? 0
+    const isInCrumbs =
+      this.#pieces > FREE_PIECES && this.#bytes < this.#pieces * MIN_AVERAGE_PIECE_BYTES
+    if (isInCrumbs) this.socket.destroy()
+    return super.push(chunk, encoding)
   }
 }
 

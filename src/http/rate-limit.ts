@@ -55,7 +55,12 @@ export type RateLimiters = {
   /** Per address, for the endpoints of OAuth. */
   oauth: RequestHandler[]
   clientRegistrations: RequestHandler[]
+  /** Per address, for what is the same for everybody. Each process counts by itself. */
+  publicDocuments: RequestHandler[]
 }
+
+/** Many times what any client fetches, and far below what would be felt. */
+const PUBLIC_DOCUMENTS_PER_MINUTE = 600
 
 export function rateLimits(limits: Limits, stores: SharedStores, log: Logger): RateLimiters {
   const build = (limiter: Limiter) => toMiddleware(limiter, stores, log)
@@ -91,7 +96,7 @@ export function rateLimits(limits: Limits, stores: SharedStores, log: Logger): R
       name: 'oauth',
       windowMs: MINUTE_MS,
       limit: () => limits.oauthRequestsPerMinute,
-      key: (req) => `${req.path}:${address(req)}`,
+      key: (req) => `${endpointOf(req)}:${address(req)}`,
       message: 'Too many requests from this address.',
     }),
     clientRegistrations: build({
@@ -101,8 +106,22 @@ export function rateLimits(limits: Limits, stores: SharedStores, log: Logger): R
       key: address,
       message: 'Too many client registrations from this address.',
     }),
+    publicDocuments: toMiddleware(
+      {
+        name: 'public-documents',
+        windowMs: MINUTE_MS,
+        limit: () => PUBLIC_DOCUMENTS_PER_MINUTE,
+        key: address,
+        message: 'Too many requests from this address.',
+      },
+      undefined,
+      log,
+    ),
   }
 }
+
+/** All addresses below that of authorizations are one endpoint: the rest of them is a name. */
+const endpointOf = ({ path }: Request) => path.replace(/^(\/oauth\/authorize\/).+$/, '$1:uid')
 
 const userOf = (req: Request) =>
   peekMcpRequest(req)?.asker.caller?.userId ?? peekVisit(req)?.caller?.userId
@@ -165,8 +184,11 @@ function setHeaders(
   if (count.hits > max) res.setHeader('Retry-After', secondsLeft(count, windowMs))
 }
 
-const secondsLeft = ({ resetAt }: Count, windowMs: number) =>
-  resetAt ? Math.max(0, Math.ceil((resetAt.getTime() - Date.now()) / 1000)) : windowMs / 1000
+/** The store's clock may be minutes beside this one: never more than the whole window. */
+function secondsLeft({ resetAt }: Count, windowMs: number): number {
+  const leftMs = resetAt ? resetAt.getTime() - Date.now() : windowMs
+  return Math.ceil(Math.min(Math.max(leftMs, 0), windowMs) / 1000)
+}
 
 const address = (req: Request) => `address:${ipKeyGenerator(req.ip ?? '')}`
 

@@ -2,17 +2,25 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Options, Store } from 'express-rate-limit'
 import { RedisStore } from 'rate-limit-redis'
 import { createClient } from 'redis'
+import { CircuitBreaker } from './circuit-breaker.ts'
 
 /** How long the start waits for Redis, so that the first requests are counted there too. */
 const CONNECT_WAIT_MS = 2000
+/** Far above what Redis takes, and below what a person notices. */
+const ANSWER_WITHIN_MS = 500
 
 /**
  * Puts express-rate-limit's counters into Redis or Valkey. Commands fail at once while the server is away: the gateway
- * starts, and works with its memory limiter, without it.
+ * starts, and works with its memory limiter, without it. The same while the server hangs: one that
+ * accepts commands and does not answer costs half a second once, and is then asked in the background.
  */
 export async function openRedisStores(url: string, onError: (error: unknown) => void) {
   const client = createClient({ url, disableOfflineQueue: true })
   const stores: RedisStore[] = []
+  const breaker = new CircuitBreaker({
+    withinMs: ANSWER_WITHIN_MS,
+    probe: () => client.ping(),
+  })
   client.on('error', onError)
   // A store that could not load its scripts when it was made does not try again by itself.
   client.on('ready', () => {
@@ -27,8 +35,18 @@ export async function openRedisStores(url: string, onError: (error: unknown) => 
         sendCommand: (...command: string[]) => client.sendCommand(command),
       })
       stores.push(store)
-      return store
+      return answeringInTime(store, breaker)
     },
     close: async () => client.destroy(),
   }
 }
+
+/** Its scripts are loaded whenever the server gets to it. */
+const answeringInTime = (store: RedisStore, breaker: CircuitBreaker): Store => ({
+  prefix: store.prefix,
+  localKeys: false,
+  init: (options) => store.init(options),
+  increment: (key) => breaker.run(() => store.increment(key)),
+  decrement: (key) => breaker.run(() => store.decrement(key)),
+  resetKey: (key) => breaker.run(() => store.resetKey(key)),
+})

@@ -5,10 +5,14 @@ import type { Logger } from '../log.ts'
 import { guards } from '../mcp/index.ts'
 import type { AuthorizationServer } from '../oauth/authorization-server.ts'
 import type { Services } from '../services/index.ts'
+import { heapAndLimitBytes } from '../services/memory.ts'
 import type { Telemetry } from '../telemetry.ts'
-import { errorHandler, notFound } from './error-handler.ts'
+import { admitBody, SMALL_BODY_BYTES } from './admit-body.ts'
+import { BodyBudget, bodyBudgetLimits } from './body-budget.ts'
+import { errorHandler, isMcp, notFound } from './error-handler.ts'
 import { fixedHeaders } from './fixed-headers.ts'
 import { forwardedAddresses } from './forwarded-addresses.ts'
+import { KnownTokens } from './known-tokens.ts'
 import { rateLimits, type SharedStores } from './rate-limit.ts'
 import { requestLog } from './request-log.ts'
 import { discoveryRoutes } from './routes/discovery.ts'
@@ -63,22 +67,31 @@ export function createHttpApp(parts: HttpParts): Express {
   app.use(requestLog(log, telemetry, KNOWN_PATHS))
   // A connector may open our pages in a window of its own, and talks to that window in the end.
   app.use(fixedHeaders(helmet({ crossOriginOpenerPolicy: false })))
+  const admission = {
+    budget: new BodyBudget(bodyBudgetLimits(heapAndLimitBytes(), http.maxBodyBytes)),
+    knownTokens: new KnownTokens(),
+    memory: services.memory,
+  }
   const mcp = mcpEndpoint({
     runner: { services, log, telemetry, maxToolInputElements: mcpLimits.maxToolInputElements },
     publicUrl: http.publicUrl,
     limiters: [...limiters.requests, ...limiters.registrations, ...limiters.signIns],
     allowedHosts,
     allowedOrigins: [...LOOPBACK, publicHost, ...http.allowedOrigins],
+    admission,
     maxBodyBytes: http.maxBodyBytes,
+    maxOpenCallsPerUser: limits.concurrentCallsPerUser,
     anonymous: http.anonymous,
     resourceMetadataUrl: resourceMetadataUrl(http.publicUrl),
   })
   // Nearly every request, and none of the others' URLs.
   app.use((req, res, next) => (req.path === '/mcp' ? mcp(req, res, next) : next()))
-  app.use(healthRoutes(services))
-  app.use(metricsRoutes(telemetry, http.metrics))
-  app.use(protectedResourceRoutes(http.publicUrl))
-  app.use(discoveryRoutes(http.publicUrl))
+  const smallBodies = admitBody(admission, SMALL_BODY_BYTES)
+  app.use((req, res, next) => (isMcp(req) ? next() : smallBodies(req, res, next)))
+  app.use(healthRoutes(services, limiters.publicDocuments))
+  app.use(metricsRoutes(telemetry, http.metrics, limiters.publicDocuments))
+  app.use(protectedResourceRoutes(http.publicUrl, limiters.publicDocuments))
+  app.use(discoveryRoutes(http.publicUrl, limiters.publicDocuments))
   app.use(authorizationServerRoutes(authorizationServer, limiters))
   // In other spellings.
   app.all('/mcp', mcp)

@@ -5,6 +5,8 @@ import { KEEP_ALIVE_MS } from './surface.ts'
 import { NO_STORE, STREAM_CACHING, toWire } from './wire.ts'
 
 export type CallAnswer = {
+  /** Whether what was said before was taken: a notification would only wait behind it. */
+  isTaken(): boolean
   /** Shows a notification to a client that reads along. */
   notify(message: object): void
   /** The last thing that is said. */
@@ -14,6 +16,7 @@ export type CallAnswer = {
 /** All at once, as JSON. It has no room for notifications, and its tools send none. */
 export function wholeAnswer(res: ServerResponse): CallAnswer {
   return {
+    isTaken: () => true,
     notify() {},
     finish(message) {
       if (isGone(res)) return
@@ -44,7 +47,11 @@ export function streamedAnswer(res: ServerResponse): CallAnswer {
     if (!isGone(res)) res.write(text)
   }
   const opening = setTimeout(() => res.flushHeaders(), OPEN_AFTER_MS).unref()
-  const keepAlive = setInterval(write, KEEP_ALIVE_MS, ': keepalive\n\n').unref()
+  const isTaken = () => isDrained(res)
+  const showLife = () => {
+    if (isTaken()) write(': keepalive\n\n')
+  }
+  const keepAlive = setInterval(showLife, KEEP_ALIVE_MS).unref()
   const stopTimers = () => {
     clearTimeout(opening)
     clearInterval(keepAlive)
@@ -52,6 +59,7 @@ export function streamedAnswer(res: ServerResponse): CallAnswer {
   res.on('close', stopTimers)
   res.writeHead(200, STREAM_HEADERS)
   return {
+    isTaken,
     notify: (message) => write(toEvent(message)),
     finish(message) {
       stopTimers()
@@ -61,6 +69,13 @@ export function streamedAnswer(res: ServerResponse): CallAnswer {
 }
 
 const toEvent = (message: object) => `event: message\ndata: ${toWire(message)}\n\n`
+
+/** Whether the socket has room. Before its turn in a pipeline a response has none. */
+export const isDrained = (res: ServerResponse) =>
+  res.writableLength < MAX_WAITING_BYTES && !(res.socket?.writableNeedDrain ?? false)
+
+/** Less than one notification, which is as much as may wait. */
+const MAX_WAITING_BYTES = 1024
 
 const isGone = (res: ServerResponse) => res.destroyed || res.writableEnded
 

@@ -8,6 +8,7 @@ import { streamedAnswer, wholeAnswer } from './call-answer.ts'
 import { CancellableCalls } from './cancellable-calls.ts'
 import { createLegacyHandler } from './legacy.ts'
 import { createLegacyCalls } from './legacy-calls.ts'
+import { findOutOfBounds } from './message-bounds.ts'
 import { createModernHandler } from './modern.ts'
 import { createModernCalls } from './modern-calls.ts'
 import { plainCall } from './plain-call.ts'
@@ -18,6 +19,8 @@ import { onWire } from './wire.ts'
 
 /** Express middleware that answers 403 to a foreign Host or Origin header (DNS rebinding). */
 export const guards = { hostHeaderValidation, originValidation }
+
+export { findOutOfBounds }
 
 /** What the HTTP side needs to know of a request before the SDKs see it. */
 export type Inspected = {

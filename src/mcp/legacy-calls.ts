@@ -24,7 +24,7 @@ export function createLegacyCalls(runner: ToolRunner, calls: CancellableCalls) {
         : throttledProgress(async (progress, message) => {
             const params = { progressToken, progress, message }
             answer.notify({ method: 'notifications/progress', params, jsonrpc: '2.0' })
-          })
+          }, answer)
     try {
       // A client that goes away does not stop its call in this era.
       const result = await calls.run(id, asker, async (signal) => {

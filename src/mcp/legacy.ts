@@ -21,6 +21,7 @@ import {
   SUPPORTED_PROTOCOL_VERSIONS,
 } from '@modelcontextprotocol/sdk/types.js'
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/ajv'
+import { isDrained } from './call-answer.ts'
 import type { CancellableCalls } from './cancellable-calls.ts'
 import { orPageToOpen } from './legacy-calls.ts'
 import { noProgress, throttledProgress } from './progress.ts'
@@ -56,7 +57,7 @@ export function createLegacyHandler(runner: ToolRunner, info: ServerInfo, calls:
   ): Promise<void> {
     calls.cancelNamedBy(body, asker)
     await rememberClient(runner, body, asker)
-    const server = createServer(runner, info, asker, calls)
+    const server = createServer(runner, info, { asker, calls, isTaken: () => isDrained(res) })
     const transport = new StreamableHTTPServerTransport({
       enableJsonResponse: !streams,
       keepAliveMs: KEEP_ALIVE_MS,
@@ -69,11 +70,12 @@ export function createLegacyHandler(runner: ToolRunner, info: ServerInfo, calls:
   }
 }
 
+type Call = { asker: Asker; calls: CancellableCalls; isTaken: () => boolean }
+
 function createServer(
   runner: ToolRunner,
   info: ServerInfo,
-  asker: Asker,
-  calls: CancellableCalls,
+  { asker, calls, isTaken }: Call,
 ): Server {
   const server = new Server(info, {
     capabilities: CAPABILITIES,
@@ -90,11 +92,13 @@ function createServer(
     const progress =
       progressToken === undefined
         ? noProgress
-        : throttledProgress((progress, message) =>
-            sendNotification({
-              method: 'notifications/progress',
-              params: { progressToken, progress, message },
-            }),
+        : throttledProgress(
+            (progress, message) =>
+              sendNotification({
+                method: 'notifications/progress',
+                params: { progressToken, progress, message },
+              }),
+            { isTaken },
           )
     return calls.run(requestId, asker, async (signal) => {
       const call = { entry, args: params.arguments, asker, signal, progress }

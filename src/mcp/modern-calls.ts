@@ -49,7 +49,7 @@ function progressOf({ progressToken }: PlainCall, answer: CallAnswer) {
   return throttledProgress(async (progress, message) => {
     const params = { progressToken, progress, message }
     answer.notify({ jsonrpc: '2.0', method: 'notifications/progress', params })
-  })
+  }, answer)
 }
 
 /** Instead of the failure, the page that would mend it, for a client that opens links. */

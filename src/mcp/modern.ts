@@ -17,6 +17,7 @@ import {
   type ServerContext,
 } from '@modelcontextprotocol/server'
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/server/validators/ajv'
+import { isDrained } from './call-answer.ts'
 import { orPageToOpen } from './modern-calls.ts'
 import { PAGE_REQUEST } from './page-to-open.ts'
 import type { Fields } from './plain-call.ts'
@@ -49,7 +50,7 @@ const jsonSchemaValidator = new AjvJsonSchemaValidator()
 export function createModernHandler(runner: ToolRunner, info: ServerInfo) {
   const handlerFor = (responseMode: 'sse' | 'auto') => {
     const handler = createMcpHandler(
-      ({ authInfo }) => createServer(runner, info, authInfo?.extra?.asker as Asker),
+      ({ authInfo }) => createServer(runner, info, authInfo?.extra as Call),
       {
         legacy: 'reject',
         responseMode,
@@ -71,13 +72,16 @@ export function createModernHandler(runner: ToolRunner, info: ServerInfo) {
     streams: boolean,
   ): Promise<void> {
     // The SDK's channel for what the HTTP side knows of the caller. It reads none of these fields.
-    const auth = { token: '', clientId: '', scopes: [], extra: { asker } }
+    const extra: Call = { asker, isTaken: () => isDrained(res) }
+    const auth = { token: '', clientId: '', scopes: [], extra }
     const request = Object.assign(req, { auth }) as Parameters<typeof plain>[0]
     await (streams ? streaming : plain)(request, res, body)
   }
 }
 
-function createServer(runner: ToolRunner, info: ServerInfo, asker: Asker): Server {
+type Call = { asker: Asker; isTaken: () => boolean }
+
+function createServer(runner: ToolRunner, info: ServerInfo, { asker, isTaken }: Call): Server {
   const server = new Server(info, {
     capabilities: CAPABILITIES,
     instructions: INSTRUCTIONS,
@@ -93,7 +97,7 @@ function createServer(runner: ToolRunner, info: ServerInfo, asker: Asker): Serve
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${params.name}`)
     }
     const { signal } = mcpReq
-    const progress = progressOf(mcpReq)
+    const progress = progressOf(mcpReq, isTaken)
     const call = { entry, args: params.arguments, asker, signal, progress }
     const { envelope = {}, inputResponses } = mcpReq
     const capabilities = (envelope as Fields)[CLIENT_CAPABILITIES_META_KEY] as Fields | undefined
@@ -113,10 +117,12 @@ function createServer(runner: ToolRunner, info: ServerInfo, asker: Asker): Serve
   return server
 }
 
-function progressOf({ _meta, notify }: ServerContext['mcpReq']) {
+function progressOf({ _meta, notify }: ServerContext['mcpReq'], isTaken: () => boolean) {
   const progressToken = _meta?.progressToken
   if (progressToken === undefined) return noProgress
-  return throttledProgress((progress, message) =>
-    notify({ method: 'notifications/progress', params: { progressToken, progress, message } }),
+  return throttledProgress(
+    (progress, message) =>
+      notify({ method: 'notifications/progress', params: { progressToken, progress, message } }),
+    { isTaken },
   )
 }

@@ -8,19 +8,22 @@ const MIN_INTERVAL_MS = 300
 const MAX_MESSAGE_LENGTH = 200
 
 type Send = (progress: number, message: string) => Promise<void>
+type Options = { isTaken: () => boolean }
 
 /**
  * A function that takes the text so far, at any rate, and passes on its newest end.
  *
  * `progress` rises strictly, as the specification demands: it is the length of the text. A
- * notification that cannot be delivered (the client is gone) is dropped.
+ * notification that cannot be delivered (the client is gone) is dropped; so is one while the client
+ * has not taken what it was sent before: the next that it gets is the newest then.
  */
-export function throttledProgress(send: Send): (textSoFar: string) => void {
+export function throttledProgress(send: Send, { isTaken }: Options): (textSoFar: string) => void {
   let lastSentAt = Number.NEGATIVE_INFINITY
   let lastLength = 0
   return (textSoFar) => {
     const now = performance.now()
     if (textSoFar.length <= lastLength || now - lastSentAt < MIN_INTERVAL_MS) return
+    if (!isTaken()) return
     lastSentAt = now
     lastLength = textSoFar.length
     send(textSoFar.length, newestPart(textSoFar)).catch(() => {})

@@ -18,6 +18,8 @@ export type Asker = {
   caller: Caller | null
   /** Why this call must not run: a wrong access_token argument, or a limit that was reached. */
   refusal: AppError | null
+  /** Names the network that asks; undefined: none. */
+  network?: string | undefined
 }
 
 export type ToolRunner = {
@@ -68,11 +70,13 @@ async function run(runner: ToolRunner, { entry, args, asker, signal, progress }:
   if (asker.refusal) throw asker.refusal
   if (tool.access === 'user' && asker.caller === null) throw tokenMissing()
   refuseMissingScope(asker.caller, tool.scope)
+  if (tool.isHeavy) runner.services.memory.refuseWhenShort()
   refuseTooManyElements(args, runner.maxToolInputElements)
   refuseHalfCharacters(args)
   const parsed = entry.input.safeParse(withoutNulls(entry, args ?? {}))
   if (!parsed.success) throw invalidInput(parsed.error)
-  const context = { caller: asker.caller, services: runner.services, signal, progress }
+  const { caller, network } = asker
+  const context = { caller, network, services: runner.services, signal, progress }
   return tool.run(parsed.data, context as never)
 }
 
@@ -139,19 +143,40 @@ const tokenMissing = () =>
 
 /** Names each wrong field; says nothing of its value, which may be a secret. */
 function invalidInput(error: z.ZodError): AppError {
-  const problems = error.issues.map(({ path, message }) => {
-    const field = path.map(String).join('.')
-    return field === '' ? message : `${field}: ${message}`
+  const issues = error.issues.slice(0, MAX_ISSUES)
+  const problems = issues.map((issue) => {
+    const field = nameOf(issue.path)
+    return field === '' ? messageOf(issue) : `${field}: ${messageOf(issue)}`
   })
   return new AppError('invalid_input', problems.join('; '), {
-    details: { fields: error.issues.flatMap(wrongFields) },
+    details: { fields: issues.flatMap(wrongFields) },
   })
 }
 
+/** What an error repeats of its caller's is so much at most: it is in the answer several times. */
+const MAX_ISSUES = 20
+const MAX_UNKNOWN_FIELDS = 20
+const MAX_NAME_LENGTH = 100
+
+const nameOf = (path: readonly PropertyKey[]) => shortened(path.map(String).join('.'))
+
+const shortened = (name: string) =>
+  name.length <= MAX_NAME_LENGTH ? name : `${name.slice(0, MAX_NAME_LENGTH)}…`
+
+/** Zod's own message about unknown fields names all of them, however long. */
+function messageOf(issue: z.core.$ZodIssue): string {
+  if (issue.code !== 'unrecognized_keys') return issue.message
+  const names = unknownFields(issue).map((name) => `"${name}"`)
+  return `Unrecognized key${names.length === 1 ? '' : 's'}: ${names.join(', ')}`
+}
+
+const unknownFields = ({ keys }: z.core.$ZodIssueUnrecognizedKeys) =>
+  keys.slice(0, MAX_UNKNOWN_FIELDS).map(shortened)
+
 /** An unknown field is an issue of the object that holds it, and would go unnamed. */
 function wrongFields(issue: z.core.$ZodIssue): string[] {
-  if (issue.code !== 'unrecognized_keys') return [issue.path.map(String).join('.')]
-  return issue.keys.map((key) => [...issue.path.map(String), key].join('.'))
+  if (issue.code !== 'unrecognized_keys') return [nameOf(issue.path)]
+  return unknownFields(issue).map((name) => nameOf([...issue.path, name]))
 }
 
 /**

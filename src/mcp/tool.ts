@@ -17,6 +17,8 @@ export type Access = 'public' | 'user'
 export type ToolContext<A extends Access = Access> = {
   caller: A extends 'user' ? Caller : Caller | null
   services: Services
+  /** Names the network that asks, for what takes turns between networks. */
+  network: string | undefined
   /** Aborted when the client cancels the call. */
   signal: AbortSignal
   /** Shows the newest text to a client that asked for progress. Cheap to call often. */
@@ -42,6 +44,8 @@ type Definition<A extends Access, I extends z.ZodRawShape, O extends z.ZodRawSha
   hints: Hints
   /** A tighter limit per address, for what invites guessing or flooding. */
   limitedAs?: 'registration' | 'sign-in'
+  /** New work of a size that its caller chooses: refused while memory is short. */
+  isHeavy?: boolean
   /** Answers over an open stream, since it may take minutes. */
   streams?: boolean
   input: z.ZodObject<I>

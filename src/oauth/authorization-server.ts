@@ -9,9 +9,11 @@ import { newId } from '../crypto/random.ts'
 import type { AccessTokens } from '../crypto/tokens.ts'
 import { AppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { holdSessions } from '../services/authority.ts'
 import { isScope, type Scope } from '../services/scopes.ts'
 import { type Caller, hashOf } from '../services/sessions.ts'
 import { visibleName } from '../visible-name.ts'
+import { ClientDocuments } from './client-documents.ts'
 import { FlowCookies } from './flow-cookies.ts'
 import { errors, type InteractionResults, type Provider } from './oidc-provider.ts'
 import { createProvider, PENDING_SECONDS, type ProviderOptions } from './provider.ts'
@@ -40,7 +42,12 @@ export type Approval = {
   limitNanoUsd: bigint | null
 }
 
-type Options = ProviderOptions & { tokens: Pick<AccessTokens, 'verify'>; log: Logger }
+type Options = Omit<ProviderOptions, 'documents'> & {
+  /** Names whose clients' documents may lie at private addresses. */
+  privateClientHosts: readonly string[]
+  tokens: Pick<AccessTokens, 'verify'>
+  log: Logger
+}
 type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>
 
 /** So long after its connection's end a registered client is still known, to hear `invalid_grant`. */
@@ -49,6 +56,7 @@ const CLIENT_GRACE_MS = 24 * 60 * 60 * 1000
 export class AuthorizationServer {
   readonly #options: Options
   readonly #cookies: FlowCookies
+  readonly #documents: ClientDocuments
   #provider: Provider
   #callback: ReturnType<Provider['callback']>
 
@@ -56,6 +64,7 @@ export class AuthorizationServer {
     this.#options = options
     const isSecure = options.publicUrl.startsWith('https:')
     this.#cookies = new FlowCookies({ isSecure, seconds: PENDING_SECONDS })
+    this.#documents = new ClientDocuments(options.privateClientHosts)
     this.#provider = this.#build(options.keys)
     this.#callback = this.#provider.callback()
   }
@@ -98,8 +107,9 @@ export class AuthorizationServer {
   /**
    * Makes the connection and sends the browser on its way back to the client.
    *
-   * @throws AppError not_found like {@link pending}; invalid_input for no scope, or one that was
-   *   not asked for.
+   * @throws AppError not_found like {@link pending}, also for a form that is sent a second time;
+   *   unauthenticated when the caller's session has ended since the request came; invalid_input for
+   *   no scope, or one that was not asked for.
    */
   async approve(
     req: IncomingMessage,
@@ -110,8 +120,7 @@ export class AuthorizationServer {
     const interaction = await this.#find(req, res)
     const { client } = await this.#describe(interaction)
     refuseOtherScopes(approval.scopes, scopesOf(interaction))
-    await this.#decideOnce(interaction)
-    const grantId = await this.#connect(caller, client, approval)
+    const grantId = await this.#connect(caller, interaction, client, approval)
     await this.#saveGrant(grantId, caller, interaction, approval)
     await this.#keepClient(client.id, approval.expiresAt)
     const { userId: accountId } = caller
@@ -120,28 +129,36 @@ export class AuthorizationServer {
 
   /**
    * A client that registered itself is one installation: approved again, it keeps its connection, in
-   * whose limit counts what it has spent already. Of a client with a document there are many in the
-   * world and maybe several of this user's, so each approval is a connection of its own.
+   * whose limit counts what it has spent already, and loses the codes and refresh tokens it had. Of a
+   * client with a document there are many in the world and maybe several of this user's, so each
+   * approval is a connection of its own.
    *
    * @returns the connection's id.
    */
   async #connect(
-    { userId }: Caller,
+    caller: Caller,
+    interaction: Interaction,
     { id: clientId, name, isDocument }: PendingConnection['client'],
     { scopes, expiresAt, limitNanoUsd: limit }: Approval,
   ): Promise<string> {
-    const { sessions } = this.#options.store.repositories
-    const approved = {
-      name,
-      scopes,
-      limitNanoUsd: limit === null ? null : String(limit),
-      expiresAt,
-    }
-    const existing = isDocument ? undefined : await sessions.findConnection(userId, clientId)
-    if (existing && (await sessions.renewConnection(existing.id, approved))) return existing.id
-    const id = newId()
-    await sessions.insert({ id, userId, kind: 'connection', clientId, ...approved })
-    return id
+    const { userId } = caller
+    const limitNanoUsd = limit === null ? null : String(limit)
+    const approved = { name, scopes, limitNanoUsd, expiresAt }
+    return this.#options.store.transact(async ({ authority, sessions, oauthRecords }) => {
+      await authority.lockEntrance(userId)
+      const known = isDocument ? undefined : await sessions.findConnection(userId, clientId)
+      const isLive = await holdSessions({ authority }, caller, known ? [known.id] : [])
+      // A form that is sent twice makes one connection.
+      if (!(await oauthRecords.consume('Interaction', hashOf(interaction.uid)))) throw expired()
+      if (known && isLive(known.id)) {
+        await sessions.renewConnection(known.id, approved)
+        await oauthRecords.deleteIssued(known.id)
+        return known.id
+      }
+      const id = newId()
+      await sessions.insert({ id, userId, kind: 'connection', clientId, ...approved })
+      return id
+    })
   }
 
   /** Sends the browser back to the client with `access_denied`. @throws AppError not_found. */
@@ -154,7 +171,7 @@ export class AuthorizationServer {
   }
 
   #build(keys: ProviderOptions['keys']): Provider {
-    const provider = createProvider({ ...this.#options, keys })
+    const provider = createProvider({ ...this.#options, documents: this.#documents, keys })
     const { tokens, errorPage } = this.#options
     addShims(provider, { cookies: this.#cookies, tokens, errorPage })
     provider.on('server_error', (_ctx, err) => this.#options.log.error({ err }, 'OAuth failed'))
@@ -178,12 +195,6 @@ export class AuthorizationServer {
     result: InteractionResults,
   ): Promise<void> {
     await this.#provider.interactionFinished(this.#forProvider(req), res, result)
-  }
-
-  /** A form that is sent twice makes one connection. @throws AppError not_found the second time. */
-  async #decideOnce({ uid }: Interaction): Promise<void> {
-    const { oauthRecords } = this.#options.store.repositories
-    if (!(await oauthRecords.consume('Interaction', hashOf(uid)))) throw expired()
   }
 
   /** The request with the cookies it would have without {@link FlowCookies}; the original stays. */

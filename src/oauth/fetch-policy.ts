@@ -4,25 +4,13 @@
  *
  * https only; public addresses only, resolved once and connected to as resolved, so that a second
  * answer of a hostile name server changes nothing; no redirect is followed; time and size bounded.
- *
- * The system's resolver keeps one of the process's few threads for as long as a name server makes
- * it wait, whoever has given up meanwhile. So one name is resolved at a time: names of a stranger's
- * choice never take the threads that sign-ins and calls to Claude need.
  */
 
-import { lookup } from 'node:dns/promises'
 import { request } from 'node:https'
 import { BlockList, isIPv6 } from 'node:net'
-import { BoundedQueue } from '../crypto/bounded-queue.ts'
+import { resolveHost } from './resolve-host.ts'
 
 const MAX_BYTES = 16 * 1024
-const MAX_WAITING_NAMES = 32
-
-const resolver = new BoundedQueue({
-  concurrency: 1,
-  maxQueued: MAX_WAITING_NAMES,
-  refuse: () => new Error('too many names are being resolved'),
-})
 
 /** IANA special-purpose address registries: what is not an address of the public internet. */
 const SPECIAL_IPV4: readonly [string, number][] = [
@@ -80,7 +68,7 @@ export async function fetchUnderPolicy(
   const url = new URL(given)
   if (url.protocol !== 'https:') throw new Error('only https is fetched')
   const inTime = signal ?? AbortSignal.timeout(2500)
-  const address = await Promise.race([resolveOnce(url.hostname, privateHosts, inTime), end(inTime)])
+  const address = await Promise.race([resolveOnce(url.hostname, privateHosts), end(inTime)])
   return get(url, address, new Headers(headers), inTime)
 }
 
@@ -92,23 +80,16 @@ const end = (signal: AbortSignal) =>
     else signal.addEventListener('abort', over, { once: true })
   })
 
-async function resolveOnce(
-  hostname: string,
-  privateHosts: readonly string[],
-  signal: AbortSignal,
-): Promise<string> {
+async function resolveOnce(hostname: string, privateHosts: readonly string[]): Promise<string> {
   const name = hostname.replace(/^\[|\]$/g, '')
-  const addresses = await resolver.run(async () => {
-    signal.throwIfAborted()
-    return lookup(name, { all: true })
-  })
-  const [first] = addresses
-  if (!first) throw new Error('the host has no address')
   const isAllowed = privateHosts.includes(name.toLowerCase())
-  if (!isAllowed && !addresses.every(({ address }) => isPublicAddress(address))) {
+  const addresses = await resolveHost(name, isAllowed)
+  const [first] = addresses
+  if (first === undefined) throw new Error('the host has no address')
+  if (!isAllowed && !addresses.every(isPublicAddress)) {
     throw new Error('the host has an address that is not public')
   }
-  return first.address
+  return first
 }
 
 function get(url: URL, address: string, headers: Headers, signal: AbortSignal): Promise<Response> {

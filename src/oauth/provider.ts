@@ -3,8 +3,8 @@
 import { newId } from '../crypto/random.ts'
 import type { SigningKey } from '../crypto/tokens.ts'
 import { ALL_SCOPES } from '../services/scopes.ts'
+import type { ClientDocuments } from './client-documents.ts'
 import { adaptClientMetadata } from './client-metadata.ts'
-import { fetchUnderPolicy } from './fetch-policy.ts'
 import { PROVIDER_COOKIES } from './flow-cookies.ts'
 import {
   type Configuration,
@@ -26,7 +26,7 @@ export type ProviderOptions = {
   /** All verify and are published; the signer signs. */
   keys: { signer: SigningKey; all: readonly SigningKey[] }
   store: RecordStore
-  privateClientHosts: readonly string[]
+  documents: ClientDocuments
   /** The page that tells somebody in a browser what went wrong. */
   errorPage: (error: { error: string; description: string; onward?: URL }) => string
 }
@@ -47,12 +47,13 @@ export function createProvider(options: ProviderOptions): Provider {
 }
 
 function configuration(options: ProviderOptions): Configuration {
-  const { publicUrl, keys, store, privateClientHosts, errorPage } = options
+  const { publicUrl, keys, store, documents, errorPage } = options
   const resource = `${publicUrl}/mcp`
   return {
     adapter: (model: string) => new Records(model, store),
     routes: ROUTES,
     jwks: { keys: keys.all.map(toPrivateJwk) as NonNullable<Configuration['jwks']>['keys'] },
+    clockTolerance: 60,
     scopes: ['offline_access'],
     responseTypes: ['code'],
     clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post'],
@@ -129,8 +130,7 @@ function configuration(options: ProviderOptions): Configuration {
         },
       },
     },
-    fetch: async (url, init) =>
-      adapted(await fetchUnderPolicy(String(url), init ?? {}, privateClientHosts)),
+    fetch: async (url, init) => adapted(await documents.get(String(url), init?.headers)),
     renderError: (ctx, { error, error_description: description = '' }) => {
       ctx.type = 'html'
       ctx.body = errorPage({ error, description })

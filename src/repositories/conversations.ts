@@ -65,10 +65,11 @@ const listConversations = prepare<{ pages: string }, Row>(
   from ${asked.as('a', value('pages', 'json'))}
   join users u on u.id = a.user_id
   left join lateral (
-    select id, data_key, title, model, message_count, is_active, created_at, updated_at
+    select id, data_key, title, model, message_count - messages_deleted as message_count, is_active,
+      created_at, updated_at
     from (
       select * from conversations
-      where user_id = u.id and (updated_at, id) < (a.updated_before, a.id_before)
+      where user_id = u.id and is_listed and (updated_at, id) < (a.updated_before, a.id_before)
       order by updated_at desc, id desc
       limit ${MOST_ROWS} offset a."offset"
     ) as nearest
@@ -92,7 +93,8 @@ export class ConversationRepository {
   async get(id: string, userId: string) {
     return this.#db
       .selectFrom('conversations')
-      .select(['id', 'userId', 'dataKey', 'messageCount'])
+      .select(['id', 'userId', 'dataKey'])
+      .select(sql<number>`message_count - messages_deleted`.as('messageCount'))
       .where('id', '=', id)
       .where('userId', '=', userId)
       .executeTakeFirstOrThrow(conversationNotFound)

@@ -45,6 +45,22 @@ export class DataKeyRepository {
     await this.#db.updateTable('conversations').set({ dataKey }).where('id', '=', id).execute()
   }
 
+  /** The one that hashes the names of deleted accounts. */
+  async findNames(currentKeyId: string): Promise<Buffer | undefined> {
+    const row = await this.#db
+      .selectFrom('nameKeys')
+      .select('dataKey')
+      .where(isUnderAnother(sql.ref('data_key'), currentKeyId))
+      .forUpdate()
+      .skipLocked()
+      .executeTakeFirst()
+    return row?.dataKey
+  }
+
+  async updateNames(dataKey: Buffer): Promise<void> {
+    await this.#db.updateTable('nameKeys').set({ dataKey }).execute()
+  }
+
   async listSigning(currentKeyId: string, limit: number) {
     return this.#db
       .selectFrom('signingKeys')

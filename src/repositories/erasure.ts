@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely'
+import { isConflict } from '../database/errors.ts'
 import type { Schema } from '../database/schema.ts'
 
 /** What it takes to make a user as if they had never been, save for what was billed. */
@@ -24,16 +25,15 @@ export class ErasureRepository {
   /**
    * Keeps every other transaction from adding a row that names the user, until this one ends.
    *
-   * @returns false when there is no such user any more.
+   * @returns the user's names in lower case; undefined when there is no such user any more.
    */
-  async lock(userId: string): Promise<boolean> {
-    const user = await this.#db
+  async lock(userId: string): Promise<{ usernameKey: string; emailKey: string } | undefined> {
+    return this.#db
       .selectFrom('users')
-      .select('id')
+      .select(['usernameKey', 'emailKey'])
       .where('id', '=', userId)
       .forUpdate()
       .executeTakeFirst()
-    return user !== undefined
   }
 
   /** Labels in the ledger are the user's own text; its figures are not. */
@@ -57,6 +57,4 @@ export class ErasureRepository {
 }
 
 /** Whether PostgreSQL gave up this transaction because it and another waited for each other. */
-export function isDeadlock(error: unknown): boolean {
-  return error instanceof Error && (error as Error & { code?: unknown }).code === '40P01'
-}
+export const isDeadlock = isConflict

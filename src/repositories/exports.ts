@@ -18,11 +18,31 @@ export type ExportedMessage = {
   tag: string | null
 }
 
-/** Of one page of messages: whichever is reached first. A single message may be larger. */
-const PAGE_MESSAGES = 500
-const PAGE_BYTES = 4 * 1024 * 1024
+/** A conversation as it is stored; `title` and `systemPrompt` are sealed. */
+export type ExportedConversation = {
+  id: string
+  userId: string
+  dataKey: Buffer
+  title: Buffer
+  systemPrompt: Buffer | null
+  model: string
+  isActive: boolean
+  createdAt: Date
+  updatedAt: Date
+}
 
-/** All that is kept of one user, read in pages that each begin where the one before ended. */
+/** Of one page: whichever is reached first. A single row may be larger. */
+const PAGE_MESSAGES = 500
+const PAGE_CONVERSATIONS = 100
+const PAGE_BYTES = 1024 * 1024
+
+const BEFORE_ALL = '00000000-0000-0000-0000-000000000000'
+
+/**
+ * All that is kept of one user, read in pages that each begin where the one before ended, as of when
+ * the first was read: `until` is PostgreSQL's text of that instant. A transaction would say the same
+ * and hold a connection for as long as somebody takes to read a large file.
+ */
 export class ExportRepository {
   readonly #db: Kysely<Schema>
 
@@ -33,16 +53,17 @@ export class ExportRepository {
   async getUser(userId: string) {
     return this.#db
       .selectFrom('users')
-      .select(['id', 'username', 'email', 'createdAt'])
+      .select(['id', 'username', 'email', 'createdAt', sql<string>`now()::text`.as('until')])
       .where('id', '=', userId)
       .executeTakeFirstOrThrow()
   }
 
   async countMessages(userId: string): Promise<number> {
     const { messages } = await this.#db
-      .selectFrom('messages')
-      .select((select) => select.fn.countAll<string>().as('messages'))
+      .selectFrom('conversations')
+      .select(sql<string>`coalesce(sum(message_count - messages_deleted), 0)`.as('messages'))
       .where('userId', '=', userId)
+      .where('isListed', '=', true)
       .executeTakeFirstOrThrow()
     return Number(messages)
   }
@@ -57,38 +78,49 @@ export class ExportRepository {
   }
 
   /** In the order they were begun, which no later message changes. */
-  async listConversations(userId: string, afterId: string | undefined, limit: number) {
-    return this.#db
-      .selectFrom('conversations')
-      .select([
-        'id',
-        'userId',
-        'dataKey',
-        'title',
-        'systemPrompt',
-        'model',
-        'isActive',
-        'createdAt',
-        'updatedAt',
-      ])
-      .where('userId', '=', userId)
-      .$if(afterId !== undefined, (query) => query.where('id', '>', afterId as string))
-      .orderBy('id')
-      .limit(limit)
-      .execute()
+  async listConversations(userId: string, until: string, afterId: string | undefined) {
+    const { rows } = await sql<ExportedConversation>`
+      select id, user_id, data_key, title, system_prompt, model, is_active, created_at, updated_at
+      from (
+        select *, sum(kept_bytes(title, system_prompt)) over (order by id) as bytes_so_far
+        from (
+          select * from conversations
+          where user_id = ${userId}::uuid and is_listed and id > ${afterId ?? BEFORE_ALL}::uuid
+            and created_at <= ${upTo(until)}
+          order by id
+          limit ${PAGE_CONVERSATIONS}
+        ) as next
+      ) as page
+      where bytes_so_far - kept_bytes(title, system_prompt) < ${PAGE_BYTES}
+      order by id`.execute(this.#db)
+    return rows
   }
 
-  /** Oldest first. Lengths are known without reading the texts, so a page is bounded in bytes too. */
-  async listMessages(conversationId: string, userId: string, afterPosition: number) {
+  /**
+   * Oldest first. Lengths are known without reading the texts, so a page is bounded in bytes too. An
+   * answer that had not ended by then is shown without what has been written of it since.
+   */
+  async listMessages(
+    conversation: { id: string; userId: string },
+    until: string,
+    afterPosition: number,
+  ) {
     const { rows } = await sql<ExportedMessage>`
-      select id, position, role, status, content, stop_sequence, model, token_count, created_at,
-        finished_at, error_code, request_id, tag
+      select id, position, role, case when had_ended then status else 'running' end as status,
+        case when had_ended or role = 'user' then content end as content,
+        case when had_ended then stop_sequence end as stop_sequence, model,
+        case when had_ended or role = 'user' then token_count else 0 end as token_count, created_at,
+        case when had_ended then finished_at end as finished_at,
+        case when had_ended then error_code end as error_code,
+        case when had_ended then request_id end as request_id, tag
       from (
         select *, sum(octet_length(content)) over (order by position) as bytes_so_far
         from (
-          select * from messages
-          where conversation_id = ${conversationId}::uuid and user_id = ${userId}::uuid
-            and position > ${afterPosition}
+          select *, status <> 'running' and coalesce(finished_at, created_at) <= ${upTo(until)}
+            as had_ended
+          from messages
+          where conversation_id = ${conversation.id}::uuid and user_id = ${conversation.userId}::uuid
+            and position > ${afterPosition} and created_at <= ${upTo(until)}
           order by position
           limit ${PAGE_MESSAGES}
         ) as next
@@ -98,14 +130,21 @@ export class ExportRepository {
     return rows
   }
 
-  async listLedger(userId: string, afterId: string, limit: number) {
+  async listLedger(
+    userId: string,
+    until: string,
+    { afterId, limit }: { afterId: string; limit: number },
+  ) {
     return this.#db
       .selectFrom('ledger')
       .selectAll()
       .where('userId', '=', userId)
+      .where('createdAt', '<=', upTo(until))
       .where('id', '>', afterId)
       .orderBy('id')
       .limit(limit)
       .execute()
   }
 }
+
+const upTo = (until: string) => sql<Date>`${until}::timestamptz`

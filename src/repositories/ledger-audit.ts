@@ -26,7 +26,7 @@ export class LedgerAuditRepository {
       .setIsolationLevel('repeatable read')
       .execute(async (tx) => {
         const found = []
-        for (const check of [COSTS, DAYS, SPENDING, RESERVATIONS, CONNECTIONS, ANSWERS]) {
+        for (const check of [COSTS, DAYS, SPENDING, RESERVATIONS, CONNECTIONS, ANSWERS, STORED]) {
           found.push(...(await check.execute(tx)).rows)
         }
         return found
@@ -70,7 +70,7 @@ const DAYS = sql<Drift>`
   from kept full join added using (user_id, booked_on, model, tag)
   where kept.sums is distinct from added.sums`
 
-/** What the budgets call spent is the sum of the ledger's rows. */
+/** What the budgets call spent is the sum of the ledger's rows, and what was carried over. */
 const SPENDING = sql<Drift>`
   with rows as (
     select l.user_id, p.period, date_trunc(p.period, l.booked_on)::date as starts_on,
@@ -85,13 +85,13 @@ const SPENDING = sql<Drift>`
   select
     'spent' as what,
     user_id || ' ' || period || ' ' || starts_on as where,
-    coalesce(s.spent_nano_usd, 0) || ' nano-USD, ' || coalesce(s.spent_tokens, 0) || ' tokens'
-      as recorded,
+    coalesce(s.spent_nano_usd - s.carried_nano_usd, 0) || ' nano-USD, '
+      || coalesce(s.spent_tokens - s.carried_tokens, 0) || ' tokens' as recorded,
     coalesce(r.nano_usd, 0) || ' nano-USD, ' || coalesce(r.tokens, 0) || ' tokens' as recomputed
   from spending s
   full join rows r using (user_id, period, starts_on)
-  where coalesce(s.spent_nano_usd, 0) <> coalesce(r.nano_usd, 0)
-    or coalesce(s.spent_tokens, 0) <> coalesce(r.tokens, 0)`
+  where coalesce(s.spent_nano_usd - s.carried_nano_usd, 0) <> coalesce(r.nano_usd, 0)
+    or coalesce(s.spent_tokens - s.carried_tokens, 0) <> coalesce(r.tokens, 0)`
 
 /** What is reserved is what running answers hold. */
 const RESERVATIONS = sql<Drift>`
@@ -161,3 +161,24 @@ const ANSWERS = sql<Drift>`
     and ((m.result->'usage'->>'input_tokens')::bigint <> coalesce(l.input_tokens
         + l.cache_write_5m_tokens + l.cache_write_1h_tokens + l.cache_read_tokens, 0)
       or (m.result->'usage'->>'output_tokens')::bigint <> coalesce(l.output_tokens, 0))`
+
+/** What is kept of a user, where all of it was added up once. */
+const STORED = sql<Drift>`
+  with added as (
+    select user_id, sum(bytes) as bytes
+    from (
+      select user_id, kept_bytes(title, system_prompt) as bytes from conversations
+      union all
+      select user_id, kept_bytes(role, status, content, stop_sequence) from messages
+    ) as kept
+    group by user_id
+  )
+  select
+    'stored' as what,
+    'user ' || user_id as where,
+    coalesce(s.bytes, 0)::text as recorded,
+    coalesce(a.bytes, 0)::text as recomputed
+  from storage s
+  full join added a using (user_id)
+  where coalesce(s.bytes, 0) <> coalesce(a.bytes, 0)
+    and (s.user_id is null or s.counted_at is not null)`

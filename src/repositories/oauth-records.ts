@@ -1,5 +1,8 @@
 import { type Insertable, type Kysely, sql } from 'kysely'
 import type { OauthRecordsTable, Schema } from '../database/schema.ts'
+import { byDatabaseClock } from './database-time.ts'
+
+type NewOAuthRecord = Omit<Insertable<OauthRecordsTable>, 'expiresAt'> & { expiresAt: Date }
 
 /** What the authorization server keeps. An expired record is as good as none. */
 export class OAuthRecordRepository {
@@ -10,11 +13,12 @@ export class OAuthRecordRepository {
   }
 
   /** Replaces a record of the same model and key; when it was consumed stays. */
-  async put(record: Insertable<OauthRecordsTable>): Promise<void> {
-    const { sealed, userId, grantId, uidHash, expiresAt } = record
+  async put(record: NewOAuthRecord): Promise<void> {
+    const { sealed, userId, grantId, uidHash } = record
+    const expiresAt = byDatabaseClock(record.expiresAt)
     await this.#db
       .insertInto('oauthRecords')
-      .values(record)
+      .values({ ...record, expiresAt })
       .onConflict((conflict) =>
         conflict
           .columns(['model', 'key'])
@@ -23,6 +27,7 @@ export class OAuthRecordRepository {
       .execute()
   }
 
+  /** `secondsLeft` is by the database's clock; null for a record that does not end. */
   async find(model: string, by: { key: Buffer } | { uidHash: Buffer }) {
     return this.#live(model)
       .$if('key' in by, (query) => query.where('key', '=', (by as { key: Buffer }).key))
@@ -36,7 +41,7 @@ export class OAuthRecordRepository {
   async consume(model: string, key: Buffer): Promise<boolean> {
     const result = await this.#db
       .updateTable('oauthRecords')
-      .set({ consumedAt: new Date() })
+      .set({ consumedAt: sql<Date>`now()` })
       .where('model', '=', model)
       .where('key', '=', key)
       .where('consumedAt', 'is', null)
@@ -50,7 +55,7 @@ export class OAuthRecordRepository {
    * @returns whether this call did; of two at once, on whichever replicas, only one does, and the
    *   other one returns when it can see what the first wrote.
    */
-  async succeed(key: Buffer, successor: Insertable<OauthRecordsTable>): Promise<boolean> {
+  async succeed(key: Buffer, successor: NewOAuthRecord): Promise<boolean> {
     const { model, sealed, userId, grantId, expiresAt } = successor
     const result = await sql`
       with consumed as (
@@ -60,7 +65,7 @@ export class OAuthRecordRepository {
       )
       insert into oauth_records (model, key, sealed, user_id, grant_id, expires_at)
       select model, ${successor.key}::bytea, ${sealed}::bytea, ${userId}::uuid, ${grantId}::uuid,
-        ${expiresAt}::timestamptz
+        ${byDatabaseClock(expiresAt)}
       from consumed`.execute(this.#db)
     return result.numAffectedRows === 1n
   }
@@ -91,14 +96,23 @@ export class OAuthRecordRepository {
     await this.#db.deleteFrom('oauthRecords').where('grantId', '=', grantId).execute()
   }
 
+  /** What a client could still get tokens with. */
+  async deleteIssued(grantId: string): Promise<void> {
+    await this.#db
+      .deleteFrom('oauthRecords')
+      .where('grantId', '=', grantId)
+      .where('model', 'in', ['AuthorizationCode', 'RefreshToken'])
+      .execute()
+  }
+
   /** Lets a record live at least until then. */
   async extend(model: string, key: Buffer, until: Date): Promise<void> {
     await this.#db
       .updateTable('oauthRecords')
-      .set({ expiresAt: until })
+      .set({ expiresAt: byDatabaseClock(until) })
       .where('model', '=', model)
       .where('key', '=', key)
-      .where('expiresAt', '<', until)
+      .where('expiresAt', '<', byDatabaseClock(until))
       .execute()
   }
 
@@ -106,10 +120,27 @@ export class OAuthRecordRepository {
     await this.#db.deleteFrom('oauthRecords').where('expiresAt', '<', sql<Date>`now()`).execute()
   }
 
+  /**
+   * Deletes the oldest of what nobody has signed in for yet: clients that registered and never
+   * connected (which live a day), sign-ins under way. Everybody can make those.
+   */
+  async deleteExcess(mostAnonymous: number): Promise<void> {
+    await sql`
+      delete from oauth_records r using (
+        select model, key from oauth_records
+        where user_id is null and grant_id is null
+          and expires_at <= created_at + interval '24 hours 5 minutes'
+        order by created_at desc
+        offset ${mostAnonymous}
+      ) as excess
+      where r.model = excess.model and r.key = excess.key`.execute(this.#db)
+  }
+
   #live(model: string) {
     return this.#db
       .selectFrom('oauthRecords')
       .select(['key', 'sealed', 'consumedAt'])
+      .select(sql<number | null>`extract(epoch from expires_at - now())::float8`.as('secondsLeft'))
       .where('model', '=', model)
       .where((where) =>
         where.or([where('expiresAt', 'is', null), where('expiresAt', '>', sql<Date>`now()`)]),

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../database/schema.ts'
+import { byDatabaseClock } from './database-time.ts'
 
 export class OneTimeLinkRepository {
   readonly #db: Kysely<Schema>
@@ -8,8 +9,23 @@ export class OneTimeLinkRepository {
     this.#db = db
   }
 
-  async insert(link: { tokenHash: Buffer; userId: string; expiresAt: Date }): Promise<void> {
-    await this.#db.insertInto('oneTimeLinks').values(link).execute()
+  /** In place of the user's oldest, when there are `most` already. */
+  async insert(
+    link: { tokenHash: Buffer; userId: string; expiresAt: Date },
+    most: number,
+  ): Promise<void> {
+    const expiresAt = byDatabaseClock(link.expiresAt)
+    const older = this.#db
+      .selectFrom('oneTimeLinks')
+      .select('tokenHash')
+      .where('userId', '=', link.userId)
+      .orderBy('expiresAt', 'desc')
+      .offset(most - 1)
+    await this.#db
+      .with('replaced', (db) => db.deleteFrom('oneTimeLinks').where('tokenHash', 'in', older))
+      .insertInto('oneTimeLinks')
+      .values({ ...link, expiresAt })
+      .execute()
   }
 
   /** Whose link it is, while it is good; it stays good. */

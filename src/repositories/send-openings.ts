@@ -1,7 +1,7 @@
 /**
  * All that a send has to know before its message can be sealed, in one prepared statement: the
- * user's sealed key, their limits, and the conversation with what is sent of it to Claude. Sends that
- * come together are opened together.
+ * user's sealed key, their limits, and the conversation with the newest of what is sent of it to
+ * Claude, which is nearly always all of it. Sends that come together are opened together.
  *
  * It locks nothing. What could change until the turn begins is checked again by the statement that
  * begins it (turn-beginnings.ts), under the locks.
@@ -12,7 +12,10 @@ import { Gathered } from '../database/gathered.ts'
 import { prepare } from '../database/prepared.ts'
 import { inPlaces, recordset } from '../database/recordset.ts'
 import type { Schema } from '../database/schema.ts'
+import { AppError } from '../errors.ts'
 import type { StoredLimit } from './budgets.ts'
+import { isReached, type Reach } from './reach.ts'
+import type { SendablePage } from './send-histories.ts'
 
 /** A conversation as a send finds it. */
 export type SendableConversation = {
@@ -27,8 +30,10 @@ export type SendableConversation = {
   historyStart: number
   /** Whole messages before `historyStart`. */
   historyOmitted: number
-  /** Whole messages from `historyStart` on, oldest first. */
-  history: { id: string; position: number; role: string; content: Buffer | null }[]
+  /** False while nothing is kept of any of its turns. */
+  isListed: boolean
+  /** The newest whole messages from `historyStart` on; send-histories.ts has those before them. */
+  history: SendablePage
 }
 
 export type SendOpening = {
@@ -38,7 +43,7 @@ export type SendOpening = {
   limits: StoredLimit[]
   /** What the connection that asks may spend a month: null for what is no connection. */
   connection: { limitNanoUsd: string | null } | null
-  /** Undefined when none was asked for, or when the user has none by that id. */
+  /** Undefined when none was asked for, or when the session reaches none by that id. */
   conversation: SendableConversation | undefined
 }
 
@@ -58,14 +63,23 @@ type Row = {
   runningMessageId: string | null
   historyStart: number
   historyOmitted: number
-  history: [id: string, position: number, role: string, content: string | null][] | null
+  isListed: boolean
+  history: [
+    isWhole: boolean,
+    messages: [id: string, position: number, role: string, content: string | null][],
+  ]
 }
 
-type AskedSend = { userId: string; sessionId: string; conversationId: string | null }
+/** Of the messages that are read along: many sends may be opened at once. */
+const MOST_MESSAGES = 200
+const MOST_BYTES = 256 * 1024
+
+type AskedSend = Reach & { conversationId: string | null }
 
 const asked = recordset<keyof AskedSend>({
   userId: 'uuid',
   sessionId: 'uuid',
+  readsAll: 'boolean',
   conversationId: 'uuid',
 })
 
@@ -97,20 +111,36 @@ const openSends = prepare<{ sends: string }, Row>(
     c.running_message_id,
     c.history_start,
     c.history_omitted,
+    c.is_listed,
     (
-      select json_agg(
-        json_build_array(m.id, m.position, m.role, encode(m.content, 'base64'))
-        order by m.position
+      select json_build_array(
+        coalesce(bool_and(fits), true),
+        coalesce(
+          json_agg(json_build_array(id, position, role, encode(content, 'base64')) order by position desc)
+            filter (where fits),
+          '[]'
+        )
       )
-      from messages m
-      where m.conversation_id = c.id and m.position >= c.history_start
-        and m.user_id = u.id and m.status = 'complete'
+      from (
+        select *, row_number() over newest_first <= ${MOST_MESSAGES}
+          and sum(coalesce(octet_length(content), 0)) over newest_first <= ${MOST_BYTES} as fits
+        from (
+          select m.id, m.position, m.role, m.content
+          from messages m
+          where m.conversation_id = c.id and m.position >= c.history_start
+            and m.user_id = u.id and m.status = 'complete'
+          order by m.position desc
+          limit ${MOST_MESSAGES + 1}
+        ) as newest
+        window newest_first as (order by position desc)
+      ) as history
     ) as history
   from ${asked.as('a', value('sends', 'json'))}
   join users u on u.id = a.user_id
   left join api_keys k on k.user_id = u.id
   left join sessions s on s.id = a.session_id and s.user_id = u.id
-  left join conversations c on c.id = a.conversation_id and c.user_id = u.id`,
+  left join conversations c on c.id = a.conversation_id and c.user_id = u.id
+    and ${isReached('c', 's', 'a.reads_all')}`,
 )
 
 export class SendOpeningRepository {
@@ -123,24 +153,17 @@ export class SendOpeningRepository {
     this.#db = db
   }
 
-  async get(
-    userId: string,
-    sessionId: string,
-    conversationId: string | undefined,
-  ): Promise<SendOpening> {
-    const row = await this.#openings.ask({
-      userId,
-      sessionId,
-      conversationId: conversationId ?? null,
-    })
-    if (row === undefined) throw new Error('a session names a user who does not exist')
+  /** @throws AppError not_found when there is no such user any more. */
+  async get(reach: Reach, conversationId: string | undefined): Promise<SendOpening> {
+    const row = await this.#openings.ask({ ...reach, conversationId: conversationId ?? null })
+    if (row === undefined) throw new AppError('not_found', 'This account has been deleted.')
     const { userDataKey, sealedApiKey: sealed, rejectedAt, limits } = row
     return {
       userDataKey,
       apiKey: sealed === null ? null : { sealed, rejectedAt },
       limits,
       connection: row.isConnection ? { limitNanoUsd: row.connectionLimit } : null,
-      conversation: row.id === null ? undefined : toConversation(row, row.id, userId),
+      conversation: row.id === null ? undefined : toConversation(row, row.id, reach.userId),
     }
   }
 
@@ -151,8 +174,9 @@ export class SendOpeningRepository {
 
 function toConversation(row: Row, id: string, userId: string): SendableConversation {
   const { dataKey, systemPrompt, model, messageCount, runningMessageId } = row
-  const { historyStart, historyOmitted } = row
-  const history = (row.history ?? []).map(([id, position, role, content]) => ({
+  const { historyStart, historyOmitted, isListed } = row
+  const [isWhole, newest] = row.history
+  const messages = newest.map(([id, position, role, content]) => ({
     id,
     position,
     role,
@@ -168,6 +192,7 @@ function toConversation(row: Row, id: string, userId: string): SendableConversat
     runningMessageId,
     historyStart,
     historyOmitted,
-    history,
+    isListed,
+    history: { messages, isWhole },
   }
 }

@@ -1,8 +1,21 @@
 import { type Insertable, type Kysely, sql } from 'kysely'
 import type { Schema, SessionKind, SessionsTable } from '../database/schema.ts'
+import { entranceOf } from './authority.ts'
+import { byDatabaseClock } from './database-time.ts'
 import { NOTED_EVERY } from './session-checks.ts'
 
 export type { SessionKind }
+
+/** Of a session that is begun by a password. */
+export type ProvenSession = {
+  id: string
+  userId: string
+  kind: SessionKind
+  name: string | null
+  tokenHash: Buffer | null
+  expiresAt: Date
+}
+export type NewSession = Omit<Insertable<SessionsTable>, 'expiresAt'> & { expiresAt: Date }
 
 export class SessionRepository {
   readonly #db: Kysely<Schema>
@@ -11,15 +24,38 @@ export class SessionRepository {
     this.#db = db
   }
 
-  async insert(session: Insertable<SessionsTable>): Promise<void> {
-    await this.#db.insertInto('sessions').values(session).execute()
+  async insert(session: NewSession): Promise<void> {
+    const expiresAt = byDatabaseClock(session.expiresAt)
+    await this.#db
+      .insertInto('sessions')
+      .values({ ...session, expiresAt })
+      .execute()
   }
 
-  /** Of requests that come together, one writes. */
+  /**
+   * Begins a session only where the user's password is still the one that was checked: whoever
+   * changes it waits for this statement, or this one finds it changed.
+   *
+   * @returns false when it is another one by now.
+   */
+  async insertProven(session: ProvenSession, passwordHash: string): Promise<boolean> {
+    const { id, userId, kind, name, tokenHash, expiresAt } = session
+    const result = await sql`
+      with entrance as materialized (select ${entranceOf(userId)})
+      insert into sessions (id, user_id, kind, name, token_hash, expires_at)
+      select ${id}::uuid, u.id, ${kind}, ${name}::text, ${tokenHash}::bytea,
+        ${byDatabaseClock(expiresAt)}
+      from entrance, users u
+      where u.id = ${userId}::uuid and u.password_hash = ${passwordHash}
+      for share of u`.execute(this.#db)
+    return result.numAffectedRows === 1n
+  }
+
+  /** Of requests that come together, one writes; and none waits for a row that is locked. */
   async noteUse(id: string): Promise<void> {
-    await this.#db
-      .updateTable('sessions')
-      .set({ lastUsedAt: sql<Date>`now()` })
+    const free = this.#db
+      .selectFrom('sessions')
+      .select('id')
       .where('id', '=', id)
       .where((where) =>
         where.or([
@@ -27,6 +63,12 @@ export class SessionRepository {
           where('lastUsedAt', '<', sql<Date>`now() - ${sql.raw(NOTED_EVERY)}`),
         ]),
       )
+      .forUpdate()
+      .skipLocked()
+    await this.#db
+      .updateTable('sessions')
+      .set({ lastUsedAt: sql<Date>`now()` })
+      .where('id', 'in', free)
       .execute()
   }
 
@@ -112,28 +154,25 @@ export class SessionRepository {
       .executeTakeFirst()
   }
 
-  /** @returns whether the connection was still live, and is now as given. */
+  /** Of one that is locked live (authority.ts). */
   async renewConnection(
     id: string,
-    approved: Pick<Insertable<SessionsTable>, 'name' | 'scopes' | 'limitNanoUsd' | 'expiresAt'>,
-  ): Promise<boolean> {
-    const result = await this.#db
+    approved: Pick<NewSession, 'name' | 'scopes' | 'limitNanoUsd' | 'expiresAt'>,
+  ): Promise<void> {
+    await this.#db
       .updateTable('sessions')
-      .set(approved)
+      .set({ ...approved, expiresAt: byDatabaseClock(approved.expiresAt) })
       .where('id', '=', id)
-      .where('revokedAt', 'is', null)
-      .where('expiresAt', '>', sql<Date>`now()`)
-      .executeTakeFirst()
-    return result.numUpdatedRows === 1n
+      .execute()
   }
 
-  /** Whether a grant, which has its session's id, is still good. */
-  async isLiveConnection(id: string): Promise<boolean> {
+  /** @param kind if it has to be of one. */
+  async isLive(id: string, kind?: SessionKind): Promise<boolean> {
     const session = await this.#db
       .selectFrom('sessions')
       .select('id')
       .where('id', '=', id)
-      .where('kind', '=', 'connection')
+      .$if(kind !== undefined, (query) => query.where('kind', '=', kind as SessionKind))
       .where('revokedAt', 'is', null)
       .where('expiresAt', '>', sql<Date>`now()`)
       .executeTakeFirst()
@@ -144,7 +183,7 @@ export class SessionRepository {
   async revokeConnection(id: string): Promise<void> {
     await this.#db
       .updateTable('sessions')
-      .set({ revokedAt: new Date() })
+      .set({ revokedAt: sql<Date>`now()` })
       .where('id', '=', id)
       .where('kind', '=', 'connection')
       .where('revokedAt', 'is', null)
@@ -155,7 +194,7 @@ export class SessionRepository {
   async revoke(id: string, userId: string): Promise<boolean> {
     const result = await this.#db
       .updateTable('sessions')
-      .set({ revokedAt: new Date() })
+      .set({ revokedAt: sql<Date>`now()` })
       .where('id', '=', id)
       .where('userId', '=', userId)
       .where('revokedAt', 'is', null)
@@ -168,7 +207,7 @@ export class SessionRepository {
   async revokeAll(userId: string, spared?: string): Promise<number> {
     const result = await this.#db
       .updateTable('sessions')
-      .set({ revokedAt: new Date() })
+      .set({ revokedAt: sql<Date>`now()` })
       .where('userId', '=', userId)
       .where('revokedAt', 'is', null)
       .where('expiresAt', '>', sql<Date>`now()`)
@@ -192,7 +231,27 @@ export class SessionRepository {
   async deleteEnded(): Promise<void> {
     await this.#db
       .deleteFrom('sessions')
-      .where('expiresAt', '<', sql<Date>`now() - interval '1 day'`)
+      .where((where) =>
+        where.or([
+          where('expiresAt', '<', sql<Date>`now() - interval '1 day'`),
+          where('revokedAt', '<', sql<Date>`now() - interval '1 day'`),
+        ]),
+      )
       .execute()
+  }
+
+  /** Ends the oldest live sessions of each user who has more than so many of one kind. */
+  async endExcess(mostOfAKind: number): Promise<void> {
+    await sql`
+      update sessions set revoked_at = now()
+      where id in (
+        select id from (
+          select id, row_number() over (partition by user_id, kind order by created_at desc, id desc)
+            as place
+          from sessions
+          where revoked_at is null and expires_at > now()
+        ) as live
+        where place > ${mostOfAKind}
+      )`.execute(this.#db)
   }
 }

@@ -18,18 +18,18 @@ export class SignInFailureRepository {
     return id
   }
 
-  /** Failures of one account in the last `windowSeconds`, and when the oldest of them was. */
+  /** Failures of one account in the last `windowSeconds`, and how long ago the oldest of them was. */
   async countRecent(accountKey: string, windowSeconds: number) {
     const row = await this.#db
       .selectFrom('signInFailures')
-      .select((select) => [
-        select.fn.countAll<string>().as('failures'),
-        select.fn.min<Date | null>('failedAt').as('oldestAt'),
-      ])
+      .select((select) => select.fn.countAll<string>().as('failures'))
+      .select(
+        sql<number | null>`extract(epoch from now() - min(failed_at))::float8`.as('oldestSeconds'),
+      )
       .where('accountKey', '=', accountKey)
       .where('failedAt', '>', sql<Date>`now() - make_interval(secs => ${windowSeconds})`)
       .executeTakeFirstOrThrow()
-    return { failures: Number(row.failures), oldestAt: row.oldestAt }
+    return { failures: Number(row.failures), oldestSeconds: row.oldestSeconds ?? 0 }
   }
 
   /** In the last 24 hours: one user's, or (null) everybody's, unknown names included. */

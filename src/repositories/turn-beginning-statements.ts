@@ -2,6 +2,7 @@
 
 import { prepare } from '../database/prepared.ts'
 import { recordset } from '../database/recordset.ts'
+import { isLive, isReached, mayDo } from './reach.ts'
 import type { Verdict } from './turn-beginnings.ts'
 
 /** `unprepared`: rows of spending that have to be locked are not there yet. */
@@ -18,6 +19,7 @@ export type BeginningRow = {
 const COLUMNS = {
   userId: 'uuid',
   sessionId: 'uuid',
+  readsAll: 'boolean',
   connectionId: 'uuid',
   books: 'integer',
   conversationId: 'uuid',
@@ -26,8 +28,6 @@ const COLUMNS = {
   title: 'bytea',
   conversationModel: 'text',
   messageCount: 'integer',
-  systemPrompt: 'bytea',
-  setsSystemPrompt: 'boolean',
   userMessageId: 'uuid',
   answerId: 'uuid',
   content: 'bytea',
@@ -50,7 +50,8 @@ const COLUMNS = {
   outputNanoUsd: 'bigint',
   maxTokens: 'bigint',
   leastTokens: 'bigint',
-  likelyInputTokens: 'bigint',
+  newBytes: 'bigint',
+  limitBytes: 'bigint',
 }
 
 export const askedTurns = recordset(COLUMNS)
@@ -77,12 +78,21 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
     select a.* from ${askedTurns.as('a', value('turns', 'json'))},
       set_config('lock_timeout', ${value('lockLimit', 'text')}, true)
   ),
+  asker as (
+    select a.place, s.id, s.scopes
+    from asked a
+    join sessions s on s.id = a.session_id and s.user_id = a.user_id
+    where ${isLive('s')} and ${mayDo('s', 'messages:send')}
+    order by s.id
+    for share of s
+  ),
   taken as (
     select a.place, s.period as book, case s.period
         when 'day' then ${room('s', 'a.day_nano_usd', 'a.day_tokens')}
         else ${room('s', 'a.month_nano_usd', 'a.month_tokens')}
       end as tokens
     from asked a
+    join asker using (place)
     join spending s on s.user_id = a.user_id
       and ((s.period = 'day' and s.starts_on = a.day)
         or (s.period = 'month' and s.starts_on = a.month))
@@ -104,11 +114,22 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
     from (select * from taken union all select * from taken_by_connection) as books
     group by place
   ),
+  stored as (
+    select a.place, s.bytes
+    from asked a
+    join room r on r.place = a.place and r.books = a.books
+    join storage s on s.user_id = a.user_id
+    where a.limit_bytes is not null
+    order by s.user_id
+    for update of s
+  ),
   conversation as (
     select a.place, c.running_message_id, c.message_count
     from asked a
     join room r on r.place = a.place and r.books = a.books
+    join asker s on s.place = a.place
     join conversations c on c.id = a.conversation_id and c.user_id = a.user_id
+      and ${isReached('c', 's', 'a.reads_all')}
     order by c.id
     for update of c
   ),
@@ -116,10 +137,12 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
     select
       a.*,
       case
+        when s.id is null then 'session_ended'
         when r.books is distinct from a.books then 'unprepared'
         when c.message_count is null and not a.is_new then 'not_found'
         when c.running_message_id is not null then 'busy'
         when c.message_count <> a.message_count then 'moved'
+        when coalesce(st.bytes, 0) + a.new_bytes > a.limit_bytes then 'full'
         when r.tokens < a.least_tokens then 'exceeded'
         else 'begun'
       end as outcome,
@@ -132,7 +155,9 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
       a.input_nano_usd + r.tokens * coalesce(a.output_nano_usd, 0) as worst_nano_usd,
       a.input_tokens + r.tokens as worst_tokens
     from asked a
+    left join asker s using (place)
     left join room r using (place)
+    left join stored st using (place)
     left join conversation c using (place)
   ),
   begun as materialized (
@@ -156,16 +181,17 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
   ),
   made as (
     insert into conversations
-      (id, user_id, data_key, title, system_prompt, model, running_message_id, message_count)
-    select b.conversation_id, b.user_id, b.data_key, b.title, b.system_prompt,
-      b.conversation_model, b.answer_id, 2
+      (id, user_id, data_key, title, model, running_message_id, message_count, session_id)
+    select b.conversation_id, b.user_id, b.data_key, b.title, b.conversation_model, b.answer_id, 2,
+      b.session_id
     from begun b where b.is_new
   ),
   continued as (
     update conversations c set
       running_message_id = b.answer_id,
       message_count = c.message_count + 2,
-      system_prompt = case when b.sets_system_prompt then b.system_prompt else c.system_prompt end
+      title = coalesce(b.title, c.title),
+      is_listed = true
     from begun b
     where c.id = b.conversation_id and c.user_id = b.user_id and not b.is_new
   ),
@@ -188,7 +214,8 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
         'month', to_char(b.month, 'YYYY-MM-DD'),
         'nanoUsd', b.worst_nano_usd::text,
         'tokens', b.worst_tokens,
-        'likelyInputTokens', b.likely_input_tokens,
+        'likelyInputTokens', b.input_tokens,
+        'maxTokens', b.room_tokens,
         'sessionId', b.session_id::text,
         'isConnection', b.connection_id is not null
       )

@@ -5,8 +5,9 @@
  * each has a verdict of its own, and one that the database refuses is refused alone.
  *
  * What was read before (send-openings.ts) may have changed since. So everything that decides is
- * looked at again here, under locks: the budgets first, by user and day before month, then the
- * connections', then the conversations. All senders lock in this order, and the end of a turn
+ * looked at again here, under locks: the sessions that ask first, by id, which cannot be ended until
+ * their turns have begun (authority.ts); then the budgets, by user and day before month, then the
+ * connections', what is stored, then the conversations. All senders lock in this order, and the end of a turn
  * (turn-endings.ts) in an order that fits it, so no two wait for each other. A `for update` returns
  * the newest version of a row, whatever the statement's snapshot says (PostgreSQL documentation:
  * Read Committed Isolation Level); `verdict` is made of those alone, and every write is made only if
@@ -14,6 +15,7 @@
  */
 
 import type { Kysely } from 'kysely'
+import { Alone } from '../database/alone.ts'
 import { Gathered, lockLimitOf } from '../database/gathered.ts'
 import type { Schema } from '../database/schema.ts'
 import type { BudgetPeriod, LimitSet, PayingPeriods } from './budgets.ts'
@@ -28,15 +30,17 @@ import {
 export type NewTurn = {
   userId: string
   sessionId: string
+  /** Whether it may go on with conversations that other sessions began. */
+  readsAll: boolean
   /** Whether the session is an MCP client's connection, which has books of its own. */
   isConnection: boolean
   conversationId: string
   /** For a new conversation; null to go on with one of the user's. */
-  opening: { dataKey: Buffer; title: Buffer; model: string } | null
+  opening: { dataKey: Buffer; model: string } | null
+  /** Sealed, for a conversation that has none yet; null to keep the one it has. */
+  title: Buffer | null
   /** What the conversation held when its history was read. 0 for a new one. */
   messageCount: number
-  /** Sealed; undefined to keep the one it has. */
-  systemPrompt: Buffer | null | undefined
   userMessageId: string
   answerId: string
   content: Buffer
@@ -50,6 +54,14 @@ export type NewTurn = {
   periods: PayingPeriods
   limits: LimitSet
   worst: WorstCaseCost
+  storage: StorageDemand
+}
+
+/** `newBytes`: what is sealed of the turn before its answer. */
+export type StorageDemand = {
+  newBytes: number
+  /** Null: no limit. */
+  limitBytes: number | null
 }
 
 /** What an answer may cost at most. */
@@ -61,7 +73,6 @@ export type WorstCaseCost = {
   maxTokens: number
   /** With less room than this the turn does not begin. */
   leastTokens: number
-  likelyInputTokens: number
 }
 
 /** Where a limit says no: the user's own budgets, or the cap of the connection that asks. */
@@ -70,7 +81,10 @@ export type Limited = { period: BudgetPeriod; by: 'user' | 'connection' }
 export type Verdict =
   | { outcome: 'begun'; maxTokens: number; nanoUsd: string; tokens: number }
   | { outcome: 'exceeded'; limited: Limited }
-  | { outcome: 'not_found' | 'busy' }
+  /** `session_ended`: or it may not send messages any more. */
+  | { outcome: 'not_found' | 'busy' | 'session_ended' }
+  /** What is kept of the user leaves no room for the message. */
+  | { outcome: 'full' }
   /** Somebody else's turn came in between: the history has to be read again. */
   | { outcome: 'moved' }
 
@@ -80,6 +94,7 @@ export class TurnBeginningRepository {
     run: (turns) => this.#beginTogether(turns),
     keyOf: ({ userId }) => userId,
   })
+  readonly #alone = new Alone()
 
   constructor(db: Kysely<Schema>) {
     this.#db = db
@@ -90,7 +105,7 @@ export class TurnBeginningRepository {
     const values = toValues(turn)
     const first = await this.#beginnings.ask(values)
     if (first.outcome !== 'unprepared') return toVerdict(first)
-    await openBooks(this.#db, values)
+    await this.#alone.run(values.userId, false, () => openBooks(this.#db, values))
     return toVerdict(await this.#beginnings.ask(values))
   }
 
@@ -104,22 +119,21 @@ export class TurnBeginningRepository {
 export type BeginningValues = ReturnType<typeof toValues>
 
 function toValues(turn: NewTurn) {
-  const { periods, limits, worst, opening, systemPrompt } = turn
+  const { periods, limits, worst, opening, storage } = turn
   const connectionId = turn.isConnection ? turn.sessionId : null
   return {
     userId: turn.userId,
     sessionId: turn.sessionId,
+    readsAll: turn.readsAll,
     connectionId,
     /** How many rows of spending the turn answers to. */
     books: connectionId === null ? 2 : 3,
     conversationId: turn.conversationId,
     isNew: opening !== null,
     dataKey: opening?.dataKey ?? null,
-    title: opening?.title ?? null,
+    title: turn.title,
     conversationModel: opening?.model ?? null,
     messageCount: turn.messageCount,
-    systemPrompt: systemPrompt ?? null,
-    setsSystemPrompt: systemPrompt !== undefined,
     userMessageId: turn.userMessageId,
     answerId: turn.answerId,
     content: turn.content,
@@ -142,7 +156,8 @@ function toValues(turn: NewTurn) {
     outputNanoUsd: text(worst.outputNanoUsd),
     maxTokens: String(worst.maxTokens),
     leastTokens: String(worst.leastTokens),
-    likelyInputTokens: String(worst.likelyInputTokens),
+    newBytes: String(storage.newBytes),
+    limitBytes: text(storage.limitBytes),
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { prepare } from '../database/prepared.ts'
 import { recordset } from '../database/recordset.ts'
+import { isLive } from './reach.ts'
 import type { UsedShares } from './turn-endings.ts'
 
 const COLUMNS = {
@@ -46,11 +47,15 @@ const COLUMNS = {
   tag: 'text',
   conversationModel: 'text',
   historyStart: 'integer',
+  systemPrompt: 'bytea',
+  setsSystemPrompt: 'boolean',
+  isForgotten: 'boolean',
+  blankTitle: 'bytea',
 }
 
 export const askedEndings = recordset(COLUMNS)
 
-export type EndingRow = { place: number; used: UsedShares | null }
+export type EndingRow = { place: number; used: UsedShares | null; isAskerLive: boolean }
 
 /** Of different users. A row for each turn that was running. */
 export const endTurns = prepare<{ turns: string; lockLimit: string }, EndingRow>(
@@ -129,12 +134,16 @@ export const endTurns = prepare<{ turns: string; lockLimit: string }, EndingRow>
       replica_id = null,
       lease_expires_at = null,
       reservation = null,
+      tag = case when not r.is_forgotten then m.tag end,
       idempotency_hash = case when r.keeps_idempotency_key then m.idempotency_hash end
     from running r join used using (place)
     where m.id = r.answer_id
   ),
   question as (
-    update messages m set status = r.status, finished_at = now()
+    update messages m set
+      status = r.status,
+      finished_at = now(),
+      content = case when not r.is_forgotten then m.content end
     from running r
     where m.conversation_id = r.conversation_id and m.position = r.position - 1
   ),
@@ -151,22 +160,43 @@ export const endTurns = prepare<{ turns: string; lockLimit: string }, EndingRow>
     where r.is_billed
     on conflict (message_id) do nothing
   ),
+  forgotten as (
+    insert into forgotten_turns (answer_id, conversation_id, user_id)
+    select r.answer_id, r.conversation_id, r.user_id from running r where r.is_forgotten
+    on conflict do nothing
+  ),
+  emptied as materialized (
+    select r.place
+    from running r
+    where case when r.is_forgotten then not exists (
+      select from messages kept
+      where kept.conversation_id = r.conversation_id and kept.position < r.position - 1
+        and kept.role = 'user' and kept.content is not null
+    ) else false end
+  ),
   released as (
     update conversations c set
       running_message_id = null,
       updated_at = now(),
       model = coalesce(r.conversation_model, c.model),
+      system_prompt = case when r.sets_system_prompt then r.system_prompt else c.system_prompt end,
+      title = case when emptied.place is null then c.title else r.blank_title end,
+      is_listed = emptied.place is null,
       history_start = coalesce(r.history_start, c.history_start),
-      history_omitted = case
-        when r.history_start is null then c.history_omitted
+      history_omitted = c.history_omitted + case
+        when r.history_start is null then 0
         else (
-          select count(*) from messages earlier
-          where earlier.conversation_id = c.id and earlier.status = 'complete'
-            and earlier.position < r.history_start
+          select count(*) from messages cut
+          where cut.conversation_id = c.id and cut.status = 'complete'
+            and cut.position >= c.history_start and cut.position < r.history_start
         )
       end
-    from running r join used using (place)
+    from running r join used using (place) left join emptied using (place)
     where c.id = r.conversation_id and c.running_message_id = r.answer_id
   )
-  select place, shares as used from used`,
+  select place, shares as used,
+    exists (
+      select from sessions s where s.id = r.session_id and ${isLive('s')}
+    ) as is_asker_live
+  from used join running r using (place)`,
 )

@@ -1,6 +1,8 @@
 /**
  * How a turn ends, in one prepared statement and hence whole or not at all: the reservation becomes
  * what was really spent, the answer is stored, the ledger gets its line, the conversation is free.
+ * Of a turn that is to be forgotten the message's text goes too, and the conversation leaves the list
+ * when nothing is kept of any other turn of it.
  *
  * Turns of different users that end at the same moment share the statement, and nothing else.
  *
@@ -51,9 +53,24 @@ export type EndingTurn = {
   limits: LimitSet
   /** Used shares below it are not worth a word. */
   leastPercent: number
-  /** What the conversation keeps of the turn; undefined leaves it as it is. */
-  changes: { model?: string | undefined; historyStart?: number | undefined }
+  /** What the conversation keeps of the turn. */
+  changes: ConversationChanges
+  /** For a turn of which no text is kept; null for any other. */
+  forgotten: ForgottenTurn | null
 }
+
+/** `isAskerLive`: whether the session that asked for it lived when it ended. */
+export type EndedTurn = { used: UsedShares; isAskerLive: boolean }
+
+/** Undefined leaves it as it is. `systemPrompt`: sealed; null removes it. */
+export type ConversationChanges = {
+  model?: string | undefined
+  historyStart?: number | undefined
+  systemPrompt?: Buffer | null | undefined
+}
+
+/** `title`: sealed, without text of the turn's, for a conversation of which nothing else is kept. */
+export type ForgottenTurn = { title: Buffer }
 
 export class TurnEndingRepository {
   readonly #db: Kysely<Schema>
@@ -72,9 +89,9 @@ export class TurnEndingRepository {
    * @returns undefined when it was not running any more: somebody else has ended it, and this call
    *   has changed nothing.
    */
-  async end(turn: EndingTurn): Promise<{ used: UsedShares } | undefined> {
+  async end(turn: EndingTurn): Promise<EndedTurn | undefined> {
     const row = await this.#endings.ask(toValues(turn))
-    return row && { used: row.used ?? {} }
+    return row && { used: row.used ?? {}, isAskerLive: row.isAskerLive }
   }
 
   async #endTogether(turns: readonly EndingValues[]): Promise<(EndingRow | undefined)[]> {
@@ -110,28 +127,36 @@ function toValues(turn: EndingTurn) {
     content: end.content,
     stopSequence: end.stopSequence,
     model: end.model,
-    tokenCount: end.tokenCount,
+    tokenCount: toInteger(end.tokenCount),
     result: end.result,
     errorCode: end.errorCode,
     requestId: end.requestId,
-    durationMs: end.durationMs,
-    upstreamMs: end.upstreamMs,
+    durationMs: toInteger(end.durationMs),
+    upstreamMs: toInteger(end.upstreamMs),
     keepsIdempotencyKey: end.keepIdempotencyKey,
     isBilled: ledgerRow !== null,
-    inputTokens: ledgerRow?.inputTokens ?? null,
-    outputTokens: ledgerRow?.outputTokens ?? null,
-    thinkingTokens: ledgerRow?.thinkingTokens ?? null,
-    cacheReadTokens: ledgerRow?.cacheReadTokens ?? null,
-    cacheWrite5mTokens: ledgerRow?.cacheWrite5mTokens ?? null,
-    cacheWrite1hTokens: ledgerRow?.cacheWrite1hTokens ?? null,
+    inputTokens: ledgerRow && toInteger(ledgerRow.inputTokens),
+    outputTokens: ledgerRow && toInteger(ledgerRow.outputTokens),
+    thinkingTokens: ledgerRow && toInteger(ledgerRow.thinkingTokens),
+    cacheReadTokens: ledgerRow && toInteger(ledgerRow.cacheReadTokens),
+    cacheWrite5mTokens: ledgerRow && toInteger(ledgerRow.cacheWrite5mTokens),
+    cacheWrite1hTokens: ledgerRow && toInteger(ledgerRow.cacheWrite1hTokens),
     unitPrices: ledgerRow?.unitPrices ?? null,
     costNanoUsd: text(ledgerRow?.costNanoUsd ?? null),
     estimated: ledgerRow?.estimated ?? null,
     tag: ledgerRow?.tag ?? null,
     conversationModel: changes.model ?? null,
     historyStart: changes.historyStart ?? null,
+    systemPrompt: changes.systemPrompt ?? null,
+    setsSystemPrompt: changes.systemPrompt !== undefined,
+    isForgotten: turn.forgotten !== null,
+    blankTitle: turn.forgotten?.title ?? null,
   }
 }
+
+/** What PostgreSQL's integers hold: counts come from elsewhere, and an end has to be written. */
+const toInteger = (count: number) =>
+  Number.isNaN(count) ? 0 : Math.round(Math.min(Math.max(count, 0), 2 ** 31 - 1))
 
 /** 64 bits travel as decimal text. */
 const text = (value: bigint | number | string | null) => (value === null ? null : String(value))

@@ -81,20 +81,13 @@ export class UserRepository {
     return dataKey
   }
 
-  /**
-   * Waits for whoever else does this to the same user, until the end of the transaction. Rows that
-   * name the user can be inserted meanwhile.
-   *
-   * @returns false when there is no such user.
-   */
-  async lock(id: string): Promise<boolean> {
+  async findPasswordHash(id: string): Promise<string | undefined> {
     const user = await this.#db
       .selectFrom('users')
-      .select('id')
+      .select('passwordHash')
       .where('id', '=', id)
-      .forNoKeyUpdate()
       .executeTakeFirst()
-    return user !== undefined
+    return user?.passwordHash
   }
 
   async putPasswordHash(id: string, passwordHash: string): Promise<void> {

@@ -2,22 +2,27 @@ import { AppError } from '../errors.ts'
 import { isDeadlock } from '../repositories/erasure.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
 import type { AnswerService } from './answers.ts'
+import { holdSessions } from './authority.ts'
+import type { FormerAccounts } from './former-accounts.ts'
 import type { Caller } from './sessions.ts'
 
 type Deps = {
-  repositories: Pick<Repositories, 'erasure' | 'sessions'>
+  repositories: Pick<Repositories, 'erasure'>
   transact: Transact
-  answers: Pick<AnswerService, 'cancel'>
+  answers: Pick<AnswerService, 'stop'>
+  formerAccounts: FormerAccounts
 }
 
-type Erased = Pick<Caller, 'userId'> & Partial<Pick<Caller, 'sessionId'>>
+/** Whose account; and by which session, unless it is the operator who asks. */
+type Erased = Pick<Caller, 'userId' | 'sessionId' | 'kind'> | { userId: string }
 
 /** Each waits some seconds for running answers: together longer than a dead process's lease. */
 const ATTEMPTS = 4
 
 /**
  * Erasing a user. Their data keys go with the rows, so that what was sealed under them cannot be
- * read again; a backup that was made before keeps both. What stays is the ledger, without labels.
+ * read again; a backup that was made before keeps both. What stays is the ledger, without labels, and
+ * what a new account of the same name or address has spent already.
  */
 export class AccountDeletion {
   readonly #deps: Deps
@@ -31,13 +36,15 @@ export class AccountDeletion {
    * cost is still booked, and then deletes everything in one transaction; the last session ends with
    * that.
    *
-   * @throws AppError conversation_busy when an answer cannot be stopped; nothing is deleted then.
+   * @throws AppError conversation_busy when an answer cannot be stopped, unauthenticated when the
+   *   caller's session has ended; nothing is deleted then.
    */
-  async run({ userId, sessionId }: Erased): Promise<void> {
-    await this.#deps.repositories.sessions.revokeAll(userId, sessionId)
+  async run(erased: Erased): Promise<void> {
+    const { userId } = erased
+    await this.#endOtherSessions(erased)
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       await this.#stopAnswers(userId)
-      if (await this.#deleteUnlessRunning(userId)) return
+      if (await this.#deleteUnlessRunning(erased)) return
     }
     throw new AppError(
       'conversation_busy',
@@ -46,24 +53,43 @@ export class AccountDeletion {
     )
   }
 
-  async #stopAnswers(userId: string): Promise<void> {
-    const ids = await this.#deps.repositories.erasure.listRunning(userId)
-    const { signal } = new AbortController()
-    await Promise.all(ids.map((id) => this.#deps.answers.cancel({ userId }, id, signal)))
+  async #endOtherSessions(erased: Erased): Promise<void> {
+    await this.#deps.transact(async ({ authority, sessions }) => {
+      await holdAll({ authority }, erased)
+      await sessions.revokeAll(erased.userId, 'sessionId' in erased ? erased.sessionId : undefined)
+    })
   }
 
-  async #deleteUnlessRunning(userId: string): Promise<boolean> {
-    const work = this.#deps.transact(async ({ erasure }) => {
-      if (!(await erasure.lock(userId))) return true
+  async #stopAnswers(userId: string): Promise<void> {
+    const ids = await this.#deps.repositories.erasure.listRunning(userId)
+    await Promise.all(ids.map((id) => this.#deps.answers.stop(userId, id)))
+  }
+
+  async #deleteUnlessRunning(erased: Erased): Promise<boolean> {
+    const { userId } = erased
+    const work = this.#deps.transact(async (repositories) => {
+      const { erasure } = repositories
+      // After it no turn begins, and none is beginning: each holds the session that asks for it.
+      await holdAll(repositories, erased)
+      const names = await erasure.lock(userId)
+      if (names === undefined) return true
       if ((await erasure.listRunning(userId)).length > 0) return false
+      await this.#deps.formerAccounts.remember(repositories, userId, names)
       await erasure.clearTags(userId)
       await erasure.deleteUser(userId)
       return true
     })
-    // A send that was just beginning holds its conversation and waits for the user's row.
+    // An older build's send that was just beginning holds its conversation and waits for the user's row.
     return work.catch((error: unknown) => {
       if (isDeadlock(error)) return false
       throw error
     })
   }
+}
+
+/** All sessions of the user, and that no other begins. */
+async function holdAll({ authority }: Pick<Repositories, 'authority'>, erased: Erased) {
+  await authority.lockEntrance(erased.userId)
+  if ('sessionId' in erased) await holdSessions({ authority }, erased, 'all')
+  else await authority.lockLive(erased.userId)
 }

@@ -6,8 +6,10 @@ import type { Repositories, Transact } from '../repositories/index.ts'
 import { emailTaken, usernameTaken } from '../repositories/users.ts'
 import type { AccountDeletion } from './account-deletion.ts'
 import { checkChosenPassword, checked, Email, Username, wrongField } from './account-rules.ts'
+import { holdSession, holdSessions, type PasswordProof, wrongCredentials } from './authority.ts'
+import type { FormerAccounts } from './former-accounts.ts'
 import type { PasswordCheck } from './password-check.ts'
-import type { Caller, IssuedToken, SessionService } from './sessions.ts'
+import { type Caller, hashOf, type IssuedToken, type SessionService } from './sessions.ts'
 import type { Vault } from './vault.ts'
 
 export type Registration = { username: string; email: string; apiKey: string }
@@ -20,11 +22,15 @@ type Deps = {
   passwords: Passwords
   passwordCheck: PasswordCheck
   deletion: AccountDeletion
+  formerAccounts: FormerAccounts
   sessions: SessionService
   vault: Vault
   registrationOpen: boolean
   validateApiKeys: boolean
 }
+
+/** Of who does not say from where: nobody on the network. */
+const NOWHERE = 'nowhere'
 
 type NewUser = { username: string; email: string; password: string; apiKey?: string }
 
@@ -42,11 +48,11 @@ export class AccountService {
    * @throws AppError registration_closed, username_taken, email_taken, invalid_api_key,
    *   upstream_unavailable.
    */
-  async register({ username, email, apiKey }: Registration) {
+  async register({ username, email, apiKey }: Registration, from?: string) {
     await this.#refuseRegistration(username, email)
     await this.#proveKey(apiKey)
     const password = generatePassword()
-    const userId = await this.#insert({ username, email, apiKey, password })
+    const { userId } = await this.#insert({ username, email, apiKey, password }, from)
     return { userId, username, password }
   }
 
@@ -55,12 +61,12 @@ export class AccountService {
    *
    * @throws AppError invalid_input, registration_closed, username_taken, email_taken.
    */
-  async signUp(wanted: SignUp): Promise<{ userId: string }> {
+  async signUp(wanted: SignUp, from?: string): Promise<PasswordProof> {
     const username = checked(Username, wanted.username, 'username')
     const email = checked(Email, wanted.email, 'email')
     const password = checkChosenPassword(wanted.password, username, 'password')
     await this.#refuseRegistration(username, email)
-    return { userId: await this.#insert({ username, email, password }) }
+    return this.#insert({ username, email, password }, from)
   }
 
   /**
@@ -82,9 +88,8 @@ export class AccountService {
    *
    * @throws AppError invalid_credentials, rate_limited (this account), overloaded.
    */
-  async authenticate(username: string, password: string): Promise<IssuedToken> {
-    const { userId } = await this.checkPassword(username, password)
-    return this.#deps.sessions.issue(userId)
+  async authenticate(username: string, password: string, from?: string): Promise<IssuedToken> {
+    return this.#deps.sessions.issue(await this.checkPassword(username, password, from))
   }
 
   /**
@@ -92,17 +97,18 @@ export class AccountService {
    *
    * @throws AppError invalid_credentials, rate_limited (this account), overloaded.
    */
-  async checkPassword(username: string, password: string): Promise<{ userId: string }> {
-    const user = await this.#deps.passwordCheck.findUser(username, password)
-    if (user) return { userId: user.id }
-    throw new AppError('invalid_credentials', 'Unknown user or wrong password.')
+  async checkPassword(username: string, password: string, from = NOWHERE): Promise<PasswordProof> {
+    const user = await this.#deps.passwordCheck.findUser(username, password, from)
+    if (!user) throw wrongCredentials()
+    return { userId: user.id, passwordHash: user.passwordHash }
   }
 
   /**
-   * Replaces the caller's password, and ends every session of theirs but the caller's.
+   * Replaces the caller's password, and ends every session of theirs but the caller's, those that
+   * the old password is just beginning among them.
    *
    * @returns how many sessions ended.
-   * @throws AppError invalid_credentials (which counts as a failed sign-in), rate_limited,
+   * @throws AppError unauthenticated, invalid_credentials (which counts as a failed sign-in), rate_limited,
    *   overloaded, invalid_input for the new one.
    */
   async changePassword(
@@ -111,11 +117,13 @@ export class AccountService {
   ): Promise<number> {
     const { userId, username, sessionId } = caller
     checkChosenPassword(newPassword, username, 'new_password')
-    const user = await this.#deps.passwordCheck.findUser(username, currentPassword)
+    const user = await this.#deps.passwordCheck.findUser(username, currentPassword, userId)
     if (!user) throw wrongPassword()
     if (newPassword === currentPassword) throw wrongField('new_password', 'must be a new one')
-    const passwordHash = await this.#deps.passwords.hash(newPassword)
-    return this.#deps.transact(async ({ users, sessions }) => {
+    const passwordHash = await this.#deps.passwords.hash(newPassword, userId)
+    return this.#deps.transact(async ({ authority, users, sessions }) => {
+      await authority.lockEntrance(userId)
+      await holdSessions({ authority }, caller, 'all')
       const isCurrent = await users.replacePasswordHash(userId, user.passwordHash, passwordHash)
       if (!isCurrent) throw wrongPassword()
       return sessions.revokeAll(userId, sessionId)
@@ -130,30 +138,44 @@ export class AccountService {
   /**
    * Stores or replaces the caller's Anthropic key, after the same proof as at registration.
    *
-   * @throws AppError invalid_api_key, upstream_unavailable; the old key then stays.
+   * @param link the one-time link that led to it, which it uses up.
+   * @throws AppError invalid_api_key, upstream_unavailable, unauthenticated, forbidden for a link
+   *   that is not the caller's or not good any more; the old key then stays.
    */
-  async replaceKey({ userId }: Caller, apiKey: string): Promise<void> {
+  async replaceKey(caller: Caller, apiKey: string, link?: string): Promise<void> {
+    const { userId } = caller
     await this.#proveKey(apiKey)
-    const { apiKeys, users } = this.#deps.repositories
-    const vault = this.#deps.vault.openUser(userId, await users.getDataKey(userId))
-    await apiKeys.put({ userId, sealed: vault.sealApiKey(apiKey), lastFour: apiKey.slice(-4) })
+    await this.#deps.transact(async ({ authority, apiKeys, oneTimeLinks, users }) => {
+      await holdSession({ authority }, caller, ['account'])
+      if (link !== undefined && !(await oneTimeLinks.use(hashOf(link), userId))) throw linkUsed()
+      const vault = this.#deps.vault.openUser(userId, await users.getDataKey(userId))
+      await apiKeys.put({ userId, sealed: vault.sealApiKey(apiKey), lastFour: apiKey.slice(-4) })
+    })
   }
 
-  /** @returns false when the caller had none. Answers that are running go on with it. */
-  async removeKey({ userId }: Caller): Promise<boolean> {
-    return this.#deps.repositories.apiKeys.delete(userId)
+  /**
+   * Answers that are running go on with it.
+   *
+   * @returns false when the caller had none.
+   * @throws AppError unauthenticated.
+   */
+  async removeKey(caller: Caller): Promise<boolean> {
+    return this.#deps.transact(async ({ authority, apiKeys }) => {
+      await holdSession({ authority }, caller, ['account'])
+      return apiKeys.delete(caller.userId)
+    })
   }
 
   /**
    * Deletes the caller's account for ever.
    *
-   * @throws AppError forbidden for an admin; invalid_credentials (which counts as a failed sign-in),
+   * @throws AppError forbidden for an admin; unauthenticated; invalid_credentials (which counts as a failed sign-in),
    *   rate_limited, overloaded, conversation_busy when a running answer cannot be stopped.
    */
   async delete(caller: Caller, password: string): Promise<void> {
     // Its name would be free for the next to come, and is in ADMIN_USERNAMES still.
     if (caller.isAdmin) throw adminStays()
-    const user = await this.#deps.passwordCheck.findUser(caller.username, password)
+    const user = await this.#deps.passwordCheck.findUser(caller.username, password, caller.userId)
     if (user?.id !== caller.userId) throw wrongPassword()
     await this.#deps.deletion.run(caller)
   }
@@ -168,18 +190,23 @@ export class AccountService {
     if (taken.email) throw emailTaken()
   }
 
-  async #insert({ username, email, password, apiKey }: NewUser): Promise<string> {
-    const passwordHash = await this.#deps.passwords.hash(password)
+  async #insert(
+    { username, email, password, apiKey }: NewUser,
+    from?: string,
+  ): Promise<PasswordProof> {
+    const passwordHash = await this.#deps.passwords.hash(password, from)
     const id = newId()
     const { wrapped: dataKey, vault } = this.#deps.vault.createUserKey(id)
     const names = { usernameKey: username.toLowerCase(), emailKey: email.toLowerCase() }
-    await this.#deps.transact(async ({ users, apiKeys }) => {
+    await this.#deps.transact(async (repositories) => {
+      const { users, apiKeys } = repositories
       await users.insert({ id, username, email, ...names, passwordHash, dataKey })
+      await this.#deps.formerAccounts.restore(repositories, id, names)
       if (apiKey === undefined) return
       const sealed = vault.sealApiKey(apiKey)
       await apiKeys.put({ userId: id, sealed, lastFour: apiKey.slice(-4) })
     })
-    return id
+    return { userId: id, passwordHash }
   }
 
   async #proveKey(apiKey: string): Promise<void> {
@@ -198,6 +225,12 @@ const adminStays = () =>
   new AppError(
     'forbidden',
     'Your name is in ADMIN_USERNAMES, and would make an admin of whoever registers it next. Have the operator take it out first.',
+  )
+
+const linkUsed = () =>
+  new AppError(
+    'forbidden',
+    'This link has been used, or has expired. Nothing was stored: ask for a new one, or open the page without it.',
   )
 
 const wrongPassword = () => new AppError('invalid_credentials', 'The password is wrong.')

@@ -1,9 +1,12 @@
 /** Following an answer, wherever it is generated: in this process or in another. */
 
 import { AppError } from '../errors.ts'
-import type { Repositories } from '../repositories/index.ts'
+import type { StoredAnswer } from '../repositories/answers.ts'
+import type { Repositories, Transact } from '../repositories/index.ts'
 import type { AnswerSignals } from './answer-signals.ts'
+import { holdSession, reachOf, sessionEnded } from './authority.ts'
 import type { RunningAnswers } from './running-answers.ts'
+import type { SessionWatch } from './session-watch.ts'
 import type { Caller } from './sessions.ts'
 import { fromStored } from './turn-ending.ts'
 import type { SendReceipt } from './turn-record.ts'
@@ -20,7 +23,9 @@ export type FollowOptions = {
 
 type Deps = {
   repositories: Pick<Repositories, 'answerNotices' | 'answers'>
+  transact: Transact
   running: RunningAnswers
+  watch: SessionWatch
   signals: AnswerSignals
   vault: Vault
 }
@@ -38,20 +43,35 @@ export class AnswerService {
   }
 
   /**
-   * The answer after `waitSeconds` at the latest; earlier when it ends. Giving up the wait, by
-   * time or by `signal`, does nothing to the answer.
+   * The answer after `waitSeconds` at the latest; earlier when it ends, or when this process does.
+   * Giving up the wait, by time or by `signal`, does nothing to the answer.
    *
-   * @throws AppError not_found, also when the message is somebody else's or is not an answer.
+   * @throws AppError not_found, also when the message is somebody else's, of a conversation that the
+   *   caller's session does not reach, or is not an answer; unauthenticated when the session ends
+   *   during the wait.
    */
-  async get(caller: Pick<Caller, 'userId'>, answerId: string, options: FollowOptions) {
+  async get(caller: Caller, answerId: string, options: FollowOptions): Promise<AnswerView> {
+    const view = await this.#look(caller, answerId)
+    if (view.status !== 'running') return view
+    return this.#deps.watch.during(caller, options.onText, ({ ended, onText }) => {
+      const signal = AbortSignal.any([options.signal, ended])
+      const load = () => this.#look(caller, answerId)
+      return this.#follow(view, { ...options, signal, onText, load })
+    })
+  }
+
+  async #follow(
+    first: AnswerView,
+    { load, ...options }: FollowOptions & { load: () => Promise<AnswerView> },
+  ): Promise<AnswerView> {
     const until = performance.now() + options.waitSeconds * 1000
-    let view = await this.#load(caller.userId, answerId)
+    let view = first
     while (view.status === 'running') {
       options.onText?.(view.content)
       const leftMs = until - performance.now()
-      if (leftMs <= 0 || options.signal.aborted) break
-      await this.#wait(answerId, leftMs, options)
-      view = await this.#load(caller.userId, answerId)
+      if (leftMs <= 0 || options.signal.aborted || this.#deps.running.isStopping) break
+      await this.#wait(view.message_id, leftMs, options)
+      view = await load()
     }
     return view
   }
@@ -59,19 +79,36 @@ export class AnswerService {
   /**
    * Asks whichever process generates the answer to stop, and waits a moment for its end. An answer
    * that has ended already stays as it is.
+   *
+   * @throws AppError not_found and unauthenticated like {@link get}.
    */
-  async cancel(
-    caller: Pick<Caller, 'userId'>,
-    answerId: string,
-    signal: AbortSignal,
-  ): Promise<AnswerView> {
-    const view = await this.#load(caller.userId, answerId)
+  async cancel(caller: Caller, answerId: string, signal: AbortSignal): Promise<AnswerView> {
+    const view = await this.#look(caller, answerId)
     if (view.status !== 'running') return view
-    const { answers, answerNotices } = this.#deps.repositories
-    await answers.requestCancel(answerId, caller.userId)
-    await answerNotices.tell('cancel', [answerId])
-    this.#deps.running.cancel(answerId)
+    await this.#deps.transact(async ({ authority, answers }) => {
+      await holdSession({ authority }, caller, ['messages:send'])
+      await answers.requestCancel(answerId, caller.userId)
+    })
+    await this.#tellToStop(answerId)
     return this.get(caller, answerId, { waitSeconds: CANCEL_WAIT_SECONDS, signal })
+  }
+
+  /** The same for an account that is being deleted, by whomever. */
+  async stop(userId: string, answerId: string): Promise<void> {
+    const load = async () => {
+      const row = await this.#deps.repositories.answers.find(answerId, userId)
+      if (!row) throw answerNotFound()
+      return this.#toView(row)
+    }
+    await this.#deps.repositories.answers.requestCancel(answerId, userId)
+    await this.#tellToStop(answerId)
+    const { signal } = new AbortController()
+    await this.#follow(await load(), { waitSeconds: CANCEL_WAIT_SECONDS, signal, load })
+  }
+
+  async #tellToStop(answerId: string): Promise<void> {
+    await this.#deps.repositories.answerNotices.tell('cancel', [answerId])
+    this.#deps.running.cancel(answerId)
   }
 
   async #wait(answerId: string, leftMs: number, { signal, onText }: FollowOptions): Promise<void> {
@@ -82,12 +119,18 @@ export class AnswerService {
     stop()
   }
 
-  async #load(userId: string, answerId: string): Promise<AnswerView> {
-    const row = await this.#deps.repositories.answers.find(answerId, userId)
-    if (!row) throw answerNotFound()
+  /** In one statement with whether the caller may still have it. */
+  async #look(caller: Caller, answerId: string): Promise<AnswerView> {
+    const row = await this.#deps.repositories.answers.findReached(answerId, reachOf(caller))
+    if (row === undefined) throw sessionEnded([caller.kind])
+    if (row === null) throw answerNotFound()
+    return this.#toView(row)
+  }
+
+  #toView(row: StoredAnswer): AnswerView {
     const vault = this.#deps.vault.openConversation({ ...row, id: row.conversationId })
     const stored = row.content === null ? '' : textOf(vault.openContent(row.id, row.content))
-    const local = row.status === 'running' ? this.#deps.running.find(answerId) : undefined
+    const local = row.status === 'running' ? this.#deps.running.find(row.id) : undefined
     const receipt = row.result === null ? emptyReceipt(row) : fromStored(vault, row)
     return { ...receipt, content: local?.answer.textSoFar ?? stored, error_code: row.errorCode }
   }

@@ -2,11 +2,16 @@
 
 import { AppError } from '../errors.ts'
 import type { BudgetPeriod } from '../repositories/budgets.ts'
-import type { Repositories } from '../repositories/index.ts'
+import type { Repositories, Transact } from '../repositories/index.ts'
+import { holdSession } from './authority.ts'
 import type { Budgets, Limit, LimitSource } from './budgets.ts'
 import type { Caller } from './sessions.ts'
 
-type Deps = { repositories: Pick<Repositories, 'budgets' | 'users'>; budgets: Budgets }
+type Deps = {
+  repositories: Pick<Repositories, 'budgets' | 'users'>
+  transact: Transact
+  budgets: Budgets
+}
 
 export class BudgetSettings {
   readonly #deps: Deps
@@ -30,7 +35,7 @@ export class BudgetSettings {
    * Sets (null: removes) a limit. With a username an admin replaces the default for that user;
    * without one, users set a cap of their own, which counts where it is lower.
    *
-   * @throws AppError forbidden or not_found.
+   * @throws AppError forbidden, not_found, unauthenticated.
    */
   async set(
     caller: Caller,
@@ -39,34 +44,23 @@ export class BudgetSettings {
     limit: Limit | null,
   ): Promise<void> {
     const userId = await this.#whose(caller, username)
-    await this.#store(userId, period, username === undefined ? 'user' : 'admin', limit)
+    const setBy = username === undefined ? 'user' : 'admin'
+    await this.#deps.transact(async ({ authority, budgets }) => {
+      await holdSession({ authority }, caller, ['account'])
+      await store(budgets, { userId, period, setBy, limit })
+    })
   }
 
   /** For the operator, whom no caller stands for. @throws AppError not_found. */
   async setForUser(username: string, period: BudgetPeriod, limit: Limit | null): Promise<void> {
-    await this.#store(await this.#find(username), period, 'admin', limit)
+    const userId = await this.#find(username)
+    await store(this.#deps.repositories.budgets, { userId, period, setBy: 'admin', limit })
   }
 
   /** For the operator. @throws AppError not_found. */
   async showForUser(username: string) {
     const userId = await this.#find(username)
     return this.#deps.budgets.status(this.#deps.repositories, userId, new Date())
-  }
-
-  async #store(
-    userId: string,
-    period: BudgetPeriod,
-    setBy: 'admin' | 'user',
-    limit: Limit | null,
-  ): Promise<void> {
-    const { budgets } = this.#deps.repositories
-    if (limit === null) return budgets.deleteLimit(userId, period, setBy)
-    await budgets.putLimit(userId, {
-      period,
-      setBy,
-      limitNanoUsd: limit.nanoUsd === null ? null : String(limit.nanoUsd),
-      limitTokens: limit.tokens === null ? null : String(limit.tokens),
-    })
   }
 
   async #whose(caller: Caller, username: string | undefined): Promise<string> {
@@ -84,4 +78,24 @@ export class BudgetSettings {
       details: { field: 'username' },
     })
   }
+}
+
+type NewLimit = {
+  userId: string
+  period: BudgetPeriod
+  setBy: 'admin' | 'user'
+  limit: Limit | null
+}
+
+async function store(
+  budgets: Repositories['budgets'],
+  { userId, period, setBy, limit }: NewLimit,
+): Promise<void> {
+  if (limit === null) return budgets.deleteLimit(userId, period, setBy)
+  await budgets.putLimit(userId, {
+    period,
+    setBy,
+    limitNanoUsd: limit.nanoUsd === null ? null : String(limit.nanoUsd),
+    limitTokens: limit.tokens === null ? null : String(limit.tokens),
+  })
 }

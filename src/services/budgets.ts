@@ -29,9 +29,8 @@ export type Limits = Record<BudgetPeriod, Limit>
 /** What a call may use at most. */
 export type WorstCase = {
   inputTokens: number
-  likelyInputTokens: number
   maxTokens: number
-  /** Null when the model's price is not known. */
+  /** The dearest that it may be charged at; null when the model's price is not known. */
   unitPrices: UnitPrices | null
 }
 
@@ -62,10 +61,11 @@ export class Budgets {
   /**
    * The worst case in money: input at the dearest rate it can be charged at.
    *
+   * @param isWhole whether anything less than the wanted output is refused.
    * @throws AppError model_price_unknown under a limit in USD.
    */
-  costOf({ unitPrices, ...worst }: WorstCase, limits: LimitSet): WorstCaseCost {
-    const leastTokens = Math.min(MIN_USEFUL_TOKENS, worst.maxTokens)
+  costOf({ unitPrices, ...worst }: WorstCase, limits: LimitSet, isWhole = false): WorstCaseCost {
+    const leastTokens = isWhole ? worst.maxTokens : Math.min(MIN_USEFUL_TOKENS, worst.maxTokens)
     if (unitPrices === null) {
       if (this.#deps.unpricedModels === 'refuse') refuseUnpriced(limits)
       return { ...worst, leastTokens, inputNanoUsd: 0n, outputNanoUsd: null }
@@ -107,6 +107,12 @@ export const UNLIMITED: LimitSet = {
   day: { nanoUsd: null, tokens: null },
   month: { nanoUsd: null, tokens: null },
   connectionNanoUsd: null,
+}
+
+/** Whether a call answers to any limit at all. */
+export function isLimited({ day, month, connectionNanoUsd }: LimitSet): boolean {
+  const all = [day.nanoUsd, day.tokens, month.nanoUsd, month.tokens, connectionNanoUsd]
+  return all.some((limit) => limit !== null)
 }
 
 /** An admin's limit replaces the default; the user's own counts where it is lower. */

@@ -1,5 +1,6 @@
 /** The conversation that a turn is added to: a new one, or one of the user's. */
 
+import { isBlank } from '../blank-text.ts'
 import { resolveModel } from '../claude/models.ts'
 import { newId } from '../crypto/random.ts'
 import { AppError } from '../errors.ts'
@@ -18,7 +19,9 @@ export type OpenedConversation = {
   model: ResolvedModel
   systemPrompt: string | undefined
   /** What has to be stored of it besides the turn. */
-  changes: Pick<NewTurn, 'opening' | 'systemPrompt'>
+  changes: Pick<NewTurn, 'opening' | 'title'>
+  /** What its system prompt is to be once the turn is delivered; undefined: as it is. */
+  newSystemPrompt: string | null | undefined
   messageCount: number
   historyStart: number
   historyOmitted: number
@@ -56,8 +59,7 @@ export class ConversationOpening {
   #create(userId: string, input: SendInput): OpenedConversation {
     const id = newId()
     const { wrapped: dataKey, vault } = this.#deps.vault.createConversationKey(id, userId)
-    const systemPrompt = input.systemPrompt || undefined
-    const title = vault.sealTitle(toTitle(input.message))
+    const systemPrompt = readable(input.systemPrompt)
     return {
       id,
       vault,
@@ -65,22 +67,22 @@ export class ConversationOpening {
       systemPrompt,
       changes: {
         // The model asked for counts once it has answered: a mistyped one must not stick.
-        opening: { dataKey, title, model: this.#deps.defaultModel },
-        systemPrompt: systemPrompt === undefined ? null : vault.sealSystemPrompt(systemPrompt),
+        opening: { dataKey, model: this.#deps.defaultModel },
+        title: vault.sealTitle(toTitle(input.message)),
       },
+      newSystemPrompt: systemPrompt,
       messageCount: 0,
       historyStart: 1,
       historyOmitted: 0,
-      history: [],
+      history: { messages: [], isWhole: true },
     }
   }
 
   #continue(input: SendInput, found: SendableConversation): OpenedConversation {
     const vault = this.#deps.vault.openConversation(found)
-    const kept = found.systemPrompt === null ? '' : vault.openSystemPrompt(found.systemPrompt)
-    const systemPrompt = (input.systemPrompt ?? kept) || undefined
-    const isKept = input.systemPrompt === undefined || input.systemPrompt === kept
-    const sealed = systemPrompt === undefined ? null : vault.sealSystemPrompt(systemPrompt)
+    const stored = found.systemPrompt && vault.openSystemPrompt(found.systemPrompt)
+    const kept = readable(stored ?? undefined)
+    const systemPrompt = input.systemPrompt === undefined ? kept : readable(input.systemPrompt)
     const { id, messageCount, historyStart, historyOmitted, history } = found
     return {
       id,
@@ -88,7 +90,11 @@ export class ConversationOpening {
       model:
         input.model === undefined ? this.#resolveKept(found.model) : this.#resolve(input.model),
       systemPrompt,
-      changes: { opening: null, systemPrompt: isKept ? undefined : sealed },
+      changes: {
+        opening: null,
+        title: found.isListed ? null : vault.sealTitle(toTitle(input.message)),
+      },
+      newSystemPrompt: systemPrompt === kept ? undefined : (systemPrompt ?? null),
       messageCount,
       historyStart,
       historyOmitted,
@@ -112,3 +118,7 @@ export class ConversationOpening {
     }
   }
 }
+
+/** A blank system prompt is none: Anthropic would refuse it. */
+const readable = (text: string | undefined) =>
+  text === undefined || isBlank(text) ? undefined : text

@@ -1,31 +1,43 @@
 /** Everything the gateway keeps of a user, as one JSON document that is never whole in memory. */
 
-import type { ExportedMessage } from '../repositories/exports.ts'
+import { AppError } from '../errors.ts'
+import type { ExportedConversation, ExportedMessage } from '../repositories/exports.ts'
 import type { Repositories } from '../repositories/index.ts'
+import { inChunks } from './chunks.ts'
+import type { HeavyReads } from './heavy-reads.ts'
+import type { Memory } from './memory.ts'
+import { OpenExports } from './open-exports.ts'
 import { requireScopes, type Scope } from './scopes.ts'
 import type { Caller, ListedSession, SessionService } from './sessions.ts'
+import { mapInSlices } from './slices.ts'
 import { type ConversationVault, textOf, type Vault } from './vault.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'apiKeys' | 'budgets' | 'conversations' | 'exports'>
-  sessions: Pick<SessionService, 'list'>
+  sessions: Pick<SessionService, 'confirm' | 'list'>
   vault: Vault
+  heavyReads: HeavyReads
+  memory: Pick<Memory, 'refuseWhenShort'>
   /** Without a slash at the end. */
   publicUrl: string
 }
 
 type LedgerRow = Awaited<ReturnType<Repositories['exports']['listLedger']>>[number]
 type Limit = Awaited<ReturnType<Repositories['budgets']['listLimits']>>[number]
-type Conversation = Awaited<ReturnType<Repositories['exports']['listConversations']>>[number]
 
 /** What the document tells, and what it takes to read a whole account. */
 const NEEDED_SCOPES: readonly Scope[] = ['account', 'conversations:read', 'usage:read']
 
-const CONVERSATIONS_PER_PAGE = 100
+/** However slowly it is read. What is larger than can be fetched in it is for the operator to copy. */
+export const EXPORT_DEADLINE_MS = 10 * 60_000
+/** Before each the session is looked at again; so much may still be under way when it ends. */
+const CHUNK_CHARACTERS = 64 * 1024
+
 const LEDGER_ROWS_PER_PAGE = 1000
 
 export class ExportService {
   readonly #deps: Deps
+  readonly #open = new OpenExports()
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -49,40 +61,69 @@ export class ExportService {
   }
 
   /**
-   * The caller's document in pieces, each to be written before the next is read. It holds what is
-   * stored when each piece is read, and no secret: of the Anthropic key the last four characters,
-   * of sessions no token.
+   * The caller's document in pieces, each to be written before the next is read. It holds what was
+   * said and billed when it began, and no secret: of the Anthropic key the last four characters, of
+   * sessions no token.
    *
-   * @throws AppError insufficient_scope, before there is a first piece.
+   * @throws AppError insufficient_scope, before there is a first piece. Instead of any piece:
+   *   unauthenticated when the caller's session has ended, request_too_large when the time is over;
+   *   instead of the first rate_limited or overloaded, when too many are being read.
    */
-  stream(caller: Caller): AsyncIterable<string> {
+  stream(caller: Caller, deadlineMs = EXPORT_DEADLINE_MS): AsyncIterable<string> {
     requireScopes(caller.scopes, NEEDED_SCOPES)
-    return this.#document(caller)
+    const chunks = inChunks(this.#document(caller), CHUNK_CHARACTERS)
+    const whileAllowed = this.#whileAllowed(caller, performance.now() + deadlineMs, chunks)
+    return this.#bounded(caller, whileAllowed)
+  }
+
+  async *#bounded(caller: Caller, pieces: AsyncIterable<string>) {
+    this.#deps.memory.refuseWhenShort()
+    this.#open.begin(caller.userId)
+    try {
+      yield* pieces
+    } finally {
+      this.#open.end(caller.userId)
+    }
+  }
+
+  async *#whileAllowed(caller: Caller, until: number, chunks: AsyncIterable<string>) {
+    for await (const chunk of chunks) {
+      if (performance.now() > until) throw tookTooLong()
+      await this.#deps.sessions.confirm(caller, NEEDED_SCOPES)
+      yield chunk
+    }
   }
 
   async *#document(caller: Caller): AsyncGenerator<string, void, undefined> {
     const { exports, budgets } = this.#deps.repositories
     yield `{"exported_at":${JSON.stringify(new Date())}`
-    yield `,"user":${JSON.stringify(await this.#user(caller.userId))}`
+    const { until, ...user } = await this.#user(caller.userId)
+    yield `,"user":${JSON.stringify(user)}`
     const limits = await budgets.listLimits(caller.userId)
     yield `,"budgets":${JSON.stringify(limits.map(toBudget))}`
     const sessions = await this.#deps.sessions.list(caller)
     yield `,"sessions":${JSON.stringify(sessions.map(toSession))}`
     yield ',"conversations":['
-    yield* this.#conversations(caller.userId)
+    yield* this.#conversations(caller.userId, until)
     yield '],"usage":['
-    const ledger = pages((last: LedgerRow | undefined) =>
-      exports.listLedger(caller.userId, last?.id ?? '0', LEDGER_ROWS_PER_PAGE),
-    )
-    yield* elements(ledger, toUsage)
+    yield* this.#elements(caller.userId, {
+      read: (last: LedgerRow | undefined) =>
+        exports.listLedger(caller.userId, until, {
+          afterId: last?.id ?? '0',
+          limit: LEDGER_ROWS_PER_PAGE,
+        }),
+      toElement: toUsage,
+      bytesOf: () => 0,
+    })
     yield ']}'
   }
 
   async #user(userId: string) {
     const { exports, apiKeys } = this.#deps.repositories
-    const { id, username, email, createdAt } = await exports.getUser(userId)
+    const { id, username, email, createdAt, until } = await exports.getUser(userId)
     const key = await apiKeys.findStatus(userId)
     return {
+      until,
       id,
       username,
       email,
@@ -93,48 +134,59 @@ export class ExportService {
     }
   }
 
-  async *#conversations(userId: string) {
+  async *#conversations(userId: string, until: string) {
     const { exports } = this.#deps.repositories
     let separator = ''
-    const found = pages((last: Conversation | undefined) =>
-      exports.listConversations(userId, last?.id, CONVERSATIONS_PER_PAGE),
-    )
-    for await (const page of found) {
+    let last: ExportedConversation | undefined
+    for (;;) {
+      const read = () => exports.listConversations(userId, until, last?.id)
+      const page = await this.#deps.heavyReads.run(userId, read)
+      if (page.length === 0) return
+      last = page.at(-1)
       for (const conversation of page) {
         const vault = this.#deps.vault.openConversation(conversation)
         const head = JSON.stringify(toConversation(vault, conversation))
         yield `${separator}${head.slice(0, -1)},"messages":[`
-        yield* this.#messages(vault, conversation)
+        yield* this.#messages(vault, conversation, until)
         yield ']}'
         separator = ','
       }
     }
   }
 
-  #messages(vault: ConversationVault, { id, userId }: Conversation) {
-    const found = pages((last: ExportedMessage | undefined) =>
-      this.#deps.repositories.exports.listMessages(id, userId, last?.position ?? 0),
-    )
-    return elements(found, (message) => toMessage(vault, message))
+  #messages(vault: ConversationVault, conversation: ExportedConversation, until: string) {
+    return this.#elements(conversation.userId, {
+      read: (last: ExportedMessage | undefined) =>
+        this.#deps.repositories.exports.listMessages(conversation, until, last?.position ?? 0),
+      toElement: (message) => toMessage(vault, message),
+      bytesOf: ({ content }) => content?.length ?? 0,
+    })
+  }
+
+  /**
+   * The elements of a JSON array, without its brackets, page after page until one is empty. A page
+   * is text when its turn of reading ends: however slowly it is taken, no other waits for that.
+   */
+  async *#elements<Row>(userId: string, { read, toElement, bytesOf }: Elements<Row>) {
+    let [separator, last] = ['', undefined as Row | undefined]
+    for (;;) {
+      const page = await this.#deps.heavyReads.run(userId, async () => {
+        const rows = await read(last)
+        last = rows.at(-1)
+        return mapInSlices(rows, bytesOf, (row) => JSON.stringify(toElement(row)))
+      })
+      if (page.length === 0) return
+      yield separator + page.join(',')
+      separator = ','
+    }
   }
 }
 
-/** Page after page, until one is empty; `read` is given the last row of the page before. */
-async function* pages<Row>(read: (last: Row | undefined) => Promise<Row[]>) {
-  let page = await read(undefined)
-  while (page.length > 0) {
-    yield page
-    page = await read(page.at(-1))
-  }
-}
-
-/** The elements of a JSON array, without its brackets. */
-async function* elements<Row>(found: AsyncIterable<Row[]>, toElement: (row: Row) => object) {
-  let separator = ''
-  for await (const page of found) {
-    yield separator + page.map((row) => JSON.stringify(toElement(row))).join(',')
-    separator = ','
-  }
+type Elements<Row> = {
+  /** The page after a row, the first without one. */
+  read(last: Row | undefined): Promise<Row[]>
+  toElement(row: Row): object
+  bytesOf(row: Row): number
 }
 
 const toBudget = ({ period, setBy, limitNanoUsd, limitTokens }: Limit) => ({
@@ -156,7 +208,7 @@ const toSession = (session: ListedSession) => ({
   last_used_at: session.lastUsedAt,
 })
 
-const toConversation = (vault: ConversationVault, row: Conversation) => ({
+const toConversation = (vault: ConversationVault, row: ExportedConversation) => ({
   id: row.id,
   title: vault.openTitle(row.title),
   system_prompt: row.systemPrompt === null ? null : vault.openSystemPrompt(row.systemPrompt),
@@ -206,3 +258,9 @@ const toUsage = (row: LedgerRow) => ({
 })
 
 const toUsd = (nanoUsd: string | bigint | null) => (nanoUsd === null ? null : Number(nanoUsd) / 1e9)
+
+const tookTooLong = () =>
+  new AppError(
+    'request_too_large',
+    `The export was not read within ${EXPORT_DEADLINE_MS / 60_000} minutes. Fetch it over a faster connection, or ask the operator for a copy.`,
+  )

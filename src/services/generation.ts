@@ -1,9 +1,11 @@
 /** Asking Claude for the answer to a turn that has begun. Knows nothing of how either is stored. */
 
 import type { Claude, ClaudeOutcome } from '../claude/client.ts'
-import { buildRequest } from '../claude/request.ts'
+import { type BuiltRequest, buildRequest } from '../claude/request.ts'
+import { UNKNOWN_RATE } from '../claude/usage.ts'
 import { toAppError } from '../errors.ts'
-import { halveHistory, SentHistory, type Turn } from './history.ts'
+import { isLimited } from './budgets.ts'
+import { halveHistory, SentHistory, toMessages } from './history.ts'
 import type { SendInput } from './messages.ts'
 import type { BegunTurn } from './turn.ts'
 
@@ -13,6 +15,11 @@ export type Credentials = { apiKey: string; endUserId: string }
 /** `turn` is the one that was sent in the end: it may hold fewer earlier turns than it began with. */
 export type Generated = { turn: BegunTurn; outcome: ClaudeOutcome; warnings: string[] }
 
+/** All that a request is made of besides what its caller said. */
+export type AskedTurn = Pick<BegunTurn, 'model' | 'systemPrompt' | 'maxTokens'> & {
+  history: Pick<SentHistory, 'turns'>
+}
+
 type CallOptions = { signal: AbortSignal; onText: (textSoFar: string) => void }
 type Deps = { claude: Claude; defaultTemperature: number | undefined }
 
@@ -21,6 +28,17 @@ export class Generation {
 
   constructor(deps: Deps) {
     this.#deps = deps
+  }
+
+  /** Anthropic's count of a turn's input, free of charge; null when it cannot be had. Never throws. */
+  async countInput(
+    turn: AskedTurn,
+    { apiKey, endUserId }: Credentials,
+    input: SendInput,
+    signal: AbortSignal,
+  ): Promise<number | null> {
+    const request = this.#build(turn, endUserId, input)
+    return this.#deps.claude.countTokens(apiKey, request, signal)
   }
 
   /**
@@ -34,7 +52,9 @@ export class Generation {
     options: CallOptions,
   ): Promise<Generated> {
     const first = await this.#call(turn, credentials, input, options)
-    if (first.outcome.error?.code !== 'context_too_long' || turn.history.turns.length === 0)
+    const { error, usage } = first.outcome
+    // With a usage, a request before the one that was refused may have been billed.
+    if (error?.code !== 'context_too_long' || turn.history.turns.length === 0 || usage !== null)
       return first
     const history = new SentHistory(halveHistory(turn.history.turns))
     const omitted = turn.omitted + turn.history.messages - history.messages
@@ -49,7 +69,7 @@ export class Generation {
   ): Promise<Generated> {
     try {
       const { warnings, answer } = this.#ask(turn, credentials, input, options)
-      const outcome = withLikelyInput(await answer, turn)
+      const outcome = await answer
       return { turn, outcome, warnings: [...turn.model.warnings, ...warnings] }
     } catch (error) {
       return { turn, outcome: failedOutcome(turn, error), warnings: [] }
@@ -63,7 +83,20 @@ export class Generation {
     input: SendInput,
     { signal, onText }: CallOptions,
   ) {
-    const request = buildRequest({
+    const request = this.#build(turn, endUserId, input)
+    const answer = this.#deps.claude.answer(apiKey, request, {
+      signal,
+      // A limit has room for one.
+      repeatsLost: !isLimited(turn.limits),
+      inputAtMost: turn.reservation.likelyInputTokens,
+      onBegun: () => turn.history.forget(),
+      onText,
+    })
+    return { warnings: request.warnings, answer }
+  }
+
+  #build(turn: AskedTurn, endUserId: string, input: SendInput): BuiltRequest {
+    return buildRequest({
       model: turn.model.id,
       info: turn.model.info,
       history: toMessages(turn.history.turns),
@@ -78,17 +111,7 @@ export class Generation {
         effort: input.effort,
       }),
     })
-    const onBegun = () => turn.history.forget()
-    const answer = this.#deps.claude.answer(apiKey, request, { signal, onBegun, onText })
-    return { warnings: request.warnings, answer }
   }
-}
-
-function toMessages(turns: readonly Turn[]) {
-  return turns.flatMap(({ user, assistant }) => [
-    { role: 'user' as const, content: user },
-    { role: 'assistant' as const, content: assistant },
-  ])
 }
 
 /** Without the fields that are undefined: absent and undefined differ in an API request. */
@@ -96,20 +119,6 @@ function defined<T extends object>(fields: T) {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>
   }
-}
-
-/** A call that may be billed without anybody having said how much is booked with its input. */
-function withLikelyInput(outcome: ClaudeOutcome, { reservation }: BegunTurn): ClaudeOutcome {
-  if (outcome.usage !== null || outcome.usageEstimated === null) return outcome
-  const usage = {
-    inputTokens: reservation.likelyInputTokens,
-    cacheWrite5mTokens: 0,
-    cacheWrite1hTokens: 0,
-    cacheReadTokens: 0,
-    outputTokens: 0,
-    thinkingTokens: 0,
-  }
-  return { ...outcome, usage }
 }
 
 /** For a fault of the gateway's own, before anything was sent. */
@@ -123,6 +132,7 @@ function failedOutcome(turn: BegunTurn, thrown: unknown): ClaudeOutcome {
     refusalCategory: null,
     usage: null,
     usageEstimated: null,
+    rate: UNKNOWN_RATE,
     requestId: null,
     model: turn.model.id,
     error: toAppError(thrown),

@@ -8,17 +8,25 @@ type Deps = {
     /** Milliseconds for a round trip. */
     ping(): Promise<number>
     pendingMigrations(): Promise<string[]>
+    /** Whether it has lately refused to be written to. */
+    refusesWrites(): boolean
   }
+  /** Writes something. */
+  proveWrites(): Promise<void>
 }
 
 /** How long a check waits for the database before it calls it unreachable. */
 const PING_TIMEOUT_MS = 3000
+/** A proof that the database can be written to holds for so long, for everybody. */
+const PROOF_MS = 1000
 /** So long after it was sent a round trip that is under way also answers for those who ask then. */
 const PING_SHARED_MS = 50
 
 export class HealthService {
   readonly #deps: Deps
   readonly #startedAt = performance.now()
+  #proof: { startedAt: number; isProven: Promise<boolean> } | undefined
+  #isLeaving = false
   #running: { startedAt: number; latencyMs: Promise<number | null> } | undefined
 
   constructor(deps: Deps) {
@@ -27,23 +35,50 @@ export class HealthService {
 
   /** The gateway as a person or a monitor wants to see it. Never calls Anthropic. */
   async check() {
-    const latencyMs = await inTime(this.#sharedPing())
+    const [latencyMs, isWritable] = await Promise.all([
+      inTime(this.#sharedPing()),
+      this.#isWritable(),
+    ])
     const upstream = this.#deps.claude.lastSeen()
-    const healthy = latencyMs !== null
+    const isReachable = latencyMs !== null
     return {
-      status: healthy ? ('healthy' as const) : ('unhealthy' as const),
+      status: isReachable && isWritable ? ('healthy' as const) : ('unhealthy' as const),
       version: VERSION,
       uptimeSeconds: Math.floor((performance.now() - this.#startedAt) / 1000),
-      database: { kind: this.#deps.database.kind, reachable: healthy, latencyMs },
+      database: { kind: this.#deps.database.kind, reachable: isReachable, latencyMs },
       upstream: { status: upstream.status, lastSeenAt: upstream.at },
     }
   }
 
-  /** Whether requests can be served now: the database answers and has this build's schema. */
+  /** From here on {@link isReady} says no: a load balancer is to send its requests elsewhere. */
+  leave(): void {
+    this.#isLeaving = true
+  }
+
+  get isLeaving(): boolean {
+    return this.#isLeaving
+  }
+
+  /** Whether requests can be served now: the database can be written to and has this build's schema. */
   async isReady(): Promise<boolean> {
-    if ((await inTime(this.#ping())) === null) return false
+    if (this.#isLeaving) return false
+    if ((await inTime(this.#ping())) === null || !(await this.#isWritable())) return false
     const pending = await this.#deps.database.pendingMigrations().catch(() => ['unknown'])
     return pending.length === 0
+  }
+
+  /** One write for all who ask within its time; none where a write was refused just now. */
+  async #isWritable(): Promise<boolean> {
+    if (this.#deps.database.refusesWrites()) return false
+    const now = performance.now()
+    if (this.#proof === undefined || now - this.#proof.startedAt > PROOF_MS) {
+      const isProven = within(this.#deps.proveWrites()).then(
+        () => true,
+        () => false,
+      )
+      this.#proof = { startedAt: now, isProven }
+    }
+    return this.#proof.isProven
   }
 
   /** Milliseconds, or null when the database could not be reached. */
@@ -68,11 +103,15 @@ export class HealthService {
 
 /** Null, too, when there is no answer in time. */
 async function inTime(ping: Promise<number | null>): Promise<number | null> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<null>((resolve) => {
-    timer = setTimeout(resolve, PING_TIMEOUT_MS, null)
-  })
-  const latencyMs = await Promise.race([ping, timeout])
-  clearTimeout(timer)
+  const latencyMs = await within(ping).catch(() => null)
   return latencyMs === null ? null : Math.round(latencyMs * 100) / 100
+}
+
+/** @throws Error when it takes too long. */
+async function within<T>(answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('no answer in time')), PING_TIMEOUT_MS)
+  })
+  return Promise.race([answer, timeout]).finally(() => clearTimeout(timer))
 }

@@ -6,6 +6,7 @@
  * with it miss Anthropic's prompt cache every time (Anthropic API docs: Prompt caching).
  */
 
+import { isBlank } from '../blank-text.ts'
 import type { ContentBlock } from '../claude/content.ts'
 import { estimateTokens } from '../claude/tokens.ts'
 import { textOf } from './vault.ts'
@@ -34,12 +35,14 @@ export class SentHistory {
   }
 }
 
-/** A whole turn as stored. */
+/** A whole turn as it is sent. */
 export type Turn = {
   /** Of the user's message. */
   position: number
   user: ContentBlock[]
   assistant: ContentBlock[]
+  /** About so many. */
+  tokens: number
 }
 
 export type HistoryLimits = {
@@ -52,16 +55,49 @@ export type HistoryLimits = {
 /** What is left after a cut, of either limit: the room until the next one. */
 const KEPT_SHARE = 0.6
 
-/** Pairs up stored messages; a turn whose answer has no text is nothing Claude accepts, and left out. */
-export function toTurns(
-  messages: readonly { position: number; role: string; content: ContentBlock[] }[],
-): Turn[] {
-  return messages.flatMap((message, index) => {
-    const answer = messages[index + 1]
-    if (message.role !== 'user' || answer?.position !== message.position + 1) return []
-    if (textOf(answer.content).trim() === '') return []
-    return [{ position: message.position, user: message.content, assistant: answer.content }]
-  })
+type OpenedMessage = { position: number; role: string; content: ContentBlock[] }
+
+/**
+ * Pairs up stored messages, the newest first. A turn of which one side has no text is nothing that
+ * Claude accepts, and left out.
+ */
+export class TurnsFromNewest {
+  readonly #turns: Turn[] = []
+  #tokens = 0
+  #answer: OpenedMessage | undefined
+
+  add(message: OpenedMessage): void {
+    const answer = this.#answer
+    this.#answer = message.role === 'assistant' ? message : undefined
+    if (message.role !== 'user' || answer?.position !== message.position + 1) return
+    const [question, reply] = [textOf(message.content), textOf(answer.content)]
+    if (isBlank(question) || isBlank(reply)) return
+    const tokens = estimateTokens(question) + estimateTokens(reply)
+    const { position, content } = message
+    this.#turns.push({ position, user: content, assistant: withoutThinking(answer), tokens })
+    this.#tokens += tokens
+  }
+
+  /** Whether they are more than may be sent: what is older need not be looked at then. */
+  passes({ maxMessages, maxTokens }: HistoryLimits): boolean {
+    return this.#turns.length * 2 + 1 > maxMessages || this.#tokens > maxTokens
+  }
+
+  oldestFirst(): Turn[] {
+    return this.#turns.toReversed()
+  }
+}
+
+/** It is never sent again, and may be many times as large as the text. */
+const withoutThinking = ({ content }: OpenedMessage) =>
+  content.filter(({ type }) => type !== 'thinking' && type !== 'redacted_thinking')
+
+/** As Claude takes them. */
+export function toMessages(turns: readonly Turn[]) {
+  return turns.flatMap(({ user, assistant }) => [
+    { role: 'user' as const, content: user },
+    { role: 'assistant' as const, content: assistant },
+  ])
 }
 
 /** The newest turns that fit; all of them while they do, a share of the limit once they do not. */
@@ -71,7 +107,7 @@ export function fitHistory(turns: readonly Turn[], limits: HistoryLimits): Turn[
 
 /** For a request that Anthropic found too long all the same: about half of the text. */
 export function halveHistory(turns: readonly Turn[]): Turn[] {
-  const total = sum(turns.map(tokensOf))
+  const total = tokensOf(turns)
   const kept = newestWithin(turns, total / 2)
   return kept.length < turns.length ? kept : []
 }
@@ -83,20 +119,17 @@ function keepNewestMessages(turns: readonly Turn[], maxMessages: number): readon
 }
 
 function keepNewestTokens(turns: readonly Turn[], maxTokens: number): Turn[] {
-  if (sum(turns.map(tokensOf)) <= maxTokens) return [...turns]
+  if (tokensOf(turns) <= maxTokens) return [...turns]
   return newestWithin(turns, maxTokens * KEPT_SHARE)
 }
 
 function newestWithin(turns: readonly Turn[], maxTokens: number): Turn[] {
   let first = turns.length
   for (let tokens = 0; first > 0; first--) {
-    tokens += tokensOf(turns[first - 1] as Turn)
+    tokens += (turns[first - 1] as Turn).tokens
     if (tokens > maxTokens) break
   }
   return turns.slice(first)
 }
 
-const tokensOf = (turn: Turn) =>
-  estimateTokens(textOf(turn.user)) + estimateTokens(textOf(turn.assistant))
-
-const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0)
+const tokensOf = (turns: readonly Turn[]) => turns.reduce((sum, { tokens }) => sum + tokens, 0)

@@ -3,7 +3,9 @@
 import { AppError, isErrorCode } from '../errors.ts'
 import type { Repositories } from '../repositories/index.ts'
 import type { AnswerService, FollowOptions } from './answers.ts'
+import { reachOf } from './authority.ts'
 import type { SendInput, SendResult } from './messages.ts'
+import type { Caller } from './sessions.ts'
 import type { IdempotencyMarks } from './turn.ts'
 import type { SendReceipt } from './turn-record.ts'
 import type { UserVault } from './vault.ts'
@@ -13,14 +15,24 @@ type Deps = {
   answers: AnswerService
 }
 
-/** What may be stored of a call's key; undefined for a call without one. */
-export function toMarks(vault: UserVault, input: SendInput): IdempotencyMarks | undefined {
+/**
+ * What may be stored of a call's key; undefined for a call without one. A session that reads only
+ * what it began has keys of its own: it neither finds nor meets those of others.
+ */
+export function toMarks(
+  vault: UserVault,
+  caller: Caller,
+  input: SendInput,
+): IdempotencyMarks | undefined {
   const { idempotencyKey, ...call } = input
   if (idempotencyKey === undefined) return undefined
   const given = Object.entries(call).filter(([, value]) => value !== undefined)
+  const ofUser = vault.idempotencyHash(idempotencyKey)
+  const own = vault.idempotencyHash(idempotencyKey, caller.sessionId)
   return {
-    hash: vault.idempotencyHash(idempotencyKey),
+    hash: reachOf(caller).readsAll ? ofUser : own,
     fingerprint: vault.requestFingerprint(JSON.stringify(given.sort())),
+    known: { own, ofUser },
   }
 }
 
@@ -36,20 +48,21 @@ export class Replays {
    * The stored result of a key's first call, or, while that runs, what it has become after the
    * wait; undefined when the key is new.
    *
-   * @throws AppError idempotency_conflict for other arguments; cancelled, interrupted or the first
+   * @throws AppError unauthenticated; idempotency_conflict for other arguments; cancelled, interrupted or the first
    *   call's own code when it ended without an answer but was billed.
    */
   async find(
-    userId: string,
+    caller: Caller,
     marks: IdempotencyMarks,
     options: FollowOptions,
   ): Promise<SendResult | undefined> {
-    const first = await this.#deps.repositories.answers.findByIdempotencyHash(userId, marks.hash)
+    const { answers } = this.#deps.repositories
+    const first = await answers.findByIdempotencyHash(reachOf(caller), marks.known)
     if (!first) return undefined
     if (!first.requestFingerprint?.equals(marks.fingerprint)) throw otherArguments()
-    if (first.status === 'running') await this.#deps.repositories.answers.putJoined(first.id)
+    if (first.status === 'running') await answers.putJoined(first.id)
     const { error_code: errorCode, ...view } = await this.#deps.answers.get(
-      { userId },
+      caller,
       first.id,
       options,
     )

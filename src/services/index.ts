@@ -19,10 +19,15 @@ import { Budgets } from './budgets.ts'
 import { ConversationOpening } from './conversation-opening.ts'
 import { ConversationService } from './conversations.ts'
 import { ExportService } from './exports.ts'
+import { FormerAccounts } from './former-accounts.ts'
 import { Generation } from './generation.ts'
 import { HealthService } from './health.ts'
+import { HeavyReads } from './heavy-reads.ts'
+import { HistoryReading } from './history-reading.ts'
 import { Replays } from './idempotency.ts'
 import { KeyLinks } from './key-links.ts'
+import { LastingEnding } from './lasting-ending.ts'
+import type { Memory } from './memory.ts'
 import { MessageService } from './messages.ts'
 import { MetricsService } from './metrics.ts'
 import { Orphans } from './orphans.ts'
@@ -30,8 +35,11 @@ import { PasswordCheck } from './password-check.ts'
 import { PersonalTokens } from './personal-tokens.ts'
 import { Rewrapping } from './rewrapping.ts'
 import { RunningAnswers } from './running-answers.ts'
+import { RunningShares } from './running-shares.ts'
+import { SessionWatch } from './session-watch.ts'
 import { SessionService } from './sessions.ts'
 import type { SigningKeys } from './signing-keys.ts'
+import { StorageService } from './storage.ts'
 import { TurnBeginning } from './turn-beginning.ts'
 import { TurnEnding } from './turn-ending.ts'
 import { LEASE_SECONDS, Upkeep } from './upkeep.ts'
@@ -54,6 +62,7 @@ type Parts = {
   /** Where the requests of all replicas are counted by user; null: not in the database. */
   userCounter: UserCounter | null
   database: ConstructorParameters<typeof HealthService>[0]['database']
+  memory: Memory
   log: Logger
   telemetry: Telemetry
 }
@@ -62,9 +71,13 @@ type Parts = {
 export function createServices(parts: Parts) {
   const { config, repositories, transact, claude, prices, keyRing, passwords, tokens, log } = parts
   const { accounts, chat } = config
+  const { memory } = parts
   const { publicUrl } = config.http
   const vault = new Vault(keyRing)
   const running = new RunningAnswers()
+  const heavyReads = new HeavyReads()
+  const { maxStoredBytes } = chat
+  const storage = new StorageService({ repositories, transact, limitBytes: maxStoredBytes })
   const replicaId = newId()
   const sessions = new SessionService({
     repositories,
@@ -89,18 +102,22 @@ export function createServices(parts: Parts) {
       defaultModel: chat.defaultModel,
       retiredModels: chat.retiredModels,
     }),
+    histories: new HistoryReading({ repositories, heavyReads }),
     prices,
     budgets,
     replicaId,
     leaseSeconds: LEASE_SECONDS,
     defaultMaxTokens: chat.defaultMaxTokens,
     maxMessagesSent: chat.maxMessagesSent,
+    maxStoredBytes,
   })
   const signals = new AnswerSignals()
-  const answers = new AnswerService({ repositories, running, signals, vault })
+  const watch = new SessionWatch({ sessions })
+  const answers = new AnswerService({ repositories, transact, running, signals, watch, vault })
   const orphans = new Orphans({ repositories, ending, vault, running, log })
-  const keyLinks = new KeyLinks({ repositories, publicUrl })
-  const deletion = new AccountDeletion({ repositories, transact, answers })
+  const keyLinks = new KeyLinks({ repositories, transact, publicUrl })
+  const formerAccounts = new FormerAccounts({ vault })
+  const deletion = new AccountDeletion({ repositories, transact, answers, formerAccounts })
   const passwordCheck = new PasswordCheck({
     repositories,
     passwords,
@@ -113,12 +130,14 @@ export function createServices(parts: Parts) {
     passwords,
     passwordCheck,
     deletion,
+    formerAccounts,
     sessions,
     vault,
     registrationOpen: accounts.registrationOpen,
     validateApiKeys: accounts.validateApiKeys,
   })
   return {
+    memory,
     running,
     notices,
     /** For what other replicas say about answers. */
@@ -128,8 +147,8 @@ export function createServices(parts: Parts) {
       if (signal?.kind === 'cancel') running.cancel(signal.answerId)
     },
     answers,
-    budgetSettings: new BudgetSettings({ repositories, budgets }),
-    usage: new UsageService({ repositories }),
+    budgetSettings: new BudgetSettings({ repositories, transact, budgets }),
+    usage: new UsageService({ repositories, heavyReads }),
     sessions,
     signingKeys: parts.signingKeys,
     accounts: accountService,
@@ -144,26 +163,36 @@ export function createServices(parts: Parts) {
     }),
     personalTokens: new PersonalTokens({ transact }),
     keyLinks,
-    exports: new ExportService({ repositories, sessions, vault, publicUrl }),
+    exports: new ExportService({ repositories, sessions, vault, heavyReads, memory, publicUrl }),
     messages: new MessageService({
       repositories,
       beginning,
-      ending,
+      ending: new LastingEnding({ ending, log }),
       replays: new Replays({ repositories, answers }),
       generation: new Generation({ claude, defaultTemperature: chat.defaultTemperature }),
       vault,
       keyLinks,
       running,
+      sessions,
+      watch,
+      shares: new RunningShares(config.limits.concurrentCallsPerUser),
       telemetry: parts.telemetry,
     }),
-    conversations: new ConversationService({ repositories, vault }),
+    conversations: new ConversationService({ repositories, vault, heavyReads }),
+    storage,
     metrics: new MetricsService({ repositories, encryptionKeyId: keyRing.currentKeyId }),
-    health: new HealthService({ claude, database: parts.database }),
+    health: new HealthService({
+      claude,
+      database: parts.database,
+      proveWrites: () => repositories.heartbeats.beat(replicaId),
+    }),
     upkeep: new Upkeep({
       repositories,
       running,
       orphans,
       rewrapping: new Rewrapping({ transact, vault }),
+      storage,
+      transact,
       signingKeys: parts.signingKeys,
       replicaId,
       isOnlyProcess,

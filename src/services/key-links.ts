@@ -1,10 +1,13 @@
 import { newToken } from '../crypto/random.ts'
 import { AppError } from '../errors.ts'
-import type { Repositories } from '../repositories/index.ts'
-import { hashOf } from './sessions.ts'
+import type { Repositories, Transact } from '../repositories/index.ts'
+import { holdSession } from './authority.ts'
+import type { Scope } from './scopes.ts'
+import { type Caller, hashOf } from './sessions.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'oneTimeLinks'>
+  transact: Transact
   /** Without a slash at the end. */
   publicUrl: string
 }
@@ -12,6 +15,8 @@ type Deps = {
 export type KeyLink = { url: string; expiresAt: Date }
 
 const LIFETIME_MS = 15 * 60_000
+/** Of one user, good at the same time; a further one takes the oldest's place. */
+const MOST_LINKS = 10
 
 /**
  * Links to the page where a user enters their Anthropic key, so that it need not pass through a
@@ -25,14 +30,19 @@ export class KeyLinks {
     this.#deps = deps
   }
 
-  /** Good for 15 minutes and one use. Only its SHA-256 is stored. */
-  async create(userId: string): Promise<KeyLink> {
+  /**
+   * Good for 15 minutes and one use, while fewer than ten came after it. Only its SHA-256 is stored.
+   *
+   * @param scope by which the caller gets it.
+   * @throws AppError unauthenticated, insufficient_scope.
+   */
+  async create(caller: Caller, scope: Scope): Promise<KeyLink> {
     const link = newToken('link')
     const expiresAt = new Date(Date.now() + LIFETIME_MS)
-    await this.#deps.repositories.oneTimeLinks.insert({
-      tokenHash: hashOf(link),
-      userId,
-      expiresAt,
+    const { userId } = caller
+    await this.#deps.transact(async ({ authority, oneTimeLinks }) => {
+      await holdSession({ authority }, caller, [scope])
+      await oneTimeLinks.insert({ tokenHash: hashOf(link), userId, expiresAt }, MOST_LINKS)
     })
     return { url: `${this.#deps.publicUrl}/account/key?link=${link}`, expiresAt }
   }
@@ -42,14 +52,9 @@ export class KeyLinks {
     return (await this.#deps.repositories.oneTimeLinks.findUser(hashOf(link))) === userId
   }
 
-  /** @returns whether the link was the user's and still good: of two uses only one is. */
-  async use(link: string, userId: string): Promise<boolean> {
-    return this.#deps.repositories.oneTimeLinks.use(hashOf(link), userId)
-  }
-
   /** For a call that needs a key its user has not stored: says where to enter one. */
-  async keyMissing(userId: string): Promise<AppError> {
-    const { url, expiresAt } = await this.create(userId)
+  async keyMissing(caller: Caller): Promise<AppError> {
+    const { url, expiresAt } = await this.create(caller, 'messages:send')
     return new AppError(
       'api_key_missing',
       `No Anthropic key is stored for you. Open ${url} in a browser, sign in and enter your key there, then try again.`,

@@ -4,22 +4,25 @@ import type { ClaudeOutcome } from '../claude/client.ts'
 import type { Effort } from '../claude/request.ts'
 import { estimateTokens } from '../claude/tokens.ts'
 import { totalInputTokens } from '../claude/usage.ts'
-import { AppError, isDatabaseGone } from '../errors.ts'
+import { AppError } from '../errors.ts'
 import { violatedConstraint } from '../repositories/constraints.ts'
 import type { Repositories } from '../repositories/index.ts'
 import type { SendOpening } from '../repositories/send-openings.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { type FollowOptions, settledWithin } from './answers.ts'
-import type { Credentials, Generated, Generation } from './generation.ts'
+import { sessionEnded } from './authority.ts'
+import type { Credentials, Generation } from './generation.ts'
 import { type Replays, toMarks } from './idempotency.ts'
 import type { KeyLinks } from './key-links.ts'
+import type { LastingEnding } from './lasting-ending.ts'
 import type { RunningAnswer, RunningAnswers } from './running-answers.ts'
+import type { RunningShares } from './running-shares.ts'
 import { deliveredText, keptForLater, runningResult, toSendError } from './send-results.ts'
-import type { Caller } from './sessions.ts'
+import type { SessionWatch } from './session-watch.ts'
+import type { Caller, SessionService } from './sessions.ts'
 import type { BegunTurn, IdempotencyMarks } from './turn.ts'
-import type { TurnBeginning } from './turn-beginning.ts'
-import type { TurnEnding } from './turn-ending.ts'
-import type { SendReceipt, TurnTiming } from './turn-record.ts'
+import type { CountInput, TurnBeginning } from './turn-beginning.ts'
+import type { SendReceipt } from './turn-record.ts'
 import type { Vault } from './vault.ts'
 
 export type SendInput = {
@@ -44,19 +47,17 @@ export type SendOptions = FollowOptions
 type Deps = {
   repositories: Pick<Repositories, 'answers' | 'apiKeys'>
   beginning: TurnBeginning
-  ending: TurnEnding
+  ending: LastingEnding
   replays: Replays
   generation: Generation
   vault: Vault
   keyLinks: Pick<KeyLinks, 'keyMissing'>
   running: RunningAnswers
+  sessions: Pick<SessionService, 'confirm'>
+  watch: SessionWatch
+  shares: RunningShares
   telemetry: Telemetry
 }
-
-/** An answer that could not be written is tried again with these pauses, the last one repeated. */
-const FINISH_RETRY_MS = [250, 500, 1000, 2000, 5000]
-/** Then it is given up: its lease has long run out, and its memory is needed. */
-const FINISH_GIVE_UP_MS = 15 * 60_000
 
 /** How long a lost stream's answer waits for the repeat of its call. */
 const REPEAT_WITHIN_MS = 10_000
@@ -75,24 +76,34 @@ export class MessageService {
    * An abort of `signal` stops Claude; what was written until then is kept as `cancelled`, and
    * what was billed is booked.
    *
-   * @throws AppError as README.md lists for send_message; `details` names the conversation and
+   * @throws AppError unauthenticated when the caller's session has ended, also during the wait: the
+   *   answer then goes on, and is not handed out. Others as README.md lists for send_message; `details` names the conversation and
    *   the message when the turn had begun.
    */
   async send(caller: Caller, input: SendInput, options: SendOptions): Promise<SendResult> {
     const startedAt = performance.now()
     const { running } = this.#deps
     running.refuseWhenStopping()
-    const started = await this.#begin(caller, input, options)
-    if ('replayed' in started) return started
+    const release = this.#deps.shares.take(caller.userId, charactersOf(input))
+    const started = await this.#begin(caller, input, options).catch((error: unknown) => {
+      release()
+      throw error
+    })
+    if ('replayed' in started) {
+      release()
+      return started
+    }
     const { begun, key } = started
     const saveText = (text: string) => ({
       content: begun.vault.sealContent(begun.answerId, [{ type: 'text', text }]),
       tokens: Math.min(begun.maxTokens, estimateTokens(text)),
     })
     running.start(begun.answerId, saveText, (answer) =>
-      this.#generate(begun, key, input, answer, startedAt),
+      this.#generate(begun, key, input, answer, startedAt).finally(release),
     )
-    return this.#wait(begun, options)
+    return this.#deps.watch.during(caller, options.onText, ({ ended, onText }) =>
+      this.#wait(begun, { ...options, onText, caller, ended }),
+    )
   }
 
   /** What was read for it, the history above all, is gone when it returns: an answer may take long. */
@@ -102,15 +113,16 @@ export class MessageService {
     options: SendOptions,
   ): Promise<{ begun: BegunTurn; key: OpenedKey } | SendResult> {
     const { beginning, replays } = this.#deps
-    const { userId } = caller
     const opening = await beginning.read(caller, input)
-    const { userVault, ...key } = await this.#openKey(userId, opening)
-    const marks = toMarks(userVault, input)
-    const stored = marks && (await replays.find(userId, marks, options))
+    const { userVault, ...key } = await this.#openKey(caller, opening)
+    const marks = toMarks(userVault, caller, input)
+    const stored = marks && (await replays.find(caller, marks, options))
     if (stored) return stored
+    const countInput: CountInput = (turn) =>
+      this.#deps.generation.countInput(turn, key.credentials, input, options.signal)
     const begun = await beginning
-      .begin(caller, input, marks, opening)
-      .catch((error: unknown) => this.#lostRace(userId, marks, options, error))
+      .begin(caller, input, marks, opening, countInput)
+      .catch((error: unknown) => this.#lostRace(caller, marks, options, error))
     return 'replayed' in begun ? begun : { begun, key }
   }
 
@@ -126,15 +138,21 @@ export class MessageService {
     const call = { signal, onText: answer.report }
     const generated = await this.#deps.generation.run(turn, credentials, input, call)
     const durationMs = performance.now() - startedAt
-    const receipt = await this.#finish(generated, { durationMs, stopReason: signal.reason }, answer)
+    const timing = { durationMs, stopReason: signal.reason }
+    const end = await this.#deps.ending.finish(generated, timing, answer)
     this.#observe(generated.outcome, durationMs)
     // A hint for the account page only; the answer is stored whether or not this is.
     await this.#rememberKey(turn.userId, generated.outcome, wasRejected).catch(() => {})
+    if (!end.isAskerLive) throw sessionEnded()
+    const { receipt } = end
     if (!receipt) throw toSendError(generated, signal)
     return { ...receipt, content: deliveredText(generated.outcome), replayed: false }
   }
 
-  async #wait(turn: BegunTurn, { waitSeconds, signal, onText }: SendOptions): Promise<SendResult> {
+  async #wait(
+    turn: BegunTurn,
+    { waitSeconds, signal, onText, caller, ended }: WaitOptions,
+  ): Promise<SendResult> {
     const { running } = this.#deps
     const entry = running.find(turn.answerId)
     if (!entry) throw new Error('an answer was waited for that never began')
@@ -147,9 +165,13 @@ export class MessageService {
       const trouble = new Promise<'trouble'>((resolve) =>
         answer.onTrouble(() => resolve('trouble')),
       )
-      const end = await Promise.race([settledWithin(done, waitSeconds * 1000), trouble])
+      const settled = settledWithin(done, waitSeconds * 1000, ended)
+      const end = await Promise.race([settled, trouble])
       if (end === 'trouble') throw keptForLater(turn)
-      return end === 'time' ? runningResult(turn, answer.textSoFar) : await done
+      // Its end was written together with whether its asker's session still lived.
+      if (end === 'settled') return await done
+      await this.#deps.sessions.confirm(caller, ['messages:send'])
+      return runningResult(turn, answer.textSoFar)
     } finally {
       stopText()
       signal.removeEventListener('abort', abort)
@@ -174,8 +196,9 @@ export class MessageService {
     if (!isWanted) controller.abort(reason)
   }
 
-  async #openKey(userId: string, { userDataKey, apiKey }: SendOpening) {
-    if (apiKey === null) throw await this.#deps.keyLinks.keyMissing(userId)
+  async #openKey(caller: Caller, { userDataKey, apiKey }: SendOpening) {
+    const { userId } = caller
+    if (apiKey === null) throw await this.#deps.keyLinks.keyMissing(caller)
     const userVault = this.#deps.vault.openUser(userId, userDataKey)
     const credentials = {
       apiKey: userVault.openApiKey(apiKey.sealed),
@@ -186,33 +209,15 @@ export class MessageService {
 
   /** Of two first calls with one key, the one that began second finds the other's turn. */
   async #lostRace(
-    userId: string,
+    caller: Caller,
     marks: IdempotencyMarks | undefined,
     options: SendOptions,
     error: unknown,
   ) {
     if (!marks || violatedConstraint(error) !== 'messages_idempotency') throw error
-    const stored = await this.#deps.replays.find(userId, marks, options)
+    const stored = await this.#deps.replays.find(caller, marks, options)
     if (!stored) throw error
     return stored
-  }
-
-  /** While the database is away the answer is kept here, its caller is told, and it is tried again. */
-  async #finish(
-    { turn, outcome, warnings }: Generated,
-    timing: TurnTiming,
-    answer: RunningAnswer,
-  ): Promise<SendReceipt | null> {
-    const giveUpAt = performance.now() + FINISH_GIVE_UP_MS
-    for (let attempt = 0; ; attempt++) {
-      try {
-        return await this.#deps.ending.finish(turn, outcome, timing, warnings)
-      } catch (error) {
-        if (!isDatabaseGone(error) || performance.now() > giveUpAt) throw error
-        answer.reportTrouble()
-        await pause(FINISH_RETRY_MS[attempt] ?? (FINISH_RETRY_MS.at(-1) as number))
-      }
-    }
   }
 
   #observe({ usage, upstreamMs }: ClaudeOutcome, durationMs: number): void {
@@ -230,6 +235,9 @@ export class MessageService {
   }
 }
 
-type OpenedKey = { credentials: Credentials; wasRejected: boolean }
+const charactersOf = ({ message, systemPrompt = '' }: SendInput) =>
+  message.length + systemPrompt.length
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+type WaitOptions = SendOptions & { caller: Caller; ended: AbortSignal }
+
+type OpenedKey = { credentials: Credentials; wasRejected: boolean }

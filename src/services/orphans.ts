@@ -4,6 +4,8 @@
  */
 
 import type { ClaudeOutcome } from '../claude/client.ts'
+import { UNKNOWN_RATE, type Usage } from '../claude/usage.ts'
+import { usageAtMost } from '../claude/usage-bounds.ts'
 import { AppError, isDatabaseGone } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Repositories } from '../repositories/index.ts'
@@ -26,28 +28,69 @@ type Deps = {
 
 type Orphan = Awaited<ReturnType<Repositories['leases']['listOrphans']>>[number]
 
+/** Their turns end in shared statements, each of which has one turn of a user (turn-endings.ts). */
+const USERS_AT_ONCE = 32
+/** One that cannot be closed (its key is missing, say) is left alone for so long. */
+const TRY_AGAIN_MS = 60_000
+/** And one that the database would not close now: somebody holds a lock, or it is away. */
+const TRY_LATER_MS = 5_000
+
 export class Orphans {
   readonly #deps: Deps
+  /** When to try again those that could not be closed, by id. */
+  readonly #broken = new Map<string, number>()
 
   constructor(deps: Deps) {
     this.#deps = deps
   }
 
   /**
-   * Ends each as `interrupted`, with its last checkpoint as its text and its usage as an estimate.
+   * Ends each as `interrupted`, with its last checkpoint as its text and the most that it can have
+   * cost as its usage.
    * One that cannot be closed (its key is missing) is logged and keeps no other from it.
    *
+   * @param signal ends the work early.
    * @returns how many this process closed; of several that try, one does.
+   * @throws AppError database_unavailable when none can be closed any more.
    */
-  async close(which: WhichOrphans): Promise<number> {
-    const orphans = await this.#deps.repositories.leases.listOrphans(this.#deps.running.ids, which)
+  async close(which: WhichOrphans, signal?: AbortSignal): Promise<number> {
     let closed = 0
-    for (const orphan of orphans) if (await this.#closeOne(orphan)) closed += 1
+    while (!signal?.aborted) {
+      const inHand = [...this.#deps.running.ids, ...this.#brokenIds()]
+      const orphans = await this.#deps.repositories.leases.listOrphans(inHand, which)
+      if (orphans.length === 0) break
+      closed += await this.#closeAll(orphans, signal)
+    }
     return closed
   }
 
+  /** The answers of one user one after the other: they would only wait for each other's locks. */
+  async #closeAll(orphans: readonly Orphan[], signal?: AbortSignal): Promise<number> {
+    const queues = byUser(orphans)
+    let closed = 0
+    const lane = async () => {
+      for (let queue = queues.pop(); queue; queue = queues.pop()) {
+        for (const orphan of queue) {
+          if (signal?.aborted) return
+          if (await this.#closeOne(orphan)) closed += 1
+        }
+      }
+    }
+    const lanes = Array.from({ length: USERS_AT_ONCE }, lane)
+    const failed = (await Promise.allSettled(lanes)).find(({ status }) => status === 'rejected')
+    if (failed && closed === 0) throw (failed as PromiseRejectedResult).reason
+    return closed
+  }
+
+  #brokenIds(): string[] {
+    for (const [id, tryAt] of this.#broken) {
+      if (tryAt <= performance.now()) this.#broken.delete(id)
+    }
+    return [...this.#broken.keys()]
+  }
+
   async #closeOne(orphan: Orphan): Promise<boolean> {
-    const durationMs = Date.now() - orphan.createdAt.getTime()
+    const durationMs = orphan.ageMs
     try {
       const turn = this.#toTurn(orphan)
       const timing = { durationMs, stopReason: INTERRUPTED }
@@ -55,7 +98,9 @@ export class Orphans {
       return true
     } catch (error) {
       if (error instanceof AppError && error.code === 'interrupted') return false
-      if (isDatabaseGone(error)) throw error
+      const isLater = isDatabaseGone(error)
+      this.#broken.set(orphan.id, performance.now() + (isLater ? TRY_LATER_MS : TRY_AGAIN_MS))
+      if (isLater) throw error
       this.#deps.log.error({ err: error, answerId: orphan.id }, 'an answer cannot be closed')
       return false
     }
@@ -70,6 +115,7 @@ export class Orphans {
       vault: this.#deps.vault.openConversation({ ...orphan, id: conversationId }),
       model: { id: model, info: undefined, warnings: [] },
       systemPrompt: undefined,
+      newSystemPrompt: undefined,
       maxTokens: 0,
       history: new SentHistory([]),
       omitted: 0,
@@ -83,6 +129,16 @@ export class Orphans {
   }
 }
 
+function byUser(orphans: readonly Orphan[]): Orphan[][] {
+  const queues = new Map<string, Orphan[]>()
+  for (const orphan of orphans) {
+    const queue = queues.get(orphan.userId)
+    if (queue) queue.push(orphan)
+    else queues.set(orphan.userId, [orphan])
+  }
+  return [...queues.values()]
+}
+
 /** For a turn that a build without budgets began. */
 const nothingReserved = (at: Date) => ({
   ...periodsAt(at),
@@ -91,9 +147,19 @@ const nothingReserved = (at: Date) => ({
   likelyInputTokens: 0,
 })
 
-/** Whether Anthropic was reached at all died with the process; its input is booked to be safe. */
-function toOutcome(orphan: Orphan, { vault, reservation }: BegunTurn): ClaudeOutcome {
-  const content = orphan.content === null ? [] : vault.openContent(orphan.id, orphan.content)
+/**
+ * Whether Anthropic was reached at all died with the process, and so did every count: the most is
+ * booked that may have been written until now, as far as was reserved.
+ */
+function usageOf(orphan: Orphan, { reservation }: BegunTurn): Usage {
+  const { tokens, likelyInputTokens: inputTokens } = reservation
+  const { maxTokens = Math.max(0, tokens - inputTokens) } = reservation
+  const bounds = { inputTokens, outputTokens: maxTokens, writesCache: orphan.position > 2 }
+  return usageAtMost(bounds, orphan.ageMs)
+}
+
+function toOutcome(orphan: Orphan, turn: BegunTurn): ClaudeOutcome {
+  const content = orphan.content === null ? [] : turn.vault.openContent(orphan.id, orphan.content)
   return {
     status: 'cancelled',
     content,
@@ -101,15 +167,9 @@ function toOutcome(orphan: Orphan, { vault, reservation }: BegunTurn): ClaudeOut
     stopReason: null,
     stopSequence: null,
     refusalCategory: null,
-    usage: {
-      inputTokens: reservation.likelyInputTokens,
-      cacheWrite5mTokens: 0,
-      cacheWrite1hTokens: 0,
-      cacheReadTokens: 0,
-      outputTokens: orphan.checkpointTokens,
-      thinkingTokens: 0,
-    },
+    usage: usageOf(orphan, turn),
     usageEstimated: 'process_died',
+    rate: UNKNOWN_RATE,
     requestId: null,
     model: orphan.model,
     error: null,

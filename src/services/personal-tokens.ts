@@ -2,6 +2,7 @@ import { newId, newToken } from '../crypto/random.ts'
 import { AppError } from '../errors.ts'
 import type { Transact } from '../repositories/index.ts'
 import { checked, TokenName, wrongField } from './account-rules.ts'
+import { holdSession } from './authority.ts'
 import { requireScopes, type Scope } from './scopes.ts'
 import { type Caller, hashOf, PERSONAL_TOKEN_PREFIX } from './sessions.ts'
 
@@ -25,7 +26,8 @@ export class PersonalTokens {
   /**
    * @returns the token, which is not stored and cannot be shown again, and the id of its session.
    * @throws AppError insufficient_scope unless the caller may change the account and has every
-   *   scope the token is to have; invalid_input, also for the name of a token that is live.
+   *   scope the token is to have; unauthenticated when the caller's session has ended since the
+   *   request came; invalid_input, also for the name of a token that is live.
    */
   async create(caller: Caller, wanted: NewPersonalToken): Promise<{ token: string; id: string }> {
     requireScopes(caller.scopes, ['account', ...wanted.scopes])
@@ -34,9 +36,10 @@ export class PersonalTokens {
     const expiresAt = checkExpiry(wanted.expiresAt, Date.now())
     const token = newToken(PERSONAL_TOKEN_PREFIX)
     const id = newId()
-    await this.#deps.transact(async ({ users, sessions }) => {
+    await this.#deps.transact(async ({ authority, sessions }) => {
       // Of two at once the second counts the first.
-      await users.lock(caller.userId)
+      await authority.lockEntrance(caller.userId)
+      await holdSession({ authority }, caller, ['account', ...scopes])
       const names = await sessions.listPersonalNames(caller.userId)
       if (names.length >= MAX_PERSONAL_TOKENS) throw tooMany()
       if (names.includes(name)) throw nameTaken()

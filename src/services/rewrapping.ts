@@ -33,6 +33,7 @@ export class Rewrapping {
       return (
         users +
         (await this.#moveConversations(repositories)) +
+        (await this.#moveNames(repositories)) +
         (await this.#moveSigning(repositories)) +
         (await this.#moveOAuthRecords(repositories))
       )
@@ -57,6 +58,14 @@ export class Rewrapping {
       await dataKeys.updateConversation(row.id, vault.rewrapConversation(row))
     }
     return rows.length
+  }
+
+  async #moveNames({ dataKeys }: Repositories): Promise<number> {
+    const { vault } = this.#deps
+    const wrapped = await dataKeys.findNames(vault.currentKeyId)
+    if (wrapped === undefined) return 0
+    await dataKeys.updateNames(vault.rewrapNameKey(wrapped))
+    return 1
   }
 
   async #moveSigning({ dataKeys }: Repositories): Promise<number> {

@@ -78,7 +78,7 @@ export class RunningAnswers {
     return this.#stopping
   }
 
-  /** @throws AppError shutting_down once {@link drain} has begun. */
+  /** @throws AppError shutting_down once {@link interrupt} was called. */
   refuseWhenStopping(): void {
     if (!this.#stopping) return
     throw new AppError('shutting_down', 'The gateway is restarting. Try again in a few seconds.', {
@@ -128,15 +128,25 @@ export class RunningAnswers {
     }
   }
 
-  /** Takes no new work, gives what runs `graceMs`, interrupts the rest and waits for its record. */
+  /** Gives what runs `graceMs`, what begins meanwhile included, then does as {@link interrupt}. */
   async drain(graceMs: number): Promise<void> {
-    this.#stopping = true
     let timer: NodeJS.Timeout | undefined
     const grace = new Promise((resolve) => {
       timer = setTimeout(resolve, graceMs)
     })
-    await Promise.race([this.#untilIdle(() => {}), grace])
+    await Promise.race([this.untilIdle(), grace])
     clearTimeout(timer)
+    await this.interrupt()
+  }
+
+  /** Resolves when nothing runs, what begins meanwhile included. */
+  untilIdle(): Promise<void> {
+    return this.#untilIdle(() => {})
+  }
+
+  /** Takes no new work, interrupts what runs, and waits for its record. */
+  async interrupt(): Promise<void> {
+    this.#stopping = true
     await this.#untilIdle(({ answer }) => answer.controller.abort(INTERRUPTED))
   }
 

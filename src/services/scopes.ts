@@ -6,7 +6,8 @@ export const SCOPES = {
   'conversations:read': 'Read your conversations',
   'messages:send': 'Send messages to Claude, billed to your Anthropic key',
   'usage:read': 'See your usage and budget',
-  account: 'Change your account: Anthropic key, password, sessions, budget, export, deletion',
+  account:
+    'See and change your account: Anthropic key, password, sessions, budget, export, deletion',
 } as const
 
 export type Scope = keyof typeof SCOPES

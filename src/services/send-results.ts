@@ -19,7 +19,7 @@ export function runningResult(turn: BegunTurn, textSoFar: string): SendResult {
 export const keptForLater = (turn: BegunTurn) =>
   new AppError(
     'database_unavailable',
-    'Claude has answered, but the database cannot be reached. The answer is kept and will be stored: call get_message with this message_id later instead of sending again.',
+    'Claude has answered, but the database cannot store it now. The answer is kept and will be stored: call get_message with this message_id later instead of sending again.',
     {
       retryAfterSeconds: 10,
       details: { conversation_id: turn.conversationId, message_id: turn.answerId },

@@ -28,7 +28,7 @@ type Group = { proof: SessionProof; waiting: Waiting[] }
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 export class SessionChecks {
-  readonly #find: (asked: readonly AskedSession[]) => Promise<Map<number, FoundSession>>
+  readonly #find: (asked: readonly AskedSession[]) => Promise<FoundSession | undefined>[]
   #waiting: Waiting[] = []
 
   /** `counter`: where the users' requests are counted; null where that is done elsewhere. */
@@ -48,20 +48,23 @@ export class SessionChecks {
     if ('id' in proof && !(UUID.test(proof.id) && UUID.test(proof.userId))) return undefined
     return new Promise((resolve, reject) => {
       // Once everything that has arrived by now was read.
-      if (this.#waiting.length === 0) setImmediate(() => void this.#run())
+      if (this.#waiting.length === 0) setImmediate(() => this.#run())
       this.#waiting.push({ proof, resolve, reject })
     })
   }
 
-  async #run(): Promise<void> {
-    const waiting = this.#waiting
+  #run(): void {
+    const groups = grouped(this.#waiting)
     this.#waiting = []
-    try {
-      const groups = grouped(waiting)
-      const asked = groups.map((group) => ({ proof: group.proof, times: group.waiting.length }))
-      answer(groups, await this.#find(asked))
-    } catch (error) {
-      for (const { reject } of waiting) reject(error)
+    const asked = groups.map(({ proof, waiting }) => ({ proof, times: waiting.length }))
+    for (const [index, found] of this.#find(asked).entries()) {
+      const waiting = groups[index]?.waiting ?? []
+      found.then(
+        (session) => answer(waiting, session),
+        (error: unknown) => {
+          for (const { reject } of waiting) reject(error)
+        },
+      )
     }
   }
 }
@@ -81,24 +84,12 @@ const keyOf = (proof: SessionProof) =>
   'id' in proof ? `${proof.id}/${proof.userId}` : proof.tokenHash.toString('base64')
 
 /** Each request gets a number of its own, in the order they came, as if counted one by one. */
-function answer(groups: readonly Group[], found: Map<number, FoundSession>): void {
-  const hitsBefore = new Map<string, number>()
-  for (const [index, { userId, count }] of found) {
-    const hits = hitsBefore.get(userId) ?? count?.hits ?? 0
-    hitsBefore.set(userId, hits - (groups[index]?.waiting.length ?? 0))
-  }
-  for (const [index, { waiting }] of groups.entries()) {
-    const session = found.get(index)
-    for (const { resolve } of waiting) {
-      if (session === undefined) resolve(undefined)
-      else resolve({ session, count: numbered(session, hitsBefore) })
-    }
+function answer(waiting: readonly Waiting[], found: FoundSession | undefined): void {
+  for (const [index, { resolve }] of waiting.entries()) {
+    if (found === undefined) resolve(undefined)
+    else resolve({ session: found, count: counted(found, index + 1) })
   }
 }
 
-function numbered({ userId, count }: FoundSession, hitsBefore: Map<string, number>): Count | null {
-  if (count === null) return null
-  const hits = (hitsBefore.get(userId) ?? 0) + 1
-  hitsBefore.set(userId, hits)
-  return { ...count, hits }
-}
+const counted = ({ countBefore }: FoundSession, times: number): Count | null =>
+  countBefore && { ...countBefore, hits: countBefore.hits + times }

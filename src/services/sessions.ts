@@ -5,10 +5,11 @@ import { AppError, isDatabaseGone } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Repositories, Transact } from '../repositories/index.ts'
 import type { Count, UserCounter } from '../repositories/session-checks.ts'
-import type { SessionKind } from '../repositories/sessions.ts'
+import type { ProvenSession, SessionKind } from '../repositories/sessions.ts'
 import { visibleName } from '../visible-name.ts'
+import { holdSessions, type PasswordProof, sessionEnded, wrongCredentials } from './authority.ts'
 import { periodsAt } from './budget-periods.ts'
-import { ALL_SCOPES, isScope, type Scope } from './scopes.ts'
+import { ALL_SCOPES, isScope, requireScopes, type Scope } from './scopes.ts'
 import { type CheckedSession, SessionChecks } from './session-checks.ts'
 
 /** Who is asking, after their token and its session were both found good. */
@@ -80,9 +81,10 @@ export class SessionService {
     this.#browserChecks = checks(null)
   }
 
-  async issue(userId: string): Promise<IssuedToken> {
-    const session = this.#newSession(userId)
-    await this.#deps.repositories.sessions.insert(session)
+  /** @throws AppError invalid_credentials when the password has been changed since it was checked. */
+  async issue(proof: PasswordProof): Promise<IssuedToken> {
+    const session = this.#newSession(proof.userId)
+    await this.#begin({ ...session, kind: 'password', name: null, tokenHash: null }, proof)
     return this.#sign(session)
   }
 
@@ -109,22 +111,17 @@ export class SessionService {
    *
    * @param name of the browser, for its owner to know it by.
    * @returns the secret for its cookie.
+   * @throws AppError invalid_credentials when the password has been changed since it was checked.
    */
   async beginBrowserSession(
-    userId: string,
+    proof: PasswordProof,
     expiresAt: Date,
     name: string | null = null,
   ): Promise<string> {
     const secret = newToken('browser')
+    const { userId } = proof
     const tokenHash = hashOf(secret)
-    await this.#deps.repositories.sessions.insert({
-      id: newId(),
-      userId,
-      kind: 'browser',
-      name,
-      tokenHash,
-      expiresAt,
-    })
+    await this.#begin({ id: newId(), userId, kind: 'browser', name, tokenHash, expiresAt }, proof)
     return secret
   }
 
@@ -132,6 +129,25 @@ export class SessionService {
   async findBrowserSession(secret: string): Promise<Caller | undefined> {
     const checked = await this.#browserChecks.find({ tokenHash: hashOf(secret) })
     return checked?.session.kind === 'browser' ? this.#toCaller(checked) : undefined
+  }
+
+  /**
+   * For what was waited for, before it is handed out.
+   *
+   * @throws AppError unauthenticated when the caller's session has ended meanwhile;
+   *   insufficient_scope when it has been approved anew without one of these permissions.
+   */
+  async confirm(caller: Caller, needed: readonly Scope[]): Promise<void> {
+    const { sessionId: id, userId, kind } = caller
+    const checked = await this.#checks.signed.find({ id, userId })
+    if (!checked) throw sessionEnded([kind])
+    const { scopes } = checked.session
+    if (scopes !== null) requireScopes(scopes.filter(isScope), needed)
+  }
+
+  /** Whether the caller's session is still live. */
+  async isLive({ sessionId: id, userId }: Caller): Promise<boolean> {
+    return (await this.#checks.signed.find({ id, userId })) !== undefined
   }
 
   /**
@@ -143,18 +159,31 @@ export class SessionService {
   async rotate(caller: Caller): Promise<IssuedToken> {
     if (caller.kind !== 'password') throw notRotatable(caller.kind)
     const session = this.#newSession(caller.userId)
-    await this.#deps.transact(async ({ sessions }) => {
+    await this.#deps.transact(async ({ authority, sessions }) => {
+      await authority.lockEntrance(caller.userId)
       if (!(await sessions.revoke(caller.sessionId, caller.userId))) throw sessionEnded()
       await sessions.insert(session)
     })
     return this.#sign(session)
   }
 
-  /** Ends the caller's session, or all of the user's. @returns how many ended. */
-  async revoke(caller: Caller, scope: 'this' | 'all'): Promise<number> {
-    const { sessions } = this.#deps.repositories
-    if (scope === 'all') return sessions.revokeAll(caller.userId)
-    return (await sessions.revoke(caller.sessionId, caller.userId)) ? 1 : 0
+  /** Ends the caller's session. @returns whether it was still live. */
+  async revoke(caller: Caller): Promise<boolean> {
+    return this.#deps.repositories.sessions.revoke(caller.sessionId, caller.userId)
+  }
+
+  /**
+   * Ends all of the user's sessions: also those that are just being begun by one of them.
+   *
+   * @returns how many ended.
+   * @throws AppError unauthenticated when the caller's had ended already.
+   */
+  async revokeAll(caller: Caller): Promise<number> {
+    return this.#deps.transact(async ({ authority, sessions }) => {
+      await authority.lockEntrance(caller.userId)
+      await holdSessions({ authority }, caller, 'all')
+      return sessions.revokeAll(caller.userId)
+    })
   }
 
   /** The caller's live sessions of every kind, the newest first. */
@@ -176,9 +205,19 @@ export class SessionService {
     }))
   }
 
-  /** Ends one session of the caller's. @returns false when they have no such live session. */
+  /**
+   * Ends one session of the caller's.
+   *
+   * @returns false when they have no such live session.
+   * @throws AppError unauthenticated when the caller's own had ended already.
+   */
   async revokeOne(caller: Caller, id: string): Promise<boolean> {
-    return this.#deps.repositories.sessions.revoke(id, caller.userId)
+    return this.#deps.transact(async ({ authority, sessions }) => {
+      // Whoever holds a token may always give it up.
+      const needed: Scope[] = id === caller.sessionId ? [] : ['account']
+      const isLive = await holdSessions({ authority }, caller, [id], needed)
+      return isLive(id) && sessions.revoke(id, caller.userId)
+    })
   }
 
   /** Remembers what the caller's client can do, for requests that do not say it again. */
@@ -216,6 +255,11 @@ export class SessionService {
     return { userId, username, sessionId, kind, scopes, isAdmin }
   }
 
+  async #begin(session: ProvenSession, { passwordHash }: PasswordProof): Promise<void> {
+    const isBegun = await this.#deps.repositories.sessions.insertProven(session, passwordHash)
+    if (!isBegun) throw wrongCredentials()
+  }
+
   /** Nobody waits for it, and nothing depends on it. */
   #noteUse(id: string): void {
     this.#deps.repositories.sessions.noteUse(id).catch((err: unknown) => {
@@ -238,14 +282,6 @@ export class SessionService {
 
 /** What is stored of a random secret. */
 export const hashOf = (secret: string) => createHash('sha256').update(secret).digest()
-
-const sessionEnded = (kinds: readonly SessionKind[] = []) =>
-  new AppError(
-    'unauthenticated',
-    kinds.includes('personal')
-      ? 'This personal access token has expired, was revoked, or never was one. Make a new one on the account page.'
-      : 'This access token was revoked or replaced. Connect again, or sign in again with authenticate_user.',
-  )
 
 const notRotatable = (kind: SessionKind) =>
   new AppError(

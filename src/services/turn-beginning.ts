@@ -3,32 +3,45 @@
 import type { PriceTable } from '../claude/prices.ts'
 import { estimateTokens } from '../claude/tokens.ts'
 import { newId } from '../crypto/random.ts'
+import type { AppError } from '../errors.ts'
 import type { LimitSet } from '../repositories/budgets.ts'
 import { conversationBusy, conversationNotFound } from '../repositories/conversations.ts'
 import type { Repositories } from '../repositories/index.ts'
 import type { SendOpening } from '../repositories/send-openings.ts'
 import type { NewTurn, Verdict } from '../repositories/turn-beginnings.ts'
+import { reachOf, sessionEnded } from './authority.ts'
 import { periodsAt } from './budget-periods.ts'
-import { type Budgets, budgetExceeded, loweredWarning, type WorstCase } from './budgets.ts'
+import {
+  type Budgets,
+  budgetExceeded,
+  isLimited,
+  loweredWarning,
+  type WorstCase,
+} from './budgets.ts'
 import type { ConversationOpening, OpenedConversation } from './conversation-opening.ts'
-import { fitHistory, SentHistory, toTurns } from './history.ts'
-import { estimateInput } from './input-estimate.ts'
+import type { AskedTurn } from './generation.ts'
+import type { HistoryReading } from './history-reading.ts'
 import type { SendInput } from './messages.ts'
 import type { Caller } from './sessions.ts'
+import { storageFull } from './storage.ts'
 import type { BegunTurn, IdempotencyMarks } from './turn.ts'
+import { isWorthACount, worstCaseOf } from './worst-case.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'sendOpenings' | 'turnBeginnings'>
   conversations: ConversationOpening
+  histories: HistoryReading
   prices: PriceTable
   budgets: Budgets
   replicaId: string
   leaseSeconds: number
   defaultMaxTokens: number
   maxMessagesSent: number
+  /** Of one user; null: no limit. */
+  maxStoredBytes: number | null
 }
 
-type Sender = Pick<Caller, 'userId' | 'sessionId'>
+type Sender = Pick<Caller, 'userId' | 'sessionId' | 'kind' | 'scopes'>
 
 /** A turn as it is asked for, before the database has said yes. */
 type Draft = {
@@ -37,8 +50,13 @@ type Draft = {
   limits: LimitSet
   history: Pick<BegunTurn, 'history' | 'omitted'>
   worst: WorstCase
+  /** Whether it is refused rather than lowered: its input may turn out to be less. */
+  isWhole: boolean
   newTurn: NewTurn
 }
+
+/** Asks Anthropic how many tokens an input is; null: unknown. */
+export type CountInput = (turn: AskedTurn) => Promise<number | null>
 
 /** Of the model's window, what estimated tokens may fill: the estimate can be a quarter too low. */
 const WINDOW_SHARE = 0.75
@@ -53,61 +71,92 @@ export class TurnBeginning {
     this.#deps = deps
   }
 
-  /** What {@link begin} goes by. */
-  async read({ userId, sessionId }: Sender, input: SendInput): Promise<SendOpening> {
-    return this.#deps.repositories.sendOpenings.get(userId, sessionId, input.conversationId)
+  /** What {@link begin} goes by. @throws AppError not_found when the account was deleted. */
+  async read(sender: Sender, { conversationId }: SendInput): Promise<SendOpening> {
+    return this.#deps.repositories.sendOpenings.get(reachOf(sender), conversationId)
   }
 
   /**
    * Makes the user's message durable, reserves its conversation, and its worst case of the budget.
+   * Only where that does not fit, Anthropic is asked for a count of the input, which is free and less.
    *
-   * @throws AppError not_found, conversation_busy, model_retired, budget_exceeded,
-   *   model_price_unknown; nothing is stored then.
+   * @throws AppError unauthenticated, not_found, conversation_busy, model_retired, budget_exceeded,
+   *   model_price_unknown, storage_full, rate_limited, overloaded; nothing is stored then.
    */
   async begin(
     sender: Sender,
     input: SendInput,
     marks: IdempotencyMarks | undefined,
     opening: SendOpening,
+    countInput: CountInput,
   ): Promise<BegunTurn> {
     let current = opening
-    for (let tries = 1; tries <= MAX_TRIES; tries++) {
+    let counted: number | null | undefined
+    for (let tries = 1; tries <= MAX_TRIES; ) {
       const now = new Date()
-      const draft = this.#draft(sender, input, marks, current, now)
+      const draft = await this.#draft(sender, input, marks, current, now, counted)
       const verdict = await this.#deps.repositories.turnBeginnings.begin(draft.newTurn)
       if (verdict.outcome === 'begun') return toBegunTurn(draft, verdict)
-      if (verdict.outcome === 'exceeded') throw budgetExceeded(verdict.limited, now)
+      if (verdict.outcome === 'exceeded') {
+        if (!draft.isWhole) throw budgetExceeded(verdict.limited, now)
+        counted = await countInput(toAsked(draft))
+        continue
+      }
+      if (verdict.outcome === 'session_ended') throw await this.#ended(sender, input)
+      if (verdict.outcome === 'full') throw storageFull(this.#deps.maxStoredBytes)
       if (verdict.outcome === 'not_found') throw conversationNotFound()
       if (verdict.outcome === 'busy') throw conversationBusy()
       current = await this.read(sender, input)
+      counted = undefined
+      tries += 1
     }
     throw conversationBusy()
   }
 
-  #draft(
-    { userId, sessionId }: Sender,
+  /** A session also ends with its account, of which its caller should hear. */
+  async #ended(sender: Sender, input: SendInput): Promise<AppError> {
+    await this.read(sender, input)
+    return sessionEnded([sender.kind])
+  }
+
+  async #draft(
+    sender: Sender,
     input: SendInput,
     marks: IdempotencyMarks | undefined,
     opening: SendOpening,
     now: Date,
-  ): Draft {
+    counted: number | null | undefined,
+  ): Promise<Draft> {
     const { budgets, conversations, replicaId, leaseSeconds } = this.#deps
-    const opened = conversations.open(userId, input, opening.conversation)
+    const opened = conversations.open(sender.userId, input, opening.conversation)
     const wantedTokens = input.maxTokens ?? this.#deps.defaultMaxTokens
     const limits = budgets.limitsOf(opening)
-    const history = this.#history(opened, input, wantedTokens)
-    const worst = this.#worstCase(opened, history, input, wantedTokens, now)
+    const history = await this.#deps.histories.read(sender.userId, opened, {
+      maxMessages: this.#deps.maxMessagesSent,
+      maxTokens: historyTokens(opened, input.message, wantedTokens),
+    })
+    const asked = {
+      model: opened.model,
+      systemPrompt: opened.systemPrompt,
+      turns: history.history.turns,
+      message: input.message,
+      wantedTokens,
+      counted,
+      at: now,
+    }
+    const worst = worstCaseOf(asked, this.#deps.prices)
+    const isWhole = isLimited(limits) && isWorthACount(asked, worst)
     const userMessageId = newId()
+    const content = opened.vault.sealContent(userMessageId, [{ type: 'text', text: input.message }])
     const newTurn: NewTurn = {
-      userId,
-      sessionId,
+      ...reachOf(sender),
       isConnection: opening.connection !== null,
       conversationId: opened.id,
       ...opened.changes,
       messageCount: opened.messageCount,
       userMessageId,
       answerId: newId(),
-      content: opened.vault.sealContent(userMessageId, [{ type: 'text', text: input.message }]),
+      content,
       tokenCount: estimateTokens(input.message),
       model: opened.model.id,
       idempotencyHash: marks?.hash ?? null,
@@ -117,40 +166,25 @@ export class TurnBeginning {
       tag: input.tag ?? null,
       periods: periodsAt(now),
       limits,
-      worst: budgets.costOf(worst, limits),
+      worst: budgets.costOf(worst, limits, isWhole),
+      storage: { newBytes: newBytes(opened, content), limitBytes: this.#deps.maxStoredBytes },
     }
-    return { opened, wantedTokens, limits, history, worst, newTurn }
-  }
-
-  #worstCase(
-    { model, systemPrompt }: OpenedConversation,
-    { history: { turns } }: Draft['history'],
-    input: SendInput,
-    wantedTokens: number,
-    now: Date,
-  ): WorstCase {
-    const { message } = input
-    const { atMost: inputTokens, likely } = estimateInput({ systemPrompt, turns, message })
-    const maxTokens = Math.min(wantedTokens, model.info?.maxOutputTokens ?? wantedTokens)
-    const unitPrices = this.#deps.prices.unitPrices(model.id, inputTokens, now)
-    return { inputTokens, likelyInputTokens: likely, maxTokens, unitPrices }
-  }
-
-  #history(opened: OpenedConversation, input: SendInput, wantedTokens: number): Draft['history'] {
-    const { vault, history, historyOmitted } = opened
-    const stored = history.map(({ id, position, role, content }) => ({
-      position,
-      role,
-      content: content === null ? [] : vault.openContent(id, content),
-    }))
-    const turns = fitHistory(toTurns(stored), {
-      maxMessages: this.#deps.maxMessagesSent,
-      maxTokens: historyTokens(opened, input.message, wantedTokens),
-    })
-    const omitted = historyOmitted + history.length - turns.length * 2
-    return { history: new SentHistory(turns), omitted }
+    return { opened, wantedTokens, limits, history, worst, isWhole, newTurn }
   }
 }
+
+/** The system prompt is stored with the answer, but it is known already. */
+function newBytes({ changes, newSystemPrompt }: OpenedConversation, content: Buffer): number {
+  const prompt = newSystemPrompt ? Buffer.byteLength(newSystemPrompt) : 0
+  return content.length + (changes.title?.length ?? 0) + prompt
+}
+
+const toAsked = ({ opened, wantedTokens, history }: Draft): AskedTurn => ({
+  model: opened.model,
+  systemPrompt: opened.systemPrompt,
+  maxTokens: wantedTokens,
+  history: history.history,
+})
 
 function historyTokens(opened: OpenedConversation, message: string, maxTokens: number): number {
   const windowTokens = opened.model.info?.contextTokens ?? UNKNOWN_MODEL_WINDOW_TOKENS
@@ -166,7 +200,6 @@ function toBegunTurn(
   const { userId, sessionId, isConnection, answerId, idempotencyHash, tag, periods } = newTurn
   const isLowered = maxTokens < worst.maxTokens
   const warnings = isLowered ? [loweredWarning(worst.maxTokens, maxTokens, limits)] : []
-  const { likelyInputTokens } = worst
   return {
     conversationId: opened.id,
     userId,
@@ -174,6 +207,7 @@ function toBegunTurn(
     vault: opened.vault,
     model: { ...opened.model, warnings: [...opened.model.warnings, ...warnings] },
     systemPrompt: opened.systemPrompt,
+    newSystemPrompt: opened.newSystemPrompt,
     // What the model could not write anyway is left for the request to lower, and to say so.
     maxTokens: isLowered ? maxTokens : wantedTokens,
     ...history,
@@ -182,6 +216,14 @@ function toBegunTurn(
     position: opened.messageCount + 1,
     historyStart: opened.historyStart,
     limits,
-    reservation: { ...periods, nanoUsd, tokens, likelyInputTokens, sessionId, isConnection },
+    reservation: {
+      ...periods,
+      nanoUsd,
+      tokens,
+      likelyInputTokens: worst.inputTokens,
+      maxTokens,
+      sessionId,
+      isConnection,
+    },
   }
 }

@@ -5,9 +5,10 @@ import type { PriceTable } from '../claude/prices.ts'
 import { AppError } from '../errors.ts'
 import { violatedConstraint } from '../repositories/constraints.ts'
 import type { Repositories } from '../repositories/index.ts'
-import type { UsedShares } from '../repositories/turn-endings.ts'
+import type { ConversationChanges, UsedShares } from '../repositories/turn-endings.ts'
 import type { AnswerNotices } from './answer-notices.ts'
 import { usedWarnings, WARN_FROM_PERCENT } from './budgets.ts'
+import { UNTITLED } from './title.ts'
 import type { BegunTurn } from './turn.ts'
 import {
   type SendReceipt,
@@ -21,9 +22,16 @@ import {
 import type { ConversationVault } from './vault.ts'
 
 type Deps = {
-  repositories: Pick<Repositories, 'answers' | 'turnEndings'>
+  repositories: Pick<Repositories, 'answers' | 'sessions' | 'turnEndings'>
   prices: PriceTable
   notices: AnswerNotices
+}
+
+/** `receipt`: of a delivered answer. */
+export type FinishedTurn = {
+  receipt: SendReceipt | null
+  /** Whether the session that asked for it still lived when its end was written. */
+  isAskerLive: boolean
 }
 
 export class TurnEnding {
@@ -37,7 +45,6 @@ export class TurnEnding {
    * Writes how the turn ended: settlement, answer, ledger and conversation together. May be called
    * again when it is not known whether it succeeded.
    *
-   * @returns the receipt of a delivered answer, null for any other end.
    * @throws AppError interrupted when the turn was closed in the meantime.
    */
   async finish(
@@ -45,7 +52,7 @@ export class TurnEnding {
     outcome: ClaudeOutcome,
     timing: TurnTiming,
     warnings: readonly string[],
-  ): Promise<SendReceipt | null> {
+  ): Promise<FinishedTurn> {
     try {
       return await this.#finishOnce(turn, outcome, timing, warnings)
     } catch (error) {
@@ -61,45 +68,63 @@ export class TurnEnding {
     outcome: ClaudeOutcome,
     timing: TurnTiming,
     warnings: readonly string[],
-  ): Promise<SendReceipt | null> {
-    const ledgerRow = toLedgerRow(turn, outcome, this.#deps.prices, new Date())
+  ): Promise<FinishedTurn> {
+    const ledgerRow = toLedgerRow(turn, outcome, this.#deps.prices)
     const delivered = outcome.status === 'complete' || outcome.status === 'refused'
     const history = { sent: turn.history.messages, omitted: turn.omitted }
     const receipt = delivered
       ? toReceipt(turn, outcome, ledgerRow?.costNanoUsd, history, warnings)
       : null
+    // Not billed, and nothing to read: only how it ended is of use to anybody.
+    const isForgotten = ledgerRow === null && outcome.status !== 'complete'
+    const sealed = isForgotten ? NOTHING : sealAnswer(turn, outcome)
     const ended = await this.#deps.repositories.turnEndings.end({
       answerId: turn.answerId,
       conversationId: turn.conversationId,
       userId: turn.userId,
-      end: toTurnEnd(outcome, sealAnswer(turn, outcome), receipt, timing),
+      end: toTurnEnd(outcome, sealed, receipt, timing),
       reservation: turn.reservation,
       spent: toSpent(ledgerRow, outcome),
       ledgerRow,
       limits: turn.limits,
       leastPercent: WARN_FROM_PERCENT,
-      changes: receipt === null ? {} : toChanges(turn),
+      changes: receipt === null || isForgotten ? {} : toChanges(turn),
+      forgotten: isForgotten ? { title: turn.vault.sealTitle(UNTITLED) } : null,
     })
     if (!ended) throw new AlreadyFinished()
     this.#deps.notices.finished(turn.answerId)
-    return receipt && withUsage(receipt, ended.used)
+    return { receipt: receipt && withUsage(receipt, ended.used), isAskerLive: ended.isAskerLive }
   }
 
   /** After a commit whose acknowledgement was lost, the stored end is this call's own. */
-  async #storedReceipt(turn: BegunTurn, outcome: ClaudeOutcome): Promise<SendReceipt | null> {
-    const stored = await this.#deps.repositories.answers.find(turn.answerId, turn.userId)
+  async #storedReceipt(turn: BegunTurn, outcome: ClaudeOutcome): Promise<FinishedTurn> {
+    const { answers, sessions } = this.#deps.repositories
+    const stored = await answers.find(turn.answerId, turn.userId)
     if (stored?.requestId !== outcome.requestId || stored.status === 'interrupted') {
       throw closedMeanwhile(turn)
     }
-    return stored.result && fromStored(turn.vault, stored)
+    const { sessionId } = turn.reservation
+    const isAskerLive = sessionId !== undefined && (await sessions.isLive(sessionId))
+    return { receipt: stored.result && fromStored(turn.vault, stored), isAskerLive }
   }
 }
 
 /** What the conversation keeps. A failed turn cuts nothing: its own message may have been too long. */
-function toChanges({ model, history, omitted, position, historyStart }: BegunTurn) {
+function toChanges(turn: BegunTurn): ConversationChanges {
+  const { vault, model, history, omitted, position, historyStart, newSystemPrompt } = turn
   const start = omitted === 0 ? historyStart : (history.firstPosition ?? position)
-  return { model: model.id, historyStart: start === historyStart ? undefined : start }
+  return {
+    model: model.id,
+    historyStart: start === historyStart ? undefined : start,
+    systemPrompt:
+      typeof newSystemPrompt === 'string'
+        ? vault.sealSystemPrompt(newSystemPrompt)
+        : newSystemPrompt,
+  }
 }
+
+/** Of a turn of which no text is kept. */
+const NOTHING = { content: null, stopSequence: null }
 
 const withUsage = (receipt: SendReceipt, used: UsedShares): SendReceipt => ({
   ...receipt,

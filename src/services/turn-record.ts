@@ -1,7 +1,7 @@
 /** What remains of an answer: the row it is stored as, its line in the ledger, the caller's result. */
 
 import type { ClaudeOutcome } from '../claude/client.ts'
-import { costNanoUsd, type PriceTable } from '../claude/prices.ts'
+import { costNanoUsd, type PriceTable, type UnitPrices } from '../claude/prices.ts'
 import { totalInputTokens } from '../claude/usage.ts'
 import type { Amount, StoredReservation } from '../repositories/budgets.ts'
 import type { NewLedgerRow } from '../repositories/ledger.ts'
@@ -41,6 +41,8 @@ export type TurnIds = {
   answerId: string
   tag: string | null
   reservation: StoredReservation
+  /** The model that was asked. */
+  model: { id: string }
 }
 
 export type TurnTiming = {
@@ -51,16 +53,33 @@ export type TurnTiming = {
 
 const TRUNCATING = new Set(['max_tokens', 'model_context_window_exceeded'])
 
+/**
+ * What the call is charged at, as on the day it was reserved at. An answer may call its model by a
+ * name without a price: then what was reserved counts, which is the price of the one that was asked.
+ */
+function settledPrices(
+  { reservation, model: asked }: TurnIds,
+  { model, rate }: ClaudeOutcome,
+  inputTokens: number,
+  prices: PriceTable,
+): UnitPrices | null {
+  const at = new Date(reservation.day)
+  return (
+    prices.unitPrices(model, inputTokens, at, rate) ??
+    prices.unitPrices(asked.id, inputTokens, at, rate) ??
+    prices.dearestPrices(asked.id, reservation.likelyInputTokens, at)
+  )
+}
+
 /** The ledger's line for a call that was billed; null when nothing was. */
 export function toLedgerRow(
   ids: TurnIds,
   outcome: ClaudeOutcome,
   prices: PriceTable,
-  at: Date,
 ): NewLedgerRow | null {
   const { usage } = outcome
   if (usage === null) return null
-  const unitPrices = prices.unitPrices(outcome.model, totalInputTokens(usage), at)
+  const unitPrices = settledPrices(ids, outcome, totalInputTokens(usage), prices)
   return {
     userId: ids.userId,
     conversationId: ids.conversationId,

@@ -8,7 +8,12 @@ import type { ConversationVault } from './vault.ts'
 export type ResolvedModel = { id: string; info: ModelInfo | undefined; warnings: string[] }
 
 /** What may be stored of an idempotency key. */
-export type IdempotencyMarks = { hash: Buffer; fingerprint: Buffer }
+export type IdempotencyMarks = {
+  hash: Buffer
+  fingerprint: Buffer
+  /** Under which earlier calls may be found: of this session alone, or of all that read everything. */
+  known: { own: Buffer; ofUser: Buffer }
+}
 
 /** A turn that is durable, and whose conversation is reserved for it. */
 export type BegunTurn = {
@@ -18,6 +23,8 @@ export type BegunTurn = {
   vault: ConversationVault
   model: ResolvedModel
   systemPrompt: string | undefined
+  /** What the conversation's is to be once the turn is delivered; undefined: as it is. */
+  newSystemPrompt: string | null | undefined
   maxTokens: number
   /** Earlier turns that go to Claude. */
   history: SentHistory

@@ -2,21 +2,33 @@
 
 import { isDatabaseGone } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import type { Repositories } from '../repositories/index.ts'
+import type { Repositories, Transact } from '../repositories/index.ts'
 import type { WhichOrphans } from '../repositories/leases.ts'
+import { LeaseWatch } from './lease-watch.ts'
 import type { Orphans } from './orphans.ts'
 import type { Rewrapping } from './rewrapping.ts'
+import { Rounds } from './rounds.ts'
 import type { RunningAnswers } from './running-answers.ts'
 import type { SigningKeys } from './signing-keys.ts'
+import type { StorageService } from './storage.ts'
 
 type Deps = {
   repositories: Pick<
     Repositories,
-    'leases' | 'oauthRecords' | 'oneTimeLinks' | 'rateLimits' | 'sessions' | 'signInFailures'
+    | 'formerAccounts'
+    | 'heartbeats'
+    | 'leases'
+    | 'oauthRecords'
+    | 'oneTimeLinks'
+    | 'rateLimits'
+    | 'sessions'
+    | 'signInFailures'
   >
   running: RunningAnswers
   orphans: Orphans
   rewrapping: Rewrapping
+  storage: Pick<StorageService, 'countOlder'>
+  transact: Transact
   signingKeys: SigningKeys
   replicaId: string
   /** True for the embedded database: whatever runs at the start has nobody left to finish it. */
@@ -28,16 +40,23 @@ type Deps = {
 export const LEASE_SECONDS = 12
 /** Also how often the text of running answers is saved at most. */
 const ROUND_MS = 2000
-const ROUNDS_PER_ORPHAN_SEARCH = 2
 const ROUNDS_PER_CLEANING = 30
+const ROUNDS_PER_SESSION_COUNT = 30 * 30
+const MOST_PASSES = 20
+/** Of one user and one kind: sign-ins, browsers, connections. */
+const MOST_SESSIONS = 1000
+/** Of the authorization server, for people who have not signed in. */
+const MOST_ANONYMOUS_RECORDS = 20_000
 
 export class Upkeep {
   readonly #deps: Deps
-  #timer: NodeJS.Timeout | undefined
+  readonly #rounds = new Rounds(ROUND_MS, () => this.#runRound())
+  /** Apart from the rounds: whoever closes a thousand answers must go on renewing its own leases. */
+  readonly #searches = new Rounds(ROUND_MS, (signal) => this.#search(signal))
   #round = 0
-  #current: Promise<void> = Promise.resolve()
-  /** Since when every round found the database. */
-  #steadySince = performance.now()
+  /** Whether there may be users whose storage is not added up yet. */
+  #isCounting = true
+  readonly #watch = new LeaseWatch(LEASE_SECONDS)
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -46,21 +65,12 @@ export class Upkeep {
   /** Closes what an earlier process left behind, then goes on until {@link stop}. */
   async start(): Promise<void> {
     if (this.#deps.isOnlyProcess) await this.#closeOrphans('all')
-    this.#plan()
+    this.#rounds.start()
+    this.#searches.start()
   }
 
   async stop(): Promise<void> {
-    clearTimeout(this.#timer)
-    await this.#current
-    clearTimeout(this.#timer)
-  }
-
-  /** One round after the other: a slow database gets no second one on top. */
-  #plan(): void {
-    this.#timer = setTimeout(() => {
-      this.#current = this.#runRound().finally(() => this.#plan())
-    }, ROUND_MS)
-    this.#timer.unref()
+    await Promise.all([this.#rounds.stop(), this.#searches.stop()])
   }
 
   /** A round that fails (the database is away) is only logged: the next one does its work. */
@@ -68,16 +78,22 @@ export class Upkeep {
     this.#round += 1
     try {
       await this.#keepRunning()
-      if (this.#round % ROUNDS_PER_ORPHAN_SEARCH === 0) await this.#closeExpired()
       await this.#reloadKeys()
       await this.#rewrap()
+      if (this.#isCounting) this.#isCounting = (await this.#deps.storage.countOlder()) > 0
       if (this.#round % ROUNDS_PER_CLEANING === 0) await this.#clean()
     } catch (err) {
-      this.#steadySince = Number.POSITIVE_INFINITY
-      this.#deps.log.warn({ err }, 'upkeep failed, will try again')
-      return
+      this.#noteTrouble(err)
     }
-    this.#steadySince = Math.min(this.#steadySince, performance.now())
+  }
+
+  #search(signal: AbortSignal): Promise<void> {
+    return this.#closeExpired(signal).catch((err: unknown) => this.#noteTrouble(err))
+  }
+
+  #noteTrouble(err: unknown): void {
+    this.#watch.forgetAll()
+    this.#deps.log.warn({ err }, 'upkeep failed, will try again')
   }
 
   async #keepRunning(): Promise<void> {
@@ -92,16 +108,22 @@ export class Upkeep {
   }
 
   /**
-   * While the database was away nobody could renew. Whoever comes back first gives the others the
-   * time of a lease before it takes their silence for their end; of its own answers it knows.
+   * What could not be renewed was not given up: no look counts in which the database could not be
+   * written to, or the answer's row was locked.
    */
-  async #closeExpired(): Promise<void> {
-    const isSteady = performance.now() - this.#steadySince > LEASE_SECONDS * 1000
-    await this.#closeOrphans(isSteady ? 'expired' : { expiredOf: this.#deps.replicaId })
+  async #closeExpired(signal: AbortSignal): Promise<void> {
+    const { repositories, replicaId } = this.#deps
+    await repositories.heartbeats.beat(replicaId)
+    const ids = this.#watch.look(await repositories.leases.listRunning())
+    if (ids.length === 0) return
+    const among = await repositories.leases.listUnlocked(ids)
+    const unlocked = new Set(among)
+    this.#watch.forget(ids.filter((id) => !unlocked.has(id)))
+    if (among.length > 0) await this.#closeOrphans({ among }, signal)
   }
 
-  async #closeOrphans(which: WhichOrphans): Promise<void> {
-    const closed = await this.#deps.orphans.close(which)
+  async #closeOrphans(which: WhichOrphans, signal?: AbortSignal): Promise<void> {
+    const closed = await this.#deps.orphans.close(which, signal)
     if (closed > 0) this.#deps.log.warn({ answers: closed }, 'closed answers of a dead process')
   }
 
@@ -123,12 +145,26 @@ export class Upkeep {
   }
 
   async #clean(): Promise<void> {
-    const { rateLimits, sessions, signInFailures, oneTimeLinks, oauthRecords } =
+    const { heartbeats, rateLimits, sessions, signInFailures, oneTimeLinks, oauthRecords } =
       this.#deps.repositories
+    await heartbeats.deleteOld()
     await rateLimits.deleteExpired()
     await oneTimeLinks.deleteExpired()
     await oauthRecords.deleteExpired()
+    await oauthRecords.deleteExcess(MOST_ANONYMOUS_RECORDS)
     await sessions.deleteEnded()
+    if (this.#round % ROUNDS_PER_SESSION_COUNT === 0) await sessions.endExcess(MOST_SESSIONS)
     await signInFailures.deleteOld()
+    await this.#deps.repositories.formerAccounts.deleteOver()
+    await this.#deleteForgotten()
+    this.#isCounting = true
+  }
+
+  /** Some at a time: they may have been made quickly. */
+  async #deleteForgotten(): Promise<void> {
+    for (let pass = 0; pass < MOST_PASSES; pass++) {
+      const deleted = await this.#deps.transact((tx) => tx.forgottenTurns.deleteOld())
+      if (deleted === 0) return
+    }
   }
 }

@@ -1,11 +1,18 @@
 import type { Repositories } from '../repositories/index.ts'
-import type { DayRange, UsageGroup, UsageSum } from '../repositories/ledger.ts'
+import type { DayRange, GroupPage, UsageGroup, UsageSum } from '../repositories/ledger.ts'
+import type { HeavyReads } from './heavy-reads.ts'
+import type { Scope } from './scopes.ts'
 import type { Caller } from './sessions.ts'
 
-type Deps = { repositories: Pick<Repositories, 'ledger'> }
+type Deps = { repositories: Pick<Repositories, 'ledger'>; heavyReads: HeavyReads }
 
 const DAY_MS = 86_400_000
 const DEFAULT_DAYS = 30
+/** Of one page. */
+export const MOST_ROWS = 1000
+
+/** Who may not read conversations need not learn which there are. */
+const IDS_OF_CONVERSATIONS: Scope = 'conversations:read'
 
 /** What was used and what it cost, from the ledger's rows. */
 export class UsageService {
@@ -15,21 +22,39 @@ export class UsageService {
     this.#deps = deps
   }
 
-  /** The caller's own, or for an admin everybody's; the last 30 days unless a range is given. */
+  /**
+   * The caller's own, or for an admin everybody's; the last 30 days unless a range is given. The total
+   * is that of all pages.
+   *
+   * `withheld`: the permission without which the keys of the rows are left out. `isOthersText` of a
+   * row: its key is text that another user wrote. `nextOffset` leads to the page after this one; null
+   * on the last.
+   */
   async report(
     caller: Caller,
     range: { from?: string | undefined; to?: string | undefined },
     groupBy: UsageGroup,
+    page: GroupPage = { limit: MOST_ROWS, offset: 0 },
   ) {
     const days = wholeRange(range, new Date())
-    const scope = caller.isAdmin ? null : caller.userId
-    const rows = await this.#deps.repositories.ledger.sum(scope, days, groupBy)
+    const reader = { userId: caller.userId, readsEverybody: caller.isAdmin }
+    const { rows, total, groups } = await this.#deps.heavyReads.run(caller.userId, () =>
+      this.#deps.repositories.ledger.sum(reader, days, groupBy, page),
+    )
+    const end = page.offset + rows.length
+    const isWithheld = groupBy === 'conversation' && !caller.scopes.includes(IDS_OF_CONVERSATIONS)
     return {
       scope: caller.isAdmin ? ('everybody' as const) : ('own' as const),
       ...days,
       groupBy,
-      rows: rows.map(toFigures),
-      total: toFigures(addUp(rows)),
+      ...(isWithheld ? { withheld: IDS_OF_CONVERSATIONS } : {}),
+      rows: rows.map((row) => ({
+        ...toFigures(row),
+        key: isWithheld ? null : row.key,
+        isOthersText: groupBy === 'tag' && row.isOthers && row.key !== null,
+      })),
+      total: toFigures(total),
+      nextOffset: end < groups && rows.length > 0 ? end : null,
     }
   }
 }
@@ -43,24 +68,7 @@ function wholeRange(
   return { from: from ?? first, to: last }
 }
 
-function addUp(rows: readonly UsageSum[]): UsageSum {
-  const total = (field: Exclude<keyof UsageSum, 'key'>) =>
-    String(rows.reduce((sum, row) => sum + BigInt(row[field]), 0n))
-  return {
-    key: null,
-    calls: total('calls'),
-    estimatedCalls: total('estimatedCalls'),
-    unpricedCalls: total('unpricedCalls'),
-    inputTokens: total('inputTokens'),
-    outputTokens: total('outputTokens'),
-    cacheReadTokens: total('cacheReadTokens'),
-    cacheWriteTokens: total('cacheWriteTokens'),
-    costNanoUsd: total('costNanoUsd'),
-  }
-}
-
 const toFigures = (sum: UsageSum) => ({
-  key: sum.key,
   calls: Number(sum.calls),
   estimatedCalls: Number(sum.estimatedCalls),
   unpricedCalls: Number(sum.unpricedCalls),

@@ -9,7 +9,7 @@ import type { AccountService } from './accounts.ts'
 import type { PasswordCheck } from './password-check.ts'
 
 type Deps = {
-  repositories: Pick<Repositories, 'sessions' | 'users'>
+  repositories: Pick<Repositories, 'users'>
   transact: Transact
   accounts: Pick<AccountService, 'add'>
   deletion: AccountDeletion
@@ -53,7 +53,9 @@ export class UserAdministration {
     const { id, username } = await this.#find(name)
     const password = generatePassword()
     const passwordHash = await this.#deps.passwords.hash(password)
-    const ended = await this.#deps.transact(async ({ users, sessions }) => {
+    const ended = await this.#deps.transact(async ({ authority, users, sessions }) => {
+      await authority.lockEntrance(id)
+      await authority.lockLive(id)
       await users.putPasswordHash(id, passwordHash)
       return sessions.revokeAll(id)
     })
@@ -64,7 +66,12 @@ export class UserAdministration {
   /** Ends every session, connection and token. @throws AppError not_found. */
   async signOut(name: string) {
     const { id, username } = await this.#find(name)
-    return { username, ended: await this.#deps.repositories.sessions.revokeAll(id) }
+    const ended = await this.#deps.transact(async ({ authority, sessions }) => {
+      await authority.lockEntrance(id)
+      await authority.lockLive(id)
+      return sessions.revokeAll(id)
+    })
+    return { username, ended }
   }
 
   /**

@@ -37,6 +37,20 @@ export class Vault {
     return this.#ring.rewrap(dataKey, conversationKeyBinding(id, userId))
   }
 
+  /** A key for {@link openNameKey}, wrapped. */
+  createNameKey(): Buffer {
+    return this.#ring.wrap(DataKey.generate(), nameKeyBinding)
+  }
+
+  rewrapNameKey(wrapped: Buffer): Buffer {
+    return this.#ring.rewrap(wrapped, nameKeyBinding)
+  }
+
+  /** What may be kept of the names of deleted accounts: enough to recognise them. */
+  openNameKey(wrapped: Buffer): NameVault {
+    return new NameVault(this.#ring.unwrap(wrapped, nameKeyBinding))
+  }
+
   openUser(userId: string, wrapped: Buffer): UserVault {
     return new UserVault(userId, this.#ring.unwrap(wrapped, userKeyBinding(userId)))
   }
@@ -70,6 +84,23 @@ export class Vault {
   }
 }
 
+/** Hashes of names, which only the holder of the key can make or compare. */
+export class NameVault {
+  readonly #key: DataKey
+
+  constructor(key: DataKey) {
+    this.#key = key
+  }
+
+  usernameHash(usernameKey: string): Buffer {
+    return this.#key.mac('former username', usernameKey)
+  }
+
+  emailHash(emailKey: string): Buffer {
+    return this.#key.mac('former email', emailKey)
+  }
+}
+
 /** A user's own values. */
 export class UserVault {
   readonly #userId: string
@@ -88,9 +119,14 @@ export class UserVault {
     return this.#key.openText(sealed, this.#binding('api_keys', 'sealed'))
   }
 
-  /** What may be stored of a caller's idempotency key: enough to recognise it. */
-  idempotencyHash(idempotencyKey: string): Buffer {
-    return this.#key.mac('idempotency key', idempotencyKey)
+  /**
+   * What may be stored of a caller's idempotency key: enough to recognise it.
+   *
+   * @param sessionId for a key that is one session's, and not its user's.
+   */
+  idempotencyHash(idempotencyKey: string, sessionId?: string): Buffer {
+    if (sessionId === undefined) return this.#key.mac('idempotency key', idempotencyKey)
+    return this.#key.mac('idempotency key of a session', `${sessionId}/${idempotencyKey}`)
   }
 
   /** Tells a repeated call from a different one without keeping its text. */
@@ -161,6 +197,13 @@ export class ConversationVault {
     const row = `${this.#id}/${messageId}`
     return { table: 'messages', column, row, owner: this.#userId }
   }
+}
+
+const nameKeyBinding: Binding = {
+  table: 'name_keys',
+  column: 'data_key',
+  row: '1',
+  owner: '',
 }
 
 const userKeyBinding = (userId: string): Binding => ({

@@ -14,8 +14,8 @@ const HOUR_MS = 3_600_000
 export async function enter({ app, url }: Site, page: Page, username: string) {
   const { accounts, sessions } = app.app.services
   const wanted = { username, email: `${username}@example.com`, password: CHOSEN_PASSWORD }
-  const { userId } = await accounts.signUp(wanted)
-  const value = await sessions.beginBrowserSession(userId, new Date(Date.now() + HOUR_MS))
+  const proof = await accounts.signUp(wanted)
+  const value = await sessions.beginBrowserSession(proof, new Date(Date.now() + HOUR_MS))
   const flags = { secure: true, httpOnly: true, sameSite: 'Lax' as const }
   await page.context().addCookies([{ name: '__Host-session', value, url, ...flags }])
   const caller = await sessions.findBrowserSession(value)

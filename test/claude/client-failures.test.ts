@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { ErrorCode } from '../../src/errors.ts'
+import { type AppError, type ErrorCode, toErrorBody } from '../../src/errors.ts'
 import type { Fault } from '../support/claude-stand-in/faults.ts'
 import { deadUrl, KEY, requestFor, useClaude } from './asking.ts'
 
@@ -100,6 +100,17 @@ test('a short retry-after is obeyed, a long one handed to the caller', async () 
     retryAfterSeconds: 11,
   })
   expect(claude.standIn.messageRequests()).toHaveLength(3)
+})
+
+test.each([
+  { retryAfter: 2_592_000 },
+  { retryAfter: 'Fri, 31 Dec 2100 23:59:59 GMT' },
+  { headers: { 'retry-after-ms': 'Infinity' } },
+])('nobody is told to wait longer than a day: %o', async (wait) => {
+  claude.standIn.script(status(429, wait))
+  const { error } = await claude.ask()
+  expect(error).toMatchObject({ code: 'rate_limited', retryAfterSeconds: 86_400 })
+  expect(toErrorBody(error as AppError).error.retry_after_seconds).toBe(86_400)
 })
 
 test('a wait beyond the deadline is not begun', async () => {

@@ -30,8 +30,8 @@ test.each<[string, Fault, string]>([
   expect(outcome.requestId).toMatch(/^req_/)
   expect(outcome.usage).toMatchObject({
     inputTokens: claude.standIn.billed(KEY).inputTokens,
-    outputTokens: Math.ceil(15 / 3.5),
   })
+  expect(outcome.usage?.outputTokens).toBeGreaterThanOrEqual(15)
   expect(claude.standIn.messageRequests()).toHaveLength(1)
 })
 
@@ -60,9 +60,9 @@ test.each([undefined, 10])('silence is too long, with pings every %s ms', async 
 
 test('silence before the first byte is too long as well', async () => {
   claude.standIn.script({ kind: 'delay', delayMs: 5000 })
-  expect(await claude.ask({}, { idleMs: 100 })).toMatchObject({
+  expect(await claude.ask({}, { idleMs: 1500 })).toMatchObject({
     status: 'failed',
-    usage: null,
+    usageEstimated: 'stream_timed_out',
     error: { code: 'upstream_timeout' },
   })
   expect(claude.standIn.messageRequests()).toHaveLength(1)
@@ -128,8 +128,9 @@ test('what was cancelled before it began is not asked', async () => {
 test('cancelling interrupts the wait before a repeat', async () => {
   claude.standIn.script({ kind: 'status', status: 429, retryAfter: 9 })
   const abort = new AbortController()
-  const asking = claude.connect().answer(KEY, requestFor(), { signal: abort.signal })
-  await expect.poll(() => claude.standIn.messageRequests()[0]?.status).toBe(429)
+  const client = claude.connect()
+  const asking = client.answer(KEY, requestFor(), { signal: abort.signal })
+  await expect.poll(() => client.lastSeen().status, { timeout: 8000 }).toBe('reachable')
   abort.abort()
   expect(await asking).toMatchObject({ status: 'cancelled', usage: null })
   expect(claude.standIn.messageRequests()).toHaveLength(1)

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { MODELS } from '../../src/claude/models.ts'
 import { costNanoUsd, loadPriceTable } from '../../src/claude/prices.ts'
 import { estimateTokens } from '../../src/claude/tokens.ts'
-import { totalInputTokens, type Usage } from '../../src/claude/usage.ts'
+import { type Rate, totalInputTokens, type Usage } from '../../src/claude/usage.ts'
 import { AppError } from '../../src/errors.ts'
 
 const NOW = new Date('2026-11-22T12:00:00Z')
@@ -115,4 +115,48 @@ test('tokens are estimated from UTF-8 bytes', () => {
   expect(estimateTokens('abc')).toBe(1)
   expect(estimateTokens('abcdefg')).toBe(2)
   expect(estimateTokens('é'.repeat(7))).toBe(4)
+})
+
+test('a place of its own costs a tenth more from 4.6 on, of every kind of token', () => {
+  const inUs = { geo: 'surcharged', isFast: false } as const
+  const price = (model: string, rate?: Rate) => table.unitPrices(model, 1, NOW, rate)
+  expect(price('claude-sonnet-5-5', inUs)).toEqual({
+    input: 2200,
+    output: 11_000,
+    cacheWrite5m: 2750,
+    cacheWrite1h: 4400,
+    cacheRead: 110,
+  })
+  expect(price('claude-opus-4-6', inUs)).toMatchObject({ input: 5500, output: 27_500 })
+  // 137.5: never less than what is billed.
+  expect(price('claude-haiku-5-5', inUs)?.cacheWrite5m).toBe(138)
+  for (const model of ['opus-4-5-20251101', 'sonnet-4-5', 'haiku-4-5-20251001']) {
+    expect(price(`claude-${model}`, inUs)).toEqual(price(`claude-${model}`))
+  }
+  expect(price('claude-opus-5-5', { geo: 'anywhere', isFast: true })).toMatchObject({
+    input: 8000,
+    output: 40_000,
+    cacheRead: 400,
+  })
+})
+
+test('the dearest price of a call is that of every band and place it may be in', () => {
+  const haiku = (inputAtMost: number) => table.dearestPrices('claude-haiku-5-5', inputAtMost, NOW)
+  expect(haiku(100_000)).toMatchObject({ input: 110, output: 550 })
+  expect(haiku(100_001)).toMatchObject({ input: 550, output: 2750 })
+  expect(table.dearestPrices('claude-haiku-4-5', 9, NOW)).toMatchObject({ input: 1000 })
+  expect(table.dearestPrices('claude-next-9', 9, NOW)).toBeNull()
+  const row = {
+    model: 'odd',
+    input: 3,
+    output: 1,
+    cache_write_5m: 1,
+    cache_write_1h: 1,
+    cache_read: 1,
+  }
+  const cheaperWhenLong = loadPriceTable([
+    row,
+    { ...row, input: 1, output: 2, above_prompt_tokens: 10 },
+  ])
+  expect(cheaperWhenLong.dearestPrices('odd', 11, NOW)).toMatchObject({ input: 3300, output: 2200 })
 })

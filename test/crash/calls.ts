@@ -1,6 +1,6 @@
 /** Tool calls through the balancer: as bare HTTP, and as the official clients make them. */
 
-import { postCall } from '../mcp/raw-call.ts'
+import { postCall, resultIn } from '../mcp/raw-call.ts'
 import { connectClient, type Era, type TestClient } from '../support/clients.ts'
 
 /** As JSON.parse gives it: `{success, data}` or `{success, error}`. */
@@ -32,15 +32,6 @@ export function openBareLine(url: string, era: Era, accessToken: string): Line {
       connection.abort()
     },
   }
-}
-
-/** The answer is the last event, or the whole body. */
-function resultIn(text: string): Result {
-  const events = text.split('\n').filter((line) => line.startsWith('data: {'))
-  const json = events.at(-1)?.slice('data: '.length) ?? text
-  const { result } = JSON.parse(json)
-  if (result === undefined) throw new Error('the stream ended before its result')
-  return result.structuredContent
 }
 
 export function openOfficialLine(url: string, era: Era, accessToken: string): Line {

@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { runSql } from '../support/database-supplies.ts'
 import type { Line } from './calls.ts'
+import type { Findings } from './findings.ts'
 import type { Observations } from './observations.ts'
 import type { Tally } from './upstream.ts'
 
@@ -11,6 +12,7 @@ export type Check = { promise: string; checked: number; violations: string[] }
 
 export type Remains = {
   seen: Observations
+  findings: Findings
   lines: readonly Line[]
   tallies: ReadonlyMap<string, Tally>
   databaseUrl: string
@@ -47,6 +49,8 @@ export async function checkAll(remains: Remains): Promise<Check[]> {
       checked: remains.seen.keys.size,
       violations: remains.seen.contradictions,
     },
+    nothingUnexplained(remains),
+    ...remains.findings.checks,
     ...(await databaseIsSound(remains.databaseUrl)),
     await ledgerVerifies(remains.settings),
     {
@@ -89,6 +93,12 @@ function oneCallPerKey({ seen, tallies }: Remains): Check {
   }
   const promise = 'Claude answers a key at most once, an acknowledged one exactly once'
   return { promise, checked: seen.keys.size, violations }
+}
+
+/** Callers are told what is wrong, and may repeat; `internal` says neither. */
+function nothingUnexplained({ seen }: Remains): Check {
+  const violations = seen.failures.filter((failure) => failure === 'internal')
+  return { promise: 'no call ends with `internal`', checked: seen.keys.size, violations }
 }
 
 const DATABASE_PROMISES: [string, string, string][] = [

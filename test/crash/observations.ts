@@ -18,6 +18,8 @@ export class Observations {
   readonly contradictions: string[] = []
   /** How calls ended without an answer, by error code; final ones, which no repeat mends. */
   ended: Record<string, number> = {}
+  /** Calls that failed, whether or not a repeat mends them, but for those whose client vanished. */
+  readonly failures: string[] = []
   repeats = 0
   vanished = 0
   #taken = { keys: 0, acknowledged: 0, repeats: 0, vanished: 0 }
@@ -29,6 +31,11 @@ export class Observations {
     }
     this.acknowledged.set(answer.key, answer)
     this.announced.set(answer.messageId, answer.sender)
+  }
+
+  /** How many answers these senders have received. */
+  countOf(isCounted: (sender: number) => boolean): number {
+    return [...this.acknowledged.values()].filter(({ sender }) => isCounted(sender)).length
   }
 
   end(code: string): void {

@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
@@ -42,6 +43,16 @@ export class Replica {
   /** kill -9; it comes back by itself. */
   kill(): void {
     this.#child?.kill('SIGKILL')
+  }
+
+  /** SIGTERM; resolves once it listens again. */
+  async restart(): Promise<void> {
+    const child = this.#child
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const exit = once(child, 'exit')
+    child.kill('SIGTERM')
+    await exit
+    while (this.#isWanted && !this.#isListening) await sleep(50)
   }
 
   /** SIGTERM, for good. @returns its exit code. */

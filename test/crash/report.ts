@@ -25,7 +25,7 @@ Written by \`npm run crash -- ${facts.args}\`; do not edit. Last run:
 ${facts.at.toISOString()}, gateway ${facts.gatewayVersion}, Node ${process.version},
 PostgreSQL ${facts.postgresqlVersion}, ${process.platform} ${process.arch}.
 
-${facts.replicas} gateway processes on one PostgreSQL behind a plain TCP balancer, a local stand-in
+${facts.replicas} gateway processes on one PostgreSQL behind a TCP balancer that asks \`/readyz\`, a local stand-in
 for Claude, ${facts.clients} clients of both protocol eras that send with idempotency keys and repeat each
 call until they know how it ended. ${facts.seconds} s of faults; ${facts.settledAfterSeconds.toFixed(1)} s after the last one no answer ran
 any more. **Violations: ${violations}.**
@@ -57,9 +57,11 @@ ${listViolations(checks)}
   caller's back: a repeat of the key is told \`interrupted\`, and sending again takes a new key, hence a
   second charge, by the caller's own decision. Any replica closes them that has had its database
   for the time of a lease (12 s); while none lives that long they wait, and so does whoever repeats.
-- While PostgreSQL is away nothing new begins; an answer under way is kept in memory and written
-  when it is back. A process that is killed in that time loses what it could not write: such an
-  answer was never acknowledged, and ends as \`interrupted\`.
+- **A restart in turn** fails no call: a gateway that is stopped serves on until the balancer has noticed, and ends
+  after its last answer. All other faults are met by repeating calls with their keys.
+- While PostgreSQL is away, cannot be written or has no space, nothing new begins; an answer under way
+  is kept in memory and written when it is back. A process that is killed in that time loses what it
+  could not write: such an answer was never acknowledged, and ends as \`interrupted\`.
 `
 }
 

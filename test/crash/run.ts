@@ -13,7 +13,6 @@ import { type Era, register, type TestUser } from '../support/clients.ts'
 import { runSql } from '../support/database-supplies.ts'
 import { type Line, openBareLine, openOfficialLine } from './calls.ts'
 import { type Check, checkAll, settle } from './checks.ts'
-import { Observations } from './observations.ts'
 import { phasesOf, runPhase } from './phases.ts'
 import { type PhaseResult, type RunFacts, toMarkdown } from './report.ts'
 import { Sender } from './sender.ts'
@@ -22,7 +21,7 @@ import { buildSite, REPLICAS, type Site, untilListening } from './site.ts'
 const USERS = 5
 const CLIENTS = 20
 /** Starting, the last repeats, settling and checking take this long at most. */
-const MARGIN_SECONDS = 240
+const MARGIN_SECONDS = 480
 
 const { values } = parseArgs({
   options: {
@@ -46,16 +45,18 @@ function openLines(url: string, users: readonly TestUser[]): Line[] {
   })
 }
 
-async function load(site: Site, lines: Line[], seen: Observations) {
+async function load(site: Site, lines: Line[]) {
+  const { seen } = site
   const stop = new AbortController()
   const senders = lines.map((line, i) => new Sender(i, line, seen, site.habits).run(stop.signal))
   const results: PhaseResult[] = []
   for (const phase of phasesOf(values.only)) {
     log(`phase: ${phase.name}`)
+    const startedAt = performance.now()
     const deeds = await runPhase(phase, site, seconds)
     results.push({
       name: phase.name,
-      seconds: seconds * phase.share,
+      seconds: (performance.now() - startedAt) / 1000,
       deeds,
       figures: seen.takeFigures(),
     })
@@ -71,15 +72,16 @@ async function run(): Promise<boolean> {
   const site = await buildSite(opened)
   const users: TestUser[] = []
   for (let i = 0; i < USERS; i++) users.push(await register(`${site.balancer.url}/mcp`))
-  const seen = new Observations()
+  site.userIds.push(...users.map(({ userId }) => userId))
   const lines = openLines(`${site.balancer.url}/mcp`, users)
-  const { phases, endedAt } = await load(site, lines, seen)
+  const { phases, endedAt } = await load(site, lines)
   log('the last messages are settling')
   await untilListening(site.replicas)
   await settle(site.cluster.url)
   const settledAfterSeconds = (performance.now() - endedAt) / 1000
   const checks = await checkAll({
-    seen,
+    seen: site.seen,
+    findings: site.findings,
     lines: openCheckLines(site, users),
     tallies: await site.upstream.report(),
     databaseUrl: site.cluster.url,

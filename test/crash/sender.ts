@@ -53,7 +53,10 @@ export class Sender {
     const until = performance.now() + PERSISTENCE_MS
     while (performance.now() < until) {
       const isLeaving = randomInt(100) < this.#habits.vanishPercent
-      const asked = this.#ask(message).catch(() => undefined)
+      const asked = this.#ask(message).catch((error: Error) => {
+        if (!isLeaving) this.#seen.failures.push(`${error.message} ${error.cause ?? ''}`)
+        return undefined
+      })
       if (isLeaving && (await this.#leave(asked))) return
       const result = await asked
       if (result && this.#isOver(message, result)) return this.#maybeAskAgain(message)
@@ -93,6 +96,7 @@ export class Sender {
     const told = data ?? error?.details
     if (told?.message_id) this.#seen.announced.set(told.message_id, this.#number)
     if (error) {
+      this.#seen.failures.push(error.code)
       if (error.retryable) return false
       this.#seen.end(error.code)
       return true

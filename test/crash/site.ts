@@ -5,6 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../support/free-port.ts'
 import { findServerPrograms, startRestartableCluster } from '../support/restartable-cluster.ts'
 import { type Balancer, startBalancer } from './balancer.ts'
+import { openSmallDisk } from './disk.ts'
+import { Findings } from './findings.ts'
+import { Observations } from './observations.ts'
 import type { Stage } from './phases.ts'
 import { Replica, type ReplicaEnd } from './replica.ts'
 import { startUpstream } from './upstream.ts'
@@ -32,6 +35,8 @@ export async function buildSite(opened: Closable[]): Promise<Site> {
     opened.push(thing)
     return thing
   }
+  const disk = await openSmallDisk()
+  if ('close' in disk) keep(disk)
   const programs = findServerPrograms()
   if (!programs) throw new Error('no PostgreSQL server is installed here')
   const cluster = keep(await startRestartableCluster(programs))
@@ -46,8 +51,20 @@ export async function buildSite(opened: Closable[]): Promise<Site> {
   )
   keep({ close: () => Promise.all(replicas.map((replica) => replica.stop())) })
   await untilListening(replicas)
-  const habits = { vanishPercent: CALM_VANISH_PERCENT }
-  return { cluster, upstream, balancer, settings, selfInflicted, replicas, habits }
+  if ('attach' in disk) await disk.attach(cluster.url)
+  return {
+    cluster,
+    upstream,
+    balancer,
+    disk,
+    settings,
+    selfInflicted,
+    replicas,
+    habits: { vanishPercent: CALM_VANISH_PERCENT },
+    userIds: [],
+    seen: new Observations(),
+    findings: new Findings(),
+  }
 }
 
 /** @throws Error when one does not come up. */
@@ -68,7 +85,8 @@ function settingsFor(databaseUrl: string, claudeUrl: string, publicUrl: string) 
     PUBLIC_URL: publicUrl,
     SESSION_TIMEOUT: '604800',
     UPSTREAM_IDLE_SECONDS: '3',
-    SHUTDOWN_GRACE_SECONDS: '5',
+    DRAIN_SECONDS: '2',
+    SHUTDOWN_GRACE_SECONDS: '15',
     REQUESTS_PER_MINUTE: '1000000',
     ANONYMOUS_REQUESTS_PER_MINUTE: '1000000',
     REGISTRATIONS_PER_HOUR: '1000',

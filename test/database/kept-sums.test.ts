@@ -143,15 +143,28 @@ describeDatabases('the sums that are kept', (kind) => {
     const ada = await insertUser()
     await insertCalls(ada, 60)
     await insertCalls(await insertUser(), 7)
-    const rows = await createRepositories(database.db).ledger.sum(ada, EVER, group)
-    const sum = (field: 'calls' | 'inputTokens' | 'costNanoUsd' | 'unpricedCalls') =>
-      rows.reduce((total, row) => total + Number(row[field]), 0)
+    const { ledger } = createRepositories(database.db)
+    const reader = { userId: ada, readsEverybody: false }
+    const { rows, total, groups } = await ledger.sum(reader, EVER, group, {
+      limit: 1000,
+      offset: 0,
+    })
+    const sum = (field: 'calls' | 'inputTokens' | 'costNanoUsd' | 'unpricedCalls') => {
+      const added = rows.reduce((total, row) => total + Number(row[field]), 0)
+      expect(total[field]).toBe(String(added))
+      return added
+    }
     const input = (60 * 61) / 2 + 60 * 10
     const unpriced = 12
     expect([sum('calls'), sum('inputTokens'), sum('unpricedCalls')]).toEqual([60, input, unpriced])
     expect(sum('costNanoUsd')).toBe(((60 * 61) / 2 - (5 * 12 * 13) / 2) * 1000)
-    const groups = { day: 2, model: 3, conversation: 60, tag: 4, user: 1 }
-    expect(rows).toHaveLength(groups[group])
+    const expected = { day: 2, model: 3, conversation: 60, tag: 4, user: 1 }
+    expect([rows.length, groups]).toEqual([expected[group], expected[group]])
+    const pages = await Promise.all(
+      [0, 2, 1000].map((offset) => ledger.sum(reader, EVER, group, { limit: 2, offset })),
+    )
+    expect(pages.map((page) => page.rows)).toEqual([rows.slice(0, 2), rows.slice(2, 4), []])
+    expect(pages.map((page) => [page.total, page.groups])).toEqual(pages.map(() => [total, groups]))
   })
 
   test('a sum that is not what the rows add up to is a drift', async () => {

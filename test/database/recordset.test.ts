@@ -65,6 +65,26 @@ describeDatabases('rows as one value', (kind) => {
   })
 })
 
+describeDatabases('what PostgreSQL does not store', (kind) => {
+  test('is replaced, in text and in JSON however deep', async () => {
+    const fresh = await freshDatabaseOptions(kind)
+    const database = await openDatabase(fresh)
+    const none = { someBytes: null, large: null, isTrue: null, day: null }
+    const row = {
+      ...none,
+      someText: 'a\0b\ud800c',
+      details: { 'n\0': ['x\0', { y: '\udc00', z: [null, 1, true] }] },
+    }
+    const [read] = await readRows(database.db, { rows: toJson([row]) })
+    await database.close()
+    await fresh.drop()
+    expect(read).toMatchObject({
+      someText: 'a\ufffdb\ufffdc',
+      details: { 'n\ufffd': ['x\ufffd', { y: '\ufffd', z: [null, 1, true] }] },
+    })
+  })
+})
+
 /** The drivers differ in what they make of a bytea. */
 const toBuffer = (bytes: unknown) => bytes && Buffer.from(bytes as Uint8Array)
 

@@ -13,6 +13,8 @@ import { createRepositories } from '../../src/repositories/index.ts'
 import { AnswerNotices } from '../../src/services/answer-notices.ts'
 import { Budgets } from '../../src/services/budgets.ts'
 import { ConversationOpening } from '../../src/services/conversation-opening.ts'
+import { HeavyReads } from '../../src/services/heavy-reads.ts'
+import { HistoryReading } from '../../src/services/history-reading.ts'
 import type { SendInput, SendResult } from '../../src/services/messages.ts'
 import { Orphans } from '../../src/services/orphans.ts'
 import {
@@ -20,6 +22,7 @@ import {
   type RunningAnswer,
   RunningAnswers,
 } from '../../src/services/running-answers.ts'
+import { ALL_SCOPES } from '../../src/services/scopes.ts'
 import type { BegunTurn } from '../../src/services/turn.ts'
 import { TurnBeginning } from '../../src/services/turn-beginning.ts'
 import { TurnEnding } from '../../src/services/turn-ending.ts'
@@ -46,6 +49,7 @@ const OUTCOME: ClaudeOutcome = {
     thinkingTokens: 0,
   },
   usageEstimated: null,
+  rate: { geo: 'anywhere', isFast: false },
   requestId: 'req_1',
   model: 'claude-sonnet-5-5',
   error: null,
@@ -63,6 +67,7 @@ describeDatabases('the end of a turn', (kind) => {
   let orphans: Orphans
   let turn: BegunTurn
   const userId = newId()
+  const passwordSession = { id: newId(), userId, expiresAt: new Date(Date.now() + 3_600_000) }
 
   beforeAll(async () => {
     fresh = await freshDatabaseOptions(kind)
@@ -72,6 +77,7 @@ describeDatabases('the end of a turn', (kind) => {
     const { wrapped: dataKey } = vault.createUserKey(userId)
     const names = { username: 'ada', usernameKey: 'ada', email: 'a@b.c', emailKey: 'a@b.c' }
     await repositories().users.insert({ id: userId, ...names, passwordHash: '-', dataKey })
+    await repositories().sessions.insert(passwordSession)
     const prices = loadPriceTable(undefined)
     const none = { nanoUsd: null, tokens: null }
     const budgets = new Budgets({ defaults: { day: none, month: none }, unpricedModels: 'refuse' })
@@ -82,12 +88,17 @@ describeDatabases('the end of a turn', (kind) => {
         defaultModel: 'claude-sonnet-5-5',
         retiredModels: 'refuse',
       }),
+      histories: new HistoryReading({
+        repositories: repositories(),
+        heavyReads: new HeavyReads(),
+      }),
       prices,
       budgets,
       replicaId: newId(),
       leaseSeconds: 15,
       defaultMaxTokens: 100,
       maxMessagesSent: 10,
+      maxStoredBytes: null,
     })
     const notices = new AnswerNotices({ repositories: repositories(), isOnlyProcess: false })
     ending = new TurnEnding({ repositories: repositories(), prices, notices })
@@ -104,9 +115,15 @@ describeDatabases('the end of a turn', (kind) => {
   })
 
   const repositories = () => createRepositories(database.db)
-  const begin = async (input: SendInput, sessionId = newId()) => {
-    const sender = { userId, sessionId }
-    return beginning.begin(sender, input, undefined, await beginning.read(sender, input))
+  const begin = async (input: SendInput, sessionId = passwordSession.id) => {
+    const sender = { userId, sessionId, kind: 'password' as const, scopes: ALL_SCOPES }
+    return beginning.begin(
+      sender,
+      input,
+      undefined,
+      await beginning.read(sender, input),
+      async () => null,
+    )
   }
   const finish = () => ending.finish(turn, OUTCOME, { durationMs: 2, stopReason: undefined }, [])
   const stored = async () => ({
@@ -146,7 +163,9 @@ describeDatabases('the end of a turn', (kind) => {
     }
     expect(await stored()).toMatchObject({
       answer: { status: 'interrupted', content: null, result: null, reservation: null },
-      booked: [{ outputTokens: 0, estimated: 'process_died' }],
+      booked: [
+        { outputTokens: expect.toSatisfy((tokens) => tokens > 0), estimated: 'process_died' },
+      ],
       conversation: { runningMessageId: null, messageCount: 2 },
     })
     expect(await repositories().ledgerAudit.listDrift()).toEqual([])
@@ -205,7 +224,7 @@ describeDatabases('the end of a turn', (kind) => {
       .execute()
     const inHand = new Promise<SendResult>(() => {})
     running.start(turn.answerId, sealNothing, () => inHand)
-    expect(await orphans.close('expired')).toBe(0)
+    expect(await orphans.close({ among: [turn.answerId] })).toBe(0)
     expect((await stored()).answer.status).toBe('running')
   })
 })

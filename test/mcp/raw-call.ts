@@ -54,3 +54,15 @@ export function postCall(
   const params = { name: `claude-api-gateway_${tool}`, arguments: args }
   return post(url, era, 'tools/call', params, extra)
 }
+
+/**
+ * The structured result of a call, as JSON.parse gives it, from the last event or the whole body.
+ *
+ * @throws Error when there is none: the stream ended before its result.
+ */
+export function resultIn(body: string): ReturnType<typeof JSON.parse> {
+  const events = body.split('\n').filter((line) => line.startsWith('data: {'))
+  const { result } = JSON.parse(events.at(-1)?.slice('data: '.length) ?? body)
+  if (result === undefined) throw new Error('there was no result')
+  return result.structuredContent
+}

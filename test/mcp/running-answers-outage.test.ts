@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ClaudeStandIn, startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 import { connectClient, register, type TestClient } from '../support/clients.ts'
+import { runSql } from '../support/database-supplies.ts'
 import { type GatewayProcess, startGatewayProcess } from '../support/gateway-process.ts'
 import {
   findServerPrograms,
@@ -84,6 +85,39 @@ describe.runIf(programs !== undefined)('PostgreSQL away', () => {
       expect(next.structured.data).toMatchObject({ status: 'complete', history: { sent: 2 } })
     },
   )
+
+  test('read-only until after the answer, as a standby is: the same', async () => {
+    const message = slowText('read-only')
+    const sending = client.call('send_message', { message, tag: 'read-only' })
+    await untilAsked(message)
+    const setReadOnly = async (value: 'on' | 'off') => {
+      await runSql(cluster.url, `alter system set default_transaction_read_only = ${value}`)
+      await runSql(cluster.url, 'select pg_reload_conf()')
+    }
+    await setReadOnly('on')
+    await expect.poll(() => status('/readyz'), { timeout: 15_000 }).toBe(503)
+    const refused = await client.call('send_message', { message: 'not now' })
+    expect(refused.structured.error).toMatchObject({
+      code: 'database_unavailable',
+      retryable: true,
+      retry_after_seconds: expect.any(Number),
+    })
+    const failed = await sending
+    expect(failed.structured.error).toMatchObject({
+      code: 'database_unavailable',
+      details: { message_id: expect.any(String) },
+    })
+
+    await setReadOnly('off')
+    await expect.poll(() => status('/readyz'), { timeout: 30_000 }).toBe(200)
+    const { message_id } = failed.structured.error.details
+    const got = await client.call('get_message', { message_id, wait_seconds: 20 })
+    expect(got.structured.data).toMatchObject({ status: 'complete', content: message })
+    const usage = await client.call('get_usage', { group_by: 'tag' })
+    expect(usage.structured.data.rows).toContainEqual(
+      expect.objectContaining({ key: 'read-only', calls: 1, estimated_calls: 0 }),
+    )
+  })
 
   test('back before the answer ends: its caller does not notice', async () => {
     const message = slowText('short outage')

@@ -7,6 +7,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { fetchUnderPolicy, isPublicAddress } from '../../src/oauth/fetch-policy.ts'
 import { type DocumentHost, startDocumentHost } from '../support/document-host.ts'
+import { type NameServer, startNameServer } from '../support/name-server.ts'
 
 const KIBIBYTE = 1024
 
@@ -228,43 +229,64 @@ describe('a document', () => {
       expect(names.countAsked()).toBe(1)
     })
 
-    test('is not fetched when one of several addresses is private', async () => {
-      const names = resolveTo(['1.1.1.1', '127.0.0.1'])
-      const url = `https://documents.example:${host.port}/good`
-      await expect(fetchUnderPolicy(url, {}, [])).rejects.toThrow('not public')
-      expect(names.countAsked()).toBe(1)
-    })
-
-    test('holds up one thread at most, and nobody longer than a document may take', async () => {
-      const waiting: (() => void)[] = []
-      const lookup = vi
-        .spyOn(dnsPromises, 'lookup')
-        .mockImplementation(
-          (() => new Promise((resolve) => waiting.push(() => resolve([])))) as never,
+    describe('and asked by us', () => {
+      let server: NameServer | undefined
+      afterEach(async () => {
+        await server?.close()
+        server = undefined
+      })
+      const fetchFrom = (name: string, signal = AbortSignal.timeout(10_000)) =>
+        fetchUnderPolicy(`https://${name}:${host.port}/good`, { signal }, [])
+      const outcomeOf = (answer: Promise<Response>) =>
+        answer.then(
+          () => 'fetched',
+          (error: Error) => error.message,
         )
-      syncBuiltinESMExports()
-      const get = (i: number) =>
-        fetchUnderPolicy(`https://${i}.example/`, { signal: AbortSignal.timeout(50) }, [])
-      const asked = Array.from({ length: 40 }, (_, i) =>
-        get(i).catch((error: Error) => error.message),
-      )
-      const answers = await Promise.all(asked)
-      expect(answers.filter((answer) => /timeout/.test(String(answer)))).toHaveLength(33)
-      expect(answers.filter((answer) => /too many/.test(String(answer)))).toHaveLength(7)
-      expect(lookup).toHaveBeenCalledTimes(1)
-      waiting.shift()?.()
-      await expect(fetchUnderPolicy('ftp://a.example/', {}, [])).rejects.toThrow('only https')
-      const next = fetchUnderPolicy('https://next.example/', {}, [])
-      await expect.poll(() => lookup).toHaveBeenCalledTimes(2)
-      waiting.shift()?.()
-      await expect(next).rejects.toThrow('no address')
-    })
 
-    test('is not fetched when the name has no address', async () => {
-      resolveTo([])
-      await expect(fetchUnderPolicy('https://documents.example/', {}, [])).rejects.toThrow(
-        'no address',
-      )
+      test('is not fetched when one of several addresses is private', async () => {
+        server = await startNameServer(() => ['1.1.1.1', '127.0.0.1'])
+        await expect(fetchFrom('documents.example')).rejects.toThrow('not public')
+        expect(server.asked).toEqual(['documents.example'])
+      })
+
+      test('is not fetched when the name has no address', async () => {
+        server = await startNameServer(() => [])
+        await expect(fetchFrom('documents.example')).rejects.toThrow(/ENODATA|no address/)
+      })
+
+      test('is asked once by all who want to know the same', async () => {
+        server = await startNameServer(() => ['127.0.0.1'])
+        const all = Array.from({ length: 20 }, () => outcomeOf(fetchFrom('same.example')))
+        expect(new Set(await Promise.all(all))).toEqual(
+          new Set(['the host has an address that is not public']),
+        )
+        expect(server.asked).toEqual(['same.example'])
+      })
+
+      test('holds up its own names and nobody else’s, and no thread', async () => {
+        const threads = vi.spyOn(dnsPromises, 'lookup')
+        syncBuiltinESMExports()
+        server = await startNameServer((name) =>
+          name.endsWith('slow.example') ? null : ['127.0.0.1'],
+        )
+        let over = 0
+        const slow = Array.from({ length: 60 }, (_, i) =>
+          outcomeOf(fetchFrom(`${i}.slow.example`)).finally(() => {
+            over += 1
+          }),
+        )
+        await expect.poll(() => server?.asked.length).toBeGreaterThan(0)
+        const others = Array.from({ length: 10 }, (_, i) =>
+          outcomeOf(fetchFrom(`a.quick${i}.example`)),
+        )
+        const answers = await Promise.all(others)
+        expect(over).toBeLessThan(slow.length)
+        expect(new Set(answers)).toEqual(new Set(['the host has an address that is not public']))
+        // Each is given up in time, also those whose turn never came.
+        for (const answer of await Promise.all(slow))
+          expect(answer).toMatch(/timeout|cancelled|ETIMEOUT/i)
+        expect(threads).not.toHaveBeenCalled()
+      })
     })
   })
 })

@@ -167,7 +167,7 @@ describeDatabases('grants', (kind) => {
     const { body: refreshed } = await flow.refresh(used, tokens.refresh_token)
     const pending = flow.authorization(used, { state: randomBytes(16).toString('hex') })
     const consent = await person.openConsent(pending.url)
-    const open = await person.answer(flow.authorization(used).url)
+    const open = await person.answer(flow.authorization(await flow.newClient()).url)
     const secrets = {
       code: tokens.callback.searchParams.get('code') ?? '',
       openCode: open.searchParams.get('code') ?? '',

@@ -10,6 +10,8 @@ import { bareEnd, bareTurn, insertUser } from '../support/bare-turns.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { ownDatabase } from '../support/own-database.ts'
 
+const ownReach = (userId: string) => ({ userId, sessionId: userId, readsAll: true })
+
 describeDatabases('turns at one moment', (kind) => {
   const database = ownDatabase(kind)
   let repositories: Repositories
@@ -67,7 +69,7 @@ describeDatabases('turns at one moment', (kind) => {
     const ends = turns.map(({ turn, verdict }) =>
       repositories.turnEndings.end(bareEnd(turn, verdict)),
     )
-    expect(await Promise.all(ends)).toEqual(users.map(() => ({ used: {} })))
+    expect(await Promise.all(ends)).toEqual(users.map(() => ({ used: {}, isAskerLive: true })))
     expect(await transactionsOf(asked)).toBe(1)
     expect(await Promise.all(asked.map(statusOf))).toEqual(users.map(() => 'failed'))
   })
@@ -151,7 +153,11 @@ describeDatabases('turns at one moment', (kind) => {
         spent: { nanoUsd: 7n, tokens: 40 },
       })
     await end(turns[1] as (typeof turns)[number])
-    expect(await Promise.all(turns.map(end))).toEqual([{ used: {} }, undefined, { used: {} }])
+    expect(await Promise.all(turns.map(end))).toEqual([
+      { used: {}, isAskerLive: true },
+      undefined,
+      { used: {}, isAskerLive: true },
+    ])
     expect(await Promise.all(users.map(reservedBy))).toEqual(Array(3).fill([0, 0]))
     const spent = await database.db
       .selectFrom('spending')
@@ -169,18 +175,17 @@ describeDatabases('turns at one moment', (kind) => {
     const openings = await Promise.all(
       turns.map(({ conversationId }, index) =>
         repositories.sendOpenings.get(
-          users[index] as string,
-          randomUUID(),
+          ownReach(users[index] as string),
           index === 2 ? (turns[0] as NewTurn).conversationId : conversationId,
         ),
       ),
     )
-    expect(openings.map(({ conversation }) => conversation?.id)).toEqual([
+    expect(openings.map((opening) => opening?.conversation?.id)).toEqual([
       turns[0]?.conversationId,
       turns[1]?.conversationId,
       undefined,
     ])
-    expect(openings.map(({ conversation }) => conversation?.userId)).toEqual([
+    expect(openings.map((opening) => opening?.conversation?.userId)).toEqual([
       users[0],
       users[1],
       undefined,
@@ -216,7 +221,7 @@ describeDatabases('turns at one moment', (kind) => {
       const ids = turns.map(({ turn }) => turn.answerId).reverse()
       const renewals = [1, 2, 3, 4].map(() => leases.renew(replicaId, ids, 60))
       const ends = turns.map(({ turn, verdict }) => turnEndings.end(bareEnd(turn, verdict)))
-      expect(await Promise.all(ends)).toEqual(users.map(() => ({ used: {} })))
+      expect(await Promise.all(ends)).toEqual(users.map(() => ({ used: {}, isAskerLive: true })))
       await Promise.all(renewals)
     }
   })

@@ -27,8 +27,6 @@ async function postText(json: string, contentType = 'application/json') {
 }
 
 test.each([
-  ['lists in lists', '['.repeat(MANY) + ']'.repeat(MANY)],
-  ['objects in objects', '{"a":'.repeat(MANY) + 1 + '}'.repeat(MANY)],
   ['a wide list', `[${Array(MANY).fill(0).join(',')}]`],
   ['many names', `{${Array.from({ length: MANY }, (_, i) => `"k${i}":0`).join(',')}}`],
   ['many after a text that ends in a backslash', `["\\\\",${Array(MANY).fill(0).join(',')}]`],
@@ -37,6 +35,18 @@ test.each([
   const answer = await postText(json)
   expect(answer.status).toBe(413)
   expect(answer.json).toMatchObject({ jsonrpc: '2.0', id: null, error: { code: -32600 } })
+})
+
+test.each([
+  ['lists in lists', '['.repeat(MANY) + ']'.repeat(MANY)],
+  ['objects in objects', '{"a":'.repeat(MANY) + 1 + '}'.repeat(MANY)],
+  ['no deeper than needed', '['.repeat(254) + ']'.repeat(254)],
+  ['with quotes on the way', '["\\\\\\"[",'.repeat(3000) + 0 + ']'.repeat(3000)],
+])('nested too deeply (%s) is refused unparsed', async (_name, json) => {
+  const answer = await postText(json)
+  expect(answer.status).toBe(400)
+  expect(answer.json).toMatchObject({ jsonrpc: '2.0', id: null, error: { code: -32600 } })
+  expect(answer.json.error.message).toContain('nested too deeply')
 })
 
 test('as many commas and brackets in a text are only a text', async () => {

@@ -11,6 +11,7 @@ import { browserOf, cookieOf, csrfTokenIn, PASSWORD, signUp } from '../http/page
 import { type FreshDatabase, freshDatabaseOptions } from '../support/databases.ts'
 import { startOAuthApp } from '../support/oauth-app.ts'
 import { createFlow, LOOPBACK_REDIRECT, type OAuthFlow } from '../support/oauth-flow.ts'
+import { browserSession, personalToken } from '../support/signed-up.ts'
 import type { TestApp } from '../support/start-app.ts'
 import { dumpTables, placesOf } from './at-rest.ts'
 import { type Connected, type ConnectedUser, newConnectedUser } from './connected-user.ts'
@@ -625,14 +626,9 @@ describe('what was secret in all this', () => {
   beforeAll(async () => {
     const connected = await user.connect()
     const { accessToken, refreshToken, callback, asked } = connected
-    const { token } = await app.app.services.personalTokens.create(
-      {
-        ...(await app.app.services.sessions.resolve(accessToken)),
-        scopes: ['account', 'usage:read'],
-      },
-      { name: 'an agent', scopes: ['usage:read'], expiresAt: new Date(Date.now() + 60_000) },
-    )
-    const { url } = await app.app.services.keyLinks.create(user.userId)
+    const owner = await browserSession(app, user.userId)
+    const { token } = await personalToken(app, owner, ['usage:read'])
+    const { url } = await app.app.services.keyLinks.create(owner, 'account')
     const pending = await user.browser.open(flow.authorization(await flow.newClient()).url)
     const { body: confidential } = await flow.register({ redirect_uris: [WEB_REDIRECT] })
     await flow.callTool(token, 'get_usage')

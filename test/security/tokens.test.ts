@@ -76,7 +76,7 @@ const FORGERIES: Record<string, () => Promise<string>> = {
   'another audience': () => forge.sign({ aud: 'https://evil.example/mcp' }),
   'an ordinary JWT type': () => forge.sign({}, { typ: 'JWT' }),
   'no expiry': () => forge.sign({ exp: undefined }),
-  expired: () => forge.sign({ exp: nowSeconds() - 1, iat: nowSeconds() - 100 }),
+  expired: () => forge.sign({ exp: nowSeconds() - 61, iat: nowSeconds() - 100 }),
   'an expiry that is text': () => forge.sign({ exp: 'never' }),
   'not yet valid': () => forge.sign({ nbf: nowSeconds() + 1000 }),
   'no session': () => forge.sign({ jti: undefined }),

@@ -12,7 +12,7 @@ import {
   type FreshDatabase,
   freshDatabaseOptions,
 } from '../support/databases.ts'
-import { personalToken } from '../support/signed-up.ts'
+import { browserSession, personalToken } from '../support/signed-up.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../support/start-app.ts'
 
 const CLAUDE = { chunkDelayMs: 40, chunkSize: 4 }
@@ -31,8 +31,9 @@ async function leaveTraces(app: TestApp, user: TestUser, client: TestClient): Pr
   if (said.isError) throw new Error(said.text)
   await client.call('set_budget', { period: 'day', limit_usd: 5 })
   await client.call('authenticate_user', { username: user.username, password: 'wrong' })
-  const { id: grantId } = await personalToken(app, await callerOf(app, user))
-  await services.keyLinks.create(userId)
+  const caller = await callerOf(app, user)
+  const { id: grantId } = await personalToken(app, caller)
+  await services.keyLinks.create(caller, 'account')
   const key = randomBytes(32)
   const expiresAt = new Date(Date.now() + 60_000)
   const record = { model: 'RefreshToken', key, sealed: randomBytes(8), expiresAt }
@@ -110,9 +111,7 @@ describeDatabases('deleting an account', (kind) => {
     const { userId } = await app.app.services.accounts.signUp({ username, email, password })
     expect(userId).not.toBe(ada.userId)
     expect(await app.app.services.accounts.keyStatus(userId)).toBeNull()
-    const again = { userId, sessionId: userId }
-    const caller = { ...(await callerOf(app, eve)), ...again, username }
-    await app.app.services.accounts.delete(caller, password)
+    await app.app.services.accounts.delete(await browserSession(app, userId), password)
   })
 
   test('only the ledger still has their id, and nothing their name', async () => {

@@ -174,6 +174,65 @@ describeDatabases('exports', (kind) => {
     })
   })
 
+  test('ends with the session that asked for it, between two pieces', async () => {
+    const { caller: reader } = await signUp(app)
+    await keepConversation(app, reader.userId, [LONG])
+    const pieces: string[] = []
+    const reading = (async () => {
+      for await (const piece of app.app.services.exports.stream(reader)) {
+        pieces.push(piece)
+        if (pieces.length === 2) await app.app.services.sessions.revoke(reader)
+      }
+    })()
+    await expect(reading).rejects.toMatchObject({ code: 'unauthenticated' })
+    expect(pieces).toHaveLength(2)
+    expect(pieces.join('').length).toBeLessThan(LONG.length)
+  })
+
+  test('is not begun for a session that has ended, and not gone on with for ever', async () => {
+    const { caller: late } = await signUp(app)
+    const first = (deadlineMs?: number) =>
+      app.app.services.exports.stream(late, deadlineMs)[Symbol.asyncIterator]().next()
+    await expect(first(-1)).rejects.toMatchObject({ code: 'request_too_large' })
+    await app.app.services.sessions.revoke(late)
+    await expect(first()).rejects.toMatchObject({ code: 'unauthenticated' })
+  })
+
+  test('holds what there was when it began, and nothing said since', async () => {
+    const slow = await startApp({ kind, claude: { chunkDelayMs: 40, chunkSize: 4 } })
+    try {
+      const writer = await slow.register()
+      const reader = await slow.app.services.sessions.resolve(writer.accessToken)
+      await keepConversation(slow, writer.userId, [LONG])
+      slow.claude.setReply(() => 'an answer that was still being written '.repeat(3))
+      const sender = await slow.connect('modern', writer.accessToken)
+      const running = await sender.call('send_message', { message: 'before', wait_seconds: 0 })
+      const { message_id, conversation_id } = running.structured.data
+
+      const reading = slow.app.services.exports.stream(reader)[Symbol.asyncIterator]()
+      let text = (await reading.next()).value as string
+      await sender.call('get_message', { message_id, wait_seconds: 60 })
+      const since = { message: 'said since', conversation_id }
+      expect((await sender.call('send_message', since)).isError).toBe(false)
+      expect((await sender.call('send_message', { message: 'begun since' })).isError).toBe(false)
+      for (;;) {
+        const { done, value } = await reading.next()
+        if (done) break
+        text += value
+      }
+      const { conversations, usage } = JSON.parse(text)
+      expect(conversations).toHaveLength(2)
+      expect(conversations[1].messages).toMatchObject([
+        { role: 'user', content: 'before', status: 'running', finished_at: null },
+        { id: message_id, role: 'assistant', content: '', status: 'running', finished_at: null },
+      ])
+      expect(usage).toEqual([])
+      expect(text).not.toContain('since')
+    } finally {
+      await slow.close()
+    }
+  })
+
   test('is for who may read it all', async () => {
     const some = await personalToken(app, caller, ['account', 'usage:read'], 'another agent')
     const limited = await app.app.services.sessions.resolve(some.token)

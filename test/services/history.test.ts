@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { estimateTokens } from '../../src/claude/tokens.ts'
-import { fitHistory, halveHistory, type Turn, toTurns } from '../../src/services/history.ts'
+import { fitHistory, halveHistory, type Turn, TurnsFromNewest } from '../../src/services/history.ts'
 
 const NO_TOKEN_LIMIT = Number.POSITIVE_INFINITY
 const text = (value: string) => [{ type: 'text', text: value }]
@@ -12,22 +12,48 @@ const turnsOf = (count: number): Turn[] =>
     position: index * 2 + 1,
     user: text('u'.repeat(70)),
     assistant: text('a'.repeat(70)),
+    tokens: TOKENS_PER_TURN,
   }))
 const TOKENS_PER_TURN = 2 * estimateTokens('u'.repeat(70))
 
 describe('pairing up stored messages', () => {
-  const user = (position: number) => ({ position, role: 'user', content: text(`u${position}`) })
-  const answer = (position: number, content = text(`a${position}`)) => ({
+  type Message = Parameters<TurnsFromNewest['add']>[0]
+  const user = (position: number, content = text(`u${position}`)): Message => ({
+    position,
+    role: 'user',
+    content,
+  })
+  const answer = (position: number, content = text(`a${position}`)): Message => ({
     position,
     role: 'assistant',
     content,
   })
 
+  const paired = (oldestFirst: readonly Message[]) => {
+    const turns = new TurnsFromNewest()
+    for (const message of oldestFirst.toReversed()) turns.add(message)
+    return turns
+  }
+  const toTurns = (oldestFirst: readonly Message[]) => paired(oldestFirst).oldestFirst()
+
   test('a question and its answer are one turn', () => {
     expect(toTurns([user(1), answer(2), user(5), answer(6)])).toEqual([
-      { position: 1, user: text('u1'), assistant: text('a2') },
-      { position: 5, user: text('u5'), assistant: text('a6') },
+      { position: 1, user: text('u1'), assistant: text('a2'), tokens: 2 },
+      { position: 5, user: text('u5'), assistant: text('a6'), tokens: 2 },
     ])
+  })
+
+  test('what is never sent again is dropped at once', () => {
+    const thinking = { type: 'thinking', thinking: 't'.repeat(1000), signature: 's' }
+    const [turn] = toTurns([user(1), answer(2, [thinking as never, ...text('a')])])
+    expect(turn?.assistant).toEqual(text('a'))
+  })
+
+  test('they pass a limit as soon as the newest of them do', () => {
+    const turns = paired([user(1), answer(2), user(3), answer(4)])
+    const passes = (maxMessages: number, maxTokens: number) =>
+      turns.passes({ maxMessages, maxTokens })
+    expect([passes(5, 4), passes(4, 4), passes(5, 3)]).toEqual([false, true, true])
   })
 
   test.each([
@@ -35,6 +61,10 @@ describe('pairing up stored messages', () => {
     ['an answer without a question', [answer(2), user(3), answer(4)]],
     ['an answer that is not the next message', [user(1), answer(4), user(3), answer(4)]],
     ['an answer of blanks', [user(1), answer(2, text(' \n')), user(3), answer(4)]],
+    [
+      'a question of nothing visible',
+      [user(1, text('\u200b\ufeff')), answer(2), user(3), answer(4)],
+    ],
     [
       'an answer of thinking alone',
       [user(1), answer(2, [{ type: 'thinking', text: '' }]), user(3), answer(4)],
@@ -100,6 +130,7 @@ test('what is kept is always the newest, whole, and within both limits', () => {
         position: index * 2 + 1,
         user: text('u'.repeat(length)),
         assistant: text('a'),
+        tokens: estimateTokens('u'.repeat(length)) + estimateTokens('a'),
       }))
       const fitted = fitHistory(turns, { maxMessages, maxTokens })
       expect(fitted).toEqual(turns.slice(turns.length - fitted.length))

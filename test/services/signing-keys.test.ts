@@ -6,6 +6,7 @@ import { createApp } from '../../src/app.ts'
 import { createLogger } from '../../src/log.ts'
 import { runSql } from '../support/database-supplies.ts'
 import { databaseKinds, freshDatabaseOptions } from '../support/databases.ts'
+import { proofOf } from '../support/signed-up.ts'
 import { startApp, type TestApp, type TestUser } from '../support/start-app.ts'
 
 type Replica = TestApp['app']
@@ -46,7 +47,8 @@ describe.runIf(databaseKinds.includes('postgresql'))('two replicas on one Postgr
   const issueEach = () =>
     Promise.all(
       replicas.map(
-        async ({ services }) => (await services.sessions.issue(user.userId)).accessToken,
+        async (app) =>
+          (await app.services.sessions.issue(await proofOf({ app }, user.userId))).accessToken,
       ),
     )
   const expectAllAccepted = async (tokens: string[]) => {

@@ -9,24 +9,27 @@ import type { EndingTurn, TurnEnd } from '../../src/repositories/turn-endings.ts
 const MODEL = 'claude-sonnet-5'
 const NO_LIMIT = { nanoUsd: null, tokens: null }
 
-/** Who can own rows, and do nothing else. @returns the id. */
+/** Who can own rows, with a session of the same id, and do nothing else. @returns the id. */
 export async function insertUser(db: Kysely<Schema>): Promise<string> {
   const id = newId()
   const unique = { username: id, usernameKey: id, email: id, emailKey: id }
   const row = { id, ...unique, passwordHash: '', dataKey: Buffer.alloc(1) }
   await db.insertInto('users').values(row).execute()
+  const expiresAt = new Date(Date.now() + 3_600_000)
+  await db.insertInto('sessions').values({ id, userId: id, expiresAt }).execute()
   return id
 }
 
 /** The first turn of a new conversation, which costs nothing and which no limit holds back. */
-export const bareTurn = (userId: string): NewTurn => ({
+export const bareTurn = (userId: string, sessionId = userId): NewTurn => ({
   userId,
-  sessionId: newId(),
+  sessionId,
+  readsAll: true,
   isConnection: false,
   conversationId: newId(),
-  opening: { dataKey: Buffer.alloc(1), title: Buffer.alloc(1), model: MODEL },
+  opening: { dataKey: Buffer.alloc(1), model: MODEL },
+  title: Buffer.alloc(1),
   messageCount: 0,
-  systemPrompt: undefined,
   userMessageId: newId(),
   answerId: newId(),
   content: Buffer.alloc(1),
@@ -45,8 +48,8 @@ export const bareTurn = (userId: string): NewTurn => ({
     outputNanoUsd: null,
     maxTokens: 0,
     leastTokens: 0,
-    likelyInputTokens: 0,
   },
+  storage: { newBytes: 0, limitBytes: null },
 })
 
 /** Nothing was delivered, and nothing billed. */
@@ -78,4 +81,5 @@ export const bareEnd = (
   limits,
   leastPercent: 100,
   changes: {},
+  forgotten: null,
 })

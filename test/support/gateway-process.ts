@@ -31,7 +31,8 @@ export async function startGatewayProcess(
 ): Promise<GatewayProcess> {
   const { PATH, HOME } = process.env
   const child = spawn(process.execPath, [MAIN], {
-    env: { PATH, HOME, PORT: '0', ...settings },
+    // No load balancer is in front that would have to notice its end.
+    env: { PATH, HOME, PORT: '0', DRAIN_SECONDS: '0', ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const exit = once(child, 'close').then(([code]) => code as number | null)

@@ -5,22 +5,29 @@ import { vaultOf } from '../mcp/vault-of.ts'
 import { bareEnd, bareTurn } from './bare-turns.ts'
 import type { TestApp } from './start-app.ts'
 
-/** A conversation with one turn, which failed, for each of the messages. @returns its id. */
+/**
+ * A conversation with one turn for each of the messages: failed, or with an answer where that is given.
+ *
+ * @returns its id.
+ */
 export async function keepConversation(
   app: TestApp,
   userId: string,
   messages: readonly string[],
+  answers?: string,
 ): Promise<string> {
-  const { turnBeginnings, turnEndings } = app.app.repositories
-  const first = bareTurn(userId)
+  const { sessions, turnBeginnings, turnEndings } = app.app.repositories
+  const [session] = await sessions.listLive(userId, 1)
+  const first = bareTurn(userId, session?.id)
   const { conversationId, model } = first
   const { wrapped, vault } = (await vaultOf(app)).createConversationKey(conversationId, userId)
-  const opening = { dataKey: wrapped, title: vault.sealTitle('kept'), model }
+  const opening = { dataKey: wrapped, model }
   for (const [index, text] of messages.entries()) {
     const [userMessageId, answerId] = [newId(), newId()]
     const turn = {
       ...first,
       opening: index === 0 ? opening : null,
+      title: index === 0 ? vault.sealTitle('kept') : null,
       messageCount: index * 2,
       userMessageId,
       answerId,
@@ -28,7 +35,12 @@ export async function keepConversation(
     }
     const verdict = await turnBeginnings.begin(turn)
     if (verdict.outcome !== 'begun') throw new Error(verdict.outcome)
-    await turnEndings.end(bareEnd(turn, verdict))
+    const end = bareEnd(turn, verdict)
+    if (answers === undefined) await turnEndings.end(end)
+    else {
+      const content = vault.sealContent(answerId, [{ type: 'text', text: answers }])
+      await turnEndings.end({ ...end, end: { ...end.end, status: 'complete', content } })
+    }
   }
   return conversationId
 }

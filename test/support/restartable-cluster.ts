@@ -18,12 +18,16 @@ export type RestartableCluster = {
  * the test is killed. fsync=off: a commit survives the server's crash, not the machine's.
  */
 const SCRIPT = `
-  bin=$1
+  bin=$1 port=$2 certificate=$3 key=$4
   folder=$(mktemp -d /tmp/gateway-pg.XXXXXX) && cd "$folder" || exit 1
   start() {
-    "$bin/pg_ctl" -D data -l log -w -o "-k $folder -c listen_addresses= -c max_connections=200 \\
-      -c fsync=off" start
+    "$bin/pg_ctl" -D data -l log -w -o "-k $folder -c max_connections=200 -c fsync=off $network" start
   }
+  network='-c listen_addresses='
+  test "$port" && network="-p $port -c listen_addresses=127.0.0.1,127.0.0.2"
+  test "$certificate" && network="$network -c ssl=on -c ssl_cert_file=$folder/crt -c ssl_key_file=$folder/key"
+  printf %s "$certificate" >crt
+  (umask 077 && printf %s "$key" >key)
   if "$bin/initdb" -D data -U postgres -A trust -E UTF8 --locale=C --no-sync >&2 && start >&2
   then echo "$folder"
   else exec <&-
@@ -45,9 +49,20 @@ export function findServerPrograms(): string | undefined {
   return source && 'binaries' in source ? source.binaries : undefined
 }
 
+type Network = {
+  /** On loopback too, where TLS is to be had with a certificate and its key, as PEM. */
+  port?: number
+  certificate?: string
+  key?: string
+}
+
 /** @throws Error with the server's own words when it does not start. */
-export async function startRestartableCluster(binaries: string): Promise<RestartableCluster> {
-  const shell = ['sh', '-c', SCRIPT, 'cluster', binaries]
+export async function startRestartableCluster(
+  binaries: string,
+  { port, certificate = '', key = '' }: Network = {},
+): Promise<RestartableCluster> {
+  const network = [String(port ?? ''), certificate, key]
+  const shell = ['sh', '-c', SCRIPT, 'cluster', binaries, ...network]
   // initdb refuses to run as root.
   const asRoot = process.getuid?.() === 0
   const [command = '', ...args] = asRoot ? ['runuser', '-u', 'postgres', '--', ...shell] : shell
@@ -73,7 +88,7 @@ export async function startRestartableCluster(binaries: string): Promise<Restart
     throw new Error(`PostgreSQL did not start: ${words}`)
   }
   return {
-    url: `postgresql://postgres@localhost/postgres?host=${folder}`,
+    url: `postgresql://postgres@localhost${port ? `:${port}` : ''}/postgres?host=${folder}`,
     halt: run,
     start: () => run('start'),
     close,

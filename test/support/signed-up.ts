@@ -16,9 +16,20 @@ export async function signUp({ app }: TestApp): Promise<SignedUp> {
   return { username, email, userId, caller: await browserSession({ app }, userId) }
 }
 
+/** As if the user had just given the password. */
+export async function proofOf({ app }: Pick<TestApp, 'app'>, userId: string) {
+  const { passwordHash } = await app.db
+    .selectFrom('users')
+    .select('passwordHash')
+    .where('id', '=', userId)
+    .executeTakeFirstOrThrow()
+  return { userId, passwordHash }
+}
+
 export async function browserSession({ app }: Pick<TestApp, 'app'>, userId: string) {
   const { sessions } = app.services
-  const cookie = await sessions.beginBrowserSession(userId, new Date(Date.now() + 3_600_000))
+  const proof = await proofOf({ app }, userId)
+  const cookie = await sessions.beginBrowserSession(proof, new Date(Date.now() + 3_600_000))
   const caller = await sessions.findBrowserSession(cookie)
   if (!caller) throw new Error('a browser session that was begun is not good')
   return caller

@@ -5,11 +5,11 @@ import { ICON_PNG, ICON_SVG } from '../icons.ts'
 const CACHED_FOR_SECONDS = 3600
 
 /** GET the server card, the AI catalog and the icons: public, and readable from any web page. */
-export function discoveryRoutes(publicUrl: string): Router {
+export function discoveryRoutes(publicUrl: string, limiter: RequestHandler[]): Router {
   const router = Router()
   const publish = (path: string, type: string, content: Buffer) => {
-    router.get(path, readableAnywhere, (_req, res) => void res.type(type).send(content))
-    router.options(path, readableAnywhere, (_req, res) => void res.status(204).end())
+    router.get(path, ...limiter, readableAnywhere, (_req, res) => void res.type(type).send(content))
+    router.options(path, ...limiter, readableAnywhere, (_req, res) => void res.status(204).end())
   }
   publish(SERVER_CARD_PATH, SERVER_CARD_TYPE, toJson(serverCard(publicUrl)))
   publish(

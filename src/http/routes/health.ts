@@ -1,21 +1,45 @@
-import { Router } from 'express'
+import { type RequestHandler, Router } from 'express'
 import { healthSummary } from '../../mcp/tools/health-check.ts'
 import type { Services } from '../../services/index.ts'
+
+/** So long an answer of the database's serves everybody who asks, and never less than one at a time. */
+const SHARED_MS = 250
 
 /**
  * GET /livez: the process answers. GET /readyz: it can also serve, with its database and schema.
  * GET /health: a summary for people; 503 when something is wrong, for `curl -f`.
+ *
+ * Load balancers are never refused, whoever shares their address: their questions are few for the
+ * database, however many they are.
  */
-export function healthRoutes(services: Services): Router {
+export function healthRoutes(services: Services, limiter: RequestHandler[]): Router {
   const router = Router()
+  const isReady = shared(() => services.health.isReady())
+  const summary = shared(() => healthSummary(services))
   router.get('/livez', (_req, res) => void res.json({ status: 'ok' }))
   router.get('/readyz', async (_req, res) => {
-    const isReady = !services.running.isStopping && (await services.health.isReady())
-    res.status(isReady ? 200 : 503).json({ status: isReady ? 'ok' : 'not ready' })
+    const ready = !services.health.isLeaving && (await isReady())
+    res.status(ready ? 200 : 503).json({ status: ready ? 'ok' : 'not ready' })
   })
-  router.get('/health', async (_req, res) => {
-    const health = await healthSummary(services)
+  router.get('/health', ...limiter, async (_req, res) => {
+    const health = await summary()
     res.status(health.status === 'healthy' ? 200 : 503).json(health)
   })
   return router
+}
+
+/** One question at a time, whose answer is everybody's until {@link SHARED_MS} after it was asked. */
+function shared<T>(ask: () => Promise<T>): () => Promise<T> {
+  let last: { askedAt: number; answer: Promise<T>; isOpen: boolean } | undefined
+  return () => {
+    const now = performance.now()
+    if (last && (last.isOpen || now - last.askedAt < SHARED_MS)) return last.answer
+    const asked = { askedAt: now, answer: ask(), isOpen: true }
+    const close = () => {
+      asked.isOpen = false
+    }
+    asked.answer.then(close, close)
+    last = asked
+    return asked.answer
+  }
 }

@@ -1,18 +1,22 @@
 import type { RequestHandler } from 'express'
-import { createMcpHandler, guards } from '../../mcp/index.ts'
+import { createMcpHandler, findOutOfBounds, guards } from '../../mcp/index.ts'
 import type { ToolRunner } from '../../mcp/run-tool.ts'
 import { acceptedOf, negotiate } from '../accepted.ts'
+import { admitBody, type BodyAdmission } from '../admit-body.ts'
 import { identifyCaller, mcpRequestOf, requireCaller } from '../caller.ts'
 import { cors } from '../cors.ts'
 import { inOrder } from '../in-order.ts'
 import { jsonBody } from '../json-body.ts'
 import { INVALID_REQUEST, SERVER_ERROR, sendJsonRpcError } from '../json-rpc.ts'
+import { limitOpenCalls } from '../open-calls.ts'
 import { replaceHeader } from '../replace-header.ts'
 
 type McpEndpointOptions = {
   runner: ToolRunner
   publicUrl: string
   limiters: RequestHandler[]
+  admission: BodyAdmission
+  maxOpenCallsPerUser: number
   allowedHosts: string[]
   allowedOrigins: string[]
   maxBodyBytes: number
@@ -35,10 +39,13 @@ export function mcpEndpoint(options: McpEndpointOptions): RequestHandler {
     postOnly,
     jsonOnly,
     negotiate,
+    admitBody(options.admission, options.maxBodyBytes),
     jsonBody(options.maxBodyBytes, runner.maxToolInputElements + OTHER_VALUES),
     singleMessage,
-    identifyCaller(runner.services.sessions),
+    withinBounds,
+    identifyCaller(runner.services.sessions, options.admission.knownTokens),
     ...options.limiters,
+    limitOpenCalls(options.maxOpenCallsPerUser),
     requireCaller({ anonymous, resourceMetadataUrl }),
     (req, res) => handle(req, res, req.body, mcpRequestOf(req).asker, acceptedOf(req)),
   ])
@@ -69,6 +76,14 @@ const jsonOnly: RequestHandler = (req, res, next) => {
 const noStore: RequestHandler = (_req, res, next) => {
   res.setHeader('Cache-Control', 'no-store')
   next()
+}
+
+/** Before anybody is asked about: it is about the message alone, of whichever era. */
+const withinBounds: RequestHandler = (req, res, next) => {
+  const outOfBounds = findOutOfBounds(req.body)
+  if (!outOfBounds) return next()
+  const { id, ...error } = outOfBounds
+  sendJsonRpcError(res, 400, error, id)
 }
 
 /** Batches left the protocol in 2025-06-18, and would pass many calls as one through the limits. */

@@ -1,14 +1,18 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { type Request, Router } from 'express'
+import { type Request, type RequestHandler, Router } from 'express'
 import { AppError } from '../../errors.ts'
 import type { Telemetry } from '../../telemetry.ts'
 
 type MetricsAccess = { mode: 'off' | 'loopback' | 'token'; token: string | undefined }
 
 /** GET /metrics for Prometheus. To whom it is not open, it does not exist. */
-export function metricsRoutes(telemetry: Telemetry, access: MetricsAccess): Router {
+export function metricsRoutes(
+  telemetry: Telemetry,
+  access: MetricsAccess,
+  limiter: RequestHandler[],
+): Router {
   const router = Router()
-  router.get('/metrics', async (req, res) => {
+  router.get('/metrics', ...limiter, async (req, res) => {
     if (!isAllowed(req, access))
       throw new AppError('not_found', 'There is nothing at this address.')
     res.setHeader('Content-Type', telemetry.contentType)

@@ -3,6 +3,7 @@ import type { AuthorizationServer } from '../../oauth/authorization-server.ts'
 import { ROUTES } from '../../oauth/provider.ts'
 import { DEFAULT_SCOPES } from '../../services/scopes.ts'
 import { pageSecurity } from '../page-security.ts'
+import type { RateLimiters } from '../rate-limit.ts'
 
 const METADATA = '/.well-known/oauth-authorization-server'
 
@@ -20,7 +21,7 @@ const RESOURCE_PATHS = [
 ]
 
 /** Clients in web pages ask for metadata with headers of their own, which a browser asks about first. */
-const preflight: RequestHandler = (_req, res) => {
+const answerPreflight: RequestHandler = (_req, res) => {
   res.setHeader('Access-Control-Allow-Origin', '*')
   res.setHeader('Access-Control-Allow-Methods', 'GET, HEAD')
   // A wildcard does not cover Authorization (Fetch Standard, 4.9).
@@ -30,7 +31,7 @@ const preflight: RequestHandler = (_req, res) => {
 }
 
 /** Where a token for /mcp comes from (RFC 9728), at both addresses that clients try. */
-export function protectedResourceRoutes(publicUrl: string): Router {
+export function protectedResourceRoutes(publicUrl: string, limiter: RequestHandler[]): Router {
   const router = Router()
   const metadata = {
     resource: `${publicUrl}/mcp`,
@@ -40,15 +41,16 @@ export function protectedResourceRoutes(publicUrl: string): Router {
     scopes_supported: DEFAULT_SCOPES,
     bearer_methods_supported: ['header'],
   }
-  router.options([...RESOURCE_PATHS, ...METADATA_PATHS, ROUTES.jwks], preflight)
+  router.options([...RESOURCE_PATHS, ...METADATA_PATHS, ROUTES.jwks], answerPreflight)
   router.get(
     RESOURCE_PATHS,
+    ...limiter,
     (_req, res) => void res.setHeader('Access-Control-Allow-Origin', '*').json(metadata),
   )
   return router
 }
 
-type Limiters = { clientRegistrations: RequestHandler[]; oauth: RequestHandler[] }
+type Limiters = Pick<RateLimiters, 'clientRegistrations' | 'oauth' | 'publicDocuments'>
 
 /** Where the browser comes back to from the consent page. */
 const RESUME_PATH = `${ROUTES.authorization}/:uid`
@@ -56,21 +58,40 @@ const RESUME_PATH = `${ROUTES.authorization}/:uid`
 /**
  * The authorization server's endpoints, each behind its limit. The consent page is a page.
  *
- * By their exact spelling: the provider takes any case, and each spelling would have a limit of
- * its own.
+ * By their exact spelling and method: the provider takes any case, and each spelling would have a
+ * limit of its own; of what it does not take it says nothing but that it is not found.
  */
 export function authorizationServerRoutes(server: AuthorizationServer, limiters: Limiters): Router {
   const router = Router({ caseSensitive: true, strict: true })
-  const { registration, authorization, token, revocation } = ROUTES
-  router.all(METADATA_PATHS, (req, res) => {
-    req.url = METADATA
-    return server.handle(req, res)
-  })
+  const { registration, authorization, token, revocation, jwks } = ROUTES
+  const handle: RequestHandler = (req, res) => server.handle(req, res)
+  const documents = [...METADATA_PATHS, jwks]
+  router.all(documents, ...limiters.publicDocuments)
   router.post(registration, ...limiters.clientRegistrations)
-  router.all([authorization, token, revocation], ...limiters.oauth)
+  router.all([authorization, RESUME_PATH, token, revocation], ...limiters.oauth)
   router.all([authorization, RESUME_PATH], pageSecurity)
-  router.all([...Object.values(ROUTES), RESUME_PATH], (req, res) => server.handle(req, res))
+  router.get(METADATA_PATHS, asMetadata, handle)
+  router.get([jwks, authorization], handle)
+  router.get(RESUME_PATH, withoutQuery, handle)
+  router.post([token, revocation, registration], handle)
+  // For pages of other origins (CORS).
+  router.options(METADATA_PATHS, asMetadata, onlyFromPages, handle)
+  router.options([jwks, token, revocation, registration], onlyFromPages, handle)
   return router
+}
+
+const asMetadata: RequestHandler = (req, _res, next) => {
+  req.url = METADATA
+  next()
+}
+
+const onlyFromPages: RequestHandler = (req, _res, next) =>
+  next(req.headers.origin === undefined ? 'route' : undefined)
+
+/** All of a pending authorization is in the database; the provider trips over what is said here. */
+const withoutQuery: RequestHandler = (req, _res, next) => {
+  req.url = req.path
+  next()
 }
 
 export const resourceMetadataUrl = (publicUrl: string) =>

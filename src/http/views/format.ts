@@ -11,6 +11,16 @@ export function usd(nanoUsd: bigint | string): string {
 
 export const count = (value: number) => value.toLocaleString('en-US')
 
+const UNITS = ['bytes', 'KB', 'MB', 'GB', 'TB']
+
+/** Bytes, in the unit that shows the fewest digits; 1 KB is 1024 of them. */
+export function size(bytes: number): string {
+  const power = Math.floor(Math.log2(Math.max(1, bytes)) / 10)
+  const unit = Math.min(power, UNITS.length - 1)
+  const value = bytes / 1024 ** unit
+  return `${value.toLocaleString('en-US', { maximumFractionDigits: unit === 0 ? 0 : 1 })} ${UNITS[unit]}`
+}
+
 const DAY = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeZone: 'UTC' })
 const MINUTE = new Intl.DateTimeFormat('en-GB', {
   dateStyle: 'medium',

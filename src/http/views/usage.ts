@@ -1,7 +1,7 @@
 import type { LimitSource } from '../../services/budgets.ts'
 import type { Services } from '../../services/index.ts'
 import { type FormState, field, summary } from './form.ts'
-import { count, day, usd } from './format.ts'
+import { count, day, size, usd } from './format.ts'
 import { type Html, html } from './html.ts'
 import type { Page } from './layout.ts'
 
@@ -9,6 +9,7 @@ type Report = Awaited<ReturnType<Services['usage']['report']>>
 type Figures = Report['total']
 type Budget = Awaited<ReturnType<Services['budgetSettings']['show']>>[number]
 type Period = Budget['period']
+type Storage = Awaited<ReturnType<Services['storage']['use']>>
 
 export const LIMIT_FIELDS = { day: 'daily_limit', month: 'monthly_limit' } as const
 
@@ -17,11 +18,12 @@ type UsagePage = {
   notice: Html | undefined
   report: Report
   budgets: readonly Budget[]
+  storage: Storage
   sources: Record<Period, LimitSource>
   form: FormState
 }
 
-export function usagePage({ report, budgets, ...given }: UsagePage): Page {
+export function usagePage({ report, budgets, storage, ...given }: UsagePage): Page {
   const { rows, total } = report
   return {
     title: 'Usage',
@@ -35,7 +37,10 @@ ${rows.length === 0 ? html`<p class="soft">Nothing yet this month.</p>` : table(
 <section class="card" aria-labelledby="budget"><h2 id="budget">Budget</h2>
 ${budgets.map(budgetRow)}
 </section>
-${ownLimits(given)}`,
+${ownLimits(given)}
+<section class="card" aria-labelledby="storage"><h2 id="storage">Storage</h2>
+${storageUsed(storage)}
+</section>`,
   }
 }
 
@@ -78,7 +83,7 @@ const limitField = (
 
 const GIVERS = { admin: 'Set for you by an admin', default: 'This gateway’s limit for everybody' }
 
-const table = (rows: readonly Figures[], total: Figures) => html`
+const table = (rows: Report['rows'], total: Figures) => html`
 <div class="scroll" role="group" aria-labelledby="cost" tabindex="0"><table>
 <thead><tr><th scope="col">Model</th><th scope="col">Cost</th><th scope="col">Calls</th><th scope="col">Input tokens</th><th scope="col">Output tokens</th></tr></thead>
 <tbody>${rows.map((row) => html`<tr><th scope="row">${row.key}</th>${cells(row)}</tr>`)}</tbody>
@@ -89,6 +94,13 @@ ${total.unpricedCalls > 0 && html`<p class="soft">The price of ${count(total.unp
 
 const cells = ({ calls, inputTokens, outputTokens, costUsd }: Figures) =>
   html`<td>${usd(BigInt(Math.round(costUsd * 1e9)))}</td><td>${count(calls)}</td><td>${count(inputTokens)}</td><td>${count(outputTokens)}</td>`
+
+function storageUsed({ bytes, limitBytes }: Storage): Html {
+  if (limitBytes === null) return html`<p>${size(bytes)} of messages are kept, without a limit</p>`
+  const text = `${size(bytes)} of ${size(limitBytes)}`
+  return html`<p>${text}</p><progress max="1" value="${Math.min(1, bytes / limitBytes)}" aria-label="Storage: ${text}"></progress>
+<p class="hint">Your messages, Claude’s answers, titles and system prompts, as they are kept.</p>`
+}
 
 const PERIODS = { day: 'Today', month: 'This month' }
 

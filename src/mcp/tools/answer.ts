@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { cutText, MOST_TEXT_BYTES } from '../../services/cut-text.ts'
 
 const tokens = z.number().int()
 
@@ -12,6 +13,11 @@ export const answer = {
     .enum(['running', 'complete', 'refused', 'failed', 'cancelled', 'interrupted'])
     .describe('running: content is the text so far; get_message has the rest.'),
   content: z.string().describe("Claude's answer."),
+  next_offset: z
+    .number()
+    .int()
+    .optional()
+    .describe('Only when content was cut: get_message with this as offset has the rest.'),
   model: z.string(),
   usage: z
     .object({
@@ -42,4 +48,13 @@ export const answer = {
     })
     .nullable(),
   warnings: z.array(z.string()),
+}
+
+/**
+ * An answer from `offset` on, whole unless it is longer than a result may be: clients expect what they
+ * paid for in one piece, and max_tokens bounds it.
+ */
+export function shownAnswer<A extends { content: string }>(view: A, offset = 0) {
+  const { text: content, nextOffset } = cutText(view.content, offset, MOST_TEXT_BYTES)
+  return { ...view, content, ...(nextOffset === null ? {} : { next_offset: nextOffset }) }
 }

@@ -15,7 +15,7 @@ export const authenticateUser = defineTool({
     password: z.string().min(1).max(1024).describe('The password that register_user returned.'),
   }),
   output: issuedToken,
-  async run({ username, password }, { services }) {
-    return toIssuedToken(await services.accounts.authenticate(username, password))
+  async run({ username, password }, { services, network }) {
+    return toIssuedToken(await services.accounts.authenticate(username, password, network))
   },
 })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { defineTool } from '../tool.ts'
-import { answer } from './answer.ts'
+import { answer, shownAnswer } from './answer.ts'
 
 export const cancelMessage = defineTool({
   name: 'cancel_message',
@@ -20,6 +20,6 @@ export const cancelMessage = defineTool({
     error_code: z.string().nullable().describe('cancelled, or why else it ended.'),
   }),
   async run({ message_id: id }, { caller, services, signal }) {
-    return services.answers.cancel(caller, id, signal)
+    return shownAnswer(await services.answers.cancel(caller, id, signal))
   },
 })

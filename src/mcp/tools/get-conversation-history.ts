@@ -1,14 +1,16 @@
 import { z } from 'zod'
+import { AppError } from '../../errors.ts'
 import { defineTool, instant } from '../tool.ts'
 
 export const getConversationHistory = defineTool({
   name: 'get_conversation_history',
   title: 'Read a conversation',
   description:
-    'The messages of one conversation of yours, oldest first: all of them, or a page with limit and before. Turns that failed are shown with their status; Claude does not see them.',
+    'The messages of one conversation of yours, oldest first: the newest that fit into one result, or page by page with limit and before. Turns that failed are shown with their status; Claude does not see them.',
   access: 'user',
   scope: 'conversations:read',
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
+  isHeavy: true,
   input: z.object({
     conversation_id: z
       .uuid('must be a conversation id, as send_message or get_conversations returned it')
@@ -19,11 +21,24 @@ export const getConversationHistory = defineTool({
       .min(1)
       .max(1000)
       .optional()
-      .describe('The newest so many messages. Left out: all.'),
+      .describe(
+        'The newest so many messages, fewer where they are long. Left out: about 64 KB of them.',
+      ),
     before: z
       .uuid('must be a message id of this conversation')
       .optional()
       .describe('Only messages before this one: next_before of the newer page.'),
+    message_id: z
+      .uuid('must be a message id of this conversation')
+      .optional()
+      .describe('Only this message, to read on where its content was cut.'),
+    offset: z
+      .number()
+      .int()
+      .min(0)
+      .max(100_000_000)
+      .default(0)
+      .describe('With message_id: where in its content to begin, as next_offset said.'),
   }),
   rows: 'messages',
   output: z.object({
@@ -42,6 +57,19 @@ export const getConversationHistory = defineTool({
           .enum(['running', 'complete', 'refused', 'failed', 'cancelled', 'interrupted'])
           .describe("The turn's: only complete turns are sent to Claude."),
         error_code: z.string().nullable().describe('Why a turn failed.'),
+        next_offset: z
+          .number()
+          .int()
+          .optional()
+          .describe(
+            'Only when content was cut: pass id as message_id and this as offset for the rest.',
+          ),
+        has_older: z
+          .literal(true)
+          .optional()
+          .describe(
+            'Only when the messages before this one did not fit: pass its id as before to read them.',
+          ),
       }),
     ),
     total: z.number().int().describe('Messages in the conversation.'),
@@ -50,8 +78,12 @@ export const getConversationHistory = defineTool({
       .nullable()
       .describe('Pass as before for the older page; null at the start.'),
   }),
-  async run({ conversation_id: conversationId, limit, before }, { caller, services }) {
-    const page = await services.conversations.history(caller, conversationId, { limit, before })
+  async run(args, { caller, services }) {
+    const { conversation_id: conversationId, limit, before, message_id: messageId, offset } = args
+    if (messageId === undefined && offset > 0) throw offsetOfNothing()
+    const from = messageId === undefined ? undefined : { messageId, offset }
+    const wanted = { limit, before, from }
+    const page = await services.conversations.history(caller, conversationId, wanted)
     return {
       messages: page.messages.map((row) => ({
         id: row.id,
@@ -65,6 +97,8 @@ export const getConversationHistory = defineTool({
         model_used: row.model,
         status: row.status,
         error_code: row.errorCode,
+        ...(row.nextOffset === null ? {} : { next_offset: row.nextOffset }),
+        ...(row.hasOlder ? { has_older: true as const } : {}),
       })),
       total: page.total,
       next_before: page.nextBefore,
@@ -73,3 +107,8 @@ export const getConversationHistory = defineTool({
 })
 
 const isAnswer = (row: { role: string }) => row.role === 'assistant'
+
+const offsetOfNothing = () =>
+  new AppError('invalid_input', 'offset: needs message_id, which says in what to begin there.', {
+    details: { fields: ['offset'] },
+  })

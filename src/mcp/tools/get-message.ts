@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { defineTool } from '../tool.ts'
-import { answer, waitSeconds } from './answer.ts'
+import { answer, shownAnswer, waitSeconds } from './answer.ts'
 
 export const getMessage = defineTool({
   name: 'get_message',
@@ -18,12 +18,23 @@ export const getMessage = defineTool({
     wait_seconds: waitSeconds
       .default(0)
       .describe('How long to wait for a running answer to finish, 0 to 300.'),
+    offset: z
+      .number()
+      .int()
+      .min(0)
+      .max(100_000_000)
+      .default(0)
+      .describe('Where in the answer content begins: next_offset of a result that was cut.'),
   }),
   output: z.object({
     ...answer,
     error_code: z.string().nullable().describe('Why there is no complete answer.'),
   }),
-  async run({ message_id: id, wait_seconds: waitSeconds }, { caller, services, signal, progress }) {
-    return services.answers.get(caller, id, { waitSeconds, signal, onText: progress })
+  async run(
+    { message_id: id, wait_seconds: waitSeconds, offset },
+    { caller, services, signal, progress },
+  ) {
+    const options = { waitSeconds, signal, onText: progress }
+    return shownAnswer(await services.answers.get(caller, id, options), offset)
   },
 })

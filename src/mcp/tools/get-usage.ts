@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import type { Services } from '../../services/index.ts'
+import { MOST_ROWS } from '../../services/usage.ts'
 import { defineTool } from '../tool.ts'
+import { untrustedMark, untrustedText } from '../untrusted-text.ts'
 
 /** Before it there was no Claude, and dates near the year 0 are no dates to PostgreSQL. */
 const FIRST_DAY = '2020-01-01'
@@ -35,34 +37,79 @@ export const getUsage = defineTool({
       .enum(['day', 'model', 'conversation', 'tag', 'user'])
       .default('day')
       .describe('What each row stands for.'),
+    limit: z
+      .number()
+      .int()
+      .min(1)
+      .max(MOST_ROWS)
+      .default(366)
+      .describe(`Rows per page, 1 to ${MOST_ROWS}.`),
+    offset: z
+      .number()
+      .int()
+      .min(0)
+      .max(10_000_000)
+      .default(0)
+      .describe('Rows to skip: next_offset of the page before.'),
   }),
   output: z.object({
     scope: z.enum(['own', 'everybody']),
     from: z.string(),
     to: z.string(),
     group_by: z.string(),
+    keys_withheld_without: z
+      .string()
+      .optional()
+      .describe('The permission that this connection or token lacks to be shown the keys.'),
     rows: z.array(
-      z.object({ key: z.string().nullable().describe('null: calls without a tag.'), ...figures }),
+      z.object({
+        key_is_untrusted: untrustedMark,
+        key: z.string().nullable().describe('null: calls without a tag, or withheld.'),
+        ...figures,
+      }),
     ),
-    total: z.object(figures),
+    total: z.object(figures).describe('Of all rows, on this page or not.'),
+    next_offset: z
+      .number()
+      .int()
+      .optional()
+      .describe('Only when there are more rows: pass as offset for them.'),
+    storage: z
+      .object({
+        bytes: z.number().int(),
+        limit_bytes: z.number().int().nullable().describe('null: no limit.'),
+      })
+      .describe('What is kept of you now: messages, titles and system prompts, encrypted.'),
   }),
-  async run({ from, to, group_by: groupBy }, { caller, services }) {
-    const report = await services.usage.report(caller, { from, to }, groupBy)
-    return usageReport(report)
+  async run({ from, to, group_by: groupBy, limit, offset }, { caller, services }) {
+    const page = { limit, offset }
+    const report = await services.usage.report(caller, { from, to }, groupBy, page)
+    const { bytes, limitBytes } = await services.storage.use(caller.userId)
+    const storage = { bytes, limit_bytes: limitBytes }
+    const next = report.nextOffset === null ? {} : { next_offset: report.nextOffset }
+    return { ...usageReport(report), ...next, storage }
   },
 })
 
 type Report = Awaited<ReturnType<Services['usage']['report']>>
 
 /** The tool's answer, which the usage resource gives too. */
-export function usageReport({ groupBy, rows, total, ...rest }: Report) {
+export function usageReport({ scope, from, to, groupBy, withheld, rows, total }: Report) {
   return {
-    ...rest,
+    scope,
+    from,
+    to,
     group_by: groupBy,
-    rows: rows.map((row) => ({ key: row.key, ...toFigures(row) })),
+    ...(withheld === undefined ? {} : { keys_withheld_without: withheld }),
+    rows: rows.map((row) => ({ ...toKey(row), ...toFigures(row) })),
     total: toFigures(total),
   }
 }
+
+const toKey = ({ key, isOthersText }: Report['rows'][number]) =>
+  key !== null && isOthersText
+    ? { key_is_untrusted: true as const, key: untrustedText(key) }
+    : { key }
 
 const toFigures = (row: Report['total']) => ({
   calls: row.calls,

@@ -1,5 +1,7 @@
 import { z } from 'zod'
+import type { ListedSession } from '../../services/sessions.ts'
 import { defineTool, instant } from '../tool.ts'
+import { untrustedMark, untrustedText } from '../untrusted-text.ts'
 
 const MAX_LISTED = 100
 
@@ -20,6 +22,7 @@ export const listSessions = defineTool({
           .describe(
             'password: from authenticate_user. browser: the pages. connection: a client connected by OAuth. personal: a personal access token.',
           ),
+        name_is_untrusted: untrustedMark,
         name: z
           .string()
           .nullable()
@@ -40,7 +43,7 @@ export const listSessions = defineTool({
       sessions: sessions.map((session) => ({
         id: session.id,
         kind: session.kind,
-        name: session.name,
+        ...toName(session),
         scopes: [...session.scopes],
         created_at: session.createdAt.toISOString(),
         last_used_at: session.lastUsedAt?.toISOString() ?? null,
@@ -52,5 +55,11 @@ export const listSessions = defineTool({
     }
   },
 })
+
+/** A client is called what it calls itself. */
+const toName = ({ kind, name }: ListedSession) =>
+  kind === 'connection' && name !== null
+    ? { name_is_untrusted: true as const, name: untrustedText(name) }
+    : { name }
 
 const toUsd = (nanoUsd: bigint | null) => (nanoUsd === null ? null : Number(nanoUsd) / 1e9)

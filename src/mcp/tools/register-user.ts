@@ -25,8 +25,8 @@ export const registerUser = defineTool({
     password: z.string().describe('Shown only here. Store it now.'),
     message: z.string(),
   }),
-  async run({ username, email, anthropic_api_key: apiKey }, { services }) {
-    const user = await services.accounts.register({ username, email, apiKey })
+  async run({ username, email, anthropic_api_key: apiKey }, { services, network }) {
+    const user = await services.accounts.register({ username, email, apiKey }, network)
     return {
       user_id: user.userId,
       username: user.username,

@@ -26,7 +26,8 @@ export const revokeToken = defineTool({
     const isOwn = !all && (id === undefined || id === caller.sessionId)
     if (!isOwn) requireScopes(caller.scopes, ['account'])
     if (id === undefined) {
-      return { revoked_sessions: await services.sessions.revoke(caller, all ? 'all' : 'this') }
+      if (all) return { revoked_sessions: await services.sessions.revokeAll(caller) }
+      return { revoked_sessions: (await services.sessions.revoke(caller)) ? 1 : 0 }
     }
     if (all) throw oneOrAll()
     if (!(await services.sessions.revokeOne(caller, id))) throw sessionNotFound()

@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { isBlank } from '../../blank-text.ts'
 import { defineTool, storableText } from '../tool.ts'
-import { answer, waitSeconds } from './answer.ts'
+import { answer, shownAnswer, waitSeconds } from './answer.ts'
 
 export const sendMessage = defineTool({
   name: 'send_message',
@@ -10,12 +11,13 @@ export const sendMessage = defineTool({
   access: 'user',
   scope: 'messages:send',
   hints: { readOnly: false, destructive: false, idempotent: false, openWorld: true },
+  isHeavy: true,
   streams: true,
   input: z.object({
     message: z
       .string()
       .max(4_000_000)
-      .refine((text) => text.trim() !== '', 'must not be empty')
+      .refine((text) => !isBlank(text), 'must not be blank')
       .describe('What to say to Claude, as plain text. Nothing is added to it.'),
     conversation_id: z
       .uuid('must be a conversation id, as send_message or get_conversations returned it')
@@ -41,13 +43,13 @@ export const sendMessage = defineTool({
       .max(1_000_000)
       .optional()
       .describe(
-        'Instructions for Claude; kept for the rest of the conversation. Empty removes them.',
+        'Instructions for Claude, kept for the rest of the conversation once Claude has answered. A blank text removes them.',
       ),
     stop_sequences: z
       .array(
         z
           .string()
-          .refine((text) => text.trim() !== '', 'must not be blank')
+          .refine((text) => !isBlank(text), 'must not be blank')
           .max(1000),
       )
       .max(64)
@@ -86,7 +88,7 @@ export const sendMessage = defineTool({
     replayed: z.boolean().describe('The answer to an earlier call with this idempotency_key.'),
   }),
   async run(args, { caller, services, signal, progress }) {
-    return services.messages.send(
+    const sent = await services.messages.send(
       caller,
       {
         message: args.message,
@@ -103,5 +105,6 @@ export const sendMessage = defineTool({
       },
       { waitSeconds: args.wait_seconds, signal, onText: progress },
     )
+    return shownAnswer(sent)
   },
 })

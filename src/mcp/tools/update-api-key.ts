@@ -23,7 +23,7 @@ export const updateApiKey = defineTool({
   }),
   async run({ anthropic_api_key: apiKey }, { caller, services }) {
     if (apiKey === undefined) {
-      const { url, expiresAt } = await services.keyLinks.create(caller.userId)
+      const { url, expiresAt } = await services.keyLinks.create(caller, 'account')
       return { url, expires_at: expiresAt.toISOString() }
     }
     await services.accounts.replaceKey(caller, apiKey)

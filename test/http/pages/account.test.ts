@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { browserSession } from '../../support/signed-up.ts'
 import { startApp, type TestApp } from '../../support/start-app.ts'
 import { browserOf, cookieOf, PASSWORD, signIn, signUp, type Visitor } from './visiting.ts'
 
@@ -73,7 +74,8 @@ describe('the Anthropic key', () => {
 
 describe('a one-time link to the key page', () => {
   const linkFor = async ({ userId }: Visitor) => {
-    const { url } = await app.app.services.keyLinks.create(userId)
+    const caller = await browserSession(app, userId)
+    const { url } = await app.app.services.keyLinks.create(caller, 'account')
     return new URL(url).pathname + new URL(url).search
   }
 

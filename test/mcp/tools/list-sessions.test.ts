@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { describeDatabases } from '../../support/databases.ts'
-import { personalToken } from '../../support/signed-up.ts'
+import { personalToken, proofOf } from '../../support/signed-up.ts'
 import {
   eras,
   startApp,
@@ -26,7 +26,8 @@ describeDatabases('list_sessions', (kind) => {
   test('shows every kind, newest first, and none of the secrets', async () => {
     const { sessions } = app.app.services
     const caller = await ofUser()
-    const cookie = await sessions.beginBrowserSession(user.userId, new Date(Date.now() + 60_000))
+    const proof = await proofOf(app, user.userId)
+    const cookie = await sessions.beginBrowserSession(proof, new Date(Date.now() + 60_000))
     const { token, id } = await personalToken(app, caller, ['usage:read', 'account'])
     const client = await app.connect('legacy', user.accessToken)
     const answer = await client.call('list_sessions')

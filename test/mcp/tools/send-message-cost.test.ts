@@ -76,7 +76,7 @@ test.each([
   expect(cost_usd).toBe(costUsd)
 })
 
-test('the price of a model nobody knows is null, never a guess', async () => {
+test('a model that answers by a name without a price costs what was asked for', async () => {
   const events = [
     {
       type: 'message_start',
@@ -101,7 +101,7 @@ test('the price of a model nobody knows is null, never a guess', async () => {
   expect(data).toMatchObject({
     model: 'claude-next-9',
     usage: { input_tokens: 5, output_tokens: 1 },
-    cost_usd: null,
+    cost_usd: (5 * 2000 + 10_000) / 1e9,
   })
 })
 
@@ -125,7 +125,7 @@ test('what callers were told adds up to what Anthropic billed', async () => {
   for (const message of ['Go on.', 'And then?', 'The end?']) {
     others.push(await send({ message, conversation_id }))
   }
-  const told = [first, ...others].map(({ usage }) => usage)
+  const told = [first, ...others].map(({ usage, cost_usd: cost }) => ({ ...usage, cost }))
   const sum = (field: string) => told.reduce((total, usage) => total + usage[field], 0)
   const [read, written] = [sum('cache_read_input_tokens'), sum('cache_creation_input_tokens')]
   expect(read).toBeGreaterThan(0)
@@ -135,5 +135,6 @@ test('what callers were told adds up to what Anthropic billed', async () => {
     cacheReadInputTokens: read,
     cacheCreationInputTokens: written,
     outputTokens: sum('output_tokens'),
+    nanoUsd: expect.closeTo(told.reduce((total, { cost }) => total + cost, 0) * 1e9, 0),
   })
 })

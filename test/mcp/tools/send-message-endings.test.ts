@@ -66,7 +66,7 @@ test('a stop reason of tomorrow is passed on', async () => {
 })
 
 test.each([
-  ['before any text', {}],
+  ['before any text', { text: '' }],
   ['in the middle', { text: 'I was about to' }],
 ])('a refusal %s is told, and is not part of the history', async (_name, partial) => {
   const { conversation_id } = await send({ message: 'Harmless.' })
@@ -81,7 +81,8 @@ test.each([
     request_id: expect.stringMatching(/^req_/),
   })
   expect((await historyOf(conversation_id)).slice(2)).toMatchObject([
-    { role: 'user', content: 'Harmful.', status: 'refused' },
+    // What cost nothing is not kept.
+    { role: 'user', content: partial.text ? 'Harmful.' : '', status: 'refused' },
     { role: 'assistant', content: '', status: 'refused', id: refused.message_id },
   ])
 

@@ -20,7 +20,8 @@ export type PlainFault = { on?: FaultRoute; delayMs?: number } & (
     }
   /** Any bytes, `application/json` unless `headers` says otherwise: an edge's page, broken JSON under 200. */
   | { kind: 'raw'; status: number; body: string; headers?: Record<string, string> }
-  | { kind: 'drop_before_headers' }
+  /** `billed`: the model has answered all the same, and nobody hears of it. */
+  | { kind: 'drop_before_headers'; billed?: boolean }
 )
 
 /**

@@ -8,7 +8,11 @@ export interface Frame {
   data: string
   tokens: number
   kind: 'start' | 'text' | 'end' | 'other'
+  /** How long it takes the model, whatever else delays it. */
+  pauseMs?: number
 }
+
+const THINKING_SLICE_MS = 20
 
 export const PING = event('ping', {})
 
@@ -31,13 +35,28 @@ export function* framesOf(message: FinishedMessage, chunks: Chunks): Generator<F
     const start = event('content_block_start', { index, content_block: opening(output.block) })
     yield frame(start, hasDeltas(output.block) ? 0 : output.tokens)
     if (index === 0) yield frame(PING)
-    yield* deltas(index, output, chunks)
+    const unseen = output.block.type === 'thinking' ? answer.thinkingMs : 0
+    if (unseen > 0) yield* thinkingUnseen(output.tokens, unseen)
+    yield* deltas(index, unseen > 0 ? { ...output, tokens: 0 } : output, chunks)
     yield frame(event('content_block_stop', { index }))
   }
   const { stopReason: stop_reason, stopSequence: stop_sequence, stopDetails: stop_details } = answer
   const delta = { stop_reason, stop_sequence, stop_details, container: null }
   yield frame(event('message_delta', { delta, usage: finalUsage(message) }), 0, 'end')
+  if (message.oddity === 'second_delta') {
+    yield frame(event('message_delta', { delta: {}, usage: { output_tokens: 0 } }), 0, 'end')
+  }
   yield frame(event('message_stop', {}), 0, 'end')
+}
+
+/** Nothing is seen of it, and every token of it is billed as it is thought. */
+function* thinkingUnseen(tokens: number, ms: number): Generator<Frame> {
+  const slices = Math.max(1, Math.round(ms / THINKING_SLICE_MS))
+  for (let slice = 0; slice < slices; slice++) {
+    const upTo = (part: number) => Math.floor((tokens * part) / slices)
+    const thought = upTo(slice + 1) - upTo(slice)
+    yield { ...frame('', thought), pauseMs: ms / slices }
+  }
 }
 
 function frame(data: string, tokens = 0, kind: Frame['kind'] = 'other'): Frame {

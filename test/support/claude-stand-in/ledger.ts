@@ -1,3 +1,4 @@
+import type { Tariff } from './price-book.ts'
 import type { CacheUsage } from './prompt-cache.ts'
 
 export interface Billed {
@@ -6,6 +7,8 @@ export interface Billed {
   cacheCreationInputTokens: number
   cacheReadInputTokens: number
   outputTokens: number
+  /** At the stand-in's own prices. */
+  nanoUsd: number
 }
 
 /** What Anthropic would charge: input when an answer begins, output as it is produced. */
@@ -13,22 +16,25 @@ export class Ledger {
   readonly #byKey = new Map<string, Billed>()
 
   /** @returns the call's own bill, to which its output is added. */
-  addCall(key: string, input: CacheUsage): Billed {
+  addCall(key: string, input: CacheUsage, tariff: Tariff): Billed {
     const call = {
       calls: 1,
       inputTokens: input.inputTokens,
       cacheCreationInputTokens: input.creation5mTokens + input.creation1hTokens,
       cacheReadInputTokens: input.readTokens,
       outputTokens: 0,
+      nanoUsd: tariff.input(input),
     }
     const billed = this.#of(key)
     for (const field of Object.keys(call) as (keyof Billed)[]) billed[field] += call[field]
     return call
   }
 
-  addOutput(key: string, call: Billed, tokens: number): void {
-    this.#of(key).outputTokens += tokens
-    call.outputTokens += tokens
+  addOutput(key: string, call: Billed, tokens: number, tariff: Tariff): void {
+    for (const bill of [this.#of(key), call]) {
+      bill.outputTokens += tokens
+      bill.nanoUsd += tariff.output(tokens)
+    }
   }
 
   /** The sum over one key, or over all. */
@@ -59,5 +65,6 @@ function nothing(): Billed {
     cacheCreationInputTokens: 0,
     cacheReadInputTokens: 0,
     outputTokens: 0,
+    nanoUsd: 0,
   }
 }

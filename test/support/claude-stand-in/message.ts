@@ -1,3 +1,4 @@
+import { type Oddity, oddDelta, oddStart } from './oddity.ts'
 import type { CacheUsage } from './prompt-cache.ts'
 import type { Answer } from './reply.ts'
 
@@ -8,6 +9,11 @@ export interface FinishedMessage {
   modelId: string
   answer: Answer
   cache: CacheUsage
+  /** Where it runs; null: anywhere. */
+  geo: string | null
+  /** What it calls its model, if not by its id. */
+  calledModel: unknown
+  oddity: Oddity | undefined
 }
 
 /** The body of a non-streaming response. */
@@ -20,7 +26,7 @@ export function messageJson(message: FinishedMessage): string {
     stop_sequence: answer.stopSequence,
     stop_details: answer.stopDetails,
     usage: {
-      ...inputUsage(message.cache),
+      ...inputUsage(message),
       output_tokens: answer.outputTokens,
       output_tokens_details: outputDetails(answer),
     },
@@ -35,13 +41,16 @@ export function messageStart(message: FinishedMessage) {
     stop_reason: null,
     stop_sequence: null,
     stop_details: null,
-    usage: { ...inputUsage(message.cache), output_tokens: 1, output_tokens_details: null },
+    usage: oddStart(
+      { ...inputUsage(message), output_tokens: 1, output_tokens_details: null },
+      message.oddity,
+    ),
   }
 }
 
 /** The usage of `message_delta`: cumulative, without the split of cache writes by TTL. */
-export function finalUsage({ cache, answer }: FinishedMessage) {
-  return {
+export function finalUsage({ cache, answer, oddity }: FinishedMessage): unknown {
+  const usage = {
     input_tokens: cache.inputTokens,
     cache_creation_input_tokens: cache.creation5mTokens + cache.creation1hTokens,
     cache_read_input_tokens: cache.readTokens,
@@ -49,20 +58,21 @@ export function finalUsage({ cache, answer }: FinishedMessage) {
     output_tokens_details: outputDetails(answer),
     server_tool_use: null,
   }
+  return oddDelta(usage, oddity)
 }
 
-function envelope({ id, modelId }: FinishedMessage) {
+function envelope({ id, modelId, calledModel }: FinishedMessage) {
   return {
     id,
     type: 'message',
     role: 'assistant',
-    model: modelId,
+    model: calledModel === undefined ? modelId : calledModel,
     container: null,
     diagnostics: null,
   }
 }
 
-function inputUsage(cache: CacheUsage) {
+function inputUsage({ cache, geo }: FinishedMessage) {
   return {
     input_tokens: cache.inputTokens,
     cache_creation_input_tokens: cache.creation5mTokens + cache.creation1hTokens,
@@ -73,7 +83,7 @@ function inputUsage(cache: CacheUsage) {
     },
     server_tool_use: null,
     service_tier: 'standard',
-    inference_geo: null,
+    inference_geo: geo,
     speed: 'standard',
   }
 }

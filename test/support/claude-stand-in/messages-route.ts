@@ -4,10 +4,12 @@ import { type Exchange, newId } from './exchange.ts'
 import { type Fault, isStreamFault } from './faults.ts'
 import { inflict } from './inflict.ts'
 import { type FinishedMessage, messageJson } from './message.ts'
+import { tariffOf } from './price-book.ts'
 import { rateLimitHeaders } from './rate-limit-headers.ts'
-import { answer, effectiveThinking } from './reply.ts'
+import { answer, effectiveThinking, resolveReply } from './reply.ts'
 import type { State } from './state.ts'
 import { CUT_DELAY_MS, type StreamJob, writeStream } from './stream.ts'
+import { dense } from './tokens.ts'
 import { type Checked, checkRequest, requireObject } from './validation.ts'
 
 /**
@@ -22,6 +24,14 @@ export async function postMessages(state: State, exchange: Exchange): Promise<vo
   const key = requireKey(headers, state)
   const version = requireVersion(headers)
   const checked = checkRequest(requireObject(json, body), 'messages', version)
+  if (fault?.kind === 'drop_before_headers' && fault.billed) {
+    await answerUnheard(
+      state,
+      exchange,
+      key,
+      compose(state, checked, key, fault, exchange.requestId),
+    )
+  }
   if (await inflict(fault, exchange, state.latencyMs)) return
 
   const streamFault = isStreamFault(fault) ? fault : undefined
@@ -48,27 +58,45 @@ function compose(
 ): FinishedMessage {
   const { request, model, prompt } = checked
   const thinking = [effectiveThinking(checked), request.thinking?.budget_tokens].join(':')
+  const reply = resolveReply(request, fault?.kind === 'reply' ? fault.reply : state.reply)
   const scope = { key, modelId: model.id, minTokens: model.minCacheTokens, thinking }
   return {
     id: newId('msg'),
     requestId,
     modelId: model.id,
-    answer: answer(checked, fault?.kind === 'reply' ? fault.reply : state.reply),
-    cache: state.cache.use(request, prompt, scope),
+    answer: answer(checked, reply),
+    cache: dense(state.cache.use(request, prompt, scope), reply.inputDensity),
+    geo: reply.geo ?? null,
+    calledModel: reply.calledModel,
+    oddity: reply.oddity,
   }
+}
+
+/** Writes a token a millisecond, which is as fast as any model is. */
+async function answerUnheard(
+  state: State,
+  exchange: Exchange,
+  key: string,
+  message: FinishedMessage,
+): Promise<void> {
+  const onTokens = openAccount(state, key, message, exchange)
+  const startedAt = performance.now()
+  await exchange.wait(message.answer.outputTokens)
+  onTokens(Math.min(message.answer.outputTokens, Math.floor(performance.now() - startedAt)))
 }
 
 /** Books the input now. @returns what books the output. */
 function openAccount(
   { ledger }: State,
   key: string,
-  { answer: { isBilled }, cache }: FinishedMessage,
+  { answer: { isBilled }, cache, geo, modelId }: FinishedMessage,
   { entry }: Exchange,
 ) {
   if (!isBilled) return () => {}
-  const call = ledger.addCall(key, cache)
+  const tariff = tariffOf(modelId, cache, geo)
+  const call = ledger.addCall(key, cache, tariff)
   entry.billed = call
-  return (tokens: number) => ledger.addOutput(key, call, tokens)
+  return (tokens: number) => ledger.addOutput(key, call, tokens, tariff)
 }
 
 async function writeJson({

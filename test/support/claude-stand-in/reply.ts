@@ -1,3 +1,4 @@
+import type { Oddity } from './oddity.ts'
 import { sign } from './signature.ts'
 import { cutToTokens, THINKING_TOKENS, textTokens } from './tokens.ts'
 import type { Checked } from './validation.ts'
@@ -11,6 +12,15 @@ export interface Reply {
   /** Makes the answer a refusal; partial `text` may precede it. */
   refusalCategory?: string | null
   content?: ContentBlock[]
+  /** Makes it think first, whatever was asked for: so many tokens, unseen, over so long. */
+  thinks?: { tokens: number; ms: number }
+  /** How many times the usual tokens its prompt has; 4 is about one a byte. */
+  inputDensity?: number
+  /** `us` costs a tenth more on current models. */
+  geo?: string
+  /** What it calls its model: anything. */
+  calledModel?: unknown
+  oddity?: Oddity
 }
 
 export type ReplySource = Reply | ((request: MessagesRequest) => Reply | string) | undefined
@@ -23,6 +33,8 @@ export interface Answer {
   stopDetails: { type: 'refusal'; category: string | null; explanation: string | null } | null
   outputTokens: number
   thinkingTokens: number
+  /** How long it thinks unseen. */
+  thinkingMs: number
   /** A refusal before any output is not billed (Anthropic API docs: Refusals). */
   isBilled: boolean
 }
@@ -32,11 +44,14 @@ export function effectiveThinking({ request, model }: Checked): ThinkingType {
   return request.thinking?.type ?? (model.thinksByDefault ? 'adaptive' : 'disabled')
 }
 
-/** Answers a request: `source`, or an echo of the last user text, under the request's limits. */
-export function answer(checked: Checked, source: ReplySource): Answer {
-  const reply = resolve(checked.request, source)
+/** Answers a request: `reply`, or an echo of the last user text, under the request's limits. */
+export function answer(checked: Checked, reply: Reply): Answer {
   const isRefusal = reply.stopReason === 'refusal' || reply.refusalCategory !== undefined
-  const { blocks, stopReason, stopSequence } = limited(checked, draft(checked, reply, isRefusal))
+  const { blocks, stopReason, stopSequence } = limited(
+    checked,
+    draft(checked, reply, isRefusal),
+    reply.thinks?.tokens,
+  )
   const tokensOf = (wanted: (block: ContentBlock) => boolean) =>
     blocks.reduce((sum, { block, tokens }) => sum + (wanted(block) ? tokens : 0), 0)
   return {
@@ -46,11 +61,12 @@ export function answer(checked: Checked, source: ReplySource): Answer {
     stopDetails: isRefusal ? refusalDetails(reply.refusalCategory ?? null) : null,
     outputTokens: tokensOf(() => true),
     thinkingTokens: tokensOf(({ type }) => type === 'thinking'),
+    thinkingMs: reply.thinks?.ms ?? 0,
     isBilled: !isRefusal || blocks.length > 0,
   }
 }
 
-function resolve(request: MessagesRequest, source: ReplySource): Reply {
+export function resolveReply(request: MessagesRequest, source: ReplySource): Reply {
   const reply = typeof source === 'function' ? source(request) : source
   if (typeof reply === 'string') return { text: reply }
   return reply ?? {}
@@ -61,6 +77,7 @@ function draft(checked: Checked, reply: Reply, isRefusal: boolean): ContentBlock
   const text = reply.text ?? (isRefusal ? '' : lastUserText(checked.request))
   const spoken = text === '' ? [] : [{ type: 'text', text, citations: null }]
   const mode = effectiveThinking(checked)
+  if (reply.thinks) return [thought(checked), ...spoken]
   const thinks = (mode === 'adaptive' || mode === 'enabled') && !(isRefusal && text === '')
   return thinks ? [thought(checked), ...spoken] : spoken
 }
@@ -82,7 +99,11 @@ function refusalDetails(category: string | null) {
 }
 
 /** Applies stop sequences, `max_tokens` and the context window, whichever ends the text first. */
-function limited({ request, model, prompt }: Checked, drafted: ContentBlock[]) {
+function limited(
+  { request, model, prompt }: Checked,
+  drafted: ContentBlock[],
+  thinkingTokens = THINKING_TOKENS,
+) {
   const window = model.contextTokens - prompt.totalTokens
   let room = Math.min(request.max_tokens, window)
   const full = window < request.max_tokens ? 'model_context_window_exceeded' : 'max_tokens'
@@ -93,10 +114,11 @@ function limited({ request, model, prompt }: Checked, drafted: ContentBlock[]) {
     const stop =
       block.type === 'text' ? firstStop(block.text ?? '', request.stop_sequences) : undefined
     const whole = stop ? { ...block, text: stop.before } : block
-    const tokens = outputTokens(whole)
+    const tokens = outputTokens(whole, thinkingTokens)
     if (tokens > room) {
       const part = fitting(whole, room)
-      if (part) blocks.push({ block: part, tokens: outputTokens(part, room) })
+      if (part)
+        blocks.push({ block: part, tokens: outputTokens(part, Math.min(room, thinkingTokens)) })
       return { blocks, stopReason: full }
     }
     if (stop?.before !== '') blocks.push({ block: whole, tokens })
@@ -123,8 +145,8 @@ function fitting(block: ContentBlock, room: number): ContentBlock | undefined {
   return text === '' ? undefined : { ...block, text }
 }
 
-function outputTokens(block: ContentBlock, room = Infinity): number {
+function outputTokens(block: ContentBlock, thinkingTokens: number): number {
   if (block.type === 'text') return textTokens(block.text ?? '')
-  if (block.type === 'thinking') return Math.min(room, THINKING_TOKENS)
+  if (block.type === 'thinking') return thinkingTokens
   return textTokens(JSON.stringify(block))
 }

@@ -4,6 +4,7 @@ import type { Exchange } from './exchange.ts'
 import { inflict } from './inflict.ts'
 import { postMessages } from './messages-route.ts'
 import { listModels, retrieveModel } from './model-catalogue.ts'
+import { resolveReply } from './reply.ts'
 import type { State } from './state.ts'
 import { checkRequest, requireObject } from './validation.ts'
 
@@ -25,9 +26,10 @@ async function countTokens(state: State, exchange: Exchange): Promise<void> {
   const fault = state.faults.take('count_tokens')
   requireKey(headers, state)
   const version = requireVersion(headers)
-  const { prompt } = checkRequest(requireObject(json, body), 'count_tokens', version)
+  const { prompt, request } = checkRequest(requireObject(json, body), 'count_tokens', version)
   if (await inflict(fault, exchange)) return
-  exchange.sendJson(200, JSON.stringify({ input_tokens: prompt.totalTokens }))
+  const { inputDensity = 1 } = resolveReply(request, state.reply)
+  exchange.sendJson(200, JSON.stringify({ input_tokens: prompt.totalTokens * inputDensity }))
 }
 
 async function models(state: State, exchange: Exchange, read: () => unknown): Promise<void> {

@@ -24,7 +24,7 @@ export async function writeStream(state: State, job: StreamJob): Promise<void> {
   const { exchange, message, headers, fault, onTokens } = job
   const frames = framesOf(message, state)
   exchange.begin(200, { ...HEADERS, ...headers })
-  if (!fault && state.chunkDelayMs === 0) {
+  if (!fault && state.chunkDelayMs === 0 && message.answer.thinkingMs === 0) {
     exchange.end(joined(frames, onTokens))
     return
   }
@@ -53,13 +53,13 @@ async function writeFrames(
   frames: Iterable<Frame>,
 ): Promise<'done' | 'gone' | 'fault'> {
   let chunks = 0
-  for (const { kind, data, tokens } of frames) {
+  for (const { kind, data, tokens, pauseMs: thinkingMs = 0 } of frames) {
     if (fault && (kind === 'end' || (chunks >= fault.afterChunks && kind !== 'start')))
       return 'fault'
-    const pauseMs = kind === 'text' && chunks > 0 ? state.chunkDelayMs : 0
+    const pauseMs = kind === 'text' && chunks > 0 ? state.chunkDelayMs : thinkingMs
     if (pauseMs > 0) await exchange.wait(pauseMs)
     if (exchange.isGone) return 'gone'
-    exchange.write(data)
+    if (data !== '') exchange.write(data)
     onTokens(tokens)
     if (kind === 'text') chunks += 1
   }

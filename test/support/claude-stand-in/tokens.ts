@@ -1,4 +1,5 @@
 import type { Model } from './model-profiles.ts'
+import type { CacheUsage } from './prompt-cache.ts'
 import { signedBy } from './signature.ts'
 import { blocksOf, type CacheControl, type ContentBlock, type MessagesRequest } from './wire.ts'
 
@@ -58,6 +59,16 @@ export function promptOf(request: MessagesRequest, model: Model): Prompt {
     })
   }
   return { segments, totalTokens: segments.reduce((sum, s) => sum + s.tokens + s.framingTokens, 0) }
+}
+
+/** The same input in a writing that has more tokens for its bytes. */
+export function dense(usage: CacheUsage, density = 1): CacheUsage {
+  return {
+    inputTokens: usage.inputTokens * density,
+    creation5mTokens: usage.creation5mTokens * density,
+    creation1hTokens: usage.creation1hTokens * density,
+    readTokens: usage.readTokens * density,
+  }
 }
 
 /** Where cache breakpoints may not stand. */

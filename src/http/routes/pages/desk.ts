@@ -35,8 +35,11 @@ export function callerOf(req: Request): Caller {
 /** Sends a visitor who is not signed in to do that, and back. */
 export const requireSignIn: RequestHandler = (req, res, next) => {
   if (visitOf(req).caller) return next()
-  res.redirect(303, `/sign-in?return_to=${encodeURIComponent(addressOf(req))}`)
+  sendToSignIn(req, res)
 }
+
+export const sendToSignIn = (req: Request, res: Response): void =>
+  res.redirect(303, `/sign-in?return_to=${encodeURIComponent(addressOf(req))}`)
 
 /** Without what was done there before, and for a form without its query. */
 function addressOf({ method, originalUrl }: Request): string {

@@ -40,6 +40,8 @@ export function createPageRoutes(options: PageRouteOptions): Router {
   const arrival = [
     hostGuard,
     pageSecurity,
+    // Whole before anybody is identified: who takes an hour to send it is who they are then.
+    express.urlencoded({ extended: false, limit: MAX_FORM_BYTES, parameterLimit: 50 }),
     identifyVisitor(services.sessions, cookies.session),
     ...limiters.requests,
   ]
@@ -51,10 +53,6 @@ export function createPageRoutes(options: PageRouteOptions): Router {
   router.get('/', ...arrival, home(desk))
   router.use(PAGES, ...arrival)
   router.use(MEMBERS_PAGES, requireSignIn)
-  router.use(
-    PAGES,
-    express.urlencoded({ extended: false, limit: MAX_FORM_BYTES, parameterLimit: 50 }),
-  )
   router.use(PAGES, refuseForgedForms(cookies.csrf, publicUrl))
   router.use(signUpRoutes(desk))
   router.use(signInRoutes(desk))

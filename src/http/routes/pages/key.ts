@@ -44,14 +44,13 @@ export function keyRoutes(desk: Desk): Router {
 
   // Testing keys that somebody found is as good a guess as a password.
   router.post('/account/key', ...limiters.signIns, async (req, res) => {
-    const { userId } = callerOf(req)
     const apiKey = textField(req, 'key').trim()
     const broken = brokenRules({ key: AnthropicApiKey }, { key: apiKey })
     if (broken) return show(req, res, broken)
-    const result = await attempt(() => services.accounts.replaceKey(callerOf(req), apiKey), BESIDE)
-    if ('refusal' in result) return show(req, res, result.refusal)
     const link = linkOf(req)
-    if (link !== undefined) await services.keyLinks.use(link, userId)
+    const store = () => services.accounts.replaceKey(callerOf(req), apiKey, link)
+    const result = await attempt(store, BESIDE)
+    if ('refusal' in result) return show(req, res, result.refusal)
     const done = link === undefined ? 'key-saved' : 'key-saved-by-link'
     res.redirect(303, onwardFrom(req)?.returnTo ?? `/account/key?done=${done}`)
   })

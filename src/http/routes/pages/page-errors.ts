@@ -2,9 +2,11 @@ import type { ErrorRequestHandler, Request } from 'express'
 import { AppError, toAppError } from '../../../errors.ts'
 import type { Logger } from '../../../log.ts'
 import { peekVisit } from '../../browser-session.ts'
+import { isMcp } from '../../error-handler.ts'
 import { applyPageSecurity } from '../../page-security.ts'
 import { errorPage, titleOf } from '../../views/error-page.ts'
 import { inPlainTime } from '../../views/format.ts'
+import { sendToSignIn } from './desk.ts'
 import { sendPage } from './send-page.ts'
 
 /** The door of the pages: what was thrown becomes a calm page. Other clients' errors pass by. */
@@ -14,6 +16,8 @@ export function pageErrors(log: Logger): ErrorRequestHandler {
     const error = toPageError(thrown)
     if (error.code === 'internal') log.error({ err: error }, 'page failed')
     applyPageSecurity(res)
+    // Whoever was signed in when the request came, and is no longer.
+    if (error.code === 'unauthenticated') return sendToSignIn(req, res)
     res.removeHeader('Content-Disposition')
     const { status, retryAfterSeconds } = error
     const page = errorPage({
@@ -27,7 +31,7 @@ export function pageErrors(log: Logger): ErrorRequestHandler {
 
 /** A browser names HTML as what it takes; clients of an API take anything. */
 const isForPerson = (req: Request) =>
-  PAGES.test(req.path) || (req.path !== '/mcp' && req.accepts(['json', 'html']) === 'html')
+  PAGES.test(req.path) || (!isMcp(req) && req.accepts(['json', 'html']) === 'html')
 
 const PAGES = /^\/(?:$|(?:sign-(?:up|in|out)|account|connect)(?:\/|$))/
 

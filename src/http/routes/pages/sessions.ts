@@ -28,7 +28,7 @@ export function sessionRoutes(desk: Desk): Router {
   })
 
   router.post('/account/connections/end-all', async (req, res) => {
-    await services.sessions.revoke(callerOf(req), 'all')
+    await services.sessions.revokeAll(callerOf(req))
     cookies.session.clear(res)
     res.redirect(303, '/sign-in?done=all-ended')
   })
@@ -36,7 +36,7 @@ export function sessionRoutes(desk: Desk): Router {
   return router
 }
 
-/** @throws AppError not_found for one that is not the caller's, or has ended. */
+/** @throws AppError not_found for one that is not the caller's, or has ended; unauthenticated. */
 export async function endSession(req: Request, { sessions }: Pick<Services, 'sessions'>) {
   const caller = callerOf(req)
   const id = z.uuid().safeParse(req.params.id)

@@ -1,5 +1,6 @@
 import { type Request, type Response, Router } from 'express'
 import { beginSession, visitOf } from '../../browser-session.ts'
+import { networkOf } from '../../network.ts'
 import { EMPTY_FORM, type FormState } from '../../views/form.ts'
 import { notice } from '../../views/notices.ts'
 import { type Entrance, signInPage } from '../../views/sign-in.ts'
@@ -26,17 +27,19 @@ export function signInRoutes(desk: Desk): Router {
     // Keyboards of phones add a blank.
     const username = textField(req, 'username').trim()
     const password = textField(req, 'password')
-    const result = await attempt(() => services.accounts.checkPassword(username, password))
+    const result = await attempt(async () => {
+      const proof = await services.accounts.checkPassword(username, password, networkOf(req))
+      await beginSession({ req, res }, services.sessions, cookies.session, proof)
+    })
     if ('refusal' in result) {
       return show(req, res, { values: { username }, errors: result.refusal.errors }, result.refusal)
     }
-    await beginSession({ req, res }, services.sessions, cookies.session, result.done.userId)
     res.redirect(303, knownReturnTo(textField(req, 'return_to')) ?? '/account')
   })
 
   router.post('/sign-out', async (req, res) => {
     const { caller } = visitOf(req)
-    if (caller) await services.sessions.revoke(caller, 'this')
+    if (caller) await services.sessions.revoke(caller)
     cookies.session.clear(res)
     const returnTo = knownReturnTo(textField(req, 'return_to'))
     const onward = returnTo === undefined ? '' : `&return_to=${encodeURIComponent(returnTo)}`

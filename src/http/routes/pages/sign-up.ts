@@ -1,6 +1,7 @@
 import { type Request, type Response, Router } from 'express'
 import { ChosenPassword, Email, Username } from '../../../services/account-rules.ts'
 import { beginSession, visitOf } from '../../browser-session.ts'
+import { networkOf } from '../../network.ts'
 import { EMPTY_FORM, type FormState } from '../../views/form.ts'
 import { signUpPage } from '../../views/sign-in.ts'
 import type { Desk } from './desk.ts'
@@ -37,9 +38,9 @@ export function signUpRoutes(desk: Desk): Router {
       show(req, res, { values: { username, email }, errors: refusal.errors }, refusal)
     const broken = brokenRules(RULES, wanted)
     if (broken) return refuse(broken)
-    const result = await attempt(() => services.accounts.signUp(wanted), BESIDE)
+    const result = await attempt(() => services.accounts.signUp(wanted, networkOf(req)), BESIDE)
     if ('refusal' in result) return refuse(result.refusal)
-    await beginSession({ req, res }, services.sessions, cookies.session, result.done.userId)
+    await beginSession({ req, res }, services.sessions, cookies.session, result.done)
     const returnTo = knownReturnTo(textField(req, 'return_to')) ?? '/account'
     res.redirect(303, `/account/key?return_to=${encodeURIComponent(returnTo)}`)
   })

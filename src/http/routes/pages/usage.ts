@@ -30,15 +30,17 @@ export function usageRoutes(desk: Desk): Router {
     const from = `${new Date().toISOString().slice(0, 7)}-01`
     // An admin's report is about everybody; this page is about its reader.
     const reader = { ...caller, isAdmin: false }
-    const [report, budgets] = await Promise.all([
+    const [report, budgets, storage] = await Promise.all([
       services.usage.report(reader, { from }, 'model'),
       services.budgetSettings.show(caller, undefined),
+      services.storage.use(caller.userId),
     ])
     const page = usagePage({
       csrfField: csrfField(req, res, desk),
       notice: notice(req.path, req.query.done),
       report,
       budgets,
+      storage,
       sources,
       form: {
         values: given?.values ?? ownAmounts(sources),

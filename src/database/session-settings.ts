@@ -1,0 +1,55 @@
+/** What every session of the gateway goes by, whatever the server, the database or the role says. */
+
+import type { ClientBase } from 'pg'
+
+/** Also for a replica that stands still in a transaction: its locks are others' to wait for. */
+const IDLE_IN_TRANSACTION = '60s'
+/** What a statement waits for a lock where it does not say itself: a connection waits with it. */
+const LOCK_TIMEOUT = '5s'
+
+/**
+ * Sent after connecting and not with it: poolers refuse settings in the first packet, and
+ * `options` of DATABASE_URL would replace them.
+ *
+ * Days and months mean the same on every server, and in the embedded database; values come in the
+ * form that is read here. Locks are followed by a look at the newest row, which only `read
+ * committed` takes. A prepared statement keeps its plan: left to itself PostgreSQL makes a new one
+ * each time, for a guess at how much the values help, which for lookups by key is nothing.
+ *
+ * Not set: `default_transaction_read_only`, by which providers protect a database whose disk is
+ * full, and `search_path`, which says where the operator wants the tables.
+ */
+const SETTINGS = {
+  lock_timeout: LOCK_TIMEOUT,
+  idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION,
+  idle_session_timeout: '0',
+  default_transaction_isolation: 'read committed',
+  default_transaction_deferrable: 'off',
+  TimeZone: 'UTC',
+  DateStyle: 'ISO, MDY',
+  IntervalStyle: 'postgres',
+  bytea_output: 'hex',
+  extra_float_digits: '1',
+  standard_conforming_strings: 'on',
+  plan_cache_mode: 'force_generic_plan',
+}
+
+/** A limit of PostgreSQL 17, and of no version before. */
+const NO_TRANSACTION_TIMEOUT =
+  "select set_config(name, '0', false) from pg_settings where name = 'transaction_timeout'"
+
+function sessionSettings(statementTimeoutMs: number): string {
+  const settings = { statement_timeout: `${statementTimeoutMs}ms`, ...SETTINGS }
+  const sets = Object.entries(settings).map(([name, value]) => `set session ${name} = '${value}'`)
+  return [...sets, NO_TRANSACTION_TIMEOUT].join('; ')
+}
+
+/** @throws what the driver throws, also when the server is silent for so long. */
+export async function applySettings(
+  client: ClientBase,
+  statementTimeoutMs: number,
+  limitMs: number,
+): Promise<void> {
+  const query = { text: sessionSettings(statementTimeoutMs), query_timeout: limitMs }
+  await client.query(query)
+}

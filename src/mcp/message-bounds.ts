@@ -1,0 +1,52 @@
+/**
+ * How long a client's own words may be where an answer, an error or a notification repeats them: an
+ * id is in every answer, a progress token in three notifications a second.
+ */
+
+import { CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY } from '@modelcontextprotocol/server'
+
+const MAX_LENGTH = 256
+/** JSON-RPC 2.0, section 5.1. */
+const INVALID_REQUEST = -32600
+const INVALID_PARAMS = -32602
+
+/** Where they stand in a message. */
+const PLACES: readonly (readonly string[])[] = [
+  ['id'],
+  ['method'],
+  ['params', 'name'],
+  ['params', 'uri'],
+  ['params', 'cursor'],
+  ['params', 'requestId'],
+  ['params', 'protocolVersion'],
+  ['params', 'clientInfo', 'name'],
+  ['params', 'clientInfo', 'version'],
+  ['params', '_meta', 'progressToken'],
+  ['params', '_meta', PROTOCOL_VERSION_META_KEY],
+  ['params', '_meta', CLIENT_INFO_META_KEY, 'name'],
+  ['params', '_meta', CLIENT_INFO_META_KEY, 'version'],
+]
+
+export type OutOfBounds = { code: number; message: string; id: string | number | null }
+
+/** What a parsed message has that is too long, named; the JSON-RPC error to answer it with. */
+export function findOutOfBounds(body: unknown): OutOfBounds | undefined {
+  const place = PLACES.find((path) => lengthAt(body, path) > MAX_LENGTH)
+  if (!place) return undefined
+  const { id } = body as { id?: unknown }
+  const isId = (typeof id === 'string' && id.length <= MAX_LENGTH) || typeof id === 'number'
+  return {
+    code: place[0] === 'params' ? INVALID_PARAMS : INVALID_REQUEST,
+    message: `${place.join('.')} must have at most ${MAX_LENGTH} characters.`,
+    id: isId ? id : null,
+  }
+}
+
+function lengthAt(body: unknown, path: readonly string[]): number {
+  let value = body
+  for (const name of path) {
+    if (typeof value !== 'object' || value === null) return 0
+    value = (value as Record<string, unknown>)[name]
+  }
+  return typeof value === 'string' ? value.length : 0
+}

@@ -1,0 +1,8 @@
+import { sql } from 'kysely'
+
+/**
+ * As far from now as `time` is by this process's clock, by the database's own: it is the database
+ * that says later whether that time is over, and the clocks of replicas may be minutes beside it.
+ */
+export const byDatabaseClock = (time: Date) =>
+  sql<Date>`now() + make_interval(secs => ${(time.getTime() - Date.now()) / 1000})`
