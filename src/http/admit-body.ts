@@ -28,7 +28,7 @@ export const SMALL_BODY_BYTES = 64 * 1024
 /** Not worth counting: a full budget keeps nobody from asking how the gateway is. */
 const UNCOUNTED_BODY_BYTES = 4 * 1024
 /** Without a token. A message of this length is read in an hour. */
-export const TOKENLESS_BODY_BYTES = 256 * 1024
+const TOKENLESS_BODY_BYTES = 256 * 1024
 
 const admitted = new WeakMap<Request, AdmittedBody>()
 

@@ -63,7 +63,7 @@ function readFigures(): MemoryFigures {
 }
 
 /** Without a container Node names none, or one beyond any machine. */
-export function memoryLimitBytes(): number {
+function memoryLimitBytes(): number {
   const constrained = process.constrainedMemory()
   const total = totalmem()
   return constrained > 0 && constrained < total ? constrained : total
