@@ -1,5 +1,6 @@
 /** Opens the gateway's database: PostgreSQL by its URL, or the embedded one in the data folder. */
 
+import { join } from 'node:path'
 import { CamelCasePlugin, type Dialect, Kysely, sql } from 'kysely'
 import { AppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -133,7 +134,7 @@ async function openEmbedded({
   const claim = await claimDataDir(dataDir)
   try {
     const { pglite, files, log: flush, recovery } = await openPglite(dataDir, durability)
-    const session = oneConnection(pglite, acquireTimeoutMs)
+    const session = oneConnection(pglite, acquireTimeoutMs, join(dataDir, 'postgres'))
     const housekeeping = new Housekeeping({ dataDir, pglite, session, files, log })
     const dialect = pgliteDialect(pglite, session, () => flush.settled())
     const database = assemble('embedded', dialect, NOBODY_ELSE, async () => {
