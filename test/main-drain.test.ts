@@ -75,7 +75,8 @@ describe.runIf(databaseKinds.includes('postgresql'))('a replica that is stopped'
     const held = call('modern', 'get_conversations')
     const isHeld = async () =>
       (await holder.query('select 1 from pg_locks where not granted')).rows.length
-    await expect.poll(isHeld).toBe(1)
+    // Its wait for the other's answer looks there too.
+    await expect.poll(isHeld, { timeout: 30_000 }).toBeGreaterThanOrEqual(1)
     await expect
       .poll(() => fetch(`${gateway.url}/livez`).catch(() => 'closed'), { timeout: 30_000 })
       .toBe('closed')
