@@ -70,7 +70,7 @@ async function connect(folder: string, durability: Durability): Promise<Embedded
   const files = new FlushingFs(folder, log)
   let lastWords = ''
   const hear = (words: string) => {
-    lastWords = words
+    if (!WHY_IT_ENDED.test(lastWords)) lastWords = words
     return false // not to be printed
   }
   try {
@@ -81,6 +81,8 @@ async function connect(folder: string, durability: Durability): Promise<Embedded
   }
 }
 
+/** What PostgreSQL says first when it cannot go on; the rest are consequences. */
+const WHY_IT_ENDED = /FATAL|PANIC/
 const MACHINE_AT_FAULT = /No space left|Permission denied|Read-only file system|Too many open files/
 
 function explained(folder: string, lastWords: string, cause: unknown): Error {
