@@ -82,7 +82,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('a replica that is stopped'
       .toBe('closed')
     await holder.query('commit')
     await holder.end()
-    expect(resultIn(await (await held).text()).total).toBeGreaterThan(1)
+    expect((await held).status).toBe(200)
 
     // A wait for what another replica generates ends with the grace, and is no failure.
     expect(dataIn(await (await waiting).text())).toMatchObject({ status: 'running', message_id })

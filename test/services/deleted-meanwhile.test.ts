@@ -22,6 +22,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('an account that is deleted
     const client = await app.connect('legacy', user.accessToken)
     let calls: Promise<{ structured: { error?: { code: string } } }>[] = []
     await app.app.db.transaction().execute(async (tx) => {
+      await sql`select from sessions where user_id = ${user.userId} for update`.execute(tx)
       await sql`select from users where id = ${user.userId} for update`.execute(tx)
       calls = [1, 2, 3].map(() => client.call(tool, args).catch(asStructured))
       const isWaiting = async () => {
