@@ -175,7 +175,11 @@ export const SETTINGS = {
     .optional()
     .describe('PEM certificate chain: serve HTTPS directly. Read again on SIGHUP.'),
   TLS_KEY_FILE: z.string().optional().describe('PEM private key of the certificate.'),
-  MAX_BODY_BYTES: count(1024, 33_554_432).default(4_194_304).describe('Largest request body.'),
+  MAX_BODY_BYTES: count(1024, 33_554_432)
+    .default(4_194_304)
+    .describe(
+      'Largest request body; without a token in the `Authorization` header 256 KiB at most.',
+    ),
   MAX_TOOL_INPUT_ELEMENTS: count(10, 1_000_000)
     .default(10_000)
     .describe("Most values in one tool call's arguments."),

@@ -40,7 +40,14 @@ describe('docker-compose.yml', () => {
   }
 
   test('hands on every setting, save those that the container fixes', () => {
-    const fixed = ['HOST', 'PORT', 'DATA_DIR', 'TLS_CERT_FILE', 'TLS_KEY_FILE']
+    const fixed = [
+      'HOST',
+      'PORT',
+      'DATA_DIR',
+      'EMBEDDED_DURABILITY',
+      'TLS_CERT_FILE',
+      'TLS_KEY_FILE',
+    ]
     const given = Object.keys(gateway.environment).map((name) => name.replace(/_FILE$/, ''))
     const names = Object.keys(SETTINGS).filter((name) => !fixed.includes(name))
     const files = ['PRICES', 'DATABASE_PASSWORD', 'ENCRYPTION_KEY']

@@ -23,7 +23,7 @@ describe.skipIf(!source || 'url' in source)("the gateway's role", () => {
     cluster = await startCluster(source)
     const file = join(folder, 'database-password')
     writeFileSync(file, `${PASSWORD}\n`)
-    const script = fileURLToPath(new URL('../docker/create-gateway-role.sql', import.meta.url))
+    const script = fileURLToPath(new URL('../db/create-gateway-role.sql', import.meta.url))
     // As the image's entrypoint does.
     const args = ['-v', 'ON_ERROR_STOP=1', '--no-psqlrc', '-d', cluster.url, '-f', script]
     const env = { ...process.env, DATABASE_PASSWORD_FILE: file }

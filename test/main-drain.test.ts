@@ -1,6 +1,7 @@
 /** SIGTERM to one of several replicas: what it still does, and in which order it leaves off. */
 
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { postCall, resultIn } from './mcp/raw-call.ts'
@@ -55,6 +56,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('a replica that is stopped'
 
     const exit = gateway.stop()
     await expect.poll(() => log.join('')).toContain('"msg":"stopping"')
+    const stoppingSince = performance.now()
     const ready = await fetch(`${gateway.url}/readyz`)
     expect([ready.status, ready.headers.get('connection')]).toEqual([503, 'close'])
     expect((await fetch(`${gateway.url}/livez`)).status).toBe(200)
@@ -68,14 +70,18 @@ describe.runIf(databaseKinds.includes('postgresql'))('a replica that is stopped'
       expect(resultIn(await read.text()).total).toBeGreaterThan(1)
     }
 
-    // Asked during the drain, and held up in the database until after the listener has closed.
+    // Asked during the drain, and held up in the database until after the listener has closed; but late,
+    // as a lock is waited for no longer than ten seconds.
+    const lateMs = Number(DRAIN_SECONDS) * 1000 - 5_000
+    await sleep(Math.max(0, stoppingSince + lateMs - performance.now()))
     const holder = new Client({ connectionString: other.databaseUrl })
     await holder.connect()
     await holder.query('begin; lock table conversations in access exclusive mode')
     const held = call('modern', 'get_conversations')
     const isHeld = async () =>
       (await holder.query('select 1 from pg_locks where not granted')).rows.length
-    await expect.poll(isHeld).toBe(1)
+    // Its wait for the other's answer looks there too.
+    await expect.poll(isHeld, { timeout: 30_000 }).toBeGreaterThanOrEqual(1)
     await expect
       .poll(() => fetch(`${gateway.url}/livez`).catch(() => 'closed'), { timeout: 30_000 })
       .toBe('closed')

@@ -8,6 +8,8 @@ from messages m
 where m.role = 'assistant' and m.status in ('refused', 'failed', 'cancelled', 'interrupted')
   and not exists (select from ledger l where l.message_id = m.id);
 
+-- transaction
+
 create function kept_bytes(role text, status text, content bytea, stop_sequence bytea) returns bigint
 language sql immutable parallel safe as $$
   select case

@@ -9,6 +9,7 @@ import { listCopies } from './copies.ts'
 import { flushFolder, flushFolders } from './flush-folder.ts'
 import { FlushingFs, LOG_FOLDER, LOG_SEGMENT } from './flushing-fs.ts'
 import { type Durability, LogFlush } from './log-flush.ts'
+import { LogSpace } from './log-space.ts'
 import { finishRecovery, type Recovery, recover } from './recovery.ts'
 import { unpackSnapshot } from './snapshot-store.ts'
 
@@ -26,7 +27,7 @@ const SERIALIZERS = { 114: jsonText, 3802: jsonText }
 const LOG_SEGMENT_BYTES = 4 * 1024 ** 2
 
 /** An open database and the files it is in. */
-export type Embedded = { pglite: PGlite; files: FlushingFs; log: LogFlush }
+export type Embedded = { pglite: PGlite; files: FlushingFs; log: LogFlush; space: LogSpace }
 
 /**
  * Opens the database in `${dataDir}/postgres`, making it on the first start: from the snapshot of
@@ -67,20 +68,24 @@ async function connect(folder: string, durability: Durability): Promise<Embedded
   // nobody else is in the folder is known from its claim.
   await rm(join(folder, 'postmaster.pid'), { force: true })
   const log = new LogFlush(durability)
-  const files = new FlushingFs(folder, log)
+  const segmentBytes = await logSegmentBytes(folder)
+  const space = new LogSpace(folder, segmentBytes)
+  const files = new FlushingFs(folder, log, space)
   let lastWords = ''
   const hear = (words: string) => {
-    lastWords = words
+    if (!WHY_IT_ENDED.test(lastWords)) lastWords = words
     return false // not to be printed
   }
   try {
-    const pglite = await start(await logSegmentBytes(folder), { fs: files, onStderr: hear })
-    return { pglite, files, log }
+    const pglite = await start(segmentBytes, { fs: files, onStderr: hear })
+    return { pglite, files, log, space }
   } catch (cause) {
     throw explained(folder, lastWords, cause)
   }
 }
 
+/** What PostgreSQL says first when it cannot go on; the rest are consequences. */
+const WHY_IT_ENDED = /FATAL|PANIC/
 const MACHINE_AT_FAULT = /No space left|Permission denied|Read-only file system|Too many open files/
 
 function explained(folder: string, lastWords: string, cause: unknown): Error {

@@ -9,6 +9,7 @@
 import { fsyncSync } from 'node:fs'
 import { NodeFS } from '@electric-sql/pglite/nodefs'
 import type { LogFlush, LogSegment } from './log-flush.ts'
+import type { LogSpace } from './log-space.ts'
 
 /** A file or folder of Emscripten's; the parts of it that are used here. */
 type Node = { name: string; parent: Node }
@@ -16,7 +17,6 @@ type Stream = { nfd: number; node: Node }
 
 /** Emscripten's NODEFS (its src/lib/libnodefs.js). Every open file calls these very objects. */
 type HostFiles = {
-  tryFSOperation<T>(operation: () => T): T
   node_ops: Record<'mknod' | 'rename' | 'rmdir' | 'setattr' | 'symlink' | 'unlink', Operation>
   stream_ops: {
     fsync?: (stream: Stream) => number
@@ -40,11 +40,13 @@ export const LOG_SEGMENT = /^[0-9A-F]{24}$/
 
 export class FlushingFs extends NodeFS {
   readonly #log: LogFlush
+  readonly #space: LogSpace
   #loggedBytes = 0
 
-  constructor(folder: string, log: LogFlush) {
+  constructor(folder: string, log: LogFlush, space: LogSpace) {
     super(folder)
     this.#log = log
+    this.#space = space
   }
 
   /** Written to the write-ahead log since the database was opened. */
@@ -64,21 +66,22 @@ export class FlushingFs extends NodeFS {
   #watch(files: HostFiles): void {
     const { node_ops: nodeOps, stream_ops: streamOps } = files
     for (const name of ['mknod', 'rename', 'rmdir', 'setattr', 'symlink', 'unlink'] as const) {
-      nodeOps[name] = this.#afterTheLog(files, nodeOps[name])
+      nodeOps[name] = this.#afterTheLog(nodeOps[name])
     }
-    streamOps.setattr = this.#afterTheLog(files, streamOps.setattr)
+    streamOps.setattr = this.#afterTheLog(streamOps.setattr)
     streamOps.fsync = (stream) => this.#flush(files, stream)
     const write = streamOps.write
     streamOps.write = (stream, buffer, offset, length, position) => {
       if (isSegment(stream.node)) this.#loggedBytes += length
-      else if (this.#log.isPending && !isZero(buffer, offset, length)) this.#flushLog(files)
-      return write(stream, buffer, offset, length, position)
+      else if (this.#log.isPending && !isZero(buffer, offset, length)) this.#flushLog()
+      const operation = () => write(stream, buffer, offset, length, position)
+      return isOfLog(stream.node) ? this.#space.writeLog(operation) : operation()
     }
   }
 
-  #afterTheLog(files: HostFiles, operation: Operation): Operation {
+  #afterTheLog(operation: Operation): Operation {
     return (...args) => {
-      this.#flushLog(files)
+      this.#flushLog()
       return operation(...args)
     }
   }
@@ -87,18 +90,19 @@ export class FlushingFs extends NodeFS {
     if (isSegment(stream.node)) {
       this.#log.request(stream.nfd, () => keepOpen(files, stream))
     } else {
-      this.#flushLog(files)
-      files.tryFSOperation(() => fsyncSync(stream.nfd))
+      this.#flushLog()
+      this.#space.flush(() => fsyncSync(stream.nfd))
     }
     return 0
   }
 
-  #flushLog(files: HostFiles): void {
-    if (this.#log.isPending) files.tryFSOperation(() => this.#log.flushNow())
+  #flushLog(): void {
+    if (this.#log.isPending) this.#space.flush(() => this.#log.flushNow())
   }
 }
 
-const isSegment = ({ name, parent }: Node) => parent.name === LOG_FOLDER && LOG_SEGMENT.test(name)
+const isOfLog = ({ parent }: Node) => parent.name === LOG_FOLDER
+const isSegment = (node: Node) => isOfLog(node) && LOG_SEGMENT.test(node.name)
 
 /** PostgreSQL closes a segment when it is full, maybe before its flush has begun. */
 function keepOpen({ stream_ops: streamOps }: HostFiles, stream: Stream): LogSegment {

@@ -6,10 +6,11 @@
  * Every step is one statement on one table, and those who wait for the session come in between.
  */
 
-import type { PGlite } from '@electric-sql/pglite'
+import { CompiledQuery, type DatabaseConnection } from 'kysely'
 import type { Logger } from '../log.ts'
 import { type CopyReason, listCopies, takeCopy } from './copies.ts'
 import type { FlushingFs } from './flushing-fs.ts'
+import type { LogSpace } from './log-space.ts'
 import type { OneConnection } from './one-connection.ts'
 
 const ROUND_MS = 1000
@@ -25,9 +26,10 @@ const COPY_AFTER_START_MS = 300_000
 
 type Deps = {
   dataDir: string
-  pglite: PGlite
   session: OneConnection
   files: FlushingFs
+  /** Nothing is done while it is full. */
+  space: LogSpace
   log: Pick<Logger, 'warn'>
 }
 
@@ -87,46 +89,49 @@ export class Housekeeping {
 
   async #runRound(): Promise<void> {
     try {
+      if (this.#deps.space.isFull) return
       if (await this.#isCopyDue()) void this.keepCopy('hourly')
       const { loggedBytes } = this.#deps.files
       if (!this.#copy && loggedBytes - this.#checkpointAt >= CHECKPOINT_BYTES) {
-        await this.#inSession(() => this.#checkpoint())
+        await this.#inSession((connection) => this.#checkpoint(connection))
       }
       const isIdle = loggedBytes === this.#seenAt
       const isDue = loggedBytes - this.#lookedAt >= (isIdle ? 1 : LOOK_BYTES)
-      if (isDue || this.#isLeftOver) await this.#inSession(() => this.#tendTables(isIdle))
+      if (isDue || this.#isLeftOver) {
+        await this.#inSession((connection) => this.#tendTables(connection, isIdle))
+      }
       this.#seenAt = this.#deps.files.loggedBytes
     } catch (err) {
       this.#deps.log.warn({ err }, 'housekeeping of the database failed, will try again')
     }
   }
 
-  async #inSession(work: () => Promise<void>): Promise<void> {
+  async #inSession(work: (connection: DatabaseConnection) => Promise<void>): Promise<void> {
     const { session } = this.#deps
-    await session.acquire()
+    const connection = await session.acquire()
     try {
-      await work()
+      await work(connection)
     } finally {
       session.release()
     }
   }
 
-  async #checkpoint(): Promise<void> {
+  async #checkpoint(connection: DatabaseConnection): Promise<void> {
     this.#checkpointAt = this.#deps.files.loggedBytes
-    await this.#deps.pglite.exec('checkpoint')
+    await run(connection, 'checkpoint')
   }
 
   /** Those first that have changed most. */
-  async #tendTables(isIdle: boolean): Promise<void> {
-    const { pglite, files } = this.#deps
+  async #tendTables(connection: DatabaseConnection, isIdle: boolean): Promise<void> {
+    const { files } = this.#deps
     const startedAt = performance.now()
     // Sessions of a server tell it now and then what they changed; this one only when it is asked.
-    await pglite.exec('select pg_stat_force_next_flush()')
-    const { rows } = await pglite.query<Change>(CHANGED_TABLES, [isIdle])
+    await run(connection, 'select pg_stat_force_next_flush()')
+    const rows = await run<Change>(connection, CHANGED_TABLES, [isIdle])
     let next: Change | undefined
     do {
       next = rows.shift()
-      if (next) await pglite.exec(`${next.isBloated ? 'vacuum (analyze)' : 'analyze'} ${next.name}`)
+      if (next) await run(connection, `${act(next)} ${next.name}`)
     } while (next && performance.now() - startedAt < ROUND_LIMIT_MS)
     this.#isLeftOver = rows.length > 0
     this.#lookedAt = files.loggedBytes
@@ -142,12 +147,14 @@ export class Housekeeping {
 
   async #takeCopy(reason: CopyReason): Promise<void> {
     const { dataDir, files, log } = this.#deps
-    await this.#inSession(() => this.#checkpoint())
+    await this.#inSession((connection) => this.#checkpoint(connection))
     this.#copiedAt = files.loggedBytes
     const obstacle = await takeCopy(dataDir, reason, this.#stopping.signal)
     if (obstacle !== undefined) log.warn({ reason: obstacle }, 'no copy of the database')
   }
 }
+
+const act = ({ isBloated }: Change) => (isBloated ? 'vacuum (analyze)' : 'analyze')
 
 /**
  * As autovacuum reckons: a fifth of the rows dead, or a tenth changed since they were last counted,
@@ -167,3 +174,11 @@ const CHANGED_TABLES = `
   ) as tables
   where greatest(bloat, change) >= 1
   order by greatest(bloat, change) desc`
+
+async function run<R>(
+  connection: DatabaseConnection,
+  statement: string,
+  parameters: unknown[] = [],
+): Promise<R[]> {
+  return (await connection.executeQuery<R>(CompiledQuery.raw(statement, parameters))).rows
+}

@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PGlite } from '@electric-sql/pglite'
 import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
 import { isCrash, toDatabaseError } from './errors.ts'
-import { LogSpace } from './log-space.ts'
+import type { LogSpace } from './log-space.ts'
 import { PgliteStatements } from './pglite-statements.ts'
 import { preparedName } from './prepared.ts'
 import { takingTurns } from './turns.ts'
@@ -13,15 +13,17 @@ export type OneConnection = {
   /** The session, in turn. @throws AppError database_unavailable when it does not come free. */
   acquire(): Promise<DatabaseConnection>
   release(): void
+  /** Whether PostgreSQL's program has ended: nothing that is asked of it comes back. */
+  readonly hasCrashed: boolean
 }
 
-/** @param folder of its files; undefined when it is in memory. */
+/** @param space of its files; undefined when it is in memory. */
 export function oneConnection(
   pglite: PGlite,
   acquireTimeoutMs: number,
-  folder = pglite.dataDir,
+  space?: LogSpace,
 ): OneConnection {
-  const connection = new PgliteConnection(pglite, new LogSpace(folder))
+  const connection = new PgliteConnection(pglite, space)
   const turns = takingTurns({ places: 1, waitMs: acquireTimeoutMs, stallMs: acquireTimeoutMs })
   return {
     async acquire() {
@@ -29,28 +31,36 @@ export function oneConnection(
       return connection
     },
     release: turns.giveBack,
+    get hasCrashed() {
+      return connection.hasCrashed
+    },
   }
 }
 
 class PgliteConnection implements DatabaseConnection {
   readonly #pglite: PGlite
   readonly #statements: PgliteStatements
-  readonly #space: LogSpace
-  /** What PostgreSQL's program ended with: nothing that is asked of it afterwards comes back. */
+  readonly #space: LogSpace | undefined
+  /** What PostgreSQL's program ended with. */
   #crash: unknown
 
-  constructor(pglite: PGlite, space: LogSpace) {
+  constructor(pglite: PGlite, space: LogSpace | undefined) {
     this.#pglite = pglite
     this.#statements = new PgliteStatements(pglite)
     this.#space = space
   }
 
+  get hasCrashed(): boolean {
+    return this.#crash !== undefined
+  }
+
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     try {
       if (this.#crash !== undefined) throw this.#crash
-      this.#space.demandFor(query.sql)
+      this.#space?.demandFor(query.sql)
       return await this.#run<R>(query)
-    } catch (error) {
+    } catch (thrown) {
+      const error = this.#space?.end ?? thrown
       if (isCrash(error)) this.#crash = error
       throw toDatabaseError(error)
     }

@@ -132,13 +132,14 @@ async function openEmbedded({
 }: DatabaseOptions): Promise<Database> {
   const claim = await claimDataDir(dataDir)
   try {
-    const { pglite, files, log: flush, recovery } = await openPglite(dataDir, durability)
-    const session = oneConnection(pglite, acquireTimeoutMs)
-    const housekeeping = new Housekeeping({ dataDir, pglite, session, files, log })
-    const dialect = pgliteDialect(pglite, session, () => flush.settled())
+    const { recovery, log: flush, ...opened } = await openPglite(dataDir, durability)
+    const session = oneConnection(opened.pglite, acquireTimeoutMs, opened.space)
+    const housekeeping = new Housekeeping({ dataDir, session, ...opened, log })
+    const dialect = pgliteDialect(opened.pglite, session, () => flush.settled())
     const database = assemble('embedded', dialect, NOBODY_ELSE, async () => {
       // Kysely closes a driver only once it was used.
-      if (!pglite.closed) await pglite.close()
+      const { pglite } = opened
+      if (!pglite.closed && !session.hasCrashed) await pglite.close()
       await flush.close()
       await claim.release()
     })

@@ -70,15 +70,19 @@ export class HealthService {
   /** One write for all who ask within its time; none where a write was refused just now. */
   async #isWritable(): Promise<boolean> {
     if (this.#deps.database.refusesWrites()) return false
-    const now = performance.now()
-    if (this.#proof === undefined || now - this.#proof.startedAt > PROOF_MS) {
-      const isProven = within(this.#deps.proveWrites()).then(
-        () => true,
-        () => false,
-      )
-      this.#proof = { startedAt: now, isProven }
-    }
-    return this.#proof.isProven
+    const startedAt = performance.now()
+    if (this.#proof && startedAt - this.#proof.startedAt < PROOF_MS) return this.#proof.isProven
+    const isProven = within(this.#deps.proveWrites()).then(
+      () => true,
+      () => false,
+    )
+    const proof = { startedAt, isProven }
+    this.#proof = proof
+    // That it failed says nothing of the next moment.
+    void isProven.then((isGood) => {
+      if (!isGood && this.#proof === proof) this.#proof = undefined
+    })
+    return isProven
   }
 
   /** Milliseconds, or null when the database could not be reached. */

@@ -1,10 +1,13 @@
-/** The embedded database on a disk of a few megabytes: an answer that ends on a full one is kept. */
+/** The embedded database on a disk of a few megabytes: an answer that ends on a full one is kept, and the process goes on. */
 
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { sql } from 'kysely'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { openDatabase } from '../../src/database/open.ts'
+import { runChild } from '../support/child-process.ts'
 import { freshDatabaseOptions } from '../support/databases.ts'
 import { scratchFolder } from '../support/scratch-folder.ts'
 import { startApp } from '../support/start-app.ts'
@@ -23,19 +26,66 @@ async function smallDisk(megabytes: number): Promise<string | undefined> {
   return folder
 }
 
-const disk = await smallDisk(200)
-if (!disk) process.stdout.write('a full disk is left out: this process may not mount one\n')
+async function removeDisk(folder: string): Promise<void> {
+  await run('umount', ['-l', folder])
+  rmSync(folder, { recursive: true })
+}
 
-describe.skipIf(!disk)('on a full disk', () => {
+/** The data folder of a first start, on a disk of its own that goes with the test. */
+async function dataDirOnSmallDisk(megabytes: number): Promise<string> {
+  const folder = (await smallDisk(megabytes)) as string
+  onTestFinished(() => removeDisk(folder))
+  const fresh = await freshDatabaseOptions('embedded')
+  await run('cp', ['-R', join(fresh.dataDir, 'postgres'), folder])
+  await fresh.drop()
+  return folder
+}
+
+const trial = await smallDisk(1)
+if (trial) await removeDisk(trial)
+else process.stdout.write('a full disk is left out: this process may not mount one\n')
+
+const FILL = new URL('children/fill-the-log.ts', import.meta.url)
+/** Of a process that goes round in circles. */
+const HANGS_AFTER_MS = 90_000
+
+async function fillWhileLogging(folder: string, kilobytes: number): Promise<string[]> {
+  const child = runChild(FILL, folder, String(kilobytes))
+  const timer = setTimeout(() => child.process.kill('SIGKILL'), HANGS_AFTER_MS)
+  const lines: string[] = []
+  for (let line = await child.lines.next(); !line.done; line = await child.lines.next()) {
+    lines.push(line.value)
+  }
+  clearTimeout(timer)
+  expect(await child.exit).toBe(0)
+  return lines
+}
+
+async function numbersIn(dataDir: string): Promise<number[]> {
+  const { db, recovery, close } = await openDatabase({ dataDir })
+  const { rows } = await sql<{ n: number }>`select n from numbers order by n`.execute(db)
+  await close()
+  expect(recovery).toBeUndefined()
+  return rows.map(({ n }) => n)
+}
+
+describe.skipIf(!trial)('on a full disk', () => {
+  test('what is under way when the disk fills at once is done, from the reserve', async () => {
+    const folder = await dataDirOnSmallDisk(120)
+    expect(await fillWhileLogging(folder, 5000)).toEqual(['done', 'database_unavailable', 'done'])
+    expect(await numbersIn(folder)).toEqual([1, 3])
+    expect(existsSync(join(folder, 'reserve'))).toBe(true)
+  })
+
+  test('a log that needs more than that ends the database, not the process', async () => {
+    const folder = await dataDirOnSmallDisk(120)
+    const later = 'database_unavailable'
+    expect(await fillWhileLogging(folder, 60_000)).toEqual([later, later, later])
+    expect(await numbersIn(folder)).toEqual([1])
+  })
+
   test('an answer of many tokens is kept, and stored when there is room again', async () => {
-    const folder = disk as string
-    onTestFinished(async () => {
-      await run('umount', ['-l', folder])
-      rmSync(folder, { recursive: true })
-    })
-    const fresh = await freshDatabaseOptions('embedded')
-    await run('cp', ['-R', join(fresh.dataDir, 'postgres'), folder])
-    await fresh.drop()
+    const folder = await dataDirOnSmallDisk(200)
     const app = await startApp({
       kind: 'embedded',
       database: { dataDir: folder },

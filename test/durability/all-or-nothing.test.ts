@@ -23,33 +23,23 @@ const FAILS_IN_RELEASE = 'claude-opus-5-5'
 const FAILS_AT_END = [FAILS_IN_LEDGER, FAILS_IN_RELEASE]
 const FINE = 'claude-sonnet-5-5'
 
-/**
- * What closes the turn afterwards gets by: it books an estimate and changes no model.
- *
- * Leases run out at once, so that what follows from that need not be waited for.
- */
 const TRIGGERS = `
   create function refuse() returns trigger language plpgsql as
     $$ begin raise exception 'refused by the test'; end $$;
-  create function expire() returns trigger language plpgsql as
-    $$ begin new.lease_expires_at := now(); return new; end $$;
   create trigger refuse_answer before insert on messages
     for each row when (new.model = '${FAILS_AT_BEGIN}' and new.role = 'assistant')
     execute function refuse();
   create trigger refuse_ledger before insert on ledger
-    for each row when (new.model = '${FAILS_IN_LEDGER}' and new.estimated is null)
+    for each row when (new.model = '${FAILS_IN_LEDGER}')
     execute function refuse();
   create trigger refuse_release before update on conversations
     for each row when (new.model = '${FAILS_IN_RELEASE}' and old.model <> new.model)
     execute function refuse();
-  create trigger expire_lease before insert on messages
-    for each row when (new.role = 'assistant') execute function expire();
 `
 
-/** A turn is closed about every four seconds. */
-const PATIENT = { timeout: 60_000 }
+const PATIENT = { timeout: 180_000 }
 
-type Row = { status: string; role: string; content: Buffer | null; result: unknown }
+type Row = { status: string; content: string }
 
 describeDatabases('a failing transaction', (kind) => {
   let fresh: FreshDatabase
@@ -108,16 +98,20 @@ describeDatabases('a failing transaction', (kind) => {
     expect(next.structured.data).toMatchObject({ content: 'after', history: { sent: 2 } })
   })
 
-  test('at the end leaves no answer, and the conversation comes free again', PATIENT, async () => {
+  test('at the end is tried again, until all of it is there', PATIENT, async () => {
     const conversationIds = await Promise.all(FAILS_AT_END.map(failAtEnd))
-    const next = { message: 'after', model: FINE }
+    await sql`drop trigger refuse_ledger on ledger`.execute(app.app.db)
     for (const conversation_id of conversationIds) {
-      const isFree = async () =>
-        (await client.call('send_message', { ...next, conversation_id })).structured.success
-      await expect.poll(isFree, { timeout: 20_000, interval: 500 }).toBe(true)
+      const next = { message: 'after', model: FINE, conversation_id }
+      const isFree = async () => (await client.call('send_message', next)).structured.success
+      await expect.poll(isFree, { timeout: 60_000, interval: 500 }).toBe(true)
       const { messages } = await history(conversation_id)
-      expect(messages.map(({ status }: Row) => status)).toEqual([
-        ...['complete', 'complete', 'interrupted', 'interrupted', 'complete', 'complete'],
+      const [lost, answer] = messages.slice(2) as [Row, Row]
+      // Tried in vain for long, it is stored without what may be at fault.
+      expect(['complete', 'failed']).toContain(answer.status)
+      expect([lost.content, answer.content]).toEqual([
+        'lost',
+        answer.status === 'complete' ? 'lost' : '',
       ])
     }
   })
@@ -127,16 +121,13 @@ describeDatabases('a failing transaction', (kind) => {
     const { conversation_id } = first.structured.data
     const args = { message: 'lost', conversation_id, idempotency_key: model, model }
     const failed = await client.call('send_message', args)
-    expect(failed.structured).toMatchObject({ success: false, error: { code: 'internal' } })
+    const error = { code: 'database_unavailable', details: { conversation_id } }
+    expect(failed.structured).toMatchObject({ success: false, error })
     expect(failed.text).not.toContain('refused by the test')
-    const { messages } = await history(conversation_id)
-    // The text so far may have been saved while it ran; that it was finished may not.
-    const soFar = expect.stringMatching(/^(lost)?$/)
-    expect(messages.slice(2)).toMatchObject([{ content: 'lost' }, { content: soFar }])
     return conversation_id
   }
 
-  test('nothing of a failed end is in the database', async () => {
+  test('nothing of a failed end is in the database beside the one that succeeded', async () => {
     isOpen = false
     await app.close()
     const { answers, ledger, conversations } = await withDatabase(async (db) => ({
@@ -148,14 +139,14 @@ describeDatabases('a failing transaction', (kind) => {
       ledger: await db.selectFrom('ledger').select(['messageId', 'estimated']).execute(),
       conversations: await db.selectFrom('conversations').selectAll().execute(),
     }))
-    const complete = answers.filter(({ status }) => status === 'complete')
-    const others = answers.filter(({ status }) => status !== 'complete')
-    const booked = (isEstimate: boolean) =>
-      ledger.flatMap((row) => ((row.estimated !== null) === isEstimate ? [row.messageId] : []))
-    expect(booked(false).sort()).toEqual(complete.map(({ id }) => id).sort())
-    expect(booked(true).sort()).toEqual(others.map(({ id }) => id).sort())
-    const nothing = { status: 'interrupted', result: null }
-    expect(others).toMatchObject([nothing, nothing])
+    expect(ledger.map(({ messageId }) => messageId).sort()).toEqual(
+      answers.map(({ id }) => id).sort(),
+    )
+    expect(ledger.filter(({ estimated }) => estimated !== null)).toEqual([])
+    for (const { status, result } of answers) {
+      expect(['complete', 'failed']).toContain(status)
+      expect(result !== null).toBe(status === 'complete')
+    }
     for (const { id, messageCount, runningMessageId } of conversations) {
       expect(runningMessageId).toBeNull()
       expect(messageCount).toBe(

@@ -110,8 +110,12 @@ describe('a body that does not come', () => {
     socket.write(`${head}Transfer-Encoding: chunked\r\n\r\n`)
     socket.write('1\r\n \r\n'.repeat(100_000))
     socket.end('2\r\n{}\r\n0\r\n\r\n')
+    // Not read by `for await`: what the gateway leaves unread resets the connection, which is an error there.
     let answer = ''
-    for await (const piece of socket) answer += piece
+    socket.on('data', (piece) => {
+      answer += piece
+    })
+    await once(socket, 'close')
     expect(answer).not.toContain('200 OK')
   })
 

@@ -21,6 +21,8 @@ describeDatabases('rows that cost nothing', (kind) => {
   test('sessions: the oldest of a kind end, and are gone a day after they ended', async () => {
     const { sessions } = repositories
     const [ada, eve] = [await insertUser(database.db), await insertUser(database.db)]
+    // Each of them comes with a session.
+    await database.db.deleteFrom('sessions').where('userId', 'in', [ada, eve]).execute()
     const begin = async (userId: string, sessionKind: 'password' | 'browser', age: number) => {
       const id = newId()
       const times = { createdAt: inHours(-age), expiresAt: inHours(100) }

@@ -47,6 +47,10 @@ const NAMES: Record<string, (world: World) => Attack> = {
     args: { conversation_id: ownConversationId },
     stolen: ({ messageIds, otherOwnMessageId }) => [...messageIds, otherOwnMessageId],
   }),
+  'get_conversation_history.message_id': ({ ownConversationId }) => ({
+    args: { conversation_id: ownConversationId },
+    stolen: ({ messageIds, otherOwnMessageId }) => [...messageIds, otherOwnMessageId],
+  }),
 }
 
 /** Arguments that have a test of their own below. */

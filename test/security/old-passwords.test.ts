@@ -1,6 +1,6 @@
 /** An old password dies with its change, however many sign-ins are under way. */
 
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { PASSWORD, signUp } from '../http/pages/visiting.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { browserSession } from '../support/signed-up.ts'
@@ -39,14 +39,13 @@ describeDatabases('a password that was changed', (kind) => {
       do await one(index % 2 === 0 ? byTool : byPage)
       while (!isOver)
     })
-    return {
-      begun,
-      async stop() {
-        isOver = true
-        await Promise.all(all)
-        return [...refusals].sort()
-      },
+    const stop = async () => {
+      isOver = true
+      await Promise.all(all)
+      return [...refusals].sort()
     }
+    onTestFinished(async () => void (await stop()))
+    return { begun, stop }
   }
 
   const isGood = async ({ token, cookie }: { token?: string; cookie?: string }) => {

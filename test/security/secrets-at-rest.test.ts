@@ -358,6 +358,19 @@ describeDatabases('a new encryption key', (kind) => {
   })
   afterAll(() => fresh.drop())
 
+  // Before any start with both keys, which moves everything under the new one.
+  test('without the old one refuses to start, and says why', async () => {
+    const started = start({ ENCRYPTION_KEY: newKey })
+    await expect(started).rejects.toThrow(/encryption key [0-9a-f]{16}.*ENCRYPTION_KEYS_PREVIOUS/)
+    const message = await started.catch(({ message }: Error) => message)
+    for (const key of [oldKey, newKey]) expect(message).not.toContain(key)
+  })
+
+  test('leaves nothing locked by the refusal', async () => {
+    const app = await start({ ENCRYPTION_KEY: newKey, ENCRYPTION_KEYS_PREVIOUS: oldKey })
+    await app.close()
+  })
+
   test('opens everything with the old one beside it', async () => {
     const app = await start({ ENCRYPTION_KEY: newKey, ENCRYPTION_KEYS_PREVIOUS: oldKey })
     try {
@@ -378,17 +391,5 @@ describeDatabases('a new encryption key', (kind) => {
     } finally {
       await app.close()
     }
-  })
-
-  test('without the old one refuses to start, and says why', async () => {
-    const started = start({ ENCRYPTION_KEY: newKey })
-    await expect(started).rejects.toThrow(/encryption key [0-9a-f]{16}.*ENCRYPTION_KEYS_PREVIOUS/)
-    const message = await started.catch(({ message }: Error) => message)
-    for (const key of [oldKey, newKey]) expect(message).not.toContain(key)
-  })
-
-  test('leaves nothing locked by the refusal', async () => {
-    const app = await start({ ENCRYPTION_KEY: newKey, ENCRYPTION_KEYS_PREVIOUS: oldKey })
-    await app.close()
   })
 })

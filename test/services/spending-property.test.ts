@@ -130,19 +130,23 @@ describeDatabases('one budget, many senders', (kind) => {
     app.claude.script(...faults)
     let isOver = false
     const watching = watch(() => isOver)
-    const sent = await Promise.all(
-      plans.map(async (plan, sender) => {
-        const mine: Sent[] = []
-        for (const [index, one] of plan.entries()) {
-          const tag = `sender-${sender}-${index}`
-          mine.push({ ...one, tag, answer: await send(one, tag) })
-        }
-        return mine
-      }),
-    )
-    await vi.waitUntil(() => app.app.services.running.ids.length === 0, { timeout: 20_000 })
-    isOver = true
-    return { sent: sent.flat(), seen: await watching }
+    try {
+      const sent = await Promise.all(plans.map(sendInTurn))
+      await vi.waitUntil(() => app.app.services.running.ids.length === 0, { timeout: 60_000 })
+      isOver = true
+      return { sent: sent.flat(), seen: await watching }
+    } finally {
+      isOver = true
+    }
+  }
+
+  async function sendInTurn(plan: Send[], sender: number): Promise<Sent[]> {
+    const sent: Sent[] = []
+    for (const [index, one] of plan.entries()) {
+      const tag = `sender-${sender}-${index}`
+      sent.push({ ...one, tag, answer: await send(one, tag) })
+    }
+    return sent
   }
 
   test('the limit holds at every instant, and ledger, answers and bill agree', async () => {

@@ -77,7 +77,7 @@ describeDatabases('metrics', (kind) => {
   test('the figures of two users are not mixed', async () => {
     expect(await read('legacy', bob.accessToken)).toMatchObject({
       active_users: 1,
-      total_conversations: 2,
+      total_conversations: 1,
       messages_last_24h: 4,
       security: { failed_sign_ins_last_24h: 0, active_sessions: 2 },
     })
@@ -97,7 +97,7 @@ describeDatabases('metrics', (kind) => {
     expect(figures).toMatchObject({
       scope: 'everybody',
       active_users: 2,
-      total_conversations: 3,
+      total_conversations: 2,
       messages_last_24h: 8,
       performance: { send_message_ms: TIMES },
       security: { failed_sign_ins_last_24h: 3, active_sessions: 5 },
