@@ -2,11 +2,16 @@ import type { Config } from './config.ts'
 import { type Database, openDatabase } from './database/open.ts'
 import type { Logger } from './log.ts'
 
-/** @throws AppError like openDatabase. */
-export async function openConfiguredDatabase(config: Config, log: Logger): Promise<Database> {
+/** @param onEnd as openDatabase has it. @throws AppError like openDatabase. */
+export async function openConfiguredDatabase(
+  config: Config,
+  log: Logger,
+  onEnd?: (error: unknown) => void,
+): Promise<Database> {
   const database = await openDatabase({
     ...config.database,
     log,
+    onEnd,
     warn: (message) => log.warn(message),
     onError: (err) => log.warn({ err }, 'a database connection broke'),
   })

@@ -6,7 +6,7 @@ import type { App } from './app.ts'
 import { type Config, loadConfig } from './config.ts'
 import type { Database } from './database/open.ts'
 import type { Listening } from './http/listen.ts'
-import { createLogger } from './log.ts'
+import { createLogger, type Logger } from './log.ts'
 import { openConfiguredDatabase } from './open-configured-database.ts'
 import { checkCertificate, checkDataDir, checkPricesFile } from './setting-files.ts'
 import { type StopTimes, stop } from './stop.ts'
@@ -15,6 +15,7 @@ import { type StopTimes, stop } from './stop.ts'
 const STOP_MARGIN_MS = 10_000
 /** Ctrl-C reaches a program that npm started twice: from the terminal, and from npm. */
 const SAME_SIGNAL_MS = 1_000
+const LAST_WORDS_MS = 1_000
 /** What a shell says of a program that ended by a signal. */
 const ENDED_BY_SIGNAL = 128
 
@@ -32,7 +33,7 @@ export async function serve(): Promise<void> {
   const log = createLogger(config.log.level)
   // The embedded database is compiled on other threads, meanwhile this one loads the rest.
   const [database, { createApp }, { listen }] = await Promise.all([
-    openConfiguredDatabase(config, log),
+    openConfiguredDatabase(config, log, endWith(log)),
     import('./app.ts'),
     import('./http/listen.ts'),
   ])
@@ -45,6 +46,14 @@ export async function serve(): Promise<void> {
   for (const signal of STOP_SIGNALS) process.off(signal, end).on(signal, onSignal)
   process.on('SIGHUP', () => reloadCertificate(app, listening))
   greet(config, app, listening.url, database.recovery)
+}
+
+/** Calls under way are still answered that there is no database. */
+function endWith(log: Logger): (err: unknown) => void {
+  return (err) => {
+    log.fatal({ err }, 'the embedded database has ended: so does the gateway. Start it again')
+    setTimeout(() => process.exit(1), LAST_WORDS_MS)
+  }
 }
 
 /**

@@ -17,13 +17,19 @@ export type OneConnection = {
   readonly hasCrashed: boolean
 }
 
-/** @param space of its files; undefined when it is in memory. */
+type Place = {
+  /** Of the database's files; undefined when it is in memory. */
+  space?: LogSpace
+  /** Told once why PostgreSQL's program has ended. */
+  onEnd?: (error: unknown) => void
+}
+
 export function oneConnection(
   pglite: PGlite,
   acquireTimeoutMs: number,
-  space?: LogSpace,
+  place: Place = {},
 ): OneConnection {
-  const connection = new PgliteConnection(pglite, space)
+  const connection = new PgliteConnection(pglite, place)
   const turns = takingTurns({ places: 1, waitMs: acquireTimeoutMs, stallMs: acquireTimeoutMs })
   return {
     async acquire() {
@@ -40,14 +46,14 @@ export function oneConnection(
 class PgliteConnection implements DatabaseConnection {
   readonly #pglite: PGlite
   readonly #statements: PgliteStatements
-  readonly #space: LogSpace | undefined
+  readonly #place: Place
   /** What PostgreSQL's program ended with. */
   #crash: unknown
 
-  constructor(pglite: PGlite, space: LogSpace | undefined) {
+  constructor(pglite: PGlite, place: Place) {
     this.#pglite = pglite
     this.#statements = new PgliteStatements(pglite)
-    this.#space = space
+    this.#place = place
   }
 
   get hasCrashed(): boolean {
@@ -57,13 +63,18 @@ class PgliteConnection implements DatabaseConnection {
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     try {
       if (this.#crash !== undefined) throw this.#crash
-      this.#space?.demandFor(query.sql)
+      this.#place.space?.demandFor(query.sql)
       return await this.#run<R>(query)
     } catch (thrown) {
-      const error = this.#space?.end ?? thrown
-      if (isCrash(error)) this.#crash = error
+      const error = this.#place.space?.end ?? thrown
+      if (isCrash(error)) this.#noteCrash(error)
       throw toDatabaseError(error)
     }
+  }
+
+  #noteCrash(error: unknown): void {
+    if (this.#crash === undefined) this.#place.onEnd?.(error)
+    this.#crash = error
   }
 
   async #run<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {

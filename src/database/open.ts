@@ -36,6 +36,8 @@ export type DatabaseOptions = {
    * all who wait give up; 5 000 unless given.
    */
   connectTimeoutMs?: number | undefined
+  /** Told why the embedded database has ended by itself: only another process can open it again. */
+  onEnd?: ((error: unknown) => void) | undefined
   /** Told of what the embedded database cannot do for its own good. */
   log?: Pick<Logger, 'warn'> | undefined
   /** Told of PostgreSQL connections that broke while nobody was waiting on them. */
@@ -128,12 +130,13 @@ async function openEmbedded({
   dataDir,
   durability = 'full',
   log = { warn: () => {} },
+  onEnd = () => {},
   acquireTimeoutMs = 15_000,
 }: DatabaseOptions): Promise<Database> {
   const claim = await claimDataDir(dataDir)
   try {
     const { recovery, log: flush, ...opened } = await openPglite(dataDir, durability)
-    const session = oneConnection(opened.pglite, acquireTimeoutMs, opened.space)
+    const session = oneConnection(opened.pglite, acquireTimeoutMs, { space: opened.space, onEnd })
     const housekeeping = new Housekeeping({ dataDir, session, ...opened, log })
     const dialect = pgliteDialect(opened.pglite, session, () => flush.settled())
     const database = assemble('embedded', dialect, NOBODY_ELSE, async () => {

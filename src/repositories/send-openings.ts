@@ -12,6 +12,7 @@ import { Gathered } from '../database/gathered.ts'
 import { prepare } from '../database/prepared.ts'
 import { inPlaces, recordset } from '../database/recordset.ts'
 import type { Schema } from '../database/schema.ts'
+import { AppError } from '../errors.ts'
 import type { StoredLimit } from './budgets.ts'
 import { isReached, type Reach } from './reach.ts'
 import type { SendablePage } from './send-histories.ts'
@@ -152,10 +153,10 @@ export class SendOpeningRepository {
     this.#db = db
   }
 
-  /** @returns undefined when there is no such user any more. */
-  async get(reach: Reach, conversationId: string | undefined): Promise<SendOpening | undefined> {
+  /** @throws AppError not_found when there is no such user any more. */
+  async get(reach: Reach, conversationId: string | undefined): Promise<SendOpening> {
     const row = await this.#openings.ask({ ...reach, conversationId: conversationId ?? null })
-    if (row === undefined) return undefined
+    if (row === undefined) throw new AppError('not_found', 'This account has been deleted.')
     const { userDataKey, sealedApiKey: sealed, rejectedAt, limits } = row
     return {
       userDataKey,

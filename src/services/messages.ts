@@ -169,20 +169,13 @@ export class MessageService {
       const end = await Promise.race([settled, trouble])
       if (end === 'trouble') throw keptForLater(turn)
       // Its end was written together with whether its asker's session still lived.
-      if (end === 'settled') return await done.catch((error) => this.#refuse(caller, error))
+      if (end === 'settled') return await done
       await this.#deps.sessions.confirm(caller, ['messages:send'])
       return runningResult(turn, answer.textSoFar)
     } finally {
       stopText()
       signal.removeEventListener('abort', abort)
     }
-  }
-
-  /** What is gone without an end may have gone with its asker's account. */
-  async #refuse(caller: Caller, error: unknown): Promise<never> {
-    const isGone = error instanceof AppError && error.code === 'not_found'
-    if (isGone) await this.#deps.sessions.confirm(caller, ['messages:send'])
-    throw error
   }
 
   /**

@@ -71,12 +71,9 @@ export class TurnBeginning {
     this.#deps = deps
   }
 
-  /** What {@link begin} goes by. @throws AppError unauthenticated when the account was deleted. */
+  /** What {@link begin} goes by. @throws AppError not_found when the account was deleted. */
   async read(sender: Sender, { conversationId }: SendInput): Promise<SendOpening> {
-    const { sendOpenings } = this.#deps.repositories
-    const opening = await sendOpenings.get(reachOf(sender), conversationId)
-    if (!opening) throw sessionEnded()
-    return opening
+    return this.#deps.repositories.sendOpenings.get(reachOf(sender), conversationId)
   }
 
   /**

@@ -80,7 +80,9 @@ describe.skipIf(!trial)('on a full disk', () => {
   test('a log that needs more than that ends the database, not the process', async () => {
     const folder = await dataDirOnSmallDisk(120)
     const later = 'database_unavailable'
-    expect(await fillWhileLogging(folder, 60_000)).toEqual([later, later, later])
+    const [ended, ...outcomes] = await fillWhileLogging(folder, 60_000)
+    expect(ended).toBe('ended: The embedded database cannot go on: No space left on device')
+    expect(outcomes).toEqual([later, later, later])
     expect(await numbersIn(folder)).toEqual([1])
   })
 

@@ -47,7 +47,7 @@ test('what a killed start left behind is removed', async () => {
   await writeFile(join(left, 'PG_VERSION'), '')
   const database = await openDatabase(fresh)
   await database.close()
-  expect((await readdir(fresh.dataDir)).sort()).toEqual(['gateway.lock', 'postgres'])
+  expect((await readdir(fresh.dataDir)).sort()).toEqual(['gateway.lock', 'postgres', 'reserve'])
   await fresh.drop()
 })
 

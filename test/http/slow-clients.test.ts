@@ -81,11 +81,15 @@ async function bytesLeftOf(socket: Socket): Promise<number> {
   socket.on('data', (piece) => {
     bytes += piece.length
   })
-  const closed = once(socket, 'close')
+  const closed = closeOf(socket)
   socket.resume()
   await closed
   return bytes
 }
+
+/** Also by a reset, which is an error to `once` and `for await`: the gateway leaves data unread. */
+const closeOf = (socket: Socket) =>
+  new Promise<void>((resolve) => socket.once('close', () => resolve()))
 
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
 
@@ -110,12 +114,11 @@ describe('a body that does not come', () => {
     socket.write(`${head}Transfer-Encoding: chunked\r\n\r\n`)
     socket.write('1\r\n \r\n'.repeat(100_000))
     socket.end('2\r\n{}\r\n0\r\n\r\n')
-    // Not read by `for await`: what the gateway leaves unread resets the connection, which is an error there.
     let answer = ''
     socket.on('data', (piece) => {
       answer += piece
     })
-    await once(socket, 'close')
+    await closeOf(socket)
     expect(answer).not.toContain('200 OK')
   })
 

@@ -139,8 +139,8 @@ describeDatabases('a user with large histories', (kind) => {
     }
     await sql`alter table messages enable trigger messages_added`.execute(db)
     const reach = { userId: user.userId, sessionId: newId(), readsAll: true }
-    const opening = await app.app.repositories.sendOpenings.get(reach, id)
-    if (opening?.conversation === undefined) throw new Error('it was just made')
-    return { ...opening.conversation, vault }
+    const { conversation } = await app.app.repositories.sendOpenings.get(reach, id)
+    if (conversation === undefined) throw new Error('it was just made')
+    return { ...conversation, vault }
   }
 })

@@ -2,7 +2,7 @@
  * Another program fills the disk of the embedded database at once, while its log is written.
  * Arguments: the data folder, alone on a small disk, and how much is logged then, in kilobytes.
  *
- * Prints a line each for the statement that was under way, for the next one that writes, and for one
+ * Prints, beside what the database ended with if it did, a line each for the statement that was under way, for the next one that writes, and for one
  * after there is room again: `done`, or the code of its error.
  */
 
@@ -14,7 +14,8 @@ import { openDatabase } from '../../../src/database/open.ts'
 import { AppError } from '../../../src/errors.ts'
 
 const [, , dataDir = '', kilobytes] = process.argv
-const database = await openDatabase({ dataDir })
+const onEnd = (error: unknown) => process.stdout.write(`ended: ${(error as Error).message}\n`)
+const database = await openDatabase({ dataDir, onEnd })
 
 async function outcomeOf(statement: RawBuilder<unknown>): Promise<string> {
   try {
