@@ -24,8 +24,9 @@ const PARAMS: Record<string, z.ZodType> = {
 export function wrongParams(body: unknown) {
   const { jsonrpc, id, method, params } = Object(body) as Record<string, unknown>
   const isRequest = jsonrpc === '2.0' && (typeof id === 'string' || Number.isSafeInteger(id))
-  // What is no object at all is no JSON-RPC, which is said with its own code.
-  const rule = typeof method === 'string' && params !== null ? PARAMS[method] : undefined
+  // Parameters that are no object at all are no MCP, which is said with a code of its own.
+  const isNamed = params === undefined || (Object(params) === params && !Array.isArray(params))
+  const rule = typeof method === 'string' && isNamed ? PARAMS[method] : undefined
   const issue = isRequest ? rule?.safeParse(params).error?.issues[0] : undefined
   if (!issue) return undefined
   const place = ['params', ...issue.path.map(String)].join('.')
