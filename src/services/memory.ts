@@ -74,5 +74,4 @@ const LIMIT_BYTES = (() => {
 })()
 
 /** The most that the heap and what hangs on it can come to. */
-export const heapAndLimitBytes = () =>
-  Math.min(getHeapStatistics().heap_size_limit, LIMIT_BYTES)
+export const heapAndLimitBytes = () => Math.min(getHeapStatistics().heap_size_limit, LIMIT_BYTES)
