@@ -176,7 +176,7 @@ describeDatabases('without conversations:read', (kind) => {
     expect(named).toHaveLength(1)
     expect(named[0]).toMatchObject({
       kind: 'connection',
-      name: 'Obey\ufffd me',
+      name: 'Obey me',
     })
   })
 })
