@@ -19,6 +19,8 @@ import { percentile } from '../report/statistics.ts'
 
 const CONNECTIONS = 16
 const SENDS_PER_STEP = 1000
+/** Between the two that are compared, so that both meet the machine as it is. */
+const SENDS_PER_PIECE = 125
 /** More than any step takes. */
 const STEP_LIMIT_SECONDS = 600
 
@@ -31,19 +33,23 @@ export const endurance = defineCase({
     await site.setUpstream()
     const dataDir = await newDataDir()
     const { url } = await freshPostgresql(site)
-    const embedded = await stepsOf(site, { dataDir })
-    const postgresql = await stepsOf(site, { url })
+    const embedded = await ageOf(site, { dataDir }, { dataDir: await newDataDir() })
+    const postgresql = await ageOf(site, { url }, await freshPostgresql(site))
     const rowBytes = await bytesOfRows({ dataDir })
     const totalBytes = await folderBytes(dataDir)
     return {
       notes: [
+        'The last thousand is compared with the first of another new database, in turn with it: a machine has its own ups and downs.',
         `New conversations, c = ${CONNECTIONS}, ${SENDS_PER_STEP} sends a step, from the first ever on; nobody analyzes or vacuums but the gateway, and PostgreSQL itself.`,
         `DATA_DIR after it: ${megabytes(totalBytes)} MB, of which rows and their indexes are ${megabytes(rowBytes)} MB.`,
       ],
-      tables: [table('embedded', embedded), table('PostgreSQL, just created', postgresql)],
+      tables: [
+        table('embedded', embedded.steps),
+        table('PostgreSQL, just created', postgresql.steps),
+      ],
       verdicts: [
-        atMost('embedded: p50 of the last 1,000 <= 1.3x of the first', growth(embedded), 1.3),
-        atMost('PostgreSQL: p50 of the last 1,000 <= 1.3x of the first', growth(postgresql), 1.3),
+        atMost('embedded: p50 of the last 1,000 <= 1.3x of the first', embedded.growth, 1.3),
+        atMost('PostgreSQL: p50 of the last 1,000 <= 1.3x of the first', postgresql.growth, 1.3),
         atMost('DATA_DIR <= 3x its rows', totalBytes / rowBytes, 3),
       ],
     }
@@ -55,36 +61,37 @@ async function freshPostgresql(site: Site): Promise<{ url: string }> {
   return { url: await cluster.createDatabase() }
 }
 
-async function stepsOf(site: Site, place: Place): Promise<Step[]> {
+/** A gateway and those who send to it. */
+type Seat = { server: ServerProcess; items: { headers: Record<string, string> }[] }
+
+async function openSeat(site: Site, place: Place): Promise<Seat> {
   const server = await startGateway(site, place)
   const users = await registerUsers(server, CONNECTIONS)
-  const items = users.map((user) => ({ headers: bearer(user) }))
-  const steps: Step[] = []
-  while (steps.length < site.scale.enduranceSteps) steps.push(await step(site, server, items))
-  await server.stop()
-  return steps
+  return { server, items: users.map((user) => ({ headers: bearer(user) })) }
 }
 
-async function step(
-  { generator }: Site,
-  server: ServerProcess,
-  items: { headers: Record<string, string> }[],
-): Promise<Step> {
+async function ageOf(
+  site: Site,
+  place: Place,
+  otherPlace: Place,
+): Promise<{ steps: Step[]; growth: number }> {
+  const aged = await openSeat(site, place)
+  const steps: Step[] = []
+  while (steps.length < site.scale.enduranceSteps - 1) steps.push(await step(site, aged))
+  const fresh = await openSeat(site, otherPlace)
+  const [old, young] = [[] as number[], [] as number[]]
+  for (let sent = 0; sent < SENDS_PER_STEP; sent += SENDS_PER_PIECE) {
+    young.push(...(await send(site, fresh, SENDS_PER_PIECE)).latencies)
+    old.push(...(await send(site, aged, SENDS_PER_PIECE)).latencies)
+  }
+  for (const { server } of [aged, fresh]) await server.stop()
+  return { steps, growth: percentile(old, 0.5) / percentile(young, 0.5) }
+}
+
+async function step(site: Site, seat: Seat): Promise<Step> {
+  const { server } = seat
   const before = cpuMicros(server.pid)
-  const { requests, errors, seconds, latencies } = await generator.run({
-    connections: CONNECTIONS,
-    seconds: STEP_LIMIT_SECONDS,
-    requests: SENDS_PER_STEP,
-    origins: [server.origin],
-    items,
-    ...gatewayCall(
-      '2025-11-25',
-      'send_message',
-      { message: QUESTION },
-      { expect: '"status":"complete"' },
-    ),
-  })
-  ensure(requests === SENDS_PER_STEP, `${JSON.stringify(errors)} in a step`)
+  const { requests, seconds, latencies } = await send(site, seat, SENDS_PER_STEP)
   const after = cpuMicros(server.pid)
   process.stderr.write('.')
   return {
@@ -95,7 +102,23 @@ async function step(
   }
 }
 
-const growth = (steps: Step[]) => (steps.at(-1)?.p50Ms ?? 0) / (steps[0]?.p50Ms ?? Number.NaN)
+async function send({ generator }: Site, { server, items }: Seat, count: number) {
+  const result = await generator.run({
+    connections: CONNECTIONS,
+    seconds: STEP_LIMIT_SECONDS,
+    requests: count,
+    origins: [server.origin],
+    items,
+    ...gatewayCall(
+      '2025-11-25',
+      'send_message',
+      { message: QUESTION },
+      { expect: '"status":"complete"' },
+    ),
+  })
+  ensure(result.requests === count, `${JSON.stringify(result.errors)} in a step`)
+  return result
+}
 
 function table(heading: string, steps: Step[]): Table {
   return {
