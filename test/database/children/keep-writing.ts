@@ -53,7 +53,7 @@ async function keepWriting(): Promise<never> {
     const n = ++next
     await db.transaction().execute((trx) => write(n, trx))
     process.stdout.write(`${n} ${Date.now()}\n`)
-    if (n % 100 === 0) await sql`checkpoint`.execute(db)
+    if (n % 25 === 0) await sql`checkpoint`.execute(db)
   }
 }
 

@@ -26,6 +26,8 @@ export class DiskMemory {
   readonly #ids = new Map<number, Id>()
   readonly #names = new Map<Id, Names>()
   readonly #contents = new Map<Id, Buffer>()
+  /** Of each file, which flush its content is from. */
+  readonly #flushes = new Map<Id, number>()
   #nextId = 1
 
   /** What is there now is on the disk. */
@@ -43,10 +45,16 @@ export class DiskMemory {
     this.#names.set(this.#idOf(folder), this.#namesNow(folder))
   }
 
-  /** @param content as it was when the flush began. */
-  keepContent(path: string, content: Buffer): void {
+  /**
+   * @param content as it was when the flush began.
+   * @param flush counted up with each: one that began earlier and ends later takes nothing back.
+   */
+  keepContent(path: string, content: Buffer, flush: number): void {
     const id = this.#idOf(path)
-    this.#contents.set(id, content)
+    if (flush > (this.#flushes.get(id) ?? 0)) {
+      this.#flushes.set(id, flush)
+      this.#contents.set(id, content)
+    }
     const names = this.#names.get(this.#idOf(dirname(path)))
     names?.set(path.slice(dirname(path).length + 1), { id, isFolder: false })
   }

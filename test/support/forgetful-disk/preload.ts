@@ -28,6 +28,7 @@ const memory = new DiskMemory(folder)
 /** Of the files below the folder that are open. */
 const paths = new Map<number, string>()
 let done = 0
+let flushes = 0
 let isCutting = false
 let isCounting = !isCountedFromFirstLine
 
@@ -62,7 +63,8 @@ function flushOf(path: string): () => void {
   if (!isStill(path)) return () => {}
   if (fs.statSync(path).isDirectory()) return () => memory.keepNames(path)
   const content = fs.readFileSync(path)
-  return () => isStill(path) && memory.keepContent(path, content)
+  const flush = ++flushes
+  return () => isStill(path) && memory.keepContent(path, content, flush)
 }
 
 const isStill = (path: string) => fs.existsSync(path)
