@@ -21,7 +21,7 @@ type Place = {
   /** Of the database's files; undefined when it is in memory. */
   space?: LogSpace
   /** Told once why PostgreSQL's program has ended. */
-  onEnd?: (error: unknown) => void
+  onEnd?: ((error: unknown) => void) | undefined
 }
 
 export function oneConnection(

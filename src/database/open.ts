@@ -130,7 +130,7 @@ async function openEmbedded({
   dataDir,
   durability = 'full',
   log = { warn: () => {} },
-  onEnd = () => {},
+  onEnd,
   acquireTimeoutMs = 15_000,
 }: DatabaseOptions): Promise<Database> {
   const claim = await claimDataDir(dataDir)

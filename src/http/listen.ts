@@ -50,7 +50,7 @@ export async function listen(app: Application, options: ListenOptions): Promise<
   const { host, port, tls } = options
   const { receiveTimeoutMs = RECEIVE_TIMEOUT_MS, sendTimeoutMs = SEND_TIMEOUT_MS } = options
   const classes = {
-    IncomingMessage: bornAs(app, 'request', InPieces, ['push']),
+    IncomingMessage: bornAs(app, 'request', InPieces),
     ServerResponse: bornAs(app, 'response', ServerResponse),
     // Later ones get 408, and their connection ends.
     requestTimeout: receiveTimeoutMs,
@@ -112,21 +112,18 @@ class InPieces extends IncomingMessage {
  * A class's prototype is fixed, so the application gets that one as its own. It has to be a real
  * subclass: V8 then leaves room in the object for what the base will set, which otherwise ends in a
  * dictionary of 2.4 KB.
- *
- * @param overridden what the base has of its own, beside what Node's class has.
  */
 function bornAs<Key extends 'request' | 'response', Base extends new (...args: never[]) => object>(
   app: Record<Key, object>,
   key: Key,
   base: Base,
-  overridden: readonly string[] = [],
 ): Base {
   const Born = class extends (base as unknown as new (...args: unknown[]) => object) {}
-  // In Express's the base's own prototype is not, only Node's.
   Object.setPrototypeOf(Born.prototype, app[key])
-  for (const name of overridden) {
-    const own = Object.getOwnPropertyDescriptor(base.prototype, name) as PropertyDescriptor
-    Object.defineProperty(Born.prototype, name, own)
+  // Express's inherits from Node's class: what a class of ours has beside that would be lost.
+  if (!Object.prototype.isPrototypeOf.call(base.prototype, app[key])) {
+    const { constructor: _, ...own } = Object.getOwnPropertyDescriptors(base.prototype)
+    Object.defineProperties(Born.prototype, own)
   }
   app[key] = Born.prototype
   return Born as unknown as Base
