@@ -5,4 +5,4 @@ import { sql } from 'kysely'
  * that says later whether that time is over, and the clocks of replicas may be minutes beside it.
  */
 export const byDatabaseClock = (time: Date) =>
-  sql<Date>`now() + make_interval(secs => ${(time.getTime() - Date.now()) / 1000})`
+  sql<Date>`statement_timestamp() + make_interval(secs => ${(time.getTime() - Date.now()) / 1000})`

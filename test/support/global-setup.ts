@@ -3,7 +3,7 @@
 import type { TestProject } from 'vitest/node'
 import { openDesk } from './database-desk.ts'
 import { findPostgresql } from './postgresql-cluster.ts'
-import { countTests } from './test-counts.ts'
+import { countTests, namesOfTrouble } from './test-counts.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -26,6 +26,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     const used = await desk.used()
     await desk.close()
     const without = '; PostgreSQL left out: no TEST_DATABASE_URL, and none is installed'
+    for (const line of namesOfTrouble(project.vitest)) process.stdout.write(`${line}\n`)
     process.stdout.write(`databases: ${used.join(', ') || 'none needed'}${source ? '' : without}\n`)
     process.stdout.write(`${countTests(project.vitest)}\n`)
   }
