@@ -16,6 +16,9 @@ import { takingTurns } from './turns.ts'
 export const LIFT_LIMITS =
   'set statement_timeout = 0; set lock_timeout = 0; set idle_in_transaction_session_timeout = 0'
 
+/** Run in a transaction, it lets each of its statements take the time it needs; locks keep their limit. */
+export const LIFT_STATEMENT_LIMIT = 'set local statement_timeout = 0'
+
 /** How much later than the server the client gives up: only when the server cannot be reached. */
 const CLIENT_GRACE_MS = 2_000
 
@@ -143,6 +146,7 @@ class LimitedClient implements PostgresPoolClient {
       this.#limitMs = 0
       this.#spoiled = true
     }
+    if (sql === LIFT_STATEMENT_LIMIT) this.#limitMs = 0
     return this.#run<R>(sql, parameters)
   }
 

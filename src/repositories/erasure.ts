@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import { isConflict } from '../database/errors.ts'
+import { LIFT_STATEMENT_LIMIT } from '../database/postgresql.ts'
 import type { Schema } from '../database/schema.ts'
 
 /** What it takes to make a user as if they had never been, save for what was billed. */
@@ -46,12 +47,13 @@ export class ErasureRepository {
       .execute()
   }
 
-  /**
-   * Everything that names the user goes too, save the ledger: see the foreign keys. A long history
-   * may take longer than a statement usually may.
-   */
+  /** For the rest of the transaction: a long history may take longer than a statement usually may. */
+  async takeAllTime(): Promise<void> {
+    await sql.raw(LIFT_STATEMENT_LIMIT).execute(this.#db)
+  }
+
+  /** Everything that names the user goes too, save the ledger: see the foreign keys. */
   async deleteUser(userId: string): Promise<void> {
-    await sql`set local statement_timeout = 0`.execute(this.#db)
     await this.#db.deleteFrom('users').where('id', '=', userId).execute()
   }
 }

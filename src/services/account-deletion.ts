@@ -75,6 +75,7 @@ export class AccountDeletion {
       if (names === undefined) return true
       if ((await erasure.listRunning(userId)).length > 0) return false
       await this.#deps.formerAccounts.remember(repositories, userId, names)
+      await erasure.takeAllTime()
       await erasure.clearTags(userId)
       await erasure.deleteUser(userId)
       return true

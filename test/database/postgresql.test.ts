@@ -3,7 +3,7 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Database, type DatabaseOptions, openDatabase } from '../../src/database/open.ts'
-import { LIFT_LIMITS } from '../../src/database/postgresql.ts'
+import { LIFT_LIMITS, LIFT_STATEMENT_LIMIT } from '../../src/database/postgresql.ts'
 import { databaseKinds, type FreshDatabase, freshDatabaseOptions } from '../support/databases.ts'
 import { startPausableProxy } from '../support/pausable-proxy.ts'
 
@@ -45,6 +45,18 @@ describe.runIf(databaseKinds.includes('postgresql'))('postgresql', () => {
       return pidOf({ db: connection })
     })
     expect(await pidOf(database)).not.toBe(lifted)
+    await expect(sql`select pg_sleep(20)`.execute(database.db)).rejects.toMatchObject(UNAVAILABLE)
+  })
+
+  test('a transaction may take all the time it needs, on both sides, and the next one may not', async () => {
+    const database = await open({ statementTimeoutMs: 400, poolSize: 1 })
+    const pid = await database.db.transaction().execute(async (transaction) => {
+      await sql.raw(LIFT_STATEMENT_LIMIT).execute(transaction)
+      // Longer than the server's limit and what the client grants it beyond.
+      await sql`select pg_sleep(2.8)`.execute(transaction)
+      return pidOf({ db: transaction })
+    })
+    expect(await pidOf(database)).toBe(pid)
     await expect(sql`select pg_sleep(20)`.execute(database.db)).rejects.toMatchObject(UNAVAILABLE)
   })
 
