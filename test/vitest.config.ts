@@ -9,8 +9,8 @@ const SPYING = ['test/crypto/passwords.test.ts']
 const everywhere = {
   pool: 'forks' as const,
   // Of a busy machine, on which everything takes five times as long.
-  testTimeout: 120_000,
-  hookTimeout: 120_000,
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
   expect: { poll: { timeout: 15_000 } },
   // Where a run stands for a submission, a machine that stood still for seconds does not fail it;
   // each second try is named at the end of the run (test/support/test-counts.ts).
