@@ -428,10 +428,10 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
       async () => {
         const mary = await app.register('mary')
         const client = await app.connect('modern', mary.accessToken)
-        await vi.waitUntil(() => app.claude.openStreams() === 0, { timeout: 30_000 })
+        await vi.waitUntil(() => app.claude.openStreams() === 0, { timeout: 60_000 })
         app.claude.script({ kind: 'stream_stall', afterChunks: 1 })
         await client.call('send_message', { message: 'Hi.', tag: 'hers', wait_seconds: 0 })
-        await vi.waitUntil(() => app.claude.openStreams() === 1, { timeout: 30_000 })
+        await vi.waitUntil(() => app.claude.openStreams() === 1, { timeout: 60_000 })
 
         const settled = { ...settings, ADMIN_USERNAMES: 'Mary' }
         const admin = runHere(settled, 'user', 'delete', 'mary', '--yes')
@@ -443,7 +443,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
           stdout: 'deleted mary\n',
           stderr: '',
         })
-        await vi.waitUntil(() => app.claude.openStreams() === 0, { timeout: 30_000 })
+        await vi.waitUntil(() => app.claude.openStreams() === 0, { timeout: 60_000 })
         const booked = await app.app.repositories.ledger.list({ from: TODAY, to: TODAY }, '0', 1000)
         const hers = booked.filter(({ userId }) => userId === mary.userId)
         expect(hers).toMatchObject([{ username: null, tag: null, estimated: 'stream_cancelled' }])
@@ -526,7 +526,7 @@ test('the embedded folder is the gateway’s while it runs; what it left behind 
   await client.call('send_message', { message: 'four'.repeat(7), tag: 'before' })
   claude.script({ kind: 'stream_stall', afterChunks: 0 })
   await client.call('send_message', { message: 'four'.repeat(7), tag: 'died', wait_seconds: 0 })
-  await vi.waitUntil(() => claude.openStreams() === 1, { timeout: 10_000 })
+  await vi.waitUntil(() => claude.openStreams() === 1, { timeout: 60_000 })
 
   const refused = await runAdmin(settings, 'ledger', 'verify')
   expect(refused).toMatchObject({ code: 2, stdout: '' })

@@ -62,13 +62,13 @@ describe('a gateway that is stopped', { timeout: PROCESS_TIMEOUT_MS }, () => {
     const slowIn = await newConversation('two')
     claude.script({ kind: 'stream_stall', afterChunks: 1 })
     const stuck = send({ message: STUCK, conversation_id: stuckIn })
-    await vi.waitFor(() => expect(claude.openStreams()).toBe(1), { timeout: 10_000 })
+    await vi.waitFor(() => expect(claude.openStreams()).toBe(1), { timeout: 60_000 })
     const slow = send({ message: SLOW, conversation_id: slowIn })
-    await vi.waitFor(() => expect(claude.openStreams()).toBe(2), { timeout: 10_000 })
+    await vi.waitFor(() => expect(claude.openStreams()).toBe(2), { timeout: 60_000 })
     // A connection with an answer under way stays open, and more can be asked on it.
     const asking = asText('POST /mcp', ada.accessToken, toolCall('send_message', { message: SLOW }))
     const [line, probe] = [openLine(gateway.url, asking), openLine(gateway.url, asking)]
-    await vi.waitFor(() => expect(claude.openStreams()).toBe(4), { timeout: 10_000 })
+    await vi.waitFor(() => expect(claude.openStreams()).toBe(4), { timeout: 60_000 })
 
     const exit = gateway.stop()
     await expect.poll(() => log.join('')).toContain('"msg":"stopping"')
@@ -114,7 +114,7 @@ describe('a gateway that is stopped', { timeout: PROCESS_TIMEOUT_MS }, () => {
   test('a second signal ends the grace, and what runs is still recorded', async () => {
     claude.script({ kind: 'stream_stall', afterChunks: 1 })
     const stuck = send({ message: STUCK })
-    await vi.waitFor(() => expect(claude.openStreams()).toBe(1), { timeout: 10_000 })
+    await vi.waitFor(() => expect(claude.openStreams()).toBe(1), { timeout: 60_000 })
     log.length = 0
     gateway.process.stdout?.on('data', (chunk) => log.push(String(chunk)))
     const exit = gateway.stop()

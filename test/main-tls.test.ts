@@ -32,7 +32,7 @@ describe('with TLS_CERT_FILE and TLS_KEY_FILE', { timeout: PROCESS_TIMEOUT_MS },
   async function reload(msg: string): Promise<void> {
     const before = countOf(msg)
     gateway.process.kill('SIGHUP')
-    await vi.waitFor(() => expect(countOf(msg)).toBe(before + 1), { timeout: 10_000 })
+    await vi.waitFor(() => expect(countOf(msg)).toBe(before + 1), { timeout: 60_000 })
   }
 
   async function presentedName(): Promise<string | undefined> {

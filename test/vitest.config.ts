@@ -11,7 +11,7 @@ const everywhere = {
   // Of a busy machine, on which everything takes five times as long.
   testTimeout: 300_000,
   hookTimeout: 300_000,
-  expect: { poll: { timeout: 15_000 } },
+  expect: { poll: { timeout: 60_000 } },
   // Where a run stands for a submission, a machine that stood still for seconds does not fail it;
   // each second try is named at the end of the run (test/support/test-counts.ts).
   retry: process.env.CI ? 1 : 0,

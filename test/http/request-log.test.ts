@@ -107,7 +107,7 @@ describe('one line per request', () => {
         },
         body: JSON.stringify(toolCall('send_message', { message: 'hi' })),
       }).then((response) => response.text())
-      await vi.waitFor(() => expect(app.claude.openStreams()).toBe(1), { timeout: 10_000 })
+      await vi.waitFor(() => expect(app.claude.openStreams()).toBe(1), { timeout: 60_000 })
       leave.abort()
       await expect(sent).rejects.toThrow()
     })

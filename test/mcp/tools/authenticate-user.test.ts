@@ -149,7 +149,7 @@ describe('overload', () => {
           const { structured } = await client.call('authenticate_user', credentials)
           return structured.error?.code === 'overloaded' && structured.error
         },
-        { timeout: 20_000, interval: 1 },
+        { timeout: 60_000, interval: 1 },
       )
       isOver = true
       await Promise.all(pressure)

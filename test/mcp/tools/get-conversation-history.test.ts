@@ -117,7 +117,7 @@ describeDatabases('get_conversation_history', (kind) => {
         { signal: controller.signal },
       )
       .catch(() => {})
-    await vi.waitUntil(() => app.claude.openStreams() === 1, { timeout: 10_000 })
+    await vi.waitUntil(() => app.claude.openStreams() === 1, { timeout: 60_000 })
     const running = await page({ limit: 2 })
     expect(running.messages).toMatchObject([
       { role: 'user', content: 'five', status: 'running', error_code: null },
@@ -131,7 +131,7 @@ describeDatabases('get_conversation_history', (kind) => {
           { status: 'cancelled', error_code: null },
           { status: 'cancelled', error_code: 'cancelled' },
         ]),
-      { timeout: 10_000 },
+      { timeout: 60_000 },
     )
   })
 })

@@ -12,7 +12,7 @@ import {
 } from '../../support/start-app.ts'
 import { post, postCall } from '../raw-call.ts'
 
-const PATIENCE = { timeout: 10_000 }
+const PATIENCE = { timeout: 60_000 }
 const TEXT = 'word '.repeat(40)
 const CHUNK_SIZE = 10
 

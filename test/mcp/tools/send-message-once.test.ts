@@ -6,7 +6,7 @@ import { databaseKinds, describeDatabases } from '../../support/databases.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../../support/start-app.ts'
 import { startSecondReplica } from '../second-replica.ts'
 
-const PATIENCE = { timeout: 10_000 }
+const PATIENCE = { timeout: 60_000 }
 const STALL = { kind: 'stream_stall' as const, afterChunks: 1 }
 
 let app: TestApp
