@@ -116,7 +116,7 @@ test('a mistake ends with 2 and the usage of its own command, before anything is
     // Of an action that does not exist: those of the same area.
     expect(others, args.join(' ')).toHaveLength(usage === '' ? 0 : usage === 'keys list' ? 2 : 1)
   }
-}, 180_000)
+}, 400_000)
 
 test(
   'help is on standard output, and no mistake',
@@ -333,7 +333,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
       stdout: '',
       stderr: 'There is no user with this name.\n',
     })
-  }, 180_000)
+  }, 400_000)
 
   describe('users, while the gateway runs', () => {
     const CLOSED = { REGISTRATION: 'closed' }
@@ -487,7 +487,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
     const secrets = await sql('select encode(sealed, $$base64$$) as sealed from signing_keys')
     expect(secrets).toHaveLength(1)
     for (const stdout of [rotated.stdout, dropped]) expect(stdout).not.toContain('"d"')
-  }, 180_000)
+  }, 400_000)
 
   const emptyRow = (tag: string) => ({
     userId: user.userId,
@@ -550,7 +550,7 @@ test('the embedded folder is the gateway’s while it runs; what it left behind 
   expect(died.output_tokens).toBeLessThanOrEqual(4096)
   await fresh.drop()
   await claude.close()
-}, 180_000)
+}, 400_000)
 
 /** RFC 4180, lines end with LF. */
 function parseCsv(csv: string): string[][] {
