@@ -19,6 +19,7 @@ import {
 } from '../../src/services/budgets.ts'
 import { bareEnd, bareTurn, insertUser } from '../support/bare-turns.ts'
 import { describeDatabases } from '../support/databases.ts'
+import { lockWaiters } from '../support/lock-waiters.ts'
 import { ownDatabase } from '../support/own-database.ts'
 
 const NOW = new Date('2026-11-22T10:00:00Z')
@@ -237,9 +238,7 @@ describeDatabases('a budget', (kind) => {
     const settling = await db.transaction().execute(async (tx) => {
       await sql`select ${ofUser} 'day' for update`.execute(tx)
       const settled = budget.settle(reserved, { nanoUsd: 0n, tokens: 10 })
-      const waiting = sql`select from pg_stat_activity
-        where datname = current_database() and wait_event_type = 'Lock'`
-      await expect.poll(async () => (await waiting.execute(db)).rows).toHaveLength(1)
+      await expect.poll(() => lockWaiters(db)).toBe(1)
       await sql`select ${ofUser} 'month' for update nowait`.execute(tx)
       return { settled }
     })

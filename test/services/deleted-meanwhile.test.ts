@@ -3,6 +3,7 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { databaseKinds, describeDatabases } from '../support/databases.ts'
+import { lockWaiters } from '../support/lock-waiters.ts'
 import { startApp, type TestApp } from '../support/start-app.ts'
 
 describe.runIf(databaseKinds.includes('postgresql'))('an account that is deleted', () => {
@@ -25,14 +26,9 @@ describe.runIf(databaseKinds.includes('postgresql'))('an account that is deleted
       await sql`select from sessions where user_id = ${user.userId} for update`.execute(tx)
       await sql`select from users where id = ${user.userId} for update`.execute(tx)
       calls = [1, 2, 3].map(() => client.call(tool, args).catch(asStructured))
-      const isWaiting = async () => {
-        const { rows } = await sql`select from pg_stat_activity
-          where datname = current_database() and wait_event_type = 'Lock'`.execute(tx)
-        return rows.length > 0
-      }
       await expect
-        .poll(isWaiting, { timeout: 5_000 })
-        .toBe(true)
+        .poll(() => lockWaiters(app.app.db), { timeout: 5_000 })
+        .toBeGreaterThan(0)
         .catch(() => {})
       await sql`delete from users where id = ${user.userId}`.execute(tx)
     })
