@@ -22,6 +22,7 @@ import { register } from './support/clients.ts'
 import { runSql } from './support/database-supplies.ts'
 import { databaseKinds, freshDatabaseOptions } from './support/databases.ts'
 import { startGatewayProcess } from './support/gateway-process.ts'
+import { PATIENCE } from './support/patience.ts'
 import { browserSession, personalToken } from './support/signed-up.ts'
 import { connectClient, startApp, type TestApp, type TestUser } from './support/start-app.ts'
 
@@ -116,7 +117,7 @@ test('a mistake ends with 2 and the usage of its own command, before anything is
     // Of an action that does not exist: those of the same area.
     expect(others, args.join(' ')).toHaveLength(usage === '' ? 0 : usage === 'keys list' ? 2 : 1)
   }
-}, 400_000)
+})
 
 test(
   'help is on standard output, and no mistake',
@@ -333,7 +334,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
       stdout: '',
       stderr: 'There is no user with this name.\n',
     })
-  }, 400_000)
+  })
 
   describe('users, while the gateway runs', () => {
     const CLOSED = { REGISTRATION: 'closed' }
@@ -428,10 +429,10 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
       async () => {
         const mary = await app.register('mary')
         const client = await app.connect('modern', mary.accessToken)
-        await vi.waitUntil(() => app.claude.openStreams() === 0, { timeout: 60_000 })
+        await vi.waitUntil(() => app.claude.openStreams() === 0, PATIENCE)
         app.claude.script({ kind: 'stream_stall', afterChunks: 1 })
         await client.call('send_message', { message: 'Hi.', tag: 'hers', wait_seconds: 0 })
-        await vi.waitUntil(() => app.claude.openStreams() === 1, { timeout: 60_000 })
+        await vi.waitUntil(() => app.claude.openStreams() === 1, PATIENCE)
 
         const settled = { ...settings, ADMIN_USERNAMES: 'Mary' }
         const admin = runHere(settled, 'user', 'delete', 'mary', '--yes')
@@ -443,7 +444,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
           stdout: 'deleted mary\n',
           stderr: '',
         })
-        await vi.waitUntil(() => app.claude.openStreams() === 0, { timeout: 60_000 })
+        await vi.waitUntil(() => app.claude.openStreams() === 0, PATIENCE)
         const booked = await app.app.repositories.ledger.list({ from: TODAY, to: TODAY }, '0', 1000)
         const hers = booked.filter(({ userId }) => userId === mary.userId)
         expect(hers).toMatchObject([{ username: null, tag: null, estimated: 'stream_cancelled' }])
@@ -487,7 +488,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
     const secrets = await sql('select encode(sealed, $$base64$$) as sealed from signing_keys')
     expect(secrets).toHaveLength(1)
     for (const stdout of [rotated.stdout, dropped]) expect(stdout).not.toContain('"d"')
-  }, 400_000)
+  })
 
   const emptyRow = (tag: string) => ({
     userId: user.userId,
@@ -526,7 +527,7 @@ test('the embedded folder is the gateway’s while it runs; what it left behind 
   await client.call('send_message', { message: 'four'.repeat(7), tag: 'before' })
   claude.script({ kind: 'stream_stall', afterChunks: 0 })
   await client.call('send_message', { message: 'four'.repeat(7), tag: 'died', wait_seconds: 0 })
-  await vi.waitUntil(() => claude.openStreams() === 1, { timeout: 60_000 })
+  await vi.waitUntil(() => claude.openStreams() === 1, PATIENCE)
 
   const refused = await runAdmin(settings, 'ledger', 'verify')
   expect(refused).toMatchObject({ code: 2, stdout: '' })
@@ -550,7 +551,7 @@ test('the embedded folder is the gateway’s while it runs; what it left behind 
   expect(died.output_tokens).toBeLessThanOrEqual(4096)
   await fresh.drop()
   await claude.close()
-}, 400_000)
+})
 
 /** RFC 4180, lines end with LF. */
 function parseCsv(csv: string): string[][] {

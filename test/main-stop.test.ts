@@ -10,6 +10,7 @@ import { type ClaudeStandIn, startClaudeStandIn } from './support/claude-stand-i
 import { connectClient, register, type TestClient, type TestUser } from './support/clients.ts'
 import { type FreshDatabase, freshDatabaseOptions } from './support/databases.ts'
 import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'
+import { PATIENCE } from './support/patience.ts'
 
 /** Each start of a process takes seconds on a busy machine. */
 const PROCESS_TIMEOUT_MS = 120_000
@@ -62,13 +63,13 @@ describe('a gateway that is stopped', { timeout: PROCESS_TIMEOUT_MS }, () => {
     const slowIn = await newConversation('two')
     claude.script({ kind: 'stream_stall', afterChunks: 1 })
     const stuck = send({ message: STUCK, conversation_id: stuckIn })
-    await vi.waitFor(() => expect(claude.openStreams()).toBe(1), { timeout: 60_000 })
+    await vi.waitFor(() => expect(claude.openStreams()).toBe(1), PATIENCE)
     const slow = send({ message: SLOW, conversation_id: slowIn })
-    await vi.waitFor(() => expect(claude.openStreams()).toBe(2), { timeout: 60_000 })
+    await vi.waitFor(() => expect(claude.openStreams()).toBe(2), PATIENCE)
     // A connection with an answer under way stays open, and more can be asked on it.
     const asking = asText('POST /mcp', ada.accessToken, toolCall('send_message', { message: SLOW }))
     const [line, probe] = [openLine(gateway.url, asking), openLine(gateway.url, asking)]
-    await vi.waitFor(() => expect(claude.openStreams()).toBe(4), { timeout: 60_000 })
+    await vi.waitFor(() => expect(claude.openStreams()).toBe(4), PATIENCE)
 
     const exit = gateway.stop()
     await expect.poll(() => log.join('')).toContain('"msg":"stopping"')
@@ -114,7 +115,7 @@ describe('a gateway that is stopped', { timeout: PROCESS_TIMEOUT_MS }, () => {
   test('a second signal ends the grace, and what runs is still recorded', async () => {
     claude.script({ kind: 'stream_stall', afterChunks: 1 })
     const stuck = send({ message: STUCK })
-    await vi.waitFor(() => expect(claude.openStreams()).toBe(1), { timeout: 60_000 })
+    await vi.waitFor(() => expect(claude.openStreams()).toBe(1), PATIENCE)
     log.length = 0
     gateway.process.stdout?.on('data', (chunk) => log.push(String(chunk)))
     const exit = gateway.stop()

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { makeCertificate } from './support/certificate.ts'
 import { freshDatabaseOptions } from './support/databases.ts'
 import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'
+import { PATIENCE } from './support/patience.ts'
 
 /** Each start of a process takes seconds on a busy machine. */
 const PROCESS_TIMEOUT_MS = 120_000
@@ -32,7 +33,7 @@ describe('with TLS_CERT_FILE and TLS_KEY_FILE', { timeout: PROCESS_TIMEOUT_MS },
   async function reload(msg: string): Promise<void> {
     const before = countOf(msg)
     gateway.process.kill('SIGHUP')
-    await vi.waitFor(() => expect(countOf(msg)).toBe(before + 1), { timeout: 60_000 })
+    await vi.waitFor(() => expect(countOf(msg)).toBe(before + 1), PATIENCE)
   }
 
   async function presentedName(): Promise<string | undefined> {

@@ -10,6 +10,7 @@ import { databaseKinds, type FreshDatabase, freshDatabaseOptions } from './suppo
 import { freePort } from './support/free-port.ts'
 import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'
 import { type Haproxy, hasHaproxy, startHaproxy } from './support/haproxy.ts'
+import { PATIENCE } from './support/patience.ts'
 
 const CALLERS = 24
 const USERS = 4
@@ -33,7 +34,7 @@ describe.runIf(canRun)('a rolling restart', { timeout: TIMEOUT_MS }, () => {
     const PORT = String(ports[replica])
     replicas[replica] = await startGatewayProcess({ ...settings, PORT })
     const isUp = async () => expect(await haproxy.isUp(replica)).toBe(true)
-    await vi.waitFor(isUp, { timeout: 60_000, interval: 100 })
+    await vi.waitFor(isUp, { ...PATIENCE, interval: 100 })
   }
 
   beforeAll(async () => {

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { PATIENCE } from './support/patience.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -11,9 +12,9 @@ const everywhere = {
   // Of a busy machine, on which everything takes five times as long.
   testTimeout: 300_000,
   hookTimeout: 300_000,
-  expect: { poll: { timeout: 60_000 } },
-  // Where a run stands for a submission, a machine that stood still for seconds does not fail it;
-  // each second try is named at the end of the run (test/support/test-counts.ts).
+  expect: { poll: PATIENCE },
+  // In CI a machine that stands still for seconds fails no run. The run names each test that needed
+  // its second try (test/support/test-counts.ts).
   retry: process.env.CI ? 1 : 0,
   unstubEnvs: true,
   unstubGlobals: true,

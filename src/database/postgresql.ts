@@ -142,11 +142,8 @@ class LimitedClient implements PostgresPoolClient {
   query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>
   query<R>(sql: string | PostgresCursor<R>, parameters: ReadonlyArray<unknown> = []): unknown {
     if (typeof sql !== 'string') throw new Error('Page through results instead of streaming them.')
-    if (sql === LIFT_LIMITS) {
-      this.#limitMs = 0
-      this.#spoiled = true
-    }
-    if (sql === LIFT_STATEMENT_LIMIT) this.#limitMs = 0
+    if (sql === LIFT_LIMITS || sql === LIFT_STATEMENT_LIMIT) this.#limitMs = 0
+    if (sql === LIFT_LIMITS) this.#spoiled = true
     return this.#run<R>(sql, parameters)
   }
 

@@ -100,12 +100,12 @@ describe.skipIf(!trial)('on a full disk', () => {
 
     const message = 'word '.repeat(24_000).trim()
     const sending = client.call('send_message', { message, max_tokens: 64_000, tag: 'full' })
-    await expect.poll(() => app.claude.messageRequests().length, { timeout: 60_000 }).toBe(1)
+    await expect.poll(() => app.claude.messageRequests().length).toBe(1)
     const filler = join(folder, 'filler')
     const { bavail, bsize } = statfsSync(folder)
     writeFileSync(filler, Buffer.alloc(bavail * bsize, 1))
 
-    await expect.poll(readyz, { timeout: 60_000 }).toBe(503)
+    await expect.poll(readyz).toBe(503)
     const refused = await client.call('send_message', { message: 'not now' })
     expect(refused.structured.error).toMatchObject({
       code: 'database_unavailable',
@@ -119,7 +119,7 @@ describe.skipIf(!trial)('on a full disk', () => {
     const { message_id } = failed.structured.error.details
 
     truncateSync(filler)
-    await expect.poll(readyz, { timeout: 60_000 }).toBe(200)
+    await expect.poll(readyz).toBe(200)
     const got = await client.call('get_message', { message_id, wait_seconds: 20 })
     expect(got.structured.data.status).toBe('complete')
     // As one value: 100 KB would be printed otherwise.

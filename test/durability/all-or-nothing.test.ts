@@ -104,7 +104,7 @@ describeDatabases('a failing transaction', (kind) => {
     for (const conversation_id of conversationIds) {
       const next = { message: 'after', model: FINE, conversation_id }
       const isFree = async () => (await client.call('send_message', next)).structured.success
-      await expect.poll(isFree, { timeout: 60_000, interval: 500 }).toBe(true)
+      await expect.poll(isFree, { interval: 500 }).toBe(true)
       const { messages } = await history(conversation_id)
       const [lost, answer] = messages.slice(2) as [Row, Row]
       // Tried in vain for long, it is stored without what may be at fault.

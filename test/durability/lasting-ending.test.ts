@@ -36,7 +36,7 @@ describeDatabases('an answer whose end the database refuses', (kind) => {
     const { message_id } = structured.error.details
     const get = async () =>
       (await client.call('get_message', { message_id, wait_seconds: 10 })).structured.data
-    await expect.poll(async () => (await get()).status, { timeout: 60_000 }).not.toBe('running')
+    await expect.poll(async () => (await get()).status).not.toBe('running')
     return get()
   }
   const bookedFor = async (tag: string) => {

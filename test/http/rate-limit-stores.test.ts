@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { databaseKinds, freshDatabaseOptions } from '../support/databases.ts'
 import { freePort } from '../support/free-port.ts'
+import { PATIENCE } from '../support/patience.ts'
 import { startPausableProxy } from '../support/pausable-proxy.ts'
 import { startApp, type TestApp } from '../support/start-app.ts'
 import { type Answered, bearer, message, post, toolCall } from './posting.ts'
@@ -141,7 +142,7 @@ describe.runIf(hasRedis)('two gateways with one Redis and nothing else in common
       attempt += 1
       expect(leftOf(await from(`198.51.100.${100 + attempt}`)(one))).toBe(String(LIMIT - 1))
     }
-    await vi.waitFor(counted, { timeout: 60_000, interval: 250 })
+    await vi.waitFor(counted, { ...PATIENCE, interval: 250 })
   })
 
   test('without it a gateway starts, and each holds its own limit', async () => {
@@ -163,7 +164,7 @@ describe.runIf(hasRedis)('two gateways with one Redis and nothing else in common
         expect(leftOf(await from(`203.0.113.${attempt}`)(app))).toBeTruthy()
       }
     }
-    await vi.waitFor(reconnected, { timeout: 60_000, interval: 250 })
+    await vi.waitFor(reconnected, { ...PATIENCE, interval: 250 })
     const list = from('198.51.100.3')
     const before = [
       ...(await times(LIMIT / 2, () => list(one))),
@@ -206,7 +207,7 @@ test.runIf(hasRedis)(
     const counted = async () =>
       expect(isShared(await from(`192.0.2.${++address % 250}`))).toBe(true)
     let address = 0
-    await vi.waitFor(counted, { timeout: 60_000, interval: 100 })
+    await vi.waitFor(counted, { ...PATIENCE, interval: 100 })
   },
 )
 

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { REDACTED_FIELDS } from '../../src/log.ts'
 import { runSql } from '../support/database-supplies.ts'
 import { describeDatabases } from '../support/databases.ts'
+import { PATIENCE } from '../support/patience.ts'
 import { eras, startApp, type TestApp, type TestUser } from '../support/start-app.ts'
 import { bearer, get, message, post, toolCall } from './posting.ts'
 
@@ -107,7 +108,7 @@ describe('one line per request', () => {
         },
         body: JSON.stringify(toolCall('send_message', { message: 'hi' })),
       }).then((response) => response.text())
-      await vi.waitFor(() => expect(app.claude.openStreams()).toBe(1), { timeout: 60_000 })
+      await vi.waitFor(() => expect(app.claude.openStreams()).toBe(1), PATIENCE)
       leave.abort()
       await expect(sent).rejects.toThrow()
     })

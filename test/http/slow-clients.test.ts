@@ -151,7 +151,7 @@ describe.each([
     await serve({ isTls })
     const socket = await open()
     socket.pause().write(get('/fed'))
-    await expect.poll(() => ends, { timeout: 60_000 }).toEqual(['/fed'])
+    await expect.poll(() => ends).toEqual(['/fed'])
   })
 
   test('that its client takes slowly is not cut', async () => {

@@ -3,10 +3,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import type { LedgerRow } from '../../src/repositories/index.ts'
 import { describeDatabases } from '../support/databases.ts'
+import { PATIENCE } from '../support/patience.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../support/start-app.ts'
 
 const ALL_DAYS = { from: '2000-01-01', to: '2999-12-31' }
-const PATIENCE = { timeout: 60_000 }
 
 describeDatabases('a limit holds', (kind) => {
   let app: TestApp

@@ -7,6 +7,7 @@ import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import type { LedgerRow } from '../../src/repositories/index.ts'
 import { describeDatabases } from '../support/databases.ts'
+import { PATIENCE } from '../support/patience.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../support/start-app.ts'
 import { startSecondReplica } from './second-replica.ts'
 
@@ -63,7 +64,7 @@ describeDatabases('the ledger', (kind) => {
   const stall = async (args: Record<string, unknown>, afterChunks: number, by = client) => {
     app.claude.script({ kind: 'stream_stall', afterChunks, pingEveryMs: 100 })
     const running = await by.call('send_message', { ...args, wait_seconds: 0 })
-    await vi.waitUntil(() => app.claude.openStreams() === 1, { timeout: 60_000 })
+    await vi.waitUntil(() => app.claude.openStreams() === 1, PATIENCE)
     return running.structured.data
   }
 
@@ -242,17 +243,17 @@ describeDatabases('the ledger', (kind) => {
 
   test('a cancelled answer, whether it had begun or not', async () => {
     const begun = await stall({ message: tokens(10) }, 2)
-    await vi.waitUntil(() => app.claude.billed(user.apiKey).outputTokens === 4, { timeout: 60_000 })
+    await vi.waitUntil(() => app.claude.billed(user.apiKey).outputTokens === 4, PATIENCE)
     await vi.waitUntil(
       async () =>
         (await client.call('get_message', { message_id: begun.message_id, wait_seconds: 0 }))
           .structured.data.content.length === 16,
-      { timeout: 60_000 },
+      PATIENCE,
     )
     await client.call('cancel_message', { message_id: begun.message_id })
     app.claude.script({ kind: 'delay', delayMs: 5000 })
     const asked = (await send({ message: tokens(10), wait_seconds: 0 })).data
-    await vi.waitUntil(() => app.claude.messageRequests().length === 2, { timeout: 60_000 })
+    await vi.waitUntil(() => app.claude.messageRequests().length === 2, PATIENCE)
     await client.call('cancel_message', { message_id: asked.message_id })
     const [first, second] = await rows()
     expect(first).toMatchObject({ messageId: begun.message_id, inputTokens: 13 })

@@ -71,7 +71,7 @@ describe.runIf(programs !== undefined)('PostgreSQL away', () => {
       expect(gateway.process.exitCode).toBeNull()
 
       await cluster.start()
-      await expect.poll(() => status('/readyz'), { timeout: 60_000 }).toBe(200)
+      await expect.poll(() => status('/readyz')).toBe(200)
       const got = await client.call('get_message', { message_id, wait_seconds: 20 })
       expect(got.structured.data).toMatchObject({ status: 'complete', content: message })
       expect(got.structured.data.usage.output_tokens).toBeGreaterThan(0)
@@ -95,7 +95,7 @@ describe.runIf(programs !== undefined)('PostgreSQL away', () => {
       await runSql(cluster.url, 'select pg_reload_conf()')
     }
     await setReadOnly('on')
-    await expect.poll(() => status('/readyz'), { timeout: 60_000 }).toBe(503)
+    await expect.poll(() => status('/readyz')).toBe(503)
     const refused = await client.call('send_message', { message: 'not now' })
     expect(refused.structured.error).toMatchObject({
       code: 'database_unavailable',
@@ -109,7 +109,7 @@ describe.runIf(programs !== undefined)('PostgreSQL away', () => {
     })
 
     await setReadOnly('off')
-    await expect.poll(() => status('/readyz'), { timeout: 60_000 }).toBe(200)
+    await expect.poll(() => status('/readyz')).toBe(200)
     const { message_id } = failed.structured.error.details
     const got = await client.call('get_message', { message_id, wait_seconds: 20 })
     expect(got.structured.data).toMatchObject({ status: 'complete', content: message })

@@ -84,7 +84,7 @@ describe.runIf(hasPostgresql).concurrent.each(modes)('two replicas, %s', (mode) 
   /** The text so far, as soon as the other replica shows any. */
   async function untilTextThere(message_id: string): Promise<string> {
     const read = async () => (await getThere(message_id)).content
-    await expect.poll(read, { timeout: 60_000, interval: 100 }).not.toBe('')
+    await expect.poll(read, { interval: 100 }).not.toBe('')
     return read()
   }
 

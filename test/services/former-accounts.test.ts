@@ -138,9 +138,7 @@ describeDatabases('a budget after its account', (kind) => {
     app = await start({ ENCRYPTION_KEY: NEW_KEY, ENCRYPTION_KEYS_PREVIOUS: OLD_KEY })
     const newKeyId = new KeyRing(Buffer.from(NEW_KEY, 'base64')).currentKeyId
     await expect
-      .poll(async () => (await app.app.repositories.dataKeys.findNames(newKeyId)) === undefined, {
-        timeout: 60_000,
-      })
+      .poll(async () => (await app.app.repositories.dataKeys.findNames(newKeyId)) === undefined)
       .toBe(true)
     await app.close()
     app = await start({ ENCRYPTION_KEY: NEW_KEY })

@@ -6,6 +6,7 @@ import { createApp } from '../../src/app.ts'
 import { createLogger } from '../../src/log.ts'
 import { runSql } from '../support/database-supplies.ts'
 import { databaseKinds, freshDatabaseOptions } from '../support/databases.ts'
+import { PATIENCE } from '../support/patience.ts'
 import { proofOf } from '../support/signed-up.ts'
 import { startApp, type TestApp, type TestUser } from '../support/start-app.ts'
 
@@ -101,7 +102,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('two replicas on one Postgr
     const kid = await keysOf(a).rotate({ dropOld: true })
     expect(await accepts(a, token)).toBe(false)
     expect(kidOf((await issueEach())[0] as string)).toBe(kid)
-    await vi.waitUntil(async () => !(await accepts(b, token)), { timeout: 60_000, interval: 100 })
+    await vi.waitUntil(async () => !(await accepts(b, token)), { ...PATIENCE, interval: 100 })
     const fresh = await issueEach()
     expect(fresh.map(kidOf)).toEqual([kid, kid])
     await expectAllAccepted(fresh)
@@ -109,7 +110,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('two replicas on one Postgr
     // Once more, so that it was not only the first look after the start.
     const next = await keysOf(a).rotate({ dropOld: false })
     const knows = () => keysOf(b).current.all.some((key) => key.kid === next)
-    await vi.waitUntil(knows, { timeout: 60_000, interval: 100 })
+    await vi.waitUntil(knows, { ...PATIENCE, interval: 100 })
   })
 
   test('whoever wants to know is told of each change once, with what it takes to sign', async () => {
@@ -142,7 +143,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('two replicas on one Postgr
     )
     const logged = () =>
       first.logLines.some((line) => line.includes('signing keys could not be read'))
-    await vi.waitUntil(logged, { timeout: 60_000, interval: 100 })
+    await vi.waitUntil(logged, { ...PATIENCE, interval: 100 })
     expect(keysOf(a).current.signer).toBe(signer)
     await expectAllAccepted(await issueEach())
   })

@@ -13,6 +13,7 @@ import type { Fault } from '../support/claude-stand-in/faults.ts'
 import type { Billed } from '../support/claude-stand-in/ledger.ts'
 import { runSql } from '../support/database-supplies.ts'
 import { type DatabaseKind, describeDatabases } from '../support/databases.ts'
+import { PATIENCE } from '../support/patience.ts'
 import {
   type Answer,
   eras,
@@ -132,7 +133,7 @@ describeDatabases('one budget, many senders', (kind) => {
     const watching = watch(() => isOver)
     try {
       const sent = await Promise.all(plans.map(sendInTurn))
-      await vi.waitUntil(() => app.app.services.running.ids.length === 0, { timeout: 60_000 })
+      await vi.waitUntil(() => app.app.services.running.ids.length === 0, PATIENCE)
       isOver = true
       return { sent: sent.flat(), seen: await watching }
     } finally {

@@ -10,16 +10,13 @@ export function countTests({ state }: Vitest): string {
 }
 
 /**
- * A line for each test that failed (`failed: file > test`), for each file that broke before its
- * tests, and for each test that needed its second try, which is a fault of the test or a rare one
- * of the gateway: a run that ends well says so too.
+ * A line for each test that failed (`failed: file > test`), for each file that failed outside its
+ * tests, and for each test that passed only at its second try (`second try: ...`).
  */
 export function namesOfTrouble({ state }: Vitest): string[] {
   return state.getTestModules().flatMap((module) => {
     const lines = [...module.children.allTests()].flatMap(troubleOf)
-    return lines.length === 0 && module.state() === 'failed'
-      ? [`failed: ${module.relativeModuleId}`]
-      : lines
+    return isBrokenItself(module) ? [...lines, `failed: ${module.relativeModuleId}`] : lines
   })
 }
 
@@ -31,6 +28,8 @@ function troubleOf(test: TestCase): string[] {
 
 function testStates(module: TestModule): string[] {
   const states = [...module.children.allTests()].map((test) => test.result().state as string)
-  const brokenItself = module.state() === 'failed' && !states.includes('failed')
-  return brokenItself ? [...states, 'failed'] : states
+  return isBrokenItself(module) ? [...states, 'failed'] : states
 }
+
+const isBrokenItself = (module: TestModule) =>
+  module.state() === 'failed' && [...module.children.allTests('failed')].length === 0

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { newId } from '../../../src/crypto/random.ts'
 import { describeDatabases } from '../../support/databases.ts'
+import { PATIENCE } from '../../support/patience.ts'
 import { startApp, type TestApp, type TestClient } from '../../support/start-app.ts'
 
 type Row = { id: string; content: string; role: string }
@@ -117,7 +118,7 @@ describeDatabases('get_conversation_history', (kind) => {
         { signal: controller.signal },
       )
       .catch(() => {})
-    await vi.waitUntil(() => app.claude.openStreams() === 1, { timeout: 60_000 })
+    await vi.waitUntil(() => app.claude.openStreams() === 1, PATIENCE)
     const running = await page({ limit: 2 })
     expect(running.messages).toMatchObject([
       { role: 'user', content: 'five', status: 'running', error_code: null },
@@ -131,7 +132,7 @@ describeDatabases('get_conversation_history', (kind) => {
           { status: 'cancelled', error_code: null },
           { status: 'cancelled', error_code: 'cancelled' },
         ]),
-      { timeout: 60_000 },
+      PATIENCE,
     )
   })
 })

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { runSql } from '../../support/database-supplies.ts'
 import { describeDatabases } from '../../support/databases.ts'
+import { PATIENCE } from '../../support/patience.ts'
 import {
   eras,
   startApp,
@@ -12,7 +13,6 @@ import {
 } from '../../support/start-app.ts'
 import { post, postCall } from '../raw-call.ts'
 
-const PATIENCE = { timeout: 60_000 }
 const TEXT = 'word '.repeat(40)
 const CHUNK_SIZE = 10
 

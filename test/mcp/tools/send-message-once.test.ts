@@ -3,10 +3,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Answer } from '../../support/clients.ts'
 import { databaseKinds, describeDatabases } from '../../support/databases.ts'
+import { PATIENCE } from '../../support/patience.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../../support/start-app.ts'
 import { startSecondReplica } from '../second-replica.ts'
 
-const PATIENCE = { timeout: 60_000 }
 const STALL = { kind: 'stream_stall' as const, afterChunks: 1 }
 
 let app: TestApp
