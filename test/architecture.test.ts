@@ -20,7 +20,7 @@ const RULES: Record<string, Rule> = {
   services: { folders: ['repositories', 'claude', 'crypto'], packages: /^$/ },
   repositories: { folders: ['database'], packages: /^kysely$/ },
   claude: { folders: [], packages: /^(@anthropic-ai\/sdk|undici)$/ },
-  crypto: { folders: [], packages: /^(argon2|jose)$/ },
+  crypto: { folders: [], packages: /^(argon2|jose|@zxcvbn-ts\/(core|language-common))$/ },
   database: { folders: [], packages: /^(kysely|pg|@electric-sql\/pglite)$/ },
 }
 
