@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import { expect, test } from 'vitest'
 import { openDatabase } from '../../src/database/open.ts'
 import { prepare } from '../../src/database/prepared.ts'
+import type { Schema } from '../../src/database/schema.ts'
 import { describeDatabases, freshDatabaseOptions } from '../support/databases.ts'
 
 const ONE_ROW = 'plan_of_a_small_table'
@@ -11,7 +12,7 @@ const findOne = prepare<{ id: number }, { id: number }>(
 )
 
 /** Of the session that `db` is bound to: as it is kept under the statement's name. */
-async function keptPlan(db: Kysely<unknown>): Promise<string> {
+async function keptPlan(db: Kysely<Schema>): Promise<string> {
   const { rows } = await sql<
     Record<string, string>
   >`${sql.raw(`explain execute ${ONE_ROW}(1)`)}`.execute(db)
