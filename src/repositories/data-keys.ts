@@ -36,7 +36,7 @@ export class DataKeyRepository {
         union all select 'signing keys', substring(sealed from 2 for 8) from signing_keys
         union all select 'records of OAuth', substring(sealed from 2 for 8) from oauth_records
         union all select 'passwords',
-          decode(substring(password_hash from ',keyid=([A-Za-z0-9+/]{11})[$]') || '=', 'base64')
+          decode(substring(password_hash, ',keyid=([A-Za-z0-9+/]{11})[$]') || '=', 'base64')
         from users
       ) as keyed
       group by kind, key_id
