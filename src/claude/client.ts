@@ -1,5 +1,6 @@
 import { APIConnectionError, APIError } from '@anthropic-ai/sdk/core/error'
 import type { AppError } from '../errors.ts'
+import { ForeignAnswer, UnreadableAnswer } from './answer-errors.ts'
 import {
   brokenStream,
   isTemperatureRefusal,
@@ -13,9 +14,9 @@ import { type ClaudeOutcome, toOutcome } from './outcome.ts'
 import { type BuiltRequest, withoutTemperature } from './request.ts'
 import { withRetry } from './retry.ts'
 import { Reply } from './stream.ts'
-import { type AnswerStream, isSendableKey, Transport } from './transport.ts'
+import { type AnswerHooks, type AnswerStream, isSendableKey, Transport } from './transport.ts'
 import { boundsOf } from './usage-bounds.ts'
-import { Watch } from './watch.ts'
+import { type Limits, Watch } from './watch.ts'
 
 export type { ClaudeOutcome } from './outcome.ts'
 
@@ -52,7 +53,7 @@ export interface Claude {
    */
   countTokens(apiKey: string, request: BuiltRequest, signal: AbortSignal): Promise<number | null>
 
-  /** What the last call found: any HTTP answer, errors included, counts as reachable. */
+  /** What the last call found: any answer of Anthropic's, errors included, counts as reachable. */
   lastSeen(): { status: 'unknown' | 'reachable' | 'unreachable'; at: Date | null }
 }
 
@@ -66,8 +67,6 @@ export type AnswerOptions = {
 
 type Call = { watch: Watch; reply: Reply; warnings: string[]; repeatsLost: boolean }
 
-type Limits = { deadlineMs: number; idleMs: number }
-
 export class AnthropicClaude implements Claude {
   readonly #transport: Transport
   readonly #limits: Limits
@@ -77,12 +76,14 @@ export class AnthropicClaude implements Claude {
 
   /**
    * @param options.deadlineMs for a whole answer, retries included.
-   * @param options.idleMs longest silence before the first event and between events; pings do not
-   * count as events, and a model that is thinking may be silent.
+   * @param options.firstTokenMs longest silence before the first text, which pings break.
+   * @param options.idleMs longest silence after it, which pings do not break: they also come from
+   * where no model writes any more. A model that is thinking may be silent.
    * @param options.maxConnections calls beyond it wait for a free one.
    */
   constructor(options: Limits & { baseUrl: string; maxConnections?: number }) {
-    this.#limits = { deadlineMs: options.deadlineMs, idleMs: options.idleMs }
+    const { deadlineMs, idleMs, firstTokenMs } = options
+    this.#limits = { deadlineMs, idleMs, firstTokenMs }
     this.#transport = new Transport({
       baseUrl: options.baseUrl,
       maxConnections: options.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
@@ -196,13 +197,8 @@ export class AnthropicClaude implements Claude {
 
   async #attempt(apiKey: string, request: BuiltRequest, watch: Watch, reply: Reply) {
     reply.beginAttempt()
-    const onEvent = (event: unknown) => {
-      reply.add(event)
-      if (reply.isThinking) watch.expectSilence()
-      else watch.expectMore()
-    }
-    const hooks = { onSent: () => reply.noteSent(), onEvent }
     try {
+      const hooks = hooksOf(reply, watch)
       return await this.#transport.openAnswer(apiKey, request, watch.signal, hooks)
     } catch (thrown) {
       if (isAnswer(thrown)) reply.noteError()
@@ -217,7 +213,7 @@ export class AnthropicClaude implements Claude {
       this.#lastSeen = { status: 'reachable', at: new Date() }
       return result
     } catch (thrown) {
-      const answered = isAnswer(thrown) && thrown.status !== undefined
+      const answered = isFromAnthropic(thrown)
       if (answered || watch.stopped !== 'cancelled') {
         this.#lastSeen = { status: answered ? 'reachable' : 'unreachable', at: new Date() }
       }
@@ -226,6 +222,28 @@ export class AnthropicClaude implements Claude {
   }
 }
 
-/** An error in Anthropic's own words: a status, or an event of a stream. */
+function hooksOf(reply: Reply, watch: Watch): AnswerHooks {
+  const expect = () => {
+    if (reply.isThinking) watch.expectSilence()
+    else if (reply.content.firstTextAt === null) watch.expectFirst()
+    else watch.expectMore()
+  }
+  return {
+    onSent: () => reply.noteSent(),
+    onEvent: (event) => {
+      reply.add(event)
+      expect()
+    },
+    onPing: () => {
+      if (reply.content.firstTextAt === null) expect()
+    },
+    isOver: () => reply.isFinished,
+  }
+}
+
+/** An error in somebody's words: a status, or an event of a stream. Nothing is billed for it. */
 const isAnswer = (thrown: unknown): thrown is APIError =>
   thrown instanceof APIError && !(thrown instanceof APIConnectionError)
+
+const isFromAnthropic = (thrown: unknown) =>
+  thrown instanceof UnreadableAnswer || (isAnswer(thrown) && !(thrown instanceof ForeignAnswer))
