@@ -5,6 +5,7 @@
  */
 
 import { z } from 'zod'
+import { misspeltSettings } from './misspelt-settings.ts'
 import { readSecretFiles } from './secret-files.ts'
 import { SECRET_SETTINGS, SETTINGS } from './settings.ts'
 
@@ -51,6 +52,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
   const issues = [
     ...(parsed.error?.issues ?? []),
     ...files.issues,
+    ...misspeltSettings(env),
     ...together.filter(({ path: [name] }) => !isUnread(name, files.issues)),
   ]
   if (!parsed.success || issues.length > 0) throw new ConfigError(issues)
