@@ -84,10 +84,25 @@ function isListOfNetworks(text: string): boolean {
   })
 }
 
-export const origin = z.url({ protocol: /^https?$/ }).transform((text) => text.replace(/\/+$/, ''))
+const webUrl = (example: string) =>
+  z.url({
+    protocol: /^https?$/,
+    error: `must be a URL that begins with https:// or http://, for example ${example}`,
+  })
 
-export const bareOrigin = z
-  .url({ protocol: /^https?$/ })
+export const origin = webUrl('https://api.anthropic.com').transform((text) =>
+  text.replace(/\/+$/, ''),
+)
+
+export const redisUrl = z.url({
+  protocol: /^rediss?$/,
+  error: 'must be a URL that begins with redis:// or rediss://, for example redis://cache:6379',
+})
+
+/** Whatever else stands for yes or no is taken too. */
+export const flag = z.stringbool({ error: 'must be true or false' })
+
+export const bareOrigin = webUrl('https://gateway.example')
   .refine(isBareOrigin, 'must be scheme, host and port only, for example https://gateway.example')
   .transform((text) => new URL(text).origin)
 

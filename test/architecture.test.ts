@@ -33,7 +33,7 @@ const ROOT_MAY_IMPORT: Record<string, RegExp> = {
   'open-configured-database.ts': /^(config|log|database\/open)\.ts$/,
   'app.ts': /./,
   'admin.ts': /^(app|config|log|setting-files|admin\/[a-z]+)\.ts$/,
-  'config.ts': /^(settings|secret-files)\.ts$/,
+  'config.ts': /^(problems|settings|secret-files)\.ts$/,
   'secret-files.ts': /^setting-files\.ts$/,
   'settings.ts': /^setting-values\.ts$/,
   'setting-values.ts': /^(encryption-key|username)\.ts$/,

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { MAX_PASSWORD_LENGTH } from '../crypto/passwords.ts'
 import { AppError } from '../errors.ts'
+import { check } from '../problems.ts'
 import { USERNAME_PATTERN, USERNAME_RULE } from '../username.ts'
 
 const MIN_PASSWORD_LENGTH = 12
@@ -39,9 +40,9 @@ export const TokenName = z
 
 /** @throws AppError invalid_input that names the field and says what is wrong, not the value. */
 export function checked<T>(rule: z.ZodType<T>, value: unknown, field: string): T {
-  const parsed = rule.safeParse(value)
-  if (parsed.success) return parsed.data
-  throw wrongField(field, parsed.error.issues[0]?.message ?? 'is wrong')
+  const { data, problems } = check(rule, value)
+  if (problems) throw wrongField(field, problems[0]?.words ?? 'is wrong')
+  return data
 }
 
 /** @throws AppError invalid_input unless the user may have this password. */
@@ -53,4 +54,4 @@ export function checkChosenPassword(password: string, username: string, field: s
 }
 
 export const wrongField = (field: string, problem: string) =>
-  new AppError('invalid_input', `${field}: ${problem}.`, { details: { field } })
+  new AppError('invalid_input', `${field} ${problem}.`, { details: { field } })
