@@ -90,8 +90,9 @@ const webUrl = (example: string) =>
     error: `must be a URL that begins with https:// or http://, for example ${example}`,
   })
 
-export const origin = webUrl('https://api.anthropic.com').transform((text) =>
-  text.replace(/\/+$/, ''),
+/** Other programs want it with the `/v1` of its paths, which would be there twice. */
+export const apiUrl = webUrl('https://api.anthropic.com').transform((text) =>
+  text.replace(/\/+$/, '').replace(/\/v1$/, ''),
 )
 
 export const redisUrl = z.url({

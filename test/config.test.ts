@@ -105,7 +105,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   UNPRICED_MODELS: ['allow', ({ budgets }) => budgets.unpricedModels, 'allow'],
   PRICES_FILE: ['/etc/prices.json', ({ chat }) => chat.pricesFile, '/etc/prices.json'],
   ANTHROPIC_BASE_URL: [
-    'http://proxy.example/anthropic/',
+    'http://proxy.example/anthropic/v1/',
     ({ upstream }) => upstream.baseUrl,
     'http://proxy.example/anthropic',
   ],
@@ -192,12 +192,7 @@ const badNumber = (...more: string[]) => [...NOT_WHOLE, ...more]
 const BAD: Partial<Record<Name, [string[], RegExp]>> = {
   PORT: [badNumber('65536'), /must be a whole number from 0 to 65535$/],
   PUBLIC_URL: [
-    [
-      'gateway.example',
-      'ftp://gateway.example',
-      'https://gw.example/mcp',
-      'https://u:p@gw.example',
-    ],
+    ['gw.example', 'ftp://gateway.example', 'https://gw.example/mcp', 'https://u:p@gw.example'],
     /must be a URL that begins with https:\/\/|scheme, host and port only/,
   ],
   EMBEDDED_DURABILITY: [['none', 'FULL'], /must be full or fast$/],
