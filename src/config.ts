@@ -153,6 +153,7 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
     upstream: {
       baseUrl: env.ANTHROPIC_BASE_URL,
       deadlineMs: env.UPSTREAM_TIMEOUT_SECONDS * 1000,
+      firstTokenMs: Math.max(env.UPSTREAM_FIRST_TOKEN_SECONDS, env.UPSTREAM_IDLE_SECONDS) * 1000,
       idleMs: env.UPSTREAM_IDLE_SECONDS * 1000,
     },
     limits: {

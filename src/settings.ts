@@ -118,9 +118,14 @@ export const SETTINGS = {
   UPSTREAM_TIMEOUT_SECONDS: seconds(1, 3600)
     .default(600)
     .describe('Longest time one answer may take.'),
+  UPSTREAM_FIRST_TOKEN_SECONDS: seconds(1, 3600)
+    .default(300)
+    .describe(
+      "Longest silence before an answer's first text, where Anthropic's pings count as life. Never less than `UPSTREAM_IDLE_SECONDS`.",
+    ),
   UPSTREAM_IDLE_SECONDS: seconds(1, 3600)
     .default(60)
-    .describe('Longest silence of an answer under way.'),
+    .describe('Longest silence after that, where pings do not count.'),
   REQUESTS_PER_MINUTE: count(1, 1_000_000).default(60).describe('Per user.'),
   CONCURRENT_CALLS_PER_USER: count(1, 1_000_000)
     .default(64)

@@ -116,7 +116,7 @@ test('a mistake ends with 2 and the usage of its own command, before anything is
     else expect(stderr).toContain('npm run admin -- help')
     const others = stderr.split('\n').filter((line) => line.startsWith('Usage: '))
     // Of an action that does not exist: those of the same area.
-    expect(others, args.join(' ')).toHaveLength(usage === '' ? 0 : usage === 'keys list' ? 2 : 1)
+    expect(others, args.join(' ')).toHaveLength(usage === '' ? 0 : usage === 'keys list' ? 3 : 1)
   }
 })
 
@@ -489,6 +489,26 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
     const secrets = await sql('select encode(sealed, $$base64$$) as sealed from signing_keys')
     expect(secrets).toHaveLength(1)
     for (const stdout of [rotated.stdout, dropped]) expect(stdout).not.toContain('"d"')
+  })
+
+  test('keys encryption says what is under which key, and what that means', async () => {
+    const keyId = app.app.services.encryptionKeys.list().then(([current]) => current?.keyId)
+    const listed = await runHere(settings, 'keys', 'encryption')
+    expect(listed).toMatch(
+      new RegExp(
+        `^${await keyId}  ENCRYPTION_KEY: [^\n]*\\b\\d+ passwords, \\d+ signing keys, \\d+ users\n$`,
+      ),
+    )
+    const lost = randomBytes(8)
+    const hash = `$argon2id$v=19$m=1,t=1,p=1,keyid=${lost.toString('base64').slice(0, 11)}$c2FsdA$aGFzaA`
+    const { userId } = await app.register()
+    const { users } = app.app.repositories
+    const before = (await users.findPasswordHash(userId)) ?? ''
+    await users.putPasswordHash(userId, hash)
+    expect(await runHere(settings, 'keys', 'encryption')).toContain(
+      `${lost.toString('hex')}  NOT CONFIGURED: 1 passwords\n  Users with these passwords cannot sign in: `,
+    )
+    await users.putPasswordHash(userId, before)
   })
 
   const emptyRow = (tag: string) => ({

@@ -52,7 +52,12 @@ test('without any setting everything has its default', () => {
       },
       unpricedModels: 'refuse',
     },
-    upstream: { baseUrl: 'https://api.anthropic.com', deadlineMs: 600_000, idleMs: 60_000 },
+    upstream: {
+      baseUrl: 'https://api.anthropic.com',
+      deadlineMs: 600_000,
+      firstTokenMs: 300_000,
+      idleMs: 60_000,
+    },
     limits: {
       requestsPerMinute: 60,
       concurrentCallsPerUser: 64,
@@ -110,6 +115,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
     'http://proxy.example/anthropic',
   ],
   UPSTREAM_TIMEOUT_SECONDS: ['90', ({ upstream }) => upstream.deadlineMs, 90_000],
+  UPSTREAM_FIRST_TOKEN_SECONDS: ['90', ({ upstream }) => upstream.firstTokenMs, 90_000],
   UPSTREAM_IDLE_SECONDS: ['5', ({ upstream }) => upstream.idleMs, 5_000],
   REQUESTS_PER_MINUTE: ['7', ({ limits }) => limits.requestsPerMinute, 7],
   CONCURRENT_CALLS_PER_USER: ['7', ({ limits }) => limits.concurrentCallsPerUser, 7],
@@ -185,6 +191,11 @@ test('the rest of what is read', () => {
   expect(loadConfig({ UNKNOWN_SETTING: 'x' })).toEqual(loadConfig({}))
 })
 
+test('a first text may be waited for as long as the next one, at least', () => {
+  const { upstream } = loadConfig({ UPSTREAM_IDLE_SECONDS: '400' })
+  expect(upstream).toMatchObject({ firstTokenMs: 400_000, idleMs: 400_000 })
+})
+
 const NOT_WHOLE = ['1.5', 'many', '0x10zz', '-1', 'Infinity']
 const badNumber = (...more: string[]) => [...NOT_WHOLE, ...more]
 
@@ -234,6 +245,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     /must be a URL that begins with https:\/\//,
   ],
   UPSTREAM_TIMEOUT_SECONDS: [badNumber('0', '3601'), /must be a whole number/],
+  UPSTREAM_FIRST_TOKEN_SECONDS: [badNumber('0', '3601'), /must be a whole number/],
   UPSTREAM_IDLE_SECONDS: [badNumber('0', '3601'), /must be a whole number/],
   REQUESTS_PER_MINUTE: [badNumber('0', '1000001'), /must be a whole number/],
   CONCURRENT_CALLS_PER_USER: [badNumber('0', '1000001'), /must be a whole number/],
