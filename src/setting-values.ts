@@ -2,6 +2,7 @@
 
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { databaseUrlProblem } from './database-url.ts'
 import { parseEncryptionKey } from './encryption-key.ts'
 import { USERNAME_PATTERN, USERNAME_RULE } from './username.ts'
 
@@ -53,13 +54,8 @@ export const encryptionKey = z.string().transform((text, context) => {
 })
 
 export const databaseUrl = z.string().superRefine((text, context) => {
-  if (/^postgres(ql)?:\/\/./.test(text)) return
-  context.addIssue({
-    code: 'custom',
-    message: /^sqlite/i.test(text)
-      ? 'SQLite is not supported: remove DATABASE_URL to use the embedded PostgreSQL in DATA_DIR, or write postgres://user:password@host:5432/database'
-      : 'must look like postgres://user:password@host:5432/database (or be left out for the embedded database)',
-  })
+  const message = databaseUrlProblem(text)
+  if (message !== undefined) context.addIssue({ code: 'custom', message })
 })
 
 export const trustProxy = z
