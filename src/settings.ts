@@ -5,7 +5,9 @@ import {
   count,
   databaseUrl,
   encryptionKey,
+  flag,
   list,
+  redisUrl,
   seconds,
   trustProxy,
   usd,
@@ -60,8 +62,7 @@ export const SETTINGS = {
     .default(3600)
     .describe('Life of a token of authenticate_user, in seconds.'),
   REGISTRATION: z.enum(['open', 'closed']).default('open').describe('`closed` refuses new users.'),
-  VALIDATE_API_KEYS: z
-    .stringbool()
+  VALIDATE_API_KEYS: flag
     .default(true)
     .describe('Prove an Anthropic key with Anthropic before it is stored.'),
   ADMIN_USERNAMES: usernames
@@ -145,12 +146,10 @@ export const SETTINGS = {
   CLIENT_REGISTRATIONS_PER_HOUR: count(1, 1_000_000)
     .default(60)
     .describe('OAuth clients that register themselves, per address.'),
-  REDIS_URL: z
-    .url({ protocol: /^rediss?$/ })
+  REDIS_URL: redisUrl
     .optional()
     .describe('Keeps the rate-limit counters in Redis or Valkey instead of PostgreSQL.'),
-  MCP_ANONYMOUS: z
-    .stringbool()
+  MCP_ANONYMOUS: flag
     .default(true)
     .describe(
       '`false` demands a token on every MCP request; newcomers then sign up on the pages, not with register_user.',

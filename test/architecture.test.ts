@@ -36,7 +36,7 @@ const ROOT_MAY_IMPORT: Record<string, RegExp> = {
   'run-admin.ts': /^(app|config|dot-env|log|setting-files|admin\/[a-z-]+)\.ts$/,
   'dot-env.ts': /^under-npm\.ts$/,
   'misspelt-settings.ts': /^settings\.ts$/,
-  'config.ts': /^(misspelt-settings|settings|secret-files)\.ts$/,
+  'config.ts': /^(misspelt-settings|problems|settings|secret-files)\.ts$/,
   'secret-files.ts': /^setting-files\.ts$/,
   'settings.ts': /^setting-values\.ts$/,
   'setting-values.ts': /^(database-url|encryption-key|username)\.ts$/,
