@@ -39,7 +39,7 @@ const ROOT_MAY_IMPORT: Record<string, RegExp> = {
   'config.ts': /^(misspelt-settings|problems|settings|secret-files)\.ts$/,
   'secret-files.ts': /^setting-files\.ts$/,
   'settings.ts': /^setting-values\.ts$/,
-  'setting-values.ts': /^(database-url|encryption-key|username)\.ts$/,
+  'setting-values.ts': /^(database-url|encryption-key|username|usd-amount)\.ts$/,
 }
 const ROOT_PACKAGES: Record<string, string> = { 'log.ts': 'pino', 'telemetry.ts': 'prom-client' }
 
