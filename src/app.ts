@@ -18,6 +18,7 @@ import { counterStore } from './http/rate-limit-stores.ts'
 import { createHttpApp } from './http/server.ts'
 import { oauthErrorPage } from './http/views/oauth-error.ts'
 import { createLogger, type Logger } from './log.ts'
+import { MCP_PATH } from './mcp-addresses.ts'
 import { AuthorizationServer } from './oauth/authorization-server.ts'
 import { ACCESS_TOKEN_SECONDS } from './oauth/provider.ts'
 import { openConfiguredDatabase } from './open-configured-database.ts'
@@ -72,7 +73,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
   })
   const tokens = new AccessTokens({
     issuer: config.http.publicUrl,
-    audience: `${config.http.publicUrl}/mcp`,
+    audience: `${config.http.publicUrl}${MCP_PATH}`,
     keys: signingKeys.current.all,
   })
   signingKeys.onChange(({ all }) => tokens.replaceKeys(all))

@@ -2,6 +2,7 @@
 
 import { newId } from '../crypto/random.ts'
 import type { SigningKey } from '../crypto/tokens.ts'
+import { MCP_PATH, OPEN_MCP_PATH } from '../mcp-addresses.ts'
 import { ALL_SCOPES } from '../services/scopes.ts'
 import type { ClientDocuments } from './client-documents.ts'
 import { adaptClientMetadata } from './client-metadata.ts'
@@ -48,7 +49,9 @@ export function createProvider(options: ProviderOptions): Provider {
 
 function configuration(options: ProviderOptions): Configuration {
   const { publicUrl, keys, store, documents, errorPage } = options
-  const resource = `${publicUrl}/mcp`
+  const resource = `${publicUrl}${MCP_PATH}`
+  // Two addresses of one endpoint, which takes the same tokens at both.
+  const resources = [resource, `${publicUrl}${OPEN_MCP_PATH}`]
   return {
     adapter: (model: string) => new Records(model, store),
     routes: ROUTES,
@@ -117,7 +120,7 @@ function configuration(options: ProviderOptions): Configuration {
         defaultResource: () => resource,
         useGrantedResource: () => true,
         getResourceServerInfo: (_ctx, indicator) => {
-          if (indicator.replace(/\/$/, '') !== resource) {
+          if (!resources.includes(indicator.replace(/\/$/, ''))) {
             throw new errors.InvalidTarget(`the only resource here is ${resource}`)
           }
           return {

@@ -16,6 +16,7 @@ export type Desk = {
   authorizationServer: AuthorizationServer
   /** Without a slash at the end. */
   publicUrl: string
+  isOpenMcpServed: boolean
   registrationOpen: boolean
   limiters: RateLimiters
   cookies: PageCookies

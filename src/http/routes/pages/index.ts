@@ -1,9 +1,11 @@
 import express, { type RequestHandler, Router } from 'express'
+import { MCP_PATH, OPEN_MCP_PATH } from '../../../mcp-addresses.ts'
 import { identifyVisitor, visitOf } from '../../browser-session.ts'
 import { createPageCookies } from '../../cookies.ts'
 import { refuseForgedForms } from '../../csrf.ts'
 import { pageSecurity } from '../../page-security.ts'
 import { homePage } from '../../views/home.ts'
+import { mcpAddressPage } from '../../views/how-to-connect.ts'
 import { SECTIONS } from '../../views/layout.ts'
 import { notice } from '../../views/notices.ts'
 import { STYLESHEET, STYLESHEET_PATH } from '../../views/stylesheet.ts'
@@ -51,6 +53,7 @@ export function createPageRoutes(options: PageRouteOptions): Router {
     res.type('css').send(STYLESHEET)
   })
   router.get('/', ...arrival, home(desk))
+  router.get([MCP_PATH, OPEN_MCP_PATH], ...arrival, mcpAddress(desk))
   router.use(PAGES, ...arrival)
   router.use(MEMBERS_PAGES, requireSignIn)
   router.use(PAGES, refuseForgedForms(cookies.csrf, publicUrl))
@@ -66,6 +69,15 @@ export function createPageRoutes(options: PageRouteOptions): Router {
   router.use(dataRoutes(desk))
   return router
 }
+
+/** Programs were answered before. */
+const mcpAddress =
+  ({ publicUrl, isOpenMcpServed }: Desk): RequestHandler =>
+  (req, res) => {
+    const openUrl = isOpenMcpServed ? `${publicUrl}${OPEN_MCP_PATH}` : null
+    res.vary('Accept')
+    sendPage(req, res, mcpAddressPage({ mcpUrl: `${publicUrl}${MCP_PATH}`, openUrl }))
+  }
 
 const home =
   ({ publicUrl, registrationOpen }: Desk): RequestHandler =>
