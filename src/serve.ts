@@ -1,6 +1,5 @@
 /** Reads the settings, serves, and stops on SIGTERM or SIGINT. */
 
-import { constants } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { App } from './app.ts'
 import { type Config, loadConfig } from './config.ts'
@@ -9,23 +8,18 @@ import type { Listening } from './http/listen.ts'
 import { createLogger, type Logger } from './log.ts'
 import { openConfiguredDatabase } from './open-configured-database.ts'
 import { checkCertificate, checkDataDir, checkPricesFile } from './setting-files.ts'
-import { type StopTimes, stop } from './stop.ts'
+import { type StopTimes, stop, type UnderWay } from './stop.ts'
+import { endOnSignals, type StopSignal, stopOnSignals } from './stop-signals.ts'
+import { isUnderNpm, onNpmGone } from './under-npm.ts'
 
 /** Over its longest times a stop may still need this for its last answers and writes. */
 const STOP_MARGIN_MS = 10_000
-/** Ctrl-C reaches a program that npm started twice: from the terminal, and from npm. */
-const SAME_SIGNAL_MS = 1_000
 const LAST_WORDS_MS = 1_000
-/** What a shell says of a program that ended by a signal. */
-const ENDED_BY_SIGNAL = 128
-
-const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
 /** @throws Error, AppError or ConfigError that tells whoever started it what to change. */
 export async function serve(): Promise<void> {
-  const end = (signal: NodeJS.Signals) => process.exit(ENDED_BY_SIGNAL + constants.signals[signal])
-  // A start may wait for long, and as the first process of a container it would wait on.
-  for (const signal of STOP_SIGNALS) process.on(signal, end)
+  // As the first process of a container it would not end by itself.
+  const starting = endOnSignals()
   const config = loadConfig()
   checkDataDir(config.database)
   checkPricesFile(config.chat.pricesFile)
@@ -42,8 +36,16 @@ export async function serve(): Promise<void> {
     await app.close(0)
     throw error
   })
-  const onSignal = stopper(config, app, listening)
-  for (const signal of STOP_SIGNALS) process.off(signal, end).on(signal, onSignal)
+  starting.off()
+  const stopNow = stopOnSignals({
+    isUnderNpm: isUnderNpm(),
+    onStop: (signal, hurry) =>
+      void stopWithin(stopTimes(config, app, signal), app, listening, hurry),
+  })
+  onNpmGone(() => {
+    log.warn('npm, which started the gateway, is gone')
+    stopNow('SIGTERM')
+  })
   process.on('SIGHUP', () => reloadCertificate(app, listening))
   greet(config, app, listening.url, database.recovery)
 }
@@ -56,24 +58,6 @@ function endWith(log: Logger): (err: unknown) => void {
   }
 }
 
-/**
- * The first signal stops with all the time there is, a second one at once, though with everything on
- * record, and a third ends the process as it stands.
- */
-function stopper(config: Config, app: App, listening: Listening) {
-  const hurry = new AbortController()
-  let firstAt: number | undefined
-  return (signal: NodeJS.Signals): void => {
-    if (firstAt === undefined) {
-      firstAt = performance.now()
-      void stopWithin(stopTimes(config, app, signal), app, listening, hurry.signal)
-    } else if (performance.now() - firstAt > SAME_SIGNAL_MS) {
-      if (hurry.signal.aborted) process.exit(1)
-      hurry.abort()
-    }
-  }
-}
-
 async function stopWithin(
   times: StopTimes,
   app: App,
@@ -82,12 +66,31 @@ async function stopWithin(
 ): Promise<void> {
   app.log.info(times, 'stopping')
   setTimeout(() => process.exit(1), times.drainMs + times.graceMs + STOP_MARGIN_MS).unref()
-  await stop(app, listening, times, hurry)
+  await stop(app, listening, times, hurry, (underWay) => {
+    app.log.info(underWay, 'waiting for what is under way')
+    process.stderr.write(`\n${waitingText(underWay, times.graceMs)}\n`)
+  })
   app.log.info('stopped')
 }
 
+/** For whoever pressed Ctrl-C, and sees that it goes on. */
+function waitingText({ answers, requests }: UnderWay, graceMs: number): string {
+  const what = [
+    ...(answers > 0
+      ? [counted(answers, 'answer that Claude is writing', 'answers that Claude is writing')]
+      : []),
+    ...(requests > 0 ? [counted(requests, 'open request', 'open requests')] : []),
+  ]
+  return [
+    `  Stopping. The gateway waits up to ${Math.ceil(graceMs / 1000)} s for ${what.join(' and ')}.`,
+    '  Press Ctrl-C again to end at once: unfinished answers are then recorded as interrupted.',
+  ].join('\n')
+}
+
+const counted = (count: number, one: string, many: string) => `${count} ${count === 1 ? one : many}`
+
 /** Only from one of many processes are requests led elsewhere, and never from one at a terminal. */
-function stopTimes({ http }: Config, app: App, signal: NodeJS.Signals): StopTimes {
+function stopTimes({ http }: Config, app: App, signal: StopSignal): StopTimes {
   const drains = signal === 'SIGTERM' && app.databaseKind === 'postgresql'
   return {
     drainMs: drains ? http.drainSeconds * 1000 : 0,

@@ -84,7 +84,10 @@ function isListOfNetworks(text: string): boolean {
   })
 }
 
-export const origin = z.url({ protocol: /^https?$/ }).transform((text) => text.replace(/\/+$/, ''))
+/** Other programs want it with the `/v1` of its paths, which would be there twice. */
+export const apiUrl = z
+  .url({ protocol: /^https?$/ })
+  .transform((text) => text.replace(/\/+$/, '').replace(/\/v1$/, ''))
 
 export const bareOrigin = z
   .url({ protocol: /^https?$/ })

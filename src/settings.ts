@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import {
+  apiUrl,
   bareOrigin,
   count,
   databaseUrl,
   encryptionKey,
   list,
-  origin,
   seconds,
   trustProxy,
   usd,
@@ -113,7 +113,7 @@ export const SETTINGS = {
     .describe(
       'JSON file of prices that add to or replace the built-in table (docs/OPERATIONS.md).',
     ),
-  ANTHROPIC_BASE_URL: origin.default('https://api.anthropic.com').describe('Where Claude is.'),
+  ANTHROPIC_BASE_URL: apiUrl.default('https://api.anthropic.com').describe('Where Claude is.'),
   UPSTREAM_TIMEOUT_SECONDS: seconds(1, 3600)
     .default(600)
     .describe('Longest time one answer may take.'),

@@ -17,33 +17,41 @@ export type StopTimes = {
   graceMs: number
 }
 
+/** What a stop waits for. */
+export type UnderWay = { answers: number; requests: number }
+
 /** Who waited until the end of the grace is told how it ended; one who does not read is not waited for. */
 const LAST_ANSWERS_MS = 5_000
+const LAST_ANSWERS_IN_A_HURRY_MS = 500
 
 /**
  * Resolves when everything is closed. An answer that does not end within the grace is recorded as
  * `interrupted`, and its caller told so.
  *
  * @param hurry when it aborts, both times are over.
+ * @param tellWaiting told what is still under way when the grace begins, if there is anything.
  */
 export async function stop(
   app: App,
   listening: Listening,
   { drainMs, graceMs }: StopTimes,
   hurry: AbortSignal,
+  tellWaiting: (underWay: UnderWay) => void = () => {},
 ): Promise<void> {
   app.services.health.leave()
   listening.leave()
   await pause(drainMs, hurry)
   const answered = listening.close()
   const { running } = app.services
+  const underWay = { answers: running.ids.length, requests: listening.openRequests }
+  if (underWay.answers + underWay.requests > 0 && !hurry.aborted) tellWaiting(underWay)
   await within(
     graceMs,
     answered.then(() => running.untilIdle()),
     hurry,
   )
   await running.interrupt()
-  await within(LAST_ANSWERS_MS, answered)
+  await within(hurry.aborted ? LAST_ANSWERS_IN_A_HURRY_MS : LAST_ANSWERS_MS, answered)
   listening.cut()
   await app.close(0)
 }

@@ -20,7 +20,7 @@ const RULES: Record<string, Rule> = {
   services: { folders: ['repositories', 'claude', 'crypto'], packages: /^$/ },
   repositories: { folders: ['database'], packages: /^kysely$/ },
   claude: { folders: [], packages: /^(@anthropic-ai\/sdk|undici)$/ },
-  crypto: { folders: [], packages: /^(argon2|jose)$/ },
+  crypto: { folders: [], packages: /^(argon2|jose|@zxcvbn-ts\/(core|language-common))$/ },
   database: { folders: [], packages: /^(kysely|pg|@electric-sql\/pglite)$/ },
 }
 
@@ -28,7 +28,7 @@ const RULES: Record<string, Rule> = {
 const ROOT_MAY_IMPORT: Record<string, RegExp> = {
   'main.ts': /^serve\.ts$/,
   'serve.ts':
-    /^(app|config|log|open-configured-database|setting-files|stop|database\/open|http\/listen)\.ts$/,
+    /^(app|config|log|open-configured-database|setting-files|stop|stop-signals|under-npm|database\/open|http\/listen)\.ts$/,
   'stop.ts': /^(app|http\/listen)\.ts$/,
   'open-configured-database.ts': /^(config|log|database\/open)\.ts$/,
   'app.ts': /./,

@@ -105,7 +105,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   UNPRICED_MODELS: ['allow', ({ budgets }) => budgets.unpricedModels, 'allow'],
   PRICES_FILE: ['/etc/prices.json', ({ chat }) => chat.pricesFile, '/etc/prices.json'],
   ANTHROPIC_BASE_URL: [
-    'http://proxy.example/anthropic/',
+    'http://proxy.example/anthropic/v1/',
     ({ upstream }) => upstream.baseUrl,
     'http://proxy.example/anthropic',
   ],

@@ -1,5 +1,6 @@
 import { APIConnectionError, APIError } from '@anthropic-ai/sdk/core/error'
 import type { AppError } from '../errors.ts'
+import { ForeignAnswer, UnreadableAnswer } from './answer-errors.ts'
 import {
   brokenStream,
   isTemperatureRefusal,
@@ -52,7 +53,7 @@ export interface Claude {
    */
   countTokens(apiKey: string, request: BuiltRequest, signal: AbortSignal): Promise<number | null>
 
-  /** What the last call found: any HTTP answer, errors included, counts as reachable. */
+  /** What the last call found: any answer of Anthropic's, errors included, counts as reachable. */
   lastSeen(): { status: 'unknown' | 'reachable' | 'unreachable'; at: Date | null }
 }
 
@@ -201,7 +202,7 @@ export class AnthropicClaude implements Claude {
       if (reply.isThinking) watch.expectSilence()
       else watch.expectMore()
     }
-    const hooks = { onSent: () => reply.noteSent(), onEvent }
+    const hooks = { onSent: () => reply.noteSent(), onEvent, isOver: () => reply.isFinished }
     try {
       return await this.#transport.openAnswer(apiKey, request, watch.signal, hooks)
     } catch (thrown) {
@@ -217,7 +218,7 @@ export class AnthropicClaude implements Claude {
       this.#lastSeen = { status: 'reachable', at: new Date() }
       return result
     } catch (thrown) {
-      const answered = isAnswer(thrown) && thrown.status !== undefined
+      const answered = isFromAnthropic(thrown)
       if (answered || watch.stopped !== 'cancelled') {
         this.#lastSeen = { status: answered ? 'reachable' : 'unreachable', at: new Date() }
       }
@@ -226,6 +227,9 @@ export class AnthropicClaude implements Claude {
   }
 }
 
-/** An error in Anthropic's own words: a status, or an event of a stream. */
+/** An error in somebody's words: a status, or an event of a stream. Nothing is billed for it. */
 const isAnswer = (thrown: unknown): thrown is APIError =>
   thrown instanceof APIError && !(thrown instanceof APIConnectionError)
+
+const isFromAnthropic = (thrown: unknown) =>
+  thrown instanceof UnreadableAnswer || (isAnswer(thrown) && !(thrown instanceof ForeignAnswer))

@@ -1,7 +1,9 @@
 import { APIError } from '@anthropic-ai/sdk/core/error'
 
 const LINE_FEED = 0x0a
+const RETURN = 0x0d
 const SPACE = 0x20
+const BYTE_ORDER_MARK = 0xfeff
 
 /**
  * The events of a streamed answer (WHATWG HTML: Server-sent events); pings are left out.
@@ -15,6 +17,9 @@ export class EventReader {
   #pending: Uint8Array[] = []
   #name = ''
   #data = ''
+  #isAtStart = true
+  /** Whether the last line ended in a lone return so far: a feed may still be part of its end. */
+  #mayFeed = false
 
   constructor(requestId: string | null, onEvent: (event: unknown) => void) {
     this.#requestId = requestId
@@ -23,7 +28,7 @@ export class EventReader {
 
   /** @throws APIError for an `error` event, SyntaxError for data that is not JSON. */
   push(chunk: Uint8Array): void {
-    const end = chunk.lastIndexOf(LINE_FEED) + 1
+    const end = Math.max(chunk.lastIndexOf(LINE_FEED), chunk.lastIndexOf(RETURN)) + 1
     if (end > 0) this.#readLines(this.#decode(chunk.subarray(0, end)))
     // A copy: the chunk is a part of a larger buffer.
     if (end < chunk.length) this.#pending.push(Buffer.from(chunk.subarray(end)))
@@ -38,12 +43,21 @@ export class EventReader {
 
   /** @param text whole lines. */
   #readLines(text: string): void {
-    for (let start = 0; start < text.length; ) {
-      const end = text.indexOf('\n', start)
-      const hasReturn = text.charCodeAt(end - 1) === 0x0d && end > start
-      this.#readLine(text.slice(start, hasReturn ? end - 1 : end))
+    const lines = this.#isAtStart || this.#mayFeed || text.includes('\r') ? this.#tidy(text) : text
+    for (let start = 0; start < lines.length; ) {
+      const end = lines.indexOf('\n', start)
+      this.#readLine(lines.slice(start, end))
       start = end + 1
     }
+  }
+
+  /** The same lines, each with a feed alone at its end, and without a byte order mark before them. */
+  #tidy(text: string): string {
+    const hasMark = this.#isAtStart && text.charCodeAt(0) === BYTE_ORDER_MARK
+    const hasFeed = this.#mayFeed && text.charCodeAt(0) === LINE_FEED
+    this.#isAtStart = false
+    this.#mayFeed = text.endsWith('\r')
+    return text.slice(hasMark || hasFeed ? 1 : 0).replace(/\r\n?/g, '\n')
   }
 
   #readLine(line: string): void {

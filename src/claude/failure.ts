@@ -5,6 +5,8 @@ import {
 } from '@anthropic-ai/sdk/core/error'
 import { AppError } from '../errors.ts'
 import { beginningOf } from '../whole-text.ts'
+import { ForeignAnswer, UnreadableAnswer } from './answer-errors.ts'
+import { foreignFailure, wrongAddress } from './foreign-answers.ts'
 import { retryAfterMs } from './retry.ts'
 import { judge, KEY_REJECTED } from './verdicts.ts'
 import type { Stop } from './watch.ts'
@@ -29,6 +31,8 @@ const STATUS_OF_TYPE: ReadonlyMap<string, number> = new Map([
  */
 export function toFailure(thrown: unknown, model: string): AppError {
   if (thrown instanceof AppError) return thrown
+  if (thrown instanceof UnreadableAnswer) return unreadableAnswer()
+  if (thrown instanceof ForeignAnswer) return foreignFailure(thrown)
   if (thrown instanceof APIConnectionError) return connectionFailure(thrown)
   if (thrown instanceof APIError) return apiFailure(thrown, model)
   return brokenStream()
@@ -44,6 +48,16 @@ export function brokenStream(): AppError {
   return new AppError(
     'upstream_unavailable',
     'The connection to Anthropic broke before the answer was complete. Try again.',
+  )
+}
+
+function unreadableAnswer(): AppError {
+  return new AppError(
+    'upstream_unavailable',
+    'Claude has answered, but something on the way has changed the form of the answer so that the ' +
+      'gateway cannot read it. The operator of the gateway should check HTTPS_PROXY and ' +
+      'ANTHROPIC_BASE_URL: answers must come as they are streamed.',
+    { retryable: false },
   )
 }
 
@@ -68,16 +82,27 @@ export function isTemperatureRefusal(thrown: unknown): boolean {
   )
 }
 
+/** Anthropic's word on a model names it; of a path that it does not have it says no such thing. */
+export function isAboutPath(thrown: unknown, model: string): boolean {
+  if (!(thrown instanceof APIError) || thrown.status !== 404) return false
+  const text = thrown.apiMessage ?? ''
+  return !/model/i.test(text) && !(model !== '' && text.includes(model))
+}
+
 function apiFailure(error: APIError, model: string): AppError {
   const status = error.status ?? STATUS_OF_TYPE.get(error.type ?? '') ?? 500
   const { code, message } = judge(status, error)
   const waitMs = retryAfterMs(error.headers)
+  const source = {
+    request_id: error.requestID ?? null,
+    upstream_status: error.status ?? null,
+    upstream_type: error.type,
+  }
+  if (isAboutPath(error, model)) return wrongAddress(source)
   return new AppError(code, message, {
     ...(waitMs === null ? {} : { retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)) }),
     details: {
-      request_id: error.requestID ?? null,
-      upstream_status: error.status ?? null,
-      upstream_type: error.type,
+      ...source,
       ...(error.errorCode === null ? {} : { upstream_error_code: error.errorCode }),
       ...(code === 'model_not_available' ? { model } : {}),
       ...(code === 'upstream_invalid_request'

@@ -1,6 +1,7 @@
 import { APIError } from '@anthropic-ai/sdk/core/error'
 import { AppError } from '../errors.ts'
-import { toFailure } from './failure.ts'
+import { ForeignAnswer } from './answer-errors.ts'
+import { isAboutPath, toFailure } from './failure.ts'
 import { isSendableKey } from './transport.ts'
 
 /**
@@ -22,10 +23,11 @@ export function assertPlausibleKey(apiKey: string): void {
 
 /** Why a key could not be proven: it is bad, or nobody could say. */
 export function toProofFailure(thrown: unknown): AppError {
+  const failure = toFailure(thrown, '')
+  if (thrown instanceof ForeignAnswer || isAboutPath(thrown, '')) return failure
   if (thrown instanceof APIError && (thrown.status === 401 || thrown.status === 403)) {
     return rejectedKey()
   }
-  const failure = toFailure(thrown, '')
   if (failure.code === 'rate_limited') return failure
   return new AppError(
     'upstream_unavailable',

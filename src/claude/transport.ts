@@ -1,12 +1,14 @@
 import type { Readable } from 'node:stream'
-import {
-  APIConnectionError,
-  APIConnectionTimeoutError,
-  APIError,
-} from '@anthropic-ai/sdk/core/error'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { APIConnectionError, APIConnectionTimeoutError } from '@anthropic-ai/sdk/core/error'
 import { Pool } from 'undici'
+import { VERSION } from '../version.ts'
+import { requestIdOf, toAnswerError, UnreadableAnswer } from './answer-errors.ts'
+import { streamBytesAtMost, WholeBody, within } from './body-bounds.ts'
+import { codingsOf } from './content-coding.ts'
 import { EventReader, parseJson } from './event-stream.ts'
-import { Exchange, type Head } from './exchange.ts'
+import { Exchange, type Head, type OnData } from './exchange.ts'
+import { OneTimeBody } from './one-time-body.ts'
 import type { BuiltRequest } from './request.ts'
 import { fieldsOf, toTokens } from './upstream-value.ts'
 
@@ -22,6 +24,8 @@ type AnswerHooks = {
   onSent: () => void
   /** Told of each event as it arrives; the first may come before the answer is open. */
   onEvent: (event: unknown) => void
+  /** Whether the last one was the end of the answer. */
+  isOver: () => boolean
 }
 
 type Attempt = {
@@ -33,6 +37,9 @@ type Attempt = {
   body?: string
   onSent?: () => void
 }
+
+/** So long an error may take to come, once it has begun. */
+const ERROR_BODY_MS = 5000
 
 /**
  * One HTTP attempt at a time, without retries: the only place that puts a key on the wire.
@@ -57,12 +64,12 @@ export class Transport {
     })
   }
 
-  /** @throws APIError when the answer does not begin. */
+  /** @throws APIError or UnreadableAnswer when the answer does not begin. */
   async openAnswer(
     apiKey: string,
     request: BuiltRequest,
     signal: AbortSignal,
-    { onSent, onEvent }: AnswerHooks,
+    { onSent, onEvent, isOver }: AnswerHooks,
   ): Promise<AnswerStream> {
     let requestId: string | null = null
     const { ended } = await this.#attempt(
@@ -76,9 +83,13 @@ export class Transport {
         onSent,
       },
       (head) => {
+        if (!isEventStream(head)) return undefined
         requestId = requestIdOf(head)
         const reader = new EventReader(requestId, onEvent)
-        return (chunk) => reader.push(chunk)
+        return within(streamBytesAtMost(request.body.max_tokens), (chunk) => {
+          reader.push(chunk)
+          return isOver()
+        })
       },
     )
     return { requestId, ended }
@@ -98,21 +109,28 @@ export class Transport {
     const { model, system, messages, thinking, output_config, cache_control } = body
     const counted = { model, system, messages, thinking, output_config, cache_control }
     const path = '/v1/messages/count_tokens'
-    const text: Uint8Array[] = []
+    const answer = new WholeBody()
     const { ended } = await this.#attempt(
       { method: 'POST', path, apiKey, apiVersion, body: JSON.stringify(counted), signal },
-      () => (chunk) => text.push(Buffer.from(chunk)),
+      () => answer.add,
     )
     await ended
-    return toTokens(fieldsOf(parseJson(Buffer.concat(text).toString('utf8'))).input_tokens)
+    return toTokens(fieldsOf(parseJson(answer.text)).input_tokens)
   }
 
   /** The cheapest call that needs a valid key. @throws APIError */
   async listOneModel(apiKey: string, signal: AbortSignal): Promise<void> {
     const path = '/v1/models?limit=1'
     const attempt: Attempt = { method: 'GET', path, apiKey, apiVersion: '2026-10-21', signal }
-    const { ended } = await this.#attempt(attempt, () => () => {})
+    const answer = new WholeBody()
+    let head: Head | undefined
+    const { ended } = await this.#attempt(attempt, (given) => {
+      head = given
+      return answer.add
+    })
     await ended
+    const { data } = fieldsOf(parseJson(answer.text))
+    if (head && !Array.isArray(data)) throw toAnswerError(head, answer.text)
   }
 
   /** Ends every connection, calls in flight included. */
@@ -120,26 +138,29 @@ export class Transport {
     await this.#pool.destroy()
   }
 
-  /** @param onSuccess told of the head of an answer that is none of an error. */
-  async #attempt(attempt: Attempt, onSuccess: (head: Head) => (chunk: Uint8Array) => void) {
-    const failure: { head?: Head; body: Uint8Array[] } = { body: [] }
+  /**
+   * @param onSuccess told of the head of an answer that is none of an error; gives back undefined
+   *   when it is none of Claude's either.
+   */
+  async #attempt(attempt: Attempt, onSuccess: (head: Head) => OnData | undefined) {
+    const failed = new WholeBody()
+    let failure: Head | undefined
     const exchange = new Exchange((head) => {
-      if (head.status === 200) return onSuccess(head)
-      failure.head = head
-      return (chunk) => failure.body.push(Buffer.from(chunk))
+      const onData = head.status === 200 ? onSuccess(head) : undefined
+      if (onData === undefined) failure = head
+      else if (codingsOf(head.headers['content-encoding']) === undefined) return refuse
+      return onData ?? failed.add
     }, attempt.signal)
     this.#send(attempt, exchange)
     await exchange.opened.catch((thrown: unknown) => {
       throw toConnectionError(thrown)
     })
     const { ended } = exchange
-    if (failure.head === undefined) return { ended }
+    if (failure === undefined) return { ended }
     // What has come of the body tells more than that the rest has not.
-    await ended.catch(() => {})
-    const text = Buffer.concat(failure.body).toString('utf8')
-    const error = parseJson(text)
-    const { status } = failure.head
-    throw APIError.generate(status, error, error ? undefined : text, toHeaders(failure.head))
+    await Promise.race([ended.catch(() => {}), sleep(ERROR_BODY_MS, undefined, { ref: false })])
+    exchange.abandon()
+    throw toAnswerError(failure, failed.text)
   }
 
   #send({ method, path, apiKey, apiVersion, body, onSent }: Attempt, exchange: Exchange): void {
@@ -152,7 +173,8 @@ export class Transport {
           authorization: `Bearer ${apiKey}`,
           'anthropic-version': apiVersion,
           'content-type': 'application/json',
-          'user-agent': 'claude-api-gateway',
+          'accept-encoding': 'identity',
+          'user-agent': USER_AGENT,
           ...(payload && { 'content-length': String(payload.byteLength) }),
         },
         ...(payload && { body: new OneTimeBody(payload, onSent) as unknown as Readable }),
@@ -162,39 +184,19 @@ export class Transport {
   }
 }
 
-/**
- * A body that is forgotten once it is sent: undici keeps a string or a buffer until the answer ends.
- * Its documentation has iterables, its types have not (undici documentation: Dispatcher.dispatch).
- */
-class OneTimeBody implements Iterable<Buffer> {
-  readonly #parts: Buffer[]
-  readonly #onTaken: (() => void) | undefined
+const USER_AGENT = `claude-api-gateway/${VERSION}`
 
-  /** @param onTaken told when there is a connection to write it to. */
-  constructor(payload: Buffer, onTaken?: () => void) {
-    this.#parts = [payload]
-    this.#onTaken = onTaken
-  }
-
-  *[Symbol.iterator](): Iterator<Buffer> {
-    this.#onTaken?.()
-    for (let part = this.#parts.pop(); part; part = this.#parts.pop()) yield part
-  }
+const refuse: OnData = () => {
+  throw new UnreadableAnswer()
 }
 
-const requestIdOf = ({ headers }: Head) => [headers['request-id'] ?? null].flat()[0] ?? null
+/** What does not say what it is is taken for what was asked for. */
+const isEventStream = ({ headers }: Head) =>
+  /^(text\/event-stream\b|$)/i.test([headers['content-type'] ?? ''].flat()[0]?.trim() ?? '')
 
 /** Whether a key can be put into a header at all; if not, the error thrown would quote it. */
 export function isSendableKey(apiKey: string): boolean {
   return /^[\x21-\x7e]+$/.test(apiKey)
-}
-
-function toHeaders({ headers }: Head): Headers {
-  return new Headers(
-    Object.entries(headers).flatMap(([name, value]) =>
-      [value ?? []].flat().map((single): [string, string] => [name, single]),
-    ),
-  )
 }
 
 function toConnectionError(thrown: unknown): Error {

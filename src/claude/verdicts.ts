@@ -90,11 +90,6 @@ const UNAVAILABLE: Verdict = {
   message: 'Claude could not answer just now: Anthropic reported a temporary fault. Try again.',
 }
 
-const REDIRECTED: Verdict = {
-  code: 'upstream_unavailable',
-  message: 'The configured Anthropic address redirects elsewhere. The operator must correct it.',
-}
-
 const INVALID_REQUEST: Verdict = {
   code: 'upstream_invalid_request',
   message: 'Anthropic refused the request as invalid; details.upstream_message says why.',
@@ -106,7 +101,6 @@ export function judge(status: number, error: APIError): Verdict {
   if (status === 429) return RATE_LIMITED
   if (status === 400) return judgeInvalidRequest(error.apiMessage ?? '')
   if (status >= 500 || status === 408) return UNAVAILABLE
-  if (status < 400) return REDIRECTED
   return BY_STATUS.get(status) ?? INVALID_REQUEST
 }
 

@@ -16,25 +16,33 @@ import { isAlive, type ProcessIdentity, thisProcess } from './process-identity.t
 
 const HEARTBEAT_MS = 2_000
 const RELEASED = 'released'
+/** One that was killed or told to stop is given so long to be gone. */
+const GOING_MS = 5_000
+const GOING_LOOK_MS = 100
 
 /**
  * Makes the folder if need be, for its owner alone (mode 0700), and claims it for this process.
  * A claim ends with the process, however that ends; nothing has to be cleaned up by hand.
  *
+ * @param options.goingMs a holder that ends within it is waited for.
  * @param options.silenceMs after this long without a heartbeat, a holder on another host is dead.
  * @throws AppError database_unavailable naming the process that holds the folder.
  */
 export async function claimDataDir(
   path: string,
-  { silenceMs = 10_000 } = {},
+  { silenceMs = 10_000, goingMs = GOING_MS } = {},
 ): Promise<{ release(): Promise<void> }> {
   await makePrivate(path)
   const folder = join(path, 'gateway.lock')
   await makePrivate(folder)
+  const until = performance.now() + goingMs
   for (;;) {
     const latest = await latestClaim(folder)
-    if (latest > 0) await refuseIfHeld(path, join(folder, String(latest)), silenceMs)
-    if (await take(folder, latest + 1)) return hold(join(folder, String(latest + 1)))
+    const holder = latest > 0 ? await holderOf(join(folder, String(latest)), silenceMs) : undefined
+    if (holder) {
+      if (isThisProcess(holder) || performance.now() >= until) throw heldBy(holder, path)
+      await sleep(GOING_LOOK_MS)
+    } else if (await take(folder, latest + 1)) return hold(join(folder, String(latest + 1)))
   }
 }
 
@@ -50,13 +58,17 @@ async function latestClaim(folder: string): Promise<number> {
   return Math.max(0, ...names.map(Number).filter(Number.isSafeInteger))
 }
 
-async function refuseIfHeld(path: string, file: string, silenceMs: number): Promise<void> {
+/** Undefined when nobody has it any more. */
+async function holderOf(file: string, silenceMs: number): Promise<ProcessIdentity | undefined> {
   const holder = await readClaim(file)
-  if (!holder || !(await isHeld(file, holder, silenceMs))) return
-  const where = holder.host === thisProcess().host ? '' : ` on ${holder.host}`
-  throw new AppError(
+  return holder && (await isHeld(file, holder, silenceMs)) ? holder : undefined
+}
+
+function heldBy({ host, pid }: ProcessIdentity, path: string): AppError {
+  const where = host === thisProcess().host ? '' : ` on ${host}`
+  return new AppError(
     'database_unavailable',
-    `The data folder ${path} is used by process ${holder.pid}${where}. Stop it first, or set DATA_DIR to another folder.`,
+    `The data folder ${path} is used by process ${pid}${where}. Stop it first, or set DATA_DIR to another folder.`,
     { retryable: false },
   )
 }
@@ -70,6 +82,11 @@ async function readClaim(file: string): Promise<ProcessIdentity | undefined> {
     await sleep(50)
   }
   return undefined
+}
+
+function isThisProcess({ host, pid }: ProcessIdentity): boolean {
+  const own = thisProcess()
+  return host === own.host && pid === own.pid
 }
 
 async function isHeld(file: string, holder: ProcessIdentity, silenceMs: number): Promise<boolean> {

@@ -5,6 +5,7 @@
  */
 
 import { messages, type PGlite, protocol } from '@electric-sql/pglite'
+import { DISCARD_PLANS, PlanAge } from './prepared.ts'
 
 const { serialize } = protocol
 
@@ -13,6 +14,7 @@ export class PgliteStatements {
   readonly #pglite: PGlite
   /** Types of each prepared statement's parameters. */
   readonly #types = new Map<string, number[]>()
+  readonly #planAge = new PlanAge()
 
   constructor(pglite: PGlite) {
     this.#pglite = pglite
@@ -21,6 +23,7 @@ export class PgliteStatements {
   /** @returns the statement's rows. @throws what PGlite throws for a query. */
   async run<R>(name: string, text: string, parameters: readonly unknown[]): Promise<R[]> {
     const types = this.#types.get(name) ?? (await this.#prepare(name, text))
+    if (this.#planAge.countRun()) await this.#pglite.exec(DISCARD_PLANS)
     const values = parameters.map((value, index) => this.#toText(value, types[index] ?? 0))
     const answer = await this.#exchange(
       serialize.bind({ statement: name, values }),

@@ -8,7 +8,7 @@ import {
 } from 'kysely'
 import { type ClientBase, Pool, type PoolClient, types } from 'pg'
 import { endsConnection, isConflict, isReadOnly, toDatabaseError, unavailable } from './errors.ts'
-import { preparedName } from './prepared.ts'
+import { DISCARD_PLANS, PlanAge, preparedName } from './prepared.ts'
 import { applySettings } from './session-settings.ts'
 import { takingTurns } from './turns.ts'
 
@@ -86,6 +86,14 @@ const AS_TEXT = new Map<number, number>([
 
 function getTypeParser(oid: number, format?: 'text' | 'binary') {
   return types.getTypeParser(AS_TEXT.get(oid) ?? oid, format)
+}
+
+const planAges = new WeakMap<ClientBase, PlanAge>()
+
+function planAge(client: ClientBase): PlanAge {
+  const age = planAges.get(client) ?? new PlanAge()
+  planAges.set(client, age)
+  return age
 }
 
 /** One that leads to where a server that is written to was found last. */
@@ -170,6 +178,9 @@ class LimitedClient implements PostgresPoolClient {
     const limit = this.#limitMs ? { query_timeout: this.#limitMs } : {}
     const name = preparedName(text)
     const prepared = name === undefined ? {} : { name }
+    if (name !== undefined && planAge(this.#client).countRun()) {
+      await this.#client.query({ text: DISCARD_PLANS, ...limit })
+    }
     const answer = await this.#client.query({ text, values: [...values], ...limit, ...prepared })
     // Several statements in one string give several results; like PGlite's, the last one counts.
     const results = [answer].flat() as PostgresQueryResult<R>[]

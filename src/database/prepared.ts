@@ -12,6 +12,27 @@ const names = new Map<string, string>()
 /** Under which name a connection prepares this text; undefined for everything else. */
 export const preparedName = (text: string): string | undefined => names.get(text)
 
+/** Makes a session plan its prepared statements again, each at its next run. */
+export const DISCARD_PLANS = 'discard plans'
+
+/** A hundredth of a statement's time goes into planning it again. */
+const RUNS_OF_A_PLAN = 500
+
+/**
+ * Counts the runs of prepared statements in one session. PostgreSQL plans for tables of the size
+ * they have then, and again only after they were analyzed: a plan of an empty table, which reads all
+ * of it, would otherwise be kept while the table fills, until autovacuum comes by.
+ */
+export class PlanAge {
+  #runs = 0
+
+  /** @returns whether the plans are to be discarded before this run. */
+  countRun(): boolean {
+    this.#runs += 1
+    return this.#runs % RUNS_OF_A_PLAN === 0
+  }
+}
+
 /**
  * @param name unique in the process; PostgreSQL keeps the plan under it.
  * @param write gives the SQL. Its argument places a value by name, with its PostgreSQL type.

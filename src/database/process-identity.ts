@@ -1,6 +1,6 @@
 /** Which process this is, so that another can tell later whether it still runs. */
 
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 
 export type ProcessIdentity = {
@@ -17,7 +17,7 @@ export function thisProcess(): ProcessIdentity {
 
 /** On the same host only. Errs towards alive when a pid may have been reused but nothing shows it. */
 export function isAlive({ pid, startedAtTicks }: ProcessIdentity): boolean {
-  if (!exists(pid)) return false
+  if (!exists(pid) || isZombie(pid)) return false
   const ticks = startTicks(pid)
   return startedAtTicks === null || ticks === null || ticks === startedAtTicks
 }
@@ -31,12 +31,30 @@ function exists(pid: number): boolean {
   }
 }
 
-/** Field 22 of /proc/<pid>/stat (proc_pid_stat(5)), counted after the name, which may hold spaces. */
+/**
+ * Ended, and only its parent has not asked how. Nothing of it may run any more: a process is one by
+ * its first thread, while another may still be writing.
+ */
+function isZombie(pid: number): boolean {
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`)
+    return threads.every((thread) => /^[ZX]/.test(fieldsOf(`${pid}/task/${thread}`)[0] ?? ''))
+  } catch {
+    return false
+  }
+}
+
+/** Field 22. */
 function startTicks(pid: number): string | null {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null
+    return fieldsOf(String(pid))[19] ?? null
   } catch {
     return null
   }
+}
+
+/** From the third on: those after the name, which may hold spaces (proc_pid_stat(5)). */
+function fieldsOf(process: string): string[] {
+  const stat = readFileSync(`/proc/${process}/stat`, 'latin1')
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }

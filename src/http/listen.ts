@@ -24,6 +24,8 @@ export type ListenOptions = {
 export type Listening = {
   /** The URL by which this machine reaches it. */
   url: string
+  /** Requests that have no answer yet. */
+  readonly openRequests: number
   /** Reads the certificate again; new connections get the new one. Keeps the old one on an error. */
   reloadCertificate(): void
   /** Serves on, but says with every answer that the next request needs a new connection. */
@@ -67,6 +69,9 @@ export async function listen(app: Application, options: ListenOptions): Promise<
   const { port: actualPort } = server.address() as AddressInfo
   return {
     url: `${tls ? 'https' : 'http'}://${toUrlHost(host)}:${actualPort}`,
+    get openRequests() {
+      return requests.count
+    },
     reloadCertificate() {
       if (tls) (server as TlsServer).setSecureContext(readCertificate(tls))
     },

@@ -15,6 +15,10 @@ export class OpenRequests {
     server.prependListener('request', (_req, res) => this.#begin(res))
   }
 
+  get count(): number {
+    return this.#open.size
+  }
+
   /** From here on every answer whose head is not out yet is the last one on its connection. */
   endConnections(): void {
     this.#isLeaving = true

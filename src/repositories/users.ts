@@ -37,7 +37,7 @@ export class UserRepository {
   async findByUsername(usernameKey: string) {
     return this.#db
       .selectFrom('users')
-      .select(['id', 'username', 'passwordHash'])
+      .select(['id', 'username', 'email', 'passwordHash'])
       .where('usernameKey', '=', usernameKey)
       .executeTakeFirst()
   }

@@ -1,6 +1,7 @@
 /** What users may enter about themselves, wherever they enter it. */
 
 import { z } from 'zod'
+import { type Guessable, guessable } from '../crypto/common-passwords.ts'
 import { MAX_PASSWORD_LENGTH } from '../crypto/passwords.ts'
 import { AppError } from '../errors.ts'
 import { USERNAME_PATTERN, USERNAME_RULE } from '../username.ts'
@@ -44,13 +45,33 @@ export function checked<T>(rule: z.ZodType<T>, value: unknown, field: string): T
   throw wrongField(field, parsed.error.issues[0]?.message ?? 'is wrong')
 }
 
-/** @throws AppError invalid_input unless the user may have this password. */
-export function checkChosenPassword(password: string, username: string, field: string): string {
+type Owner = { username: string; email: string }
+
+/**
+ * NIST SP 800-63B-4, 3.1.1.2: long enough, and none of those that are guessed first.
+ *
+ * @throws AppError invalid_input unless the user may have this password.
+ */
+export async function checkChosenPassword(
+  password: string,
+  { username, email }: Owner,
+  field: string,
+): Promise<string> {
   if (password.toLowerCase() === username.toLowerCase()) {
     throw wrongField(field, 'must not be the username')
   }
-  return checked(ChosenPassword, password, field)
+  checked(ChosenPassword, password, field)
+  const why = await guessable(password, [username, email])
+  if (why !== undefined) throw wrongField(field, `${WHY[why]}. ${BETTER}`)
+  return password
 }
+
+const WHY: Record<Guessable, string> = {
+  common: 'is among the first that are guessed: many people use it, or one much like it',
+  'own-name': 'is among the first that are guessed: it is made of your own name or address',
+}
+const BETTER =
+  'Take four or more words that have nothing to do with each other, or one that a password manager makes'
 
 export const wrongField = (field: string, problem: string) =>
   new AppError('invalid_input', `${field}: ${problem}.`, { details: { field } })

@@ -64,8 +64,9 @@ export class AccountService {
   async signUp(wanted: SignUp, from?: string): Promise<PasswordProof> {
     const username = checked(Username, wanted.username, 'username')
     const email = checked(Email, wanted.email, 'email')
-    const password = checkChosenPassword(wanted.password, username, 'password')
     await this.#refuseRegistration(username, email)
+    const owner = { username, email }
+    const password = await checkChosenPassword(wanted.password, owner, 'password')
     return this.#insert({ username, email, password }, from)
   }
 
@@ -116,9 +117,9 @@ export class AccountService {
     { currentPassword, newPassword }: { currentPassword: string; newPassword: string },
   ): Promise<number> {
     const { userId, username, sessionId } = caller
-    checkChosenPassword(newPassword, username, 'new_password')
     const user = await this.#deps.passwordCheck.findUser(username, currentPassword, userId)
     if (!user) throw wrongPassword()
+    await checkChosenPassword(newPassword, user, 'new_password')
     if (newPassword === currentPassword) throw wrongField('new_password', 'must be a new one')
     const passwordHash = await this.#deps.passwords.hash(newPassword, userId)
     return this.#deps.transact(async ({ authority, users, sessions }) => {

@@ -163,6 +163,20 @@ test('an unknown model names the current ones', async () => {
   expect(error?.message).toContain('claude-sonnet-5-5')
 })
 
+test('a path that Anthropic does not have is told from a model', async () => {
+  const client = claude.connect({}, `${claude.standIn.url}/not-here`)
+  const setting = expect.stringContaining('ANTHROPIC_BASE_URL')
+  const { signal } = new AbortController()
+  expect(await client.answer(KEY, requestFor(), { signal })).toMatchObject({
+    usage: null,
+    error: { code: 'upstream_unavailable', retryable: false, message: setting },
+  })
+  await expect(client.proveKey(KEY)).rejects.toMatchObject({
+    code: 'upstream_unavailable',
+    message: setting,
+  })
+})
+
 test('an HTML page from in between is a failure, not a crash', async () => {
   const page = { kind: 'raw', status: 502, body: '<html>Bad gateway</html>' } as const
   claude.standIn.script(page, page)

@@ -20,8 +20,20 @@ function collect(chunks: Uint8Array[]) {
   return events
 }
 
-test.each([1, 2, 3, 7, 1000])('events survive being cut every %i bytes', (size) => {
-  const bytes = Buffer.from(FRAMES)
+const feeds = FRAMES.replaceAll('\r\n', '\n')
+const WRITTEN = [
+  ['as they come', FRAMES],
+  ['with lone returns', feeds.replaceAll('\n', '\r')],
+  ['with returns and feeds', feeds.replaceAll('\n', '\r\n')],
+  ['after a byte order mark', `\ufeff${feeds}`],
+  ['after a byte order mark, with lone returns', `\ufeff${feeds.replaceAll('\n', '\r')}`],
+] as const
+const cut = WRITTEN.flatMap(([how, text]) =>
+  [1, 2, 3, 7, 1000].map((size) => [how, size, text] as const),
+)
+
+test.each(cut)('events %s survive being cut every %i bytes', (_, size, text) => {
+  const bytes = Buffer.from(text)
   const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
     bytes.subarray(i * size, (i + 1) * size),
   )

@@ -1,10 +1,24 @@
-import { chmod, mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { claimDataDir } from '../../src/database/data-dir.ts'
 import { thisProcess } from '../../src/database/process-identity.ts'
 import { type Child, nextLine, runChild } from '../support/child-process.ts'
+import { PATIENCE } from '../support/patience.ts'
 
 let parent: string
 let folder: string
@@ -87,6 +101,34 @@ test('of several that find a dead holder, exactly one succeeds it', async () => 
     expect(answer).toContain(`process ${winner}.`)
   }
   expect(await readdir(join(folder, 'gateway.lock'))).toEqual(['42'])
+})
+
+test('a holder that goes within a few seconds is waited for', async () => {
+  const holder = startClaimer()
+  expect(await nextLine(holder)).toBe('held')
+  // The time that a start takes is no matter here: this one has all that it needs.
+  const claiming = claimDataDir(folder, { goingMs: PATIENCE.timeout })
+  holder.process.stdin.end()
+  expect(await holder.exit).toBe(0)
+  await (await claiming).release()
+})
+
+test.runIf(process.platform === 'linux')('a zombie does not hold it', async () => {
+  // The shell is replaced by a program that never asks how its child ended.
+  const claim = fileURLToPath(new URL('children/claim.ts', import.meta.url))
+  const node = `"${process.execPath}" --import tsx "${claim}" "${folder}"`
+  const command = `exec 3<&0; ${node} <&3 & echo $!; exec sleep 600`
+  const parent = spawn('sh', ['-c', command], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const lines = createInterface(parent.stdout)[Symbol.asyncIterator]()
+  const pid = Number((await lines.next()).value)
+  try {
+    expect((await lines.next()).value).toBe('held')
+    process.kill(pid, 'SIGKILL')
+    await (await claimDataDir(folder)).release()
+    expect(await readFile(`/proc/${pid}/stat`, 'latin1')).toMatch(/\) Z /)
+  } finally {
+    parent.kill('SIGKILL')
+  }
 })
 
 test.runIf(process.platform === 'linux')('a reused process id does not hold it', async () => {

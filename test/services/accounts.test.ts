@@ -30,6 +30,8 @@ describeDatabases('accounts', (kind) => {
       ['password', { password: 'eleven char' }],
       ['password', { password: 'x'.repeat(257) }],
       ['password', { password: 'Long-Username', username: 'long-username' }],
+      ['password', { password: 'password1234' }],
+      ['password', { password: 'lovelace-2026', email: 'lovelace@example.com' }],
     ])('refuses a wrong %s and stores nothing (%o)', async (field, wrong) => {
       const good = { username: 'somebody-1', email: 'somebody-1@example.com' }
       const wanted = { ...good, password: CHOSEN_PASSWORD, ...wrong }
@@ -75,9 +77,9 @@ describeDatabases('accounts', (kind) => {
       expect(await accounts.checkPassword(username, OTHER_PASSWORD)).toMatchObject({ userId })
     })
 
-    test('refuses a bad new password before it looks at the current one', async () => {
+    test('refuses a bad new password, also one that many use or that is made of their names', async () => {
       const { username, caller } = await signUp(app)
-      for (const newPassword of ['too short', username]) {
+      for (const newPassword of ['too short', username, `${username}-1`, 'qwertyuiop123']) {
         const change = { currentPassword: CHOSEN_PASSWORD, newPassword }
         await expect(accounts.changePassword(caller, change)).rejects.toMatchObject({
           code: 'invalid_input',

@@ -19,7 +19,7 @@ ${notice}${summary(form)}
 ${csrfField}
 <input type="hidden" name="username" autocomplete="username" value="${username}">
 ${field({ name: 'current_password', label: 'Current password', type: 'password', autocomplete: 'current-password', maxLength: 256 }, form)}
-${field({ name: 'new_password', label: 'New password', type: 'password', autocomplete: 'new-password', minLength: 12, maxLength: 256, hint: '12 to 256 characters, and not your username.' }, form)}
+${field({ name: 'new_password', label: 'New password', type: 'password', autocomplete: 'new-password', minLength: 12, maxLength: 256, hint: '12 to 256 characters, and none that many people use. A few words make a good one.' }, form)}
 <button class="start">Change password</button>
 </form>`,
 })

@@ -81,7 +81,7 @@ ${field(
     autocomplete: 'new-password',
     minLength: 12,
     maxLength: 256,
-    hint: '12 to 256 characters, and not your username. A few words make a good one.',
+    hint: '12 to 256 characters, and none that many people use. A few words make a good one.',
   },
   form,
 )}

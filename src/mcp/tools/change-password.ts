@@ -12,7 +12,9 @@ export const changePassword = defineTool({
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
   input: z.object({
     current_password: z.string().min(1).max(1024).describe('The password in use until now.'),
-    new_password: ChosenPassword.describe('12 to 256 characters, not the username.'),
+    new_password: ChosenPassword.describe(
+      '12 to 256 characters; none that many people use, or made of the username.',
+    ),
   }),
   output: z.object({
     revoked_sessions: z.number().int().describe('Other sessions that ended; this one goes on.'),

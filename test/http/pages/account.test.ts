@@ -236,6 +236,11 @@ describe('the password', () => {
       new_password: 'short',
     })
     expect(short.html).toMatch(/id="field-new_password-error">The new password must have/)
+    const common = await visitor.browser.submit('/account/password', {
+      current_password: PASSWORD,
+      new_password: 'qwertyuiop123',
+    })
+    expect(common.html).toMatch(/id="field-new_password-error">The new password is among the first/)
     const same = await visitor.browser.submit('/account/password', {
       current_password: PASSWORD,
       new_password: PASSWORD,

@@ -80,6 +80,21 @@ describe('signing up', () => {
     expect(page.status).toBe(400)
     expect(page.html).toMatch(/id="field-password-error">The password must not be the username\./)
   })
+
+  test('refuses a password that many people use, and says what to do instead', async () => {
+    const browser = browserOf(app)
+    await browser.open('/sign-up')
+    const username = newName()
+    const email = `${username}@example.com`
+    const send = (password: string) => browser.submit('/sign-up', { username, email, password })
+    const common = await send('P@ssw0rd1234')
+    expect(common.status).toBe(400)
+    expect(common.html).toMatch(
+      /id="field-password-error">The password is among the first that are guessed: many people use it, or one much like it\. Take four or more words [^<]*\.</,
+    )
+    expect((await send(`${username}-2026`)).text).toContain('made of your own name or address.')
+    expect((await send(PASSWORD)).url.pathname).toBe('/account/key')
+  })
 })
 
 describe('signing in', () => {

@@ -40,6 +40,7 @@ describe.each(eras)('change_password (%s)', (era) => {
   test.each([
     ['a wrong current password', () => ({ current_password: 'wrong' }), 'invalid_credentials'],
     ['one that is too short', () => ({ new_password: 'eleven char' }), 'invalid_input'],
+    ['one that many people use', () => ({ new_password: 'iloveyou1234' }), 'invalid_input'],
     ['the username', (name: string) => ({ new_password: name.toUpperCase() }), 'invalid_input'],
   ])('refuses %s, and the old password stays', async (_, wrong, code) => {
     const user = await app.register()

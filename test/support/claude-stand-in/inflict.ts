@@ -6,6 +6,7 @@ const MESSAGES: Record<number, string> = {
   401: 'invalid x-api-key',
   402: 'There is a problem with your payment method.',
   403: 'Your API key does not have permission to use the specified resource.',
+  404: 'model: claude-of-the-test',
   429: "This request would exceed your organization's rate limit.",
   500: 'Internal server error',
   504: 'The request timed out.',

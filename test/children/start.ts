@@ -1,0 +1,7 @@
+/** Starts for ever. */
+
+import { endOnSignals } from '../../src/stop-signals.ts'
+
+endOnSignals()
+setInterval(() => {}, 1_000_000)
+process.stdout.write('ready\n')
