@@ -8,6 +8,7 @@ import type { Request, RequestHandler, Response } from 'express'
 import { AppError } from '../errors.ts'
 import type { Inspected } from '../mcp/index.ts'
 import { MCP_PATH, OPEN_MCP_PATH } from '../mcp-addresses.ts'
+import type { OwnOrigins } from '../own-origins.ts'
 import { DEFAULT_SCOPES, insufficientScope } from '../services/scopes.ts'
 import { mcpRequestOf, peekMcpRequest } from './caller.ts'
 import { inOrder } from './in-order.ts'
@@ -16,7 +17,7 @@ import { sendAppError } from './json-rpc.ts'
 /** One of the two addresses of the endpoint. */
 export type Entrance = {
   path: typeof MCP_PATH | typeof OPEN_MCP_PATH
-  publicUrl: string
+  origins: OwnOrigins
   /** Whether the open address is one. */
   isOpenServed: boolean
 }
@@ -32,7 +33,7 @@ export const RESOURCE_METADATA = '/.well-known/oauth-protected-resource'
 export function requireHeader(entrance: Entrance, limiters: RequestHandler[]): RequestHandler {
   const refuse = inOrder([
     ...limiters,
-    (req, res) => challenge(req, res, missing(entrance), entrance),
+    (req, res) => challenge(req, res, missing(req, entrance), entrance),
   ])
   return (req, res, next) =>
     req.headers.authorization === undefined ? refuse(req, res, next) : next()
@@ -43,7 +44,7 @@ export function requireCaller(entrance: Entrance): RequestHandler {
   return (req, res, next) => {
     const { inspected, asker, httpRefusal } = mcpRequestOf(req)
     const isIn = asker.caller || asker.refusal || !needsCaller(inspected)
-    const refusal = httpRefusal ?? (isIn ? missingScope(req) : missing(entrance))
+    const refusal = httpRefusal ?? (isIn ? missingScope(req) : missing(req, entrance))
     if (refusal) challenge(req, res, refusal, entrance)
     else next()
   }
@@ -52,7 +53,7 @@ export function requireCaller(entrance: Entrance): RequestHandler {
 function challenge(req: Request, res: Response, refusal: AppError, entrance: Entrance): void {
   const params = challengeFor(refusal, req)
   if (params) {
-    const resource_metadata = `${entrance.publicUrl}${RESOURCE_METADATA}${entrance.path}`
+    const resource_metadata = `${entrance.origins.askedBy(req)}${RESOURCE_METADATA}${entrance.path}`
     const quoted = Object.entries({ ...params, resource_metadata }).map(
       ([name, value]) => `${name}="${value}"`,
     )
@@ -61,7 +62,7 @@ function challenge(req: Request, res: Response, refusal: AppError, entrance: Ent
   const isToken = refusal.status === 401 && peekMcpRequest(req)?.httpRefusal === refusal
   sendAppError(
     res,
-    isToken ? withWaysIn(refusal, entrance) : refusal,
+    isToken ? withWaysIn(refusal, req, entrance) : refusal,
     peekMcpRequest(req)?.inspected.id,
   )
 }
@@ -97,17 +98,18 @@ function needsCaller({ method, isToolCall, tool }: Inspected): boolean {
   return method === 'resources/read'
 }
 
-const missing = (entrance: Entrance) =>
-  new AppError('unauthenticated', `This request needs an access token. ${waysIn(entrance)}`)
+const missing = (req: Request, entrance: Entrance) =>
+  new AppError('unauthenticated', `This request needs an access token. ${waysIn(req, entrance)}`)
 
-const withWaysIn = ({ code, message, cause }: AppError, entrance: Entrance) =>
-  new AppError(code, `${message} ${waysIn(entrance)}`, { cause })
+const withWaysIn = ({ code, message, cause }: AppError, req: Request, entrance: Entrance) =>
+  new AppError(code, `${message} ${waysIn(req, entrance)}`, { cause })
 
-function waysIn({ path, publicUrl, isOpenServed }: Entrance): string {
-  const connect = `connect by OAuth, or send a token of ${publicUrl}/account/tokens as Authorization: Bearer`
+function waysIn(req: Request, { path, origins, isOpenServed }: Entrance): string {
+  const origin = origins.askedBy(req)
+  const connect = `connect by OAuth, or send a token of ${origin}/account/tokens as Authorization: Bearer`
   if (path === OPEN_MCP_PATH) {
-    return `Pass one as the argument access_token (authenticate_user gives one); or go to ${publicUrl}${MCP_PATH} and ${connect}.`
+    return `Pass one as the argument access_token (authenticate_user gives one); or go to ${origin}${MCP_PATH} and ${connect}.`
   }
-  const open = `; or go to ${publicUrl}${OPEN_MCP_PATH}, where register_user and authenticate_user need none and the other tools take it as the argument access_token`
+  const open = `; or go to ${origin}${OPEN_MCP_PATH}, where register_user and authenticate_user need none and the other tools take it as the argument access_token`
   return `At this address ${connect}${isOpenServed ? open : ''}.`
 }

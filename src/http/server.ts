@@ -5,6 +5,7 @@ import type { Logger } from '../log.ts'
 import { guards } from '../mcp/index.ts'
 import { MCP_PATH, OPEN_MCP_PATH } from '../mcp-addresses.ts'
 import type { AuthorizationServer } from '../oauth/authorization-server.ts'
+import { LOOPBACK_NAMES, type OwnOrigins } from '../own-origins.ts'
 import type { Services } from '../services/index.ts'
 import { heapAndLimitBytes } from '../services/memory.ts'
 import type { Telemetry } from '../telemetry.ts'
@@ -28,6 +29,7 @@ import { pageErrors } from './routes/pages/page-errors.ts'
 
 export type HttpParts = {
   config: Config
+  origins: OwnOrigins
   services: Services
   authorizationServer: AuthorizationServer
   log: Logger
@@ -35,7 +37,6 @@ export type HttpParts = {
   stores: SharedStores
 }
 
-const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
 const KNOWN_PATHS = [
   MCP_PATH,
   OPEN_MCP_PATH,
@@ -54,11 +55,11 @@ const KNOWN_PATHS = [
 
 /** Every URL of the gateway, in order. */
 export function createHttpApp(parts: HttpParts): Express {
-  const { config, services, authorizationServer, log, telemetry, stores } = parts
+  const { config, origins, services, authorizationServer, log, telemetry, stores } = parts
   const { http, limits, mcp: mcpLimits } = config
   const limiters = rateLimits(limits, stores, log)
   const publicHost = new URL(http.publicUrl).hostname
-  const allowedHosts = [...LOOPBACK, publicHost, ...http.allowedHosts]
+  const allowedHosts = [...LOOPBACK_NAMES, publicHost, ...http.allowedHosts]
   const app = express()
   app.disable('x-powered-by')
   app.set('trust proxy', http.trustProxy)
@@ -73,11 +74,11 @@ export function createHttpApp(parts: HttpParts): Express {
   }
   const mcp = mcpEndpoints({
     runner: { services, log, telemetry, maxToolInputElements: mcpLimits.maxToolInputElements },
-    publicUrl: http.publicUrl,
+    origins,
     isOpenServed: http.mcpOpen,
     limiters,
     allowedHosts,
-    allowedOrigins: [...LOOPBACK, publicHost, ...http.allowedOrigins],
+    allowedOrigins: [...LOOPBACK_NAMES, publicHost, ...http.allowedOrigins],
     admission,
     maxBodyBytes: http.maxBodyBytes,
     maxOpenCallsPerUser: limits.concurrentCallsPerUser,
@@ -94,20 +95,20 @@ export function createHttpApp(parts: HttpParts): Express {
   app.use((req, res, next) => (isMcp(req) ? next() : smallBodies(req, res, next)))
   app.use(healthRoutes(services, limiters.publicDocuments))
   app.use(metricsRoutes(telemetry, http.metrics, limiters.publicDocuments))
-  app.use(protectedResourceRoutes(http, limiters.publicDocuments))
-  app.use(discoveryRoutes(http.publicUrl, limiters.publicDocuments))
+  app.use(protectedResourceRoutes(origins, http.mcpOpen, limiters.publicDocuments))
+  app.use(discoveryRoutes(origins, limiters.publicDocuments))
   app.use(authorizationServerRoutes(authorizationServer, limiters))
   // In other spellings.
   app.all(MCP_PATH, closed)
   app.all(OPEN_MCP_PATH, open)
-  app.post('/', ...limiters.publicDocuments, mcpIsElsewhere(http.publicUrl))
+  app.post('/', ...limiters.publicDocuments, mcpIsElsewhere(origins))
   const hostGuard = guards.hostHeaderValidation(allowedHosts)
   app.use(exportRoutes({ services, limiters: limiters.requests, hostGuard }))
   app.use(
     createPageRoutes({
       services,
       authorizationServer,
-      publicUrl: http.publicUrl,
+      origins,
       isOpenMcpServed: http.mcpOpen,
       registrationOpen: config.accounts.registrationOpen,
       limiters,

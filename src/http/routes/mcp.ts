@@ -3,6 +3,7 @@ import { AppError } from '../../errors.ts'
 import { createMcpHandler, guards } from '../../mcp/index.ts'
 import type { ToolRunner } from '../../mcp/run-tool.ts'
 import { MCP_PATH, OPEN_MCP_PATH } from '../../mcp-addresses.ts'
+import type { OwnOrigins } from '../../own-origins.ts'
 import { acceptedOf, negotiate } from '../accepted.ts'
 import { admitBody, type BodyAdmission } from '../admit-body.ts'
 import { identifyCaller, mcpRequestOf } from '../caller.ts'
@@ -26,7 +27,7 @@ import type { RateLimiters } from '../rate-limit.ts'
 
 type McpEndpointOptions = {
   runner: ToolRunner
-  publicUrl: string
+  origins: OwnOrigins
   /** Whether there is an address for those who have no token in their header. */
   isOpenServed: boolean
   limiters: Pick<RateLimiters, 'requests' | 'registrations' | 'signIns'>
@@ -47,8 +48,8 @@ const OTHER_VALUES = 10_000
 export function mcpEndpoints(
   options: McpEndpointOptions,
 ): Record<Entrance['path'], RequestHandler> {
-  const { runner, publicUrl, isOpenServed, limiters, admission, maxBodyBytes } = options
-  const handle = createMcpHandler(runner, publicUrl)
+  const { runner, origins, isOpenServed, limiters, admission, maxBodyBytes } = options
+  const handle = createMcpHandler(runner, origins.public)
   const arrival = [
     guards.hostHeaderValidation(options.allowedHosts),
     guards.originValidation(options.allowedOrigins),
@@ -74,29 +75,31 @@ export function mcpEndpoints(
     withinBounds,
     (req, res) => handle(req, res, req.body, mcpRequestOf(req).asker, acceptedOf(req)),
   ]
-  const closed: Entrance = { path: MCP_PATH, publicUrl, isOpenServed }
-  const open: Entrance = { path: OPEN_MCP_PATH, publicUrl, isOpenServed }
+  const closed: Entrance = { path: MCP_PATH, origins, isOpenServed }
+  const open: Entrance = { path: OPEN_MCP_PATH, origins, isOpenServed }
   const header = requireHeader(closed, limiters.requests)
   return {
     [MCP_PATH]: inOrder([...arrival, header, ...identification, requireCaller(closed), ...answer]),
     [OPEN_MCP_PATH]: isOpenServed
       ? inOrder([...arrival, ...identification, requireCaller(open), ...answer])
-      : inOrder([...arrival, ...limiters.requests, notServed(publicUrl)]),
+      : inOrder([...arrival, ...limiters.requests, notServed(origins)]),
   }
 }
 
 /** For POST /, where many clients are sent who were given an address without a path. */
 export const mcpIsElsewhere =
-  (publicUrl: string): RequestHandler =>
-  (_req, res) => {
-    const message = `MCP is not at this address: use ${publicUrl}${MCP_PATH}.`
+  (origins: OwnOrigins): RequestHandler =>
+  (req, res) => {
+    const origin = origins.askedBy(req)
+    const message = `MCP is not at this address: use ${origin}${MCP_PATH}.`
     sendAppError(res, new AppError('not_found', message))
   }
 
 const notServed =
-  (publicUrl: string): RequestHandler =>
-  (_req, res) => {
-    const message = `This address is closed here (MCP_OPEN=off). Use ${publicUrl}${MCP_PATH}: connect by OAuth, or send a token of ${publicUrl}/account/tokens as Authorization: Bearer.`
+  (origins: OwnOrigins): RequestHandler =>
+  (req, res) => {
+    const origin = origins.askedBy(req)
+    const message = `This address is closed here (MCP_OPEN=off). Use ${origin}${MCP_PATH}: connect by OAuth, or send a token of ${origin}/account/tokens as Authorization: Bearer.`
     sendAppError(res, new AppError('not_found', message))
   }
 

@@ -2,6 +2,7 @@ import { type RequestHandler, Router } from 'express'
 import { MCP_PATH, OPEN_MCP_PATH } from '../../mcp-addresses.ts'
 import type { AuthorizationServer } from '../../oauth/authorization-server.ts'
 import { ROUTES } from '../../oauth/provider.ts'
+import type { OwnOrigins } from '../../own-origins.ts'
 import { DEFAULT_SCOPES } from '../../services/scopes.ts'
 import { RESOURCE_METADATA } from '../challenge.ts'
 import { pageSecurity } from '../page-security.ts'
@@ -29,34 +30,34 @@ const answerPreflight: RequestHandler = (_req, res) => {
   res.status(204).end()
 }
 
-type ResourceOptions = { publicUrl: string; mcpOpen: boolean }
-
 /**
  * Where a token for the MCP endpoint comes from (RFC 9728): each of its addresses is a resource with
  * metadata of its own, and clients look for those of the first without a path, too.
  */
 export function protectedResourceRoutes(
-  { publicUrl, mcpOpen }: ResourceOptions,
+  origins: OwnOrigins,
+  isOpenMcpServed: boolean,
   limiter: RequestHandler[],
 ): Router {
   const router = Router()
-  const metadata = (path: string) => ({
-    resource: `${publicUrl}${path}`,
+  const metadata = (origin: string, path: string) => ({
+    resource: `${origin}${path}`,
     resource_name: 'Claude API Gateway',
-    authorization_servers: [publicUrl],
+    authorization_servers: [origin],
     // The least that a client needs; it asks for more when a 403 tells it to.
     scopes_supported: DEFAULT_SCOPES,
     bearer_methods_supported: ['header'],
   })
   const publish = (path: string, resource: string) => {
     router.options(path, answerPreflight)
-    router.get(path, ...limiter, (_req, res) => {
-      res.setHeader('Access-Control-Allow-Origin', '*').json(metadata(resource))
+    router.get(path, ...limiter, (req, res) => {
+      res.setHeader('Access-Control-Allow-Origin', '*')
+      res.json(metadata(origins.askedBy(req), resource))
     })
   }
   publish(RESOURCE_METADATA, MCP_PATH)
   publish(`${RESOURCE_METADATA}${MCP_PATH}`, MCP_PATH)
-  if (mcpOpen) publish(`${RESOURCE_METADATA}${OPEN_MCP_PATH}`, OPEN_MCP_PATH)
+  if (isOpenMcpServed) publish(`${RESOURCE_METADATA}${OPEN_MCP_PATH}`, OPEN_MCP_PATH)
   router.options([...METADATA_PATHS, ROUTES.jwks], answerPreflight)
   return router
 }

@@ -36,8 +36,8 @@ export const PAGE_PATHS = ['/', '/sign-up', '/sign-in', '/sign-out', ...Object.k
 
 /** The pages. What a request for one passes, top to bottom. */
 export function createPageRoutes(options: PageRouteOptions): Router {
-  const { services, publicUrl, limiters, hostGuard } = options
-  const cookies = createPageCookies(publicUrl)
+  const { services, origins, limiters, hostGuard } = options
+  const cookies = createPageCookies(origins.public)
   const desk: Desk = { ...options, cookies }
   const arrival = [
     hostGuard,
@@ -56,7 +56,7 @@ export function createPageRoutes(options: PageRouteOptions): Router {
   router.get([MCP_PATH, OPEN_MCP_PATH], ...arrival, mcpAddress(desk))
   router.use(PAGES, ...arrival)
   router.use(MEMBERS_PAGES, requireSignIn)
-  router.use(PAGES, refuseForgedForms(cookies.csrf, publicUrl))
+  router.use(PAGES, refuseForgedForms(cookies.csrf, origins.public))
   router.use(signUpRoutes(desk))
   router.use(signInRoutes(desk))
   router.use(connectRoutes(desk))
@@ -72,21 +72,27 @@ export function createPageRoutes(options: PageRouteOptions): Router {
 
 /** Programs were answered before. */
 const mcpAddress =
-  ({ publicUrl, isOpenMcpServed }: Desk): RequestHandler =>
+  ({ origins, isOpenMcpServed }: Desk): RequestHandler =>
   (req, res) => {
-    const openUrl = isOpenMcpServed ? `${publicUrl}${OPEN_MCP_PATH}` : null
+    const origin = origins.askedBy(req)
+    const openUrl = isOpenMcpServed ? `${origin}${OPEN_MCP_PATH}` : null
     res.vary('Accept')
-    sendPage(req, res, mcpAddressPage({ mcpUrl: `${publicUrl}${MCP_PATH}`, openUrl }))
+    sendPage(req, res, mcpAddressPage({ mcpUrl: `${origin}${MCP_PATH}`, openUrl }))
   }
 
 const home =
-  ({ publicUrl, registrationOpen }: Desk): RequestHandler =>
+  ({ origins, registrationOpen }: Desk): RequestHandler =>
   (req, res) => {
     const done = notice(req.path, req.query.done)
     const isSignedIn = visitOf(req).caller !== null
     sendPage(
       req,
       res,
-      homePage({ publicUrl, isSignedIn, registrationOpen, ...(done ? { notice: done } : {}) }),
+      homePage({
+        publicUrl: origins.askedBy(req),
+        isSignedIn,
+        registrationOpen,
+        ...(done ? { notice: done } : {}),
+      }),
     )
   }
