@@ -39,6 +39,9 @@ export type App = Awaited<ReturnType<typeof createApp>>
 /** The folder of the embedded database also keeps the key that was made for it. */
 const KEY_FILE = 'encryption-key'
 
+const MISSING_PASSWORD_KEY =
+  'a password cannot be checked: its encryption key is not configured. Add the key to ENCRYPTION_KEYS_PREVIOUS, or reset the password'
+
 /**
  * Opens and migrates the database, and assembles the gateway on it. Does not listen.
  *
@@ -89,7 +92,10 @@ async function assemble(config: Config, database: Database, log: Logger) {
     claude,
     prices,
     keyRing,
-    passwords: new Passwords({ threadPoolSize: config.accounts.threadPoolSize }),
+    passwords: new Passwords(keyRing, {
+      threadPoolSize: config.accounts.threadPoolSize,
+      onMissingKey: (keyId) => log.error({ keyId }, MISSING_PASSWORD_KEY),
+    }),
     tokens,
     signingKeys,
     userCounter: countsInDatabase(config, kind) ? USER_COUNTER : null,

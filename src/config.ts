@@ -5,6 +5,7 @@
  */
 
 import { z } from 'zod'
+import { check } from './problems.ts'
 import { readSecretFiles } from './secret-files.ts'
 import { SECRET_SETTINGS, SETTINGS } from './settings.ts'
 
@@ -57,16 +58,16 @@ function misplacedPassword({ DATABASE_URL: url, DATABASE_PASSWORD: password }: G
 export function loadConfig(env: Record<string, string | undefined> = process.env) {
   const files = readSecretFiles(SECRET_SETTINGS, env)
   const given: Given = { ...givenIn(env), ...files.values }
-  const parsed = Environment.safeParse(given)
+  const { data, problems = [] } = check(Environment, given)
   const together = [...missingSettings(given), ...misplacedPassword(given)]
   const issues = [
-    ...(parsed.error?.issues ?? []),
+    ...problems.map(({ field, words }) => ({ path: [field], message: words })),
     ...files.issues,
     ...formerSettings(env),
     ...together.filter(({ path: [name] }) => !isUnread(name, files.issues)),
   ]
-  if (!parsed.success || issues.length > 0) throw new ConfigError(issues)
-  return toConfig(parsed.data, env)
+  if (!data || issues.length > 0) throw new ConfigError(issues)
+  return toConfig(data, env)
 }
 
 function givenIn(env: Record<string, string | undefined>): Given {
@@ -164,6 +165,7 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
     upstream: {
       baseUrl: env.ANTHROPIC_BASE_URL,
       deadlineMs: env.UPSTREAM_TIMEOUT_SECONDS * 1000,
+      firstTokenMs: Math.max(env.UPSTREAM_FIRST_TOKEN_SECONDS, env.UPSTREAM_IDLE_SECONDS) * 1000,
       idleMs: env.UPSTREAM_IDLE_SECONDS * 1000,
     },
     limits: {

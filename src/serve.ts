@@ -15,6 +15,8 @@ import { isUnderNpm, onNpmGone } from './under-npm.ts'
 /** Over its longest times a stop may still need this for its last answers and writes. */
 const STOP_MARGIN_MS = 10_000
 const LAST_WORDS_MS = 1_000
+/** What is started together with the gateway may take a little longer. */
+const DATABASE_PATIENCE_MS = 30_000
 
 /** @throws Error, AppError or ConfigError that tells whoever started it what to change. */
 export async function serve(): Promise<void> {
@@ -27,7 +29,7 @@ export async function serve(): Promise<void> {
   const log = createLogger(config.log.level)
   // The embedded database is compiled on other threads, meanwhile this one loads the rest.
   const [database, { createApp }, { listen }] = await Promise.all([
-    openConfiguredDatabase(config, log, endWith(log)),
+    openConfiguredDatabase(config, log, { onEnd: endWith(log), patienceMs: DATABASE_PATIENCE_MS }),
     import('./app.ts'),
     import('./http/listen.ts'),
   ])

@@ -2,6 +2,7 @@
 
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { databaseUrlProblem } from './database-url.ts'
 import { parseEncryptionKey } from './encryption-key.ts'
 import { USERNAME_PATTERN, USERNAME_RULE } from './username.ts'
 
@@ -53,13 +54,8 @@ export const encryptionKey = z.string().transform((text, context) => {
 })
 
 export const databaseUrl = z.string().superRefine((text, context) => {
-  if (/^postgres(ql)?:\/\/./.test(text)) return
-  context.addIssue({
-    code: 'custom',
-    message: /^sqlite/i.test(text)
-      ? 'SQLite is not supported: remove DATABASE_URL to use the embedded PostgreSQL in DATA_DIR, or write postgres://user:password@host:5432/database'
-      : 'must look like postgres://user:password@host:5432/database (or be left out for the embedded database)',
-  })
+  const message = databaseUrlProblem(text)
+  if (message !== undefined) context.addIssue({ code: 'custom', message })
 })
 
 export const trustProxy = z
@@ -84,13 +80,26 @@ function isListOfNetworks(text: string): boolean {
   })
 }
 
-/** Other programs want it with the `/v1` of its paths, which would be there twice. */
-export const apiUrl = z
-  .url({ protocol: /^https?$/ })
-  .transform((text) => text.replace(/\/+$/, '').replace(/\/v1$/, ''))
+const webUrl = (example: string) =>
+  z.url({
+    protocol: /^https?$/,
+    error: `must be a URL that begins with https:// or http://, for example ${example}`,
+  })
 
-export const bareOrigin = z
-  .url({ protocol: /^https?$/ })
+/** Other programs want it with the `/v1` of its paths, which would be there twice. */
+export const apiUrl = webUrl('https://api.anthropic.com').transform((text) =>
+  text.replace(/\/+$/, '').replace(/\/v1$/, ''),
+)
+
+export const redisUrl = z.url({
+  protocol: /^rediss?$/,
+  error: 'must be a URL that begins with redis:// or rediss://, for example redis://cache:6379',
+})
+
+/** Whatever else stands for yes or no is taken too. */
+export const flag = z.stringbool({ error: 'must be true or false' })
+
+export const bareOrigin = webUrl('https://gateway.example')
   .refine(isBareOrigin, 'must be scheme, host and port only, for example https://gateway.example')
   .transform((text) => new URL(text).origin)
 

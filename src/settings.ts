@@ -5,7 +5,9 @@ import {
   count,
   databaseUrl,
   encryptionKey,
+  flag,
   list,
+  redisUrl,
   seconds,
   trustProxy,
   usd,
@@ -60,8 +62,7 @@ export const SETTINGS = {
     .default(3600)
     .describe('Life of a token of authenticate_user, in seconds.'),
   REGISTRATION: z.enum(['open', 'closed']).default('open').describe('`closed` refuses new users.'),
-  VALIDATE_API_KEYS: z
-    .stringbool()
+  VALIDATE_API_KEYS: flag
     .default(true)
     .describe('Prove an Anthropic key with Anthropic before it is stored.'),
   ADMIN_USERNAMES: usernames
@@ -117,9 +118,14 @@ export const SETTINGS = {
   UPSTREAM_TIMEOUT_SECONDS: seconds(1, 3600)
     .default(600)
     .describe('Longest time one answer may take.'),
+  UPSTREAM_FIRST_TOKEN_SECONDS: seconds(1, 3600)
+    .default(300)
+    .describe(
+      "Longest silence before an answer's first text, where Anthropic's pings count as life. Never less than `UPSTREAM_IDLE_SECONDS`.",
+    ),
   UPSTREAM_IDLE_SECONDS: seconds(1, 3600)
     .default(60)
-    .describe('Longest silence of an answer under way.'),
+    .describe('Longest silence after that, where pings do not count.'),
   REQUESTS_PER_MINUTE: count(1, 1_000_000).default(60).describe('Per user.'),
   CONCURRENT_CALLS_PER_USER: count(1, 1_000_000)
     .default(64)
@@ -140,8 +146,7 @@ export const SETTINGS = {
   CLIENT_REGISTRATIONS_PER_HOUR: count(1, 1_000_000)
     .default(60)
     .describe('OAuth clients that register themselves, per address.'),
-  REDIS_URL: z
-    .url({ protocol: /^rediss?$/ })
+  REDIS_URL: redisUrl
     .optional()
     .describe('Keeps the rate-limit counters in Redis or Valkey instead of PostgreSQL.'),
   MCP_OPEN: z

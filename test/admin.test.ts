@@ -78,8 +78,8 @@ test('a mistake ends with 2 and the usage of its own command, before anything is
     [['keys', 'drop'], 'There is no such command.', 'keys list'],
     [['budget', 'show'], 'USERNAME is missing.', 'budget show USERNAME'],
     [['budget', 'show', 'ada', 'bob'], 'Unexpected: bob', 'budget show USERNAME'],
-    [['ledger', 'verify', '--fast'], "Unknown option '--fast'", 'ledger verify'],
-    [['ledger', 'verify', '--usd', '5'], "Unknown option '--usd'", 'ledger verify'],
+    [['ledger', 'verify', '--fast'], '--fast is no option of this command.', 'ledger verify'],
+    [['ledger', 'verify', '--usd', '5'], '--usd is no option of this command.', 'ledger verify'],
     [['ledger', 'export'], '--format takes one of: csv, jsonl.', EXPORT],
     [['ledger', 'export', '--format', 'xml'], '--format takes one of: csv, jsonl.', EXPORT],
     [[...csv, '--from', '22.11.2026'], 'A day is written like 2026-11-01.', EXPORT],
@@ -100,7 +100,8 @@ test('a mistake ends with 2 and the usage of its own command, before anything is
     [[...anAda, '--period', 'day', '--usd=-5'], `--usd: ${negative}`, BUDGET_SET],
     [[...anAda, '--period', 'day', '--tokens', '-1'], `--tokens: ${negative}`, BUDGET_SET],
     [[...anAda, '--period', 'day', '--tokens', '1.5'], '--tokens takes a whole', BUDGET_SET],
-    [['keys', 'rotate', '--drop-old=no'], 'does not take an argument', 'keys rotate [--drop-old]'],
+    [['keys', 'rotate', '--drop-old=no'], '--drop-old takes no value.', 'keys rotate [--drop-old]'],
+    [['user', 'add', 'ada', '--email'], '--email needs a value.', 'user add USERNAME'],
     [['user', 'add', 'ada'], '--email is missing.', 'user add USERNAME --email EMAIL'],
     [['user', 'list', '--limit', '0'], '--limit takes a whole number from 1', 'user list'],
     [['user', 'delete', 'ada'], 'To do it, add --yes.', 'user delete USERNAME --yes'],
@@ -115,7 +116,7 @@ test('a mistake ends with 2 and the usage of its own command, before anything is
     else expect(stderr).toContain('npm run admin -- help')
     const others = stderr.split('\n').filter((line) => line.startsWith('Usage: '))
     // Of an action that does not exist: those of the same area.
-    expect(others, args.join(' ')).toHaveLength(usage === '' ? 0 : usage === 'keys list' ? 2 : 1)
+    expect(others, args.join(' ')).toHaveLength(usage === '' ? 0 : usage === 'keys list' ? 3 : 1)
   }
 })
 
@@ -359,8 +360,8 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
         expect(taken.stderr).toContain('username is in use')
         const wrong = [
           ['other', 'Grace@example.com', 'email address is in use'],
-          ['other', 'nobody', 'email: must'],
-          ['no name', 'other@example.com', 'username: must'],
+          ['other', 'nobody', 'email must'],
+          ['no name', 'other@example.com', 'username must'],
         ] as const
         for (const [name, email, problem] of wrong) {
           await expect(here('add', name, '--email', email)).rejects.toThrow(problem)
@@ -488,6 +489,26 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
     const secrets = await sql('select encode(sealed, $$base64$$) as sealed from signing_keys')
     expect(secrets).toHaveLength(1)
     for (const stdout of [rotated.stdout, dropped]) expect(stdout).not.toContain('"d"')
+  })
+
+  test('keys encryption says what is under which key, and what that means', async () => {
+    const keyId = app.app.services.encryptionKeys.list().then(([current]) => current?.keyId)
+    const listed = await runHere(settings, 'keys', 'encryption')
+    expect(listed).toMatch(
+      new RegExp(
+        `^${await keyId}  ENCRYPTION_KEY: [^\n]*\\b\\d+ passwords, \\d+ signing keys, \\d+ users\n$`,
+      ),
+    )
+    const lost = randomBytes(8)
+    const hash = `$argon2id$v=19$m=1,t=1,p=1,keyid=${lost.toString('base64').slice(0, 11)}$c2FsdA$aGFzaA`
+    const { userId } = await app.register()
+    const { users } = app.app.repositories
+    const before = (await users.findPasswordHash(userId)) ?? ''
+    await users.putPasswordHash(userId, hash)
+    expect(await runHere(settings, 'keys', 'encryption')).toContain(
+      `${lost.toString('hex')}  NOT CONFIGURED: 1 passwords\n  Users with these passwords cannot sign in: `,
+    )
+    await users.putPasswordHash(userId, before)
   })
 
   const emptyRow = (tag: string) => ({

@@ -52,7 +52,12 @@ test('without any setting everything has its default', () => {
       },
       unpricedModels: 'refuse',
     },
-    upstream: { baseUrl: 'https://api.anthropic.com', deadlineMs: 600_000, idleMs: 60_000 },
+    upstream: {
+      baseUrl: 'https://api.anthropic.com',
+      deadlineMs: 600_000,
+      firstTokenMs: 300_000,
+      idleMs: 60_000,
+    },
     limits: {
       requestsPerMinute: 60,
       concurrentCallsPerUser: 64,
@@ -110,6 +115,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
     'http://proxy.example/anthropic',
   ],
   UPSTREAM_TIMEOUT_SECONDS: ['90', ({ upstream }) => upstream.deadlineMs, 90_000],
+  UPSTREAM_FIRST_TOKEN_SECONDS: ['90', ({ upstream }) => upstream.firstTokenMs, 90_000],
   UPSTREAM_IDLE_SECONDS: ['5', ({ upstream }) => upstream.idleMs, 5_000],
   REQUESTS_PER_MINUTE: ['7', ({ limits }) => limits.requestsPerMinute, 7],
   CONCURRENT_CALLS_PER_USER: ['7', ({ limits }) => limits.concurrentCallsPerUser, 7],
@@ -185,6 +191,11 @@ test('the rest of what is read', () => {
   expect(loadConfig({ UNKNOWN_SETTING: 'x' })).toEqual(loadConfig({}))
 })
 
+test('a first text may be waited for as long as the next one, at least', () => {
+  const { upstream } = loadConfig({ UPSTREAM_IDLE_SECONDS: '400' })
+  expect(upstream).toMatchObject({ firstTokenMs: 400_000, idleMs: 400_000 })
+})
+
 const NOT_WHOLE = ['1.5', 'many', '0x10zz', '-1', 'Infinity']
 const badNumber = (...more: string[]) => [...NOT_WHOLE, ...more]
 
@@ -192,20 +203,15 @@ const badNumber = (...more: string[]) => [...NOT_WHOLE, ...more]
 const BAD: Partial<Record<Name, [string[], RegExp]>> = {
   PORT: [badNumber('65536'), /must be a whole number from 0 to 65535$/],
   PUBLIC_URL: [
-    [
-      'gateway.example',
-      'ftp://gateway.example',
-      'https://gw.example/mcp',
-      'https://u:p@gw.example',
-    ],
-    /Invalid URL|scheme, host and port only/,
+    ['gw.example', 'ftp://gateway.example', 'https://gw.example/mcp', 'https://u:p@gw.example'],
+    /must be a URL that begins with https:\/\/|scheme, host and port only/,
   ],
-  EMBEDDED_DURABILITY: [['none', 'FULL'], /expected one of "full"\|"fast"/],
+  EMBEDDED_DURABILITY: [['none', 'FULL'], /must be full or fast$/],
   DATABASE_URL: [
     ['mysql://u:hidden@h/d', 'localhost:5432', 'postgres://', './data.db'],
     /must look like postgres:\/\/user:password@host:5432\/database/,
   ],
-  DATABASE_POOL_SIZE: [badNumber('0', '201'), /number|int|>=1|<=200/],
+  DATABASE_POOL_SIZE: [badNumber('0', '201'), /must be a whole number/],
   ENCRYPTION_KEY: [
     ['hunter2-hunter2', 'your-32-byte-encryption-key', Buffer.alloc(32).toString('base64')],
     /encryption key.*openssl rand -base64 32/,
@@ -218,46 +224,53 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     badNumber('59', '31536001'),
     /must be a whole number of seconds from 60 to 31536000$/,
   ],
-  REGISTRATION: [['yes', 'Open'], /"open"\|"closed"/],
-  VALIDATE_API_KEYS: [['maybe', '2'], /"true".*"false"/],
+  REGISTRATION: [['yes', 'Open'], /must be open or closed$/],
+  VALIDATE_API_KEYS: [['maybe', '2'], /must be true or false$/],
   ADMIN_USERNAMES: [
     ['ada lovelace', 'grace,bo,hopper', 'boss@corp.example'],
     /entry [12] can be no username: each must be 3 to 64 characters/,
   ],
-  MAX_TOKENS: [badNumber('0', '1000001'), /number|int|>=1|<=1000000/],
-  TEMPERATURE: [['hot', '-0.1', '1.1'], /number|>=0|<=1/],
-  RETIRED_MODELS: [['keep'], /"refuse"\|"map"/],
-  MAX_CONVERSATION_LENGTH: [badNumber('1', '100001'), /number|int|>=2|<=100000/],
-  MAX_STORED_BYTES_PER_USER: [badNumber(), /number|int|>=0/],
+  MAX_TOKENS: [badNumber('0', '1000001'), /must be a whole number/],
+  TEMPERATURE: [['hot', '-0.1', '1.1'], /must be (a number|at least 0|at most 1)$/],
+  RETIRED_MODELS: [['keep'], /must be refuse or map$/],
+  MAX_CONVERSATION_LENGTH: [badNumber('1', '100001'), /must be a whole number/],
+  MAX_STORED_BYTES_PER_USER: [badNumber(), /must be a whole number/],
   BUDGET_USD_PER_DAY: [['ten', '-1', '1e3', '0.1234567891'], /amount in USD/],
   BUDGET_USD_PER_MONTH: [['ten', '$5'], /amount in USD/],
-  BUDGET_TOKENS_PER_DAY: [badNumber(), /number|int|>=0/],
-  BUDGET_TOKENS_PER_MONTH: [badNumber(), /number|int|>=0/],
-  UNPRICED_MODELS: [['maybe'], /"refuse"\|"allow"/],
-  ANTHROPIC_BASE_URL: [['api.anthropic.com', 'ws://api.anthropic.com'], /Invalid URL/],
-  UPSTREAM_TIMEOUT_SECONDS: [badNumber('0', '3601'), /number|int|>=1|<=3600/],
-  UPSTREAM_IDLE_SECONDS: [badNumber('0', '3601'), /number|int|>=1|<=3600/],
-  REQUESTS_PER_MINUTE: [badNumber('0', '1000001'), /number|int|>=1|<=1000000/],
-  CONCURRENT_CALLS_PER_USER: [badNumber('0', '1000001'), /number|int|>=1|<=1000000/],
-  ANONYMOUS_REQUESTS_PER_MINUTE: [badNumber('0'), /number|int|>=1/],
-  REGISTRATIONS_PER_HOUR: [badNumber('0'), /number|int|>=1/],
-  SIGN_INS_PER_MINUTE: [badNumber('0'), /number|int|>=1/],
-  SIGN_IN_FAILURES_PER_ACCOUNT: [badNumber('0'), /number|int|>=1/],
-  OAUTH_REQUESTS_PER_MINUTE: [badNumber('0'), /number|int|>=1/],
-  CLIENT_REGISTRATIONS_PER_HOUR: [badNumber('0'), /number|int|>=1/],
-  REDIS_URL: [['cache:6379', 'http://cache:6379', 'localhost'], /Invalid URL/],
-  MCP_OPEN: [['maybe', 'true'], /"on".*"off"/],
+  BUDGET_TOKENS_PER_DAY: [badNumber(), /must be a whole number/],
+  BUDGET_TOKENS_PER_MONTH: [badNumber(), /must be a whole number/],
+  UNPRICED_MODELS: [['maybe'], /must be refuse or allow$/],
+  ANTHROPIC_BASE_URL: [
+    ['claude.example', 'ws://api.anthropic.com'],
+    /must be a URL that begins with https:\/\//,
+  ],
+  UPSTREAM_TIMEOUT_SECONDS: [badNumber('0', '3601'), /must be a whole number/],
+  UPSTREAM_FIRST_TOKEN_SECONDS: [badNumber('0', '3601'), /must be a whole number/],
+  UPSTREAM_IDLE_SECONDS: [badNumber('0', '3601'), /must be a whole number/],
+  REQUESTS_PER_MINUTE: [badNumber('0', '1000001'), /must be a whole number/],
+  CONCURRENT_CALLS_PER_USER: [badNumber('0', '1000001'), /must be a whole number/],
+  ANONYMOUS_REQUESTS_PER_MINUTE: [badNumber('0'), /must be a whole number/],
+  REGISTRATIONS_PER_HOUR: [badNumber('0'), /must be a whole number/],
+  SIGN_INS_PER_MINUTE: [badNumber('0'), /must be a whole number/],
+  SIGN_IN_FAILURES_PER_ACCOUNT: [badNumber('0'), /must be a whole number/],
+  OAUTH_REQUESTS_PER_MINUTE: [badNumber('0'), /must be a whole number/],
+  CLIENT_REGISTRATIONS_PER_HOUR: [badNumber('0'), /must be a whole number/],
+  REDIS_URL: [
+    ['valkey:6379', 'http://valkey:6379', 'localhost'],
+    /must be a URL that begins with redis:\/\//,
+  ],
+  MCP_OPEN: [['maybe', 'true'], /must be on or off$/],
   TRUST_PROXY: [
     ['true', '0', 'proxy.example', '10.0.0.0/33', '10.0.0', '1.5', 'loopback,', 'loopback/8'],
     /number of proxies in front \(1\), or their addresses or subnets/,
   ],
-  MAX_BODY_BYTES: [badNumber('1023', '33554433'), /number|int|>=1024|<=33554432/],
-  MAX_TOOL_INPUT_ELEMENTS: [badNumber('9', '1000001'), /number|int|>=10|<=1000000/],
-  METRICS: [['on', 'public'], /"off"\|"loopback"\|"token"/],
-  METRICS_TOKEN: [['short-token-123'], />=16 characters/],
-  LOG_LEVEL: [['verbose', 'INFO'], /"fatal"\|"error"\|"warn"\|"info"\|"debug"\|"silent"/],
-  DRAIN_SECONDS: [badNumber('3601'), /number|int|>=0|<=3600/],
-  SHUTDOWN_GRACE_SECONDS: [badNumber('3601'), /number|int|>=0|<=3600/],
+  MAX_BODY_BYTES: [badNumber('1023', '33554433'), /must be a whole number/],
+  MAX_TOOL_INPUT_ELEMENTS: [badNumber('9', '1000001'), /must be a whole number/],
+  METRICS: [['on', 'public'], /must be off, loopback or token$/],
+  METRICS_TOKEN: [['short-token-123'], /must have at least 16 characters$/],
+  LOG_LEVEL: [['verbose', 'INFO'], /must be fatal, error, warn, info, debug or silent$/],
+  DRAIN_SECONDS: [badNumber('3601'), /must be a whole number/],
+  SHUTDOWN_GRACE_SECONDS: [badNumber('3601'), /must be a whole number/],
 }
 
 function complaintOf(env: Record<string, string>): string {

@@ -47,8 +47,19 @@ export function valuesOf(args: readonly string[], allowed: readonly Option[]): V
     return parseArgs({ args: withNegatives(args), options, allowPositionals: true })
       .values as Values
   } catch (error) {
-    throw new UsageError((error as Error).message)
+    throw new UsageError(inPlainEnglish(error))
   }
+}
+
+/** Of parseArgs, whose own words tell of positional arguments. */
+function inPlainEnglish(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  const [option = ''] = /--?[\w-]+/.exec(message) ?? []
+  if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return `${option} is no option of this command.`
+  if (code !== 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE') return message
+  return message.includes('does not take')
+    ? `${option} takes no value.`
+    : `${option} needs a value.`
 }
 
 /** `--usd -5` means what `--usd=-5` means: a value, if a wrong one. */

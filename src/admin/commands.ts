@@ -13,7 +13,7 @@ import {
   type Values,
 } from './arguments.ts'
 import { showBudget } from './budget.ts'
-import { listKeys, rotateKeys } from './keys.ts'
+import { listEncryptionKeys, listKeys, rotateKeys } from './keys.ts'
 import { exportLedger, verifyLedger } from './ledger.ts'
 import { addUser, deleteUser, listUsers, resetPassword, signUserOut } from './users.ts'
 
@@ -138,6 +138,15 @@ export const COMMANDS: Record<string, Command> = {
       () =>
       ({ services }) =>
         done(listKeys(services, print)),
+  },
+  'keys encryption': {
+    usage: 'keys encryption',
+    note: 'what is under which ENCRYPTION_KEY: whether an old one may go',
+    options: [],
+    prepare:
+      () =>
+      ({ services }) =>
+        done(listEncryptionKeys(services, print)),
   },
   'keys rotate': {
     usage: 'keys rotate [--drop-old]',

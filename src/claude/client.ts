@@ -14,9 +14,9 @@ import { type ClaudeOutcome, toOutcome } from './outcome.ts'
 import { type BuiltRequest, withoutTemperature } from './request.ts'
 import { withRetry } from './retry.ts'
 import { Reply } from './stream.ts'
-import { type AnswerStream, isSendableKey, Transport } from './transport.ts'
+import { type AnswerHooks, type AnswerStream, isSendableKey, Transport } from './transport.ts'
 import { boundsOf } from './usage-bounds.ts'
-import { Watch } from './watch.ts'
+import { type Limits, Watch } from './watch.ts'
 
 export type { ClaudeOutcome } from './outcome.ts'
 
@@ -67,8 +67,6 @@ export type AnswerOptions = {
 
 type Call = { watch: Watch; reply: Reply; warnings: string[]; repeatsLost: boolean }
 
-type Limits = { deadlineMs: number; idleMs: number }
-
 export class AnthropicClaude implements Claude {
   readonly #transport: Transport
   readonly #limits: Limits
@@ -78,12 +76,14 @@ export class AnthropicClaude implements Claude {
 
   /**
    * @param options.deadlineMs for a whole answer, retries included.
-   * @param options.idleMs longest silence before the first event and between events; pings do not
-   * count as events, and a model that is thinking may be silent.
+   * @param options.firstTokenMs longest silence before the first text, which pings break.
+   * @param options.idleMs longest silence after it, which pings do not break: they also come from
+   * where no model writes any more. A model that is thinking may be silent.
    * @param options.maxConnections calls beyond it wait for a free one.
    */
   constructor(options: Limits & { baseUrl: string; maxConnections?: number }) {
-    this.#limits = { deadlineMs: options.deadlineMs, idleMs: options.idleMs }
+    const { deadlineMs, idleMs, firstTokenMs } = options
+    this.#limits = { deadlineMs, idleMs, firstTokenMs }
     this.#transport = new Transport({
       baseUrl: options.baseUrl,
       maxConnections: options.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
@@ -197,13 +197,8 @@ export class AnthropicClaude implements Claude {
 
   async #attempt(apiKey: string, request: BuiltRequest, watch: Watch, reply: Reply) {
     reply.beginAttempt()
-    const onEvent = (event: unknown) => {
-      reply.add(event)
-      if (reply.isThinking) watch.expectSilence()
-      else watch.expectMore()
-    }
-    const hooks = { onSent: () => reply.noteSent(), onEvent, isOver: () => reply.isFinished }
     try {
+      const hooks = hooksOf(reply, watch)
       return await this.#transport.openAnswer(apiKey, request, watch.signal, hooks)
     } catch (thrown) {
       if (isAnswer(thrown)) reply.noteError()
@@ -224,6 +219,25 @@ export class AnthropicClaude implements Claude {
       }
       throw thrown
     }
+  }
+}
+
+function hooksOf(reply: Reply, watch: Watch): AnswerHooks {
+  const expect = () => {
+    if (reply.isThinking) watch.expectSilence()
+    else if (reply.content.firstTextAt === null) watch.expectFirst()
+    else watch.expectMore()
+  }
+  return {
+    onSent: () => reply.noteSent(),
+    onEvent: (event) => {
+      reply.add(event)
+      expect()
+    },
+    onPing: () => {
+      if (reply.content.firstTextAt === null) expect()
+    },
+    isOver: () => reply.isFinished,
   }
 }
 

@@ -12,6 +12,7 @@ const BYTE_ORDER_MARK = 0xfeff
  */
 export class EventReader {
   readonly #onEvent: (event: unknown) => void
+  readonly #onPing: () => void
   readonly #requestId: string | null
   /** The beginning of a line whose end is still to come. */
   #pending: Uint8Array[] = []
@@ -21,9 +22,15 @@ export class EventReader {
   /** Whether the last line ended in a lone return so far: a feed may still be part of its end. */
   #mayFeed = false
 
-  constructor(requestId: string | null, onEvent: (event: unknown) => void) {
+  /** @param onPing told of pings and comments, which say that something is there and no more. */
+  constructor(
+    requestId: string | null,
+    onEvent: (event: unknown) => void,
+    onPing: () => void = () => {},
+  ) {
     this.#requestId = requestId
     this.#onEvent = onEvent
+    this.#onPing = onPing
   }
 
   /** @throws APIError for an `error` event, SyntaxError for data that is not JSON. */
@@ -64,6 +71,7 @@ export class EventReader {
     if (line.startsWith('data:')) this.#data += (this.#data && '\n') + fieldValue(line, 5)
     else if (line.startsWith('event:')) this.#name = fieldValue(line, 6)
     else if (line === '') this.#dispatch()
+    else if (line.startsWith(':')) this.#onPing()
   }
 
   #dispatch(): void {
@@ -72,7 +80,8 @@ export class EventReader {
     this.#name = ''
     this.#data = ''
     if (name === 'error') throw streamError(data, this.#requestId)
-    if (data !== '' && name !== '' && name !== 'ping') this.#onEvent(JSON.parse(data))
+    if (name === 'ping') this.#onPing()
+    else if (data !== '' && name !== '') this.#onEvent(JSON.parse(data))
   }
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { AppError } from '../errors.ts'
+import { check, inWords, type Problem } from '../problems.ts'
 import {
   ANTHROPIC_PRICES,
   FAST_PERCENT,
@@ -150,9 +151,9 @@ const OverrideEntry = z.strictObject({
  */
 export function loadPriceTable(overrideJson?: unknown): PriceTable {
   if (overrideJson === undefined) return new PriceTable(ANTHROPIC_PRICES)
-  const parsed = z.array(OverrideEntry).safeParse(overrideJson)
-  if (!parsed.success) throw badPriceFile(parsed.error)
-  const overrides = parsed.data.map(toPriceEntry)
+  const { data, problems } = check(z.array(OverrideEntry), overrideJson)
+  if (problems) throw badPriceFile(problems)
+  const overrides = data.map(toPriceEntry)
   const kept = ANTHROPIC_PRICES.filter((ours) => !overrides.some((row) => supersedes(row, ours)))
   return new PriceTable([...kept, ...overrides])
 }
@@ -176,9 +177,9 @@ function toPriceEntry(row: z.infer<typeof OverrideEntry>): PriceEntry {
   }
 }
 
-function badPriceFile(error: z.ZodError): AppError {
-  const fields = error.issues.map(({ path, message }) => `${z.core.toDotPath(path)}: ${message}`)
-  return new AppError('invalid_input', `The price table is not valid. ${fields.join('; ')}.`, {
+function badPriceFile(problems: readonly Problem[]): AppError {
+  const fields = problems.map((problem) => inWords(problem, 'the file'))
+  return new AppError('invalid_input', `The price table is not valid: ${fields.join('; ')}.`, {
     details: { fields },
   })
 }

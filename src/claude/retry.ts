@@ -24,7 +24,7 @@ export async function withRetry<T>(
 ): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {
-      watch.expectMore()
+      watch.expectFirst()
       return await attempt()
     } catch (thrown) {
       watch.expectSilence()

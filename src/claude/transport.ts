@@ -19,12 +19,14 @@ export interface AnswerStream {
   ended: Promise<void>
 }
 
-type AnswerHooks = {
+export type AnswerHooks = {
   /** The whole request is being written: from here on it may be billed. */
   onSent: () => void
   /** Told of each event as it arrives; the first may come before the answer is open. */
   onEvent: (event: unknown) => void
-  /** Whether the last one was the end of the answer. */
+  /** Told of what is sent to show that the connection lives: pings, and comments of proxies. */
+  onPing: () => void
+  /** Whether the last event was the end of the answer. */
   isOver: () => boolean
 }
 
@@ -69,7 +71,7 @@ export class Transport {
     apiKey: string,
     request: BuiltRequest,
     signal: AbortSignal,
-    { onSent, onEvent, isOver }: AnswerHooks,
+    { onSent, onEvent, onPing, isOver }: AnswerHooks,
   ): Promise<AnswerStream> {
     let requestId: string | null = null
     const { ended } = await this.#attempt(
@@ -85,7 +87,7 @@ export class Transport {
       (head) => {
         if (!isEventStream(head)) return undefined
         requestId = requestIdOf(head)
-        const reader = new EventReader(requestId, onEvent)
+        const reader = new EventReader(requestId, onEvent, onPing)
         return within(streamBytesAtMost(request.body.max_tokens), (chunk) => {
           reader.push(chunk)
           return isOver()

@@ -2,6 +2,12 @@
 export type Stop = 'cancelled' | 'deadline' | 'idle'
 
 /**
+ * `firstTokenMs`: longest silence before the first text, which may have much to read before it.
+ * `idleMs`: longest silence after it.
+ */
+export type Limits = { deadlineMs: number; idleMs: number; firstTokenMs: number }
+
+/**
  * The limits of one call: the caller's signal, a total deadline, and a longest silence. Ends all
  * three through one signal and remembers which came first.
  */
@@ -11,15 +17,16 @@ export class Watch {
   readonly #caller: AbortSignal
   readonly #endsAt: number
   readonly #deadline: NodeJS.Timeout
-  readonly #idleMs: number
+  readonly #limits: Limits
   #idle: NodeJS.Timeout | undefined
+  #idleMs = 0
   readonly #cancel = () => this.#stop('cancelled')
 
-  constructor(caller: AbortSignal, limits: { deadlineMs: number; idleMs: number }) {
+  constructor(caller: AbortSignal, limits: Limits) {
     this.#caller = caller
     this.#endsAt = performance.now() + limits.deadlineMs
     this.#deadline = setTimeout(() => this.#stop('deadline'), limits.deadlineMs)
-    this.#idleMs = limits.idleMs
+    this.#limits = limits
     if (caller.aborted) this.#cancel()
     else caller.addEventListener('abort', this.#cancel, { once: true })
   }
@@ -33,13 +40,14 @@ export class Watch {
     return this.#endsAt - performance.now()
   }
 
-  /** Something was heard, or is due: the longest silence begins anew. */
+  /** Something is due, or was heard that is no text yet: the longest silence before it begins anew. */
+  expectFirst(): void {
+    this.#expectWithin(this.#limits.firstTokenMs)
+  }
+
+  /** Text was heard: the longest silence begins anew. */
   expectMore(): void {
-    if (this.#idle === undefined) {
-      this.#idle = setTimeout(() => this.#stop('idle'), this.#idleMs)
-    } else {
-      this.#idle.refresh()
-    }
+    this.#expectWithin(this.#limits.idleMs)
   }
 
   /** Silence is in order for now; only the deadline counts. */
@@ -53,6 +61,16 @@ export class Watch {
     clearTimeout(this.#deadline)
     this.expectSilence()
     this.#caller.removeEventListener('abort', this.#cancel)
+  }
+
+  #expectWithin(idleMs: number): void {
+    if (this.#idle !== undefined && this.#idleMs === idleMs) {
+      this.#idle.refresh()
+      return
+    }
+    clearTimeout(this.#idle)
+    this.#idleMs = idleMs
+    this.#idle = setTimeout(() => this.#stop('idle'), idleMs)
   }
 
   #stop(reason: Stop): void {

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import * as argon2 from 'argon2'
 import { AppError } from '../errors.ts'
 import { FairQueue } from './fair-queue.ts'
+import type { KeyRing } from './sealed.ts'
 
 /**
  * `memoryCost` is in KiB. One of the minimum settings of the OWASP Password Storage Cheat Sheet:
@@ -27,6 +28,12 @@ const HERE = 'here'
 /** A generous guess at one hash on a busy machine, for Retry-After. */
 const SECONDS_PER_HASH = 0.05
 
+/** For the HMAC of passwords under the key-encryption keys. */
+export type Pepper = Pick<KeyRing, 'currentKeyId' | 'mac'>
+
+/** What HKDF derives the HMAC's key for. */
+const PEPPER_LABEL = 'password'
+
 type Options = {
   /** Hashes in flight at once; overrides what the pool size and the cores would allow. */
   concurrency?: number
@@ -34,10 +41,16 @@ type Options = {
   maxQueued?: number
   /** `UV_THREADPOOL_SIZE` of this process; libuv's default is 4. */
   threadPoolSize?: number
+  /** Hears of a hash that cannot be checked, since its key-encryption key is not configured. */
+  onMissingKey?: (keyId: string) => void
 }
 
 /**
- * Hashes and checks passwords with argon2id.
+ * Hashes and checks passwords with argon2id, of their HMAC under a key-encryption key: whoever has
+ * the hashes alone has nothing to try guesses against.
+ *
+ * The PHC string names that key: `keyid`, base64 of its 8 bytes. A hash without one is an older
+ * build's, of the password itself.
  *
  * argon2 runs on libuv's thread pool, which file reads, DNS and web crypto share. The cap leaves
  * two threads to them, and bounds the memory of a burst of logins; rate limits come before this.
@@ -49,10 +62,15 @@ type Options = {
 export class Passwords {
   readonly #queue: FairQueue
   readonly #knownNetworks = new Set<string>()
-  /** Well-formed, of the current cost, and of no password: its digest is random. */
-  readonly #dummyHash = dummyHash()
+  readonly #pepper: Pepper
+  readonly #onMissingKey: (keyId: string) => void
+  /** Well-formed, of the current cost and key, and of no password: its digest is random. */
+  readonly #dummyHash: string
 
-  constructor(options: Options = {}) {
+  constructor(pepper: Pepper, options: Options = {}) {
+    this.#pepper = pepper
+    this.#dummyHash = withKeyId(dummyHash(), pepper.currentKeyId)
+    this.#onMissingKey = options.onMissingKey ?? (() => {})
     const concurrency = options.concurrency ?? hashesAtOnce(options.threadPoolSize)
     const maxQueued = options.maxQueued ?? DEFAULT_MAX_QUEUED
     const retryAfterSeconds = Math.max(1, Math.ceil((maxQueued / concurrency) * SECONDS_PER_HASH))
@@ -77,7 +95,7 @@ export class Passwords {
   }
 
   /**
-   * @returns the PHC string to store; it names its own parameters and salt.
+   * @returns the PHC string to store; it names its own parameters, salt and key.
    * @throws AppError `invalid_input` over {@link MAX_PASSWORD_LENGTH}, `overloaded` when the queue
    * is full.
    */
@@ -88,33 +106,49 @@ export class Passwords {
         `A password may have at most ${MAX_PASSWORD_LENGTH} characters.`,
       )
     }
-    return this.#queue.run(from, () => argon2.hash(normalize(password), ARGON2_PARAMETERS))
+    const keyId = this.#pepper.currentKeyId
+    const secret = this.#secretOf(password, keyId) as Buffer
+    const hash = await this.#queue.run(from, () => argon2.hash(secret, ARGON2_PARAMETERS))
+    return withKeyId(hash, keyId)
   }
 
   /**
-   * Whether the password is the hash's. Without a hash (no such user), or with a password too long
-   * to be anyone's, the same work is done against a dummy and the answer is false, so that the time
-   * taken does not tell which accounts exist.
+   * Whether the password is the hash's. Without a hash (no such user), with a password too long
+   * to be anyone's, or a hash whose key is gone, the same work is done against a dummy and the answer
+   * is false, so that the time taken does not tell which accounts exist.
    *
    * @throws AppError `overloaded` when the queue is full, with or without a hash.
    */
   async verify(hash: string | undefined, password: string, from = HERE): Promise<boolean> {
-    if (hash === undefined || password.length > MAX_PASSWORD_LENGTH) {
-      await this.#verify(this.#dummyHash, password.slice(0, MAX_PASSWORD_LENGTH), from)
+    const isPossible = hash !== undefined && password.length <= MAX_PASSWORD_LENGTH
+    const secret = isPossible ? this.#secretOf(password, keyIdOf(hash)) : undefined
+    if (!isPossible || secret === undefined) {
+      await this.#verifyDummy(password.slice(0, MAX_PASSWORD_LENGTH), from)
       return false
     }
-    const isRight = await this.#verify(hash, password, from)
+    const isRight = await this.#queue.run(from, () => argon2.verify(hash, secret))
     if (isRight) this.#noteNetwork(from)
     return isRight
   }
 
-  /** Whether the hash was made with other parameters than today's; ask after a good login. */
+  /** Whether the hash was made with other parameters than today's, or key; ask after a good login. */
   needsRehash(hash: string): boolean {
+    if (keyIdOf(hash) !== this.#pepper.currentKeyId) return true
     return !hash.startsWith('$argon2id$') || argon2.needsRehash(hash, ARGON2_PARAMETERS)
   }
 
-  #verify(hash: string, password: string, from: string): Promise<boolean> {
-    return this.#queue.run(from, () => argon2.verify(hash, normalize(password)))
+  async #verifyDummy(password: string, from: string): Promise<void> {
+    const secret = this.#secretOf(password, this.#pepper.currentKeyId) as Buffer
+    await this.#queue.run(from, () => argon2.verify(this.#dummyHash, secret))
+  }
+
+  /** What is hashed in a password's place; undefined when the key is not configured. */
+  #secretOf(password: string, keyId: string | undefined): Buffer | undefined {
+    const normal = normalize(password)
+    if (keyId === undefined) return Buffer.from(normal)
+    const secret = this.#pepper.mac(PEPPER_LABEL, normal, keyId)
+    if (secret === undefined) this.#onMissingKey(keyId)
+    return secret
   }
 
   #noteNetwork(from: string): void {
@@ -136,6 +170,17 @@ export function hashesAtOnce(
 /** One password, however a keyboard composed its accents (NIST SP 800-63B: normalize to NFKC). */
 function normalize(password: string): string {
   return password.normalize('NFKC')
+}
+
+const withKeyId = (hash: string, keyId: string) => {
+  const id = Buffer.from(keyId, 'hex').toString('base64').replace(/=+$/, '')
+  return hash.replace(/^(\$\w+\$v=\d+\$[^$]+)/, `$1,keyid=${id}`)
+}
+
+/** In hexadecimal digits; undefined for a hash of the password itself. */
+function keyIdOf(hash: string): string | undefined {
+  const id = /^\$\w+\$v=\d+\$[^$]*,keyid=([^,$]+)/.exec(hash)?.[1]
+  return id === undefined ? undefined : Buffer.from(id, 'base64').toString('hex')
 }
 
 function dummyHash(): string {

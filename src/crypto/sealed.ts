@@ -123,6 +123,20 @@ export class KeyRing {
     return this.open(sealed, binding).toString('utf8')
   }
 
+  /** Of all that are configured, the current one first. */
+  get keyIds(): string[] {
+    return [...this.#byId.keys()]
+  }
+
+  /**
+   * {@link DataKey.mac}, under a key that is derived from a key-encryption key.
+   *
+   * @returns undefined when no configured key has this id.
+   */
+  mac(label: string, data: string, keyId = this.currentKeyId): Buffer | undefined {
+    return this.#byId.get(keyId)?.mac(label, data)
+  }
+
   toJSON(): string {
     return `KeyRing(${[...this.#byId.keys()].join(', ')})`
   }

@@ -2,11 +2,14 @@
 
 import { readFileSync } from 'node:fs'
 import { Client } from 'pg'
-import { AppError } from '../errors.ts'
+import { toReadableUrl } from '../database-url.ts'
+import { cannotConnect, NO_TLS } from './connect-errors.ts'
 
 /**
  * The URL for the driver, which by itself takes `require` for `verify-full`, and `prefer` too
  * (PostgreSQL documentation: libpq, SSL Support). One that prefers TLS tries it once, here.
+ *
+ * `schema` is other programs' word for the search path.
  *
  * @param warn told when the connection is encrypted but may be with anybody.
  * @throws AppError database_unavailable, which says what to write, for modes and files that are none.
@@ -16,9 +19,11 @@ export async function toDriverUrl(
   warn: (message: string) => void,
   connectTimeoutMs: number,
 ): Promise<string> {
-  const url = new URL(given)
+  const url = withSearchPath(new URL(toReadableUrl(given)))
   const mode = url.searchParams.get('sslmode')
-  if (mode === null || mode === 'no-verify' || url.searchParams.has('uselibpqcompat')) return given
+  if (mode === null || mode === 'no-verify' || url.searchParams.has('uselibpqcompat')) {
+    return url.href
+  }
   if (!MODES.includes(mode)) throw cannotConnect(`It has no sslmode=${mode}; write ${MODES_TEXT}.`)
   // As libpq does: nothing is encrypted on the way to a socket of this machine.
   if (url.searchParams.get('host')?.startsWith('/')) return withMode(url, 'disable')
@@ -42,31 +47,17 @@ const MODES_TEXT = MODES.join(', ')
 const UNVERIFIED =
   'DATABASE_URL has sslmode=require, which encrypts without looking whose certificate it is. To be sure of the server write sslmode=verify-full, with sslrootcert=/path/to/ca.pem for a private authority.'
 
-/**
- * What to write for a connection that the URL cannot make; undefined when the server is only away.
- */
-export function explainConnectError(error: unknown): AppError | undefined {
-  const { code = '', message } = error as NodeJS.ErrnoException
-  if (CERTIFICATE_ERRORS.test(code)) {
-    return cannotConnect(
-      `The server's certificate cannot be verified (${code}). Write sslmode=verify-full&sslrootcert=/path/to/ca.pem with the authority that signed it, under the name in the certificate; or sslmode=require, to encrypt without verifying.`,
-      error,
-    )
-  }
-  if (message === NO_TLS) {
-    return cannotConnect('The server has no TLS. Write sslmode=disable, or enable it there.', error)
-  }
-  if (code === '28000' && /no encryption/.test(message)) {
-    return cannotConnect('The server demands TLS. Write sslmode=require or verify-full.', error)
-  }
-  if (/^(28...|3D000)$/.test(code)) return cannotConnect(`The server says: ${message}.`, error)
-  return undefined
+/** Quoted as a name, as other programs do, and escaped as an option. */
+function withSearchPath(url: URL): URL {
+  const schema = url.searchParams.get('schema')
+  if (schema === null) return url
+  const changed = new URL(url)
+  const name = `"${schema.replaceAll('"', '""')}"`.replace(/[\\ ]/g, '\\$&')
+  const options = url.searchParams.get('options')
+  changed.searchParams.delete('schema')
+  changed.searchParams.set('options', `${options ? `${options} ` : ''}-c search_path=${name}`)
+  return changed
 }
-
-const CERTIFICATE_ERRORS =
-  /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+|CERT_\w+|ERR_TLS_CERT_ALTNAME_INVALID)$/
-/** pg's words. */
-const NO_TLS = 'The server does not support SSL connections'
 
 function withMode(url: URL, mode: string): string {
   const changed = new URL(url)
@@ -92,7 +83,9 @@ function checkFiles(url: URL): void {
       readFileSync(file)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      throw cannotConnect(`The file of ${name}, ${file}, cannot be read (${code}).`, error)
+      throw cannotConnect(`The file of ${name}, ${file}, cannot be read (${code}).`, {
+        cause: error,
+      })
     }
   }
 }
@@ -110,9 +103,3 @@ async function hasTls(url: string, connectionTimeoutMillis: number): Promise<boo
     await client.end().catch(() => {})
   }
 }
-
-const cannotConnect = (what: string, cause?: unknown) =>
-  new AppError('database_unavailable', `DATABASE_URL cannot be used. ${what}`, {
-    retryable: false,
-    cause,
-  })

@@ -1,13 +1,14 @@
 /** Opens the gateway's database: PostgreSQL by its URL, or the embedded one in the data folder. */
 
 import { CamelCasePlugin, type Dialect, Kysely, sql } from 'kysely'
-import { AppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { explainConnectError, toDriverUrl } from './connection-url.ts'
+import { explainConnectError } from './connect-errors.ts'
+import { toDriverUrl } from './connection-url.ts'
 import type { CopyReason } from './copies.ts'
 import { claimDataDir } from './data-dir.ts'
 import { openPglite } from './embedded.ts'
-import { refusesWrites, unavailable } from './errors.ts'
+import { refusesWrites } from './errors.ts'
+import { refuseUnfit } from './fitness.ts'
 import { Housekeeping } from './housekeeping.ts'
 import type { Durability } from './log-flush.ts'
 import { type Listener, listenTo } from './notifications.ts'
@@ -68,15 +69,14 @@ export type Database = {
   close(): Promise<void>
 }
 
-const OLDEST_POSTGRESQL = 14
 /** A small write may pass where a large one was refused. */
 const REFUSAL_MS = 10_000
 
 /**
  * Does not migrate. The embedded database takes the data folder for itself (see claimDataDir).
  *
- * @throws AppError database_unavailable when the server cannot be reached or is too old, or when
- * another process uses the data folder.
+ * @throws AppError database_unavailable when the server cannot be reached or does not fit, retryable when
+ * that may pass by itself, or when another process uses the data folder.
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const { acquireTimeoutMs = 15_000 } = options
@@ -86,17 +86,17 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const url = await connectableUrl(options.url, options.warn ?? (() => {}), connectTimeoutMs)
   const listen: Database['listen'] = (channel, onPayload) =>
     listenTo({ url, channel, onPayload, onError: (error) => onError(error as Error) })
-  return openPostgresql(
-    listen,
-    postgresqlDialect({
-      url,
-      poolSize: options.poolSize ?? 10,
-      statementTimeoutMs: options.statementTimeoutMs ?? 30_000,
-      acquireTimeoutMs,
-      connectTimeoutMs,
-      onError,
-    }),
-  )
+  const dialect = postgresqlDialect({
+    url,
+    poolSize: options.poolSize ?? 10,
+    statementTimeoutMs: options.statementTimeoutMs ?? 30_000,
+    acquireTimeoutMs,
+    connectTimeoutMs,
+    onError,
+  })
+  return openPostgresql(listen, dialect).catch((error: unknown) => {
+    throw explainConnectError(error, url)
+  })
 }
 
 /** @throws AppError database_unavailable: retryable when the server is only away. */
@@ -110,15 +110,14 @@ async function connectableUrl(
     await refuseSharedSessions(url, connectTimeoutMs)
     return url
   } catch (error) {
-    if (error instanceof AppError) throw error
-    throw explainConnectError(error) ?? unavailable(error)
+    throw explainConnectError(error, given)
   }
 }
 
 async function openPostgresql(listen: Database['listen'], dialect: Dialect): Promise<Database> {
   const database = assemble('postgresql', dialect, listen, async () => {})
   try {
-    await refuseOldServer(database.db)
+    await refuseUnfit(database.db)
     return database
   } catch (error) {
     await database.close()
@@ -194,16 +193,4 @@ function assemble(
       return closing
     },
   }
-}
-
-async function refuseOldServer(db: Kysely<Schema>): Promise<void> {
-  const { rows } = await sql<{ version: number }>`
-    select current_setting('server_version_num')::int as version`.execute(db)
-  const major = Math.floor((rows[0]?.version ?? 0) / 10_000)
-  if (major >= OLDEST_POSTGRESQL) return
-  throw new AppError(
-    'database_unavailable',
-    `The server at DATABASE_URL is PostgreSQL ${major}; the gateway needs ${OLDEST_POSTGRESQL} or newer.`,
-    { retryable: false },
-  )
 }

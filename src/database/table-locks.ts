@@ -38,7 +38,7 @@ export async function tablesNamed<S>(db: Kysely<S>, words: readonly string[]): P
     select distinct t.relname as name
     from pg_class t left join pg_index i on i.indrelid = t.oid
       left join pg_class index on index.oid = i.indexrelid
-    where t.relnamespace = current_schema()::regnamespace and t.relkind in ('r', 'p')
+    where t.relnamespace = quote_ident(current_schema())::regnamespace and t.relkind in ('r', 'p')
       and (t.relname = any(${words}) or index.relname = any(${words}))
     order by name`.execute(db)
   const names = rows.map(({ name }) => name)
@@ -79,7 +79,7 @@ export async function holdersOf<S>(
     left join pg_stat_activity a on a.pid = l.pid
     where l.granted and l.pid <> pg_backend_pid()
       and l.database = (select oid from pg_database where datname = current_database())
-      and c.relnamespace = current_schema()::regnamespace and c.relname = any(${tables})
+      and c.relnamespace = quote_ident(current_schema())::regnamespace and c.relname = any(${tables})
     group by l.pid, l.virtualtransaction
     order by l.pid`.execute(db)
   return rows

@@ -1,23 +1,21 @@
 /** The parameters of requests, where the SDKs would answer with a page of JSON, or as if it were their fault. */
 
 import { z } from 'zod'
+import { check } from '../problems.ts'
 
 /** JSON-RPC 2.0, section 5.1. */
 const INVALID_PARAMS = -32602
 
-const cursor = z.object({ cursor: z.string('must be text').optional() }).optional()
+const cursor = z.object({ cursor: z.string().optional() }).optional()
 const PARAMS: Record<string, z.ZodType> = {
-  'tools/call': z.object(
-    {
-      name: z.string('must be text'),
-      arguments: z.record(z.string(), z.unknown(), 'must be an object').optional(),
-    },
-    'must be an object',
-  ),
+  'tools/call': z.object({
+    name: z.string(),
+    arguments: z.record(z.string(), z.unknown()).optional(),
+  }),
   'tools/list': cursor,
   'resources/list': cursor,
   'resources/templates/list': cursor,
-  'resources/read': z.object({ uri: z.string('must be text') }, 'must be an object'),
+  'resources/read': z.object({ uri: z.string() }),
 }
 
 /** @returns undefined for parameters of the right kind, and for methods that are not looked at. */
@@ -27,11 +25,13 @@ export function wrongParams(body: unknown) {
   // Parameters that are no object at all are no MCP, which is said with a code of its own.
   const isNamed = params === undefined || (Object(params) === params && !Array.isArray(params))
   const rule = typeof method === 'string' && isNamed ? PARAMS[method] : undefined
-  const issue = isRequest ? rule?.safeParse(params).error?.issues[0] : undefined
-  if (!issue) return undefined
-  const place = ['params', ...issue.path.map(String)].join('.')
-  const message = `Invalid params: ${place} ${issue.message}${isOptional(issue.path) ? '; leave it out for none' : ''}.`
+  const [problem] = (isRequest && rule && check(rule, params).problems) || []
+  if (!problem) return undefined
+  const { field } = problem
+  const place = field === '' ? 'params' : `params.${field}`
+  const advice = isOptional(field) ? '; leave it out for none' : ''
+  const message = `Invalid params: ${place} ${problem.words}${advice}.`
   return { jsonrpc: '2.0', id, error: { code: INVALID_PARAMS, message } }
 }
 
-const isOptional = ([name]: readonly PropertyKey[]) => name === 'arguments' || name === 'cursor'
+const isOptional = (field: string) => field === 'arguments' || field === 'cursor'

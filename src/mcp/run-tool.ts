@@ -4,9 +4,9 @@
  * Who is asking was found out before (http/caller.ts); here it is decided whether that is enough.
  */
 
-import type { z } from 'zod'
 import { AppError, toAppError, toErrorBody } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { check, inWords, type Problem } from '../problems.ts'
 import type { Services } from '../services/index.ts'
 import { insufficientScope, type Scope } from '../services/scopes.ts'
 import type { Caller } from '../services/sessions.ts'
@@ -73,11 +73,11 @@ async function run(runner: ToolRunner, { entry, args, asker, signal, progress }:
   if (tool.isHeavy) runner.services.memory.refuseWhenShort()
   refuseTooManyElements(args, runner.maxToolInputElements)
   refuseHalfCharacters(args)
-  const parsed = entry.input.safeParse(withoutNulls(entry, args ?? {}))
-  if (!parsed.success) throw invalidInput(parsed.error)
+  const { data, problems } = check(entry.input, withoutNulls(entry, args ?? {}))
+  if (problems) throw invalidInput(entry, problems)
   const { caller, network } = asker
   const context = { caller, network, services: runner.services, signal, progress }
-  return tool.run(parsed.data, context as never)
+  return tool.run(data, context as never)
 }
 
 /** What an argument that may be left out is sent as by a model that has to name them all. */
@@ -94,7 +94,7 @@ function refuseHalfCharacters(args: unknown): void {
   for (const [name, value] of Object.entries(Object(args))) {
     if (!holdsHalfCharacter([name, value])) continue
     const field = name.toWellFormed()
-    const message = `${field}: must not hold half a surrogate pair, which is a character cut in two.`
+    const message = `${field} must not hold half a surrogate pair, which is a character cut in two.`
     throw new AppError('invalid_input', message, { details: { fields: [field] } })
   }
 }
@@ -141,42 +141,19 @@ const tokenMissing = () =>
     'This tool needs an access token: connect by OAuth, or send one as Authorization: Bearer or as the access_token argument. authenticate_user gives one.',
   )
 
-/** Names each wrong field; says nothing of its value, which may be a secret. */
-function invalidInput(error: z.ZodError): AppError {
-  const issues = error.issues.slice(0, MAX_ISSUES)
-  const problems = issues.map((issue) => {
-    const field = nameOf(issue.path)
-    return field === '' ? messageOf(issue) : `${field}: ${messageOf(issue)}`
-  })
-  return new AppError('invalid_input', problems.join('; '), {
-    details: { fields: issues.flatMap(wrongFields) },
-  })
-}
-
 /** What an error repeats of its caller's is so much at most: it is in the answer several times. */
-const MAX_ISSUES = 20
-const MAX_UNKNOWN_FIELDS = 20
-const MAX_NAME_LENGTH = 100
+const MAX_PROBLEMS = 20
 
-const nameOf = (path: readonly PropertyKey[]) => shortened(path.map(String).join('.'))
-
-const shortened = (name: string) =>
-  name.length <= MAX_NAME_LENGTH ? name : `${name.slice(0, MAX_NAME_LENGTH)}…`
-
-/** Zod's own message about unknown fields names all of them, however long. */
-function messageOf(issue: z.core.$ZodIssue): string {
-  if (issue.code !== 'unrecognized_keys') return issue.message
-  const names = unknownFields(issue).map((name) => `"${name}"`)
-  return `Unrecognized key${names.length === 1 ? '' : 's'}: ${names.join(', ')}`
-}
-
-const unknownFields = ({ keys }: z.core.$ZodIssueUnrecognizedKeys) =>
-  keys.slice(0, MAX_UNKNOWN_FIELDS).map(shortened)
-
-/** An unknown field is an issue of the object that holds it, and would go unnamed. */
-function wrongFields(issue: z.core.$ZodIssue): string[] {
-  if (issue.code !== 'unrecognized_keys') return [nameOf(issue.path)]
-  return unknownFields(issue).map((name) => nameOf([...issue.path, name]))
+/** Names each wrong field; says nothing of its value, which may be a secret. */
+function invalidInput({ input }: CatalogueEntry, all: readonly Problem[]): AppError {
+  const problems = all.slice(0, MAX_PROBLEMS)
+  const said = problems.map((problem) => inWords(problem, 'the arguments')).join('; ')
+  const names = Object.keys(input.shape).join(', ')
+  const known = names === '' ? 'It takes no arguments.' : `Its arguments are: ${names}.`
+  const isAnyUnknown = problems.some(({ isUnknown }) => isUnknown)
+  return new AppError('invalid_input', isAnyUnknown ? `${said}. ${known}` : `${said}.`, {
+    details: { fields: problems.map(({ field }) => field) },
+  })
 }
 
 /**

@@ -1,6 +1,14 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Schema } from '../database/schema.ts'
 
+export type KeyedKind =
+  | 'users'
+  | 'conversations'
+  | 'names'
+  | 'signing keys'
+  | 'records of OAuth'
+  | 'passwords'
+
 /**
  * What is sealed directly under the key-encryption key. A sealed value's bytes 2 to 9 are the id of
  * the key that sealed it, so what remains under an older one is found without opening anything.
@@ -12,6 +20,28 @@ export class DataKeyRepository {
 
   constructor(db: Kysely<Schema>) {
     this.#db = db
+  }
+
+  /**
+   * How many values are under which key, by the table they are in; `keyId`: 16 hex digits. Password
+   * hashes name the key of their HMAC, or null when an older build made them.
+   */
+  async countByKey(): Promise<{ kind: KeyedKind; keyId: string | null; count: number }[]> {
+    const { rows } = await sql<{ kind: KeyedKind; keyId: string | null; count: number }>`
+      select kind, encode(key_id, 'hex') as key_id, count(*)::float8 as count
+      from (
+        select 'users' as kind, substring(data_key from 2 for 8) as key_id from users
+        union all select 'conversations', substring(data_key from 2 for 8) from conversations
+        union all select 'names', substring(data_key from 2 for 8) from name_keys
+        union all select 'signing keys', substring(sealed from 2 for 8) from signing_keys
+        union all select 'records of OAuth', substring(sealed from 2 for 8) from oauth_records
+        union all select 'passwords',
+          decode(substring(password_hash, ',keyid=([A-Za-z0-9+/]{11})[$]') || '=', 'base64')
+        from users
+      ) as keyed
+      group by kind, key_id
+      order by kind, key_id`.execute(this.#db)
+    return rows
   }
 
   /** `currentKeyId`: 16 hex digits. */

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { type Guessable, guessable } from '../crypto/common-passwords.ts'
 import { MAX_PASSWORD_LENGTH } from '../crypto/passwords.ts'
 import { AppError } from '../errors.ts'
+import { check } from '../problems.ts'
 import { USERNAME_PATTERN, USERNAME_RULE } from '../username.ts'
 
 const MIN_PASSWORD_LENGTH = 12
@@ -40,9 +41,9 @@ export const TokenName = z
 
 /** @throws AppError invalid_input that names the field and says what is wrong, not the value. */
 export function checked<T>(rule: z.ZodType<T>, value: unknown, field: string): T {
-  const parsed = rule.safeParse(value)
-  if (parsed.success) return parsed.data
-  throw wrongField(field, parsed.error.issues[0]?.message ?? 'is wrong')
+  const { data, problems } = check(rule, value)
+  if (problems) throw wrongField(field, problems[0]?.words ?? 'is wrong')
+  return data
 }
 
 type Owner = { username: string; email: string }
@@ -74,4 +75,4 @@ const BETTER =
   'Take four or more words that have nothing to do with each other, or one that a password manager makes'
 
 export const wrongField = (field: string, problem: string) =>
-  new AppError('invalid_input', `${field}: ${problem}.`, { details: { field } })
+  new AppError('invalid_input', `${field} ${problem}.`, { details: { field } })

@@ -124,7 +124,7 @@ function decodeCursor(cursor: string): ConversationCursor {
   const text = Buffer.from(cursor, 'base64url').toString('latin1')
   const match = /^(\d{1,14})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(text)
   if (!match) {
-    throw new AppError('invalid_input', 'cursor: must be a next_cursor of an earlier page.', {
+    throw new AppError('invalid_input', 'cursor must be a next_cursor of an earlier page.', {
       details: { field: 'cursor' },
     })
   }

@@ -18,6 +18,7 @@ import { BudgetSettings } from './budget-settings.ts'
 import { Budgets } from './budgets.ts'
 import { ConversationOpening } from './conversation-opening.ts'
 import { ConversationService } from './conversations.ts'
+import { EncryptionKeys } from './encryption-keys.ts'
 import { ExportService } from './exports.ts'
 import { FormerAccounts } from './former-accounts.ts'
 import { Generation } from './generation.ts'
@@ -151,6 +152,7 @@ export function createServices(parts: Parts) {
     usage: new UsageService({ repositories, heavyReads }),
     sessions,
     signingKeys: parts.signingKeys,
+    encryptionKeys: new EncryptionKeys({ repositories, keyRing }),
     accounts: accountService,
     userAdministration: new UserAdministration({
       repositories,

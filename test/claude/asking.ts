@@ -2,18 +2,20 @@ import { afterAll, afterEach, beforeAll } from 'vitest'
 import { AnthropicClaude, type ClaudeOutcome } from '../../src/claude/client.ts'
 import { resolveModel } from '../../src/claude/models.ts'
 import { buildRequest, type ChatRequest } from '../../src/claude/request.ts'
+import type { Limits as Watched } from '../../src/claude/watch.ts'
 import { type ClaudeStandIn, startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 
 export const KEY = 'sk-ant-api03-the-key-of-ada'
 
-type Limits = { deadlineMs: number; idleMs: number; maxConnections: number }
+type Limits = Watched & { maxConnections: number }
 
 /** A stand-in for the file that calls this, empty before each test, and clients that talk to it. */
 export function useClaude(standInOptions: Parameters<typeof startClaudeStandIn>[0] = {}) {
   let standIn: ClaudeStandIn
   const clients: AnthropicClaude[] = []
   const connect = (limits: Partial<Limits> = {}, baseUrl = standIn.url) => {
-    const claude = new AnthropicClaude({ baseUrl, deadlineMs: 10_000, idleMs: 5_000, ...limits })
+    const usual = { deadlineMs: 10_000, idleMs: 5_000, firstTokenMs: 5_000 }
+    const claude = new AnthropicClaude({ baseUrl, ...usual, ...limits })
     clients.push(claude)
     return claude
   }

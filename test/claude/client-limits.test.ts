@@ -5,6 +5,11 @@ import { KEY, requestFor, useClaude } from './asking.ts'
 
 const claude = useClaude({ chunkSize: 5 })
 const LONG = 'A rather long text that makes many chunks.'
+const EMPTY_ANSWER = [
+  `{"type":"message_start","message":{"model":"m","usage":{"input_tokens":1,"output_tokens":1}}}`,
+  `{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":2}}`,
+  `{"type":"message_stop"}`,
+]
 const atAbort = (signal: AbortSignal) => getEventListeners(signal, 'abort').length
 
 test.each<[string, Fault, string]>([
@@ -60,12 +65,29 @@ test.each([undefined, 10])('silence is too long, with pings every %s ms', async 
 
 test('silence before the first byte is too long as well', async () => {
   claude.standIn.script({ kind: 'delay', delayMs: 5000 })
-  expect(await claude.ask({}, { idleMs: 1500 })).toMatchObject({
+  expect(await claude.ask({}, { firstTokenMs: 1500, idleMs: 1 })).toMatchObject({
     status: 'failed',
     usageEstimated: 'stream_timed_out',
     error: { code: 'upstream_timeout' },
   })
   expect(claude.standIn.messageRequests()).toHaveLength(1)
+})
+
+test('before the first text pings are life, and only they', async () => {
+  claude.standIn.script({ kind: 'stream_stall', afterChunks: 0, pingEveryMs: 10 })
+  const limits = { deadlineMs: 4000, firstTokenMs: 1500, idleMs: 1 }
+  expect((await claude.ask({}, limits)).error?.message).toContain('did not finish in time')
+  claude.standIn.script({ kind: 'stream_stall', afterChunks: 0 })
+  expect((await claude.ask({}, limits)).error?.message).toContain('fell silent')
+})
+
+test('a proxy that keeps the connection alive by comments does so before the first text', async () => {
+  const upstream = await serveEvents([], 4000, EMPTY_ANSWER, ': still there\n\n')
+  const { signal } = new AbortController()
+  const client = claude.connect({ firstTokenMs: 1500, idleMs: 1 }, upstream.url)
+  const outcome = await client.answer(KEY, requestFor(), { signal })
+  await upstream.close()
+  expect(outcome).toMatchObject({ status: 'complete' })
 })
 
 test('a model may think in silence for longer', async () => {
@@ -82,7 +104,7 @@ test('a model may think in silence for longer', async () => {
   ]
   const upstream = await serveEvents(events, 1500, late)
   const { signal } = new AbortController()
-  const client = claude.connect({ idleMs: 500 }, upstream.url)
+  const client = claude.connect({ firstTokenMs: 500, idleMs: 500 }, upstream.url)
   const outcome = await client.answer(KEY, requestFor(), { signal })
   await upstream.close()
   expect(outcome).toMatchObject({
@@ -146,12 +168,7 @@ test('nothing stays attached to a signal that outlives the call', async () => {
 })
 
 test('a finished answer survives a connection that breaks after it', async () => {
-  const events = [
-    `{"type":"message_start","message":{"model":"m","usage":{"input_tokens":1,"output_tokens":1}}}`,
-    `{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":2}}`,
-    `{"type":"message_stop"}`,
-  ]
-  const upstream = await serveEvents(events, 5000, [])
+  const upstream = await serveEvents(EMPTY_ANSWER, 5000, [])
   const { signal } = new AbortController()
   const client = claude.connect({ idleMs: 500 }, upstream.url)
   const outcome = await client.answer(KEY, requestFor(), { signal })
@@ -163,15 +180,19 @@ function streamError(type: string): Fault {
   return { kind: 'stream_error', afterChunks: 3, type }
 }
 
-/** A server that sends some events, is silent for a while, then sends the rest. */
-async function serveEvents(first: string[], silenceMs: number, rest: string[]) {
+/** A server that sends some events, is silent for a while but for `life`, then sends the rest. */
+async function serveEvents(first: string[], silenceMs: number, rest: string[], life = '') {
   const { createServer } = await import('node:http')
   const frames = (events: string[]) =>
     events.map((data) => `event: ${JSON.parse(data).type}\ndata: ${data}\n\n`).join('')
   const server = createServer((_, res) => {
     res.writeHead(200, { 'content-type': 'text/event-stream' })
     res.write(frames(first))
-    setTimeout(() => res.end(frames(rest)), silenceMs).unref()
+    const living = setInterval(() => res.write(life), 20).unref()
+    setTimeout(() => {
+      clearInterval(living)
+      res.end(frames(rest))
+    }, silenceMs).unref()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()

@@ -97,7 +97,7 @@ test.each([
   ['a negative price', [{ ...valid, input: -1 }], '[0].input'],
   ['a date that is none', [{ ...valid, effective_from: '2026-13-01' }], '[0].effective_from'],
   ['a misspelt field', [{ ...valid, cache_reads: 1 }], 'cache_reads'],
-  ['an object instead of a list', valid, 'array'],
+  ['an object instead of a list', valid, 'must be a list'],
 ])('%s is refused by name', (_, override, named) => {
   try {
     loadPriceTable(override)

@@ -84,6 +84,7 @@ function settingsFor(databaseUrl: string, claudeUrl: string, publicUrl: string) 
     ANTHROPIC_BASE_URL: claudeUrl,
     PUBLIC_URL: publicUrl,
     SESSION_TIMEOUT: '604800',
+    UPSTREAM_FIRST_TOKEN_SECONDS: '3',
     UPSTREAM_IDLE_SECONDS: '3',
     DRAIN_SECONDS: '2',
     SHUTDOWN_GRACE_SECONDS: '15',

@@ -135,13 +135,13 @@ describe.each(eras)('%s era', (era) => {
     ['tools/call', { name, arguments: [] }, 'params.arguments must be an object; leave it out'],
     ['tools/call', { name, arguments: 'x' }, 'params.arguments must be an object; leave it out'],
     ['tools/call', { name: 5 }, 'params.name must be text'],
-    ['tools/call', {}, 'params.name must be text'],
+    ['tools/call', {}, 'params.name is missing'],
     ['tools/list', { cursor: null }, 'params.cursor must be text; leave it out'],
     ['tools/list', { cursor: 5 }, 'params.cursor must be text; leave it out'],
     ['resources/list', { cursor: null }, 'params.cursor must be text; leave it out'],
     ['resources/templates/list', { cursor: null }, 'params.cursor must be text; leave it out'],
     ['resources/read', { uri: null }, 'params.uri must be text'],
-    ['resources/read', {}, 'params.uri must be text'],
+    ['resources/read', {}, 'params.uri is missing'],
   ])('%s with %j is -32602, in one line', async (method, params, says) => {
     const plain = { ...message(method, params), id: 'mine' }
     const { body, headers } = era === 'modern' ? modern(plain) : { body: plain, headers: {} }

@@ -290,7 +290,7 @@ describeDatabases('the ledger', (kind) => {
 test('a silent answer is booked as an estimate, whether it had begun or not', async () => {
   const app = await startApp({
     kind: 'embedded',
-    env: { UPSTREAM_IDLE_SECONDS: '1' },
+    env: { UPSTREAM_FIRST_TOKEN_SECONDS: '1', UPSTREAM_IDLE_SECONDS: '1' },
     claude: { chunkSize: 8 },
   })
   const { accessToken } = await app.register()

@@ -19,7 +19,7 @@ export const deleteMyAccount = defineTool({
     if (confirm !== caller.username) {
       throw new AppError(
         'invalid_input',
-        'confirm: must be your username. Nothing has been deleted.',
+        'confirm must be your username. Nothing has been deleted.',
         { details: { field: 'confirm' } },
       )
     }

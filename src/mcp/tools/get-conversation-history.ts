@@ -109,6 +109,10 @@ export const getConversationHistory = defineTool({
 const isAnswer = (row: { role: string }) => row.role === 'assistant'
 
 const offsetOfNothing = () =>
-  new AppError('invalid_input', 'offset: needs message_id, which says in what to begin there.', {
-    details: { fields: ['offset'] },
-  })
+  new AppError(
+    'invalid_input',
+    'offset needs message_id, which says in which message to begin there.',
+    {
+      details: { fields: ['offset'] },
+    },
+  )

@@ -60,7 +60,7 @@ function refuseContradiction(args: {
   throw new AppError(
     'invalid_input',
     args.reset
-      ? 'reset: removes the cap, so give no limit with it.'
+      ? 'reset removes the cap, so give no limit with it.'
       : 'Give limit_usd, limit_tokens or both (null for no limit), or reset: true.',
     { details: { fields: args.reset ? ['reset'] : ['limit_usd', 'limit_tokens'] } },
   )

@@ -3,6 +3,7 @@
 import type { Request } from 'express'
 import type { z } from 'zod'
 import { AppError, type ErrorCode } from '../../../errors.ts'
+import { check } from '../../../problems.ts'
 import type { FormErrors } from '../../views/form.ts'
 import { inPlainTime } from '../../views/format.ts'
 
@@ -28,8 +29,8 @@ const UNPROCESSABLE = 422
 export function brokenRules(rules: Record<string, z.ZodType>, values: Record<string, unknown>) {
   const errors: Record<string, string> = {}
   for (const [name, rule] of Object.entries(rules)) {
-    const issue = rule.safeParse(values[name]).error?.issues[0]
-    if (issue) errors[name] = asSentence(name, issue.message)
+    const [problem] = check(rule, values[name]).problems ?? []
+    if (problem) errors[name] = asSentence(name, problem.words)
   }
   return Object.keys(errors).length === 0 ? undefined : refused(errors)
 }
@@ -68,7 +69,7 @@ function besideOf({ code, details }: AppError, fields: Partial<Record<ErrorCode,
 
 /** Rules name their field as programs do; people read a sentence. */
 function asRead({ message, details }: AppError): string {
-  const prefix = `${details?.field}: `
+  const prefix = `${details?.field} `
   if (!message.startsWith(prefix)) return inPlainTime(message)
   return asSentence(String(details?.field), message.slice(prefix.length).replace(/\.$/, ''))
 }

@@ -1,0 +1,54 @@
+/** What a DATABASE_URL cannot be, told without what is in it: it may hold a password. */
+
+const EXAMPLE = 'postgres://user:password@host:5432/database'
+const AS_IT_IS = 'or leave the password out and set DATABASE_PASSWORD to it as it is'
+
+/** What is wrong and what to write; undefined when it can be one. */
+export function databaseUrlProblem(text: string): string | undefined {
+  if (/^sqlite/i.test(text)) {
+    return `SQLite is not supported: remove DATABASE_URL to use the embedded PostgreSQL in DATA_DIR, or write ${EXAMPLE}`
+  }
+  if (/^["']/.test(text)) return `has quotes around it, which belong to it here: write ${EXAMPLE}`
+  if (!/^postgres(ql)?:\/\/./.test(text)) {
+    return `must look like ${EXAMPLE} (or be left out for the embedded database)`
+  }
+  return cutShort(text) ?? hostProblem(text)
+}
+
+/** A URL ends its host at the first of these, wherever a person sees the end of the password. */
+function cutShort(text: string): string | undefined {
+  const rest = text.slice(text.indexOf('//') + 2)
+  const end = rest.search(/[/?#]/)
+  const isCut = rest.includes('#') || (end !== -1 && isInPassword(rest, end))
+  if (!isCut) return undefined
+  return `has a /, ? or # that ends it too early, probably in the password: write them as %2F, %3F and %23, ${AS_IT_IS}`
+}
+
+/** No @ has come yet, and one comes where there is none in a path, nor in the name of a parameter. */
+function isInPassword(rest: string, end: number): boolean {
+  const [path = '', query = ''] = rest.slice(end).split(/\?(.*)/s)
+  const [parameter = ''] = query.split('=')
+  return !rest.slice(0, end).includes('@') && `${path}${parameter}`.includes('@')
+}
+
+/**
+ * The same as URL takes it: without a host, where a parameter has one, and with what is escaped wrongly
+ * taken as it is.
+ */
+export function toReadableUrl(text: string): string {
+  return text
+    .replace(/^([^/]*\/\/[^/?]*@)(?=[/?]|$)/, '$1localhost')
+    .replace(/%(?![0-9a-f]{2})/gi, '%25')
+    .replaceAll(' ', '%20')
+}
+
+function hostProblem(text: string): string | undefined {
+  const [, host = ''] = /^[^/]*\/\/(?:[^/?]*@)?([^/?]*)/.exec(text) ?? []
+  const readable = toReadableUrl(text)
+  const url = URL.canParse(readable) ? new URL(readable) : undefined
+  if (`${host}${url?.searchParams.get('host') ?? ''}`.includes(',')) {
+    return 'names several hosts, and the gateway connects to one: name an address that leads to the primary (a load balancer, a pooler, or a name that is moved at a failover)'
+  }
+  if (url) return undefined
+  return `cannot be read as a URL: write ${EXAMPLE}, with % and two digits for whatever is no letter or digit in the password, ${AS_IT_IS}`
+}
