@@ -5,6 +5,7 @@
  */
 
 import { z } from 'zod'
+import { misspeltSettings } from './misspelt-settings.ts'
 import { check } from './problems.ts'
 import { readSecretFiles } from './secret-files.ts'
 import { SECRET_SETTINGS, SETTINGS } from './settings.ts'
@@ -64,6 +65,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     ...problems.map(({ field, words }) => ({ path: [field], message: words })),
     ...files.issues,
     ...formerSettings(env),
+    ...misspeltSettings(env),
     ...together.filter(({ path: [name] }) => !isUnread(name, files.issues)),
   ]
   if (!data || issues.length > 0) throw new ConfigError(issues)

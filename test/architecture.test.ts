@@ -26,14 +26,17 @@ const RULES: Record<string, Rule> = {
 
 /** Root files: what each may import of ours. Those not named import nothing of ours. */
 const ROOT_MAY_IMPORT: Record<string, RegExp> = {
-  'main.ts': /^serve\.ts$/,
+  'main.ts': /^(dot-env|node-version|serve)\.ts$/,
   'serve.ts':
     /^(app|config|log|open-configured-database|setting-files|stop|stop-signals|under-npm|database\/open|http\/listen)\.ts$/,
   'stop.ts': /^(app|http\/listen)\.ts$/,
   'open-configured-database.ts': /^(config|errors|log|database\/open)\.ts$/,
   'app.ts': /./,
-  'admin.ts': /^(app|config|log|setting-files|admin\/[a-z]+)\.ts$/,
-  'config.ts': /^(problems|settings|secret-files)\.ts$/,
+  'admin.ts': /^(node-version|run-admin)\.ts$/,
+  'run-admin.ts': /^(app|config|dot-env|log|setting-files|admin\/[a-z-]+)\.ts$/,
+  'dot-env.ts': /^under-npm\.ts$/,
+  'misspelt-settings.ts': /^settings\.ts$/,
+  'config.ts': /^(misspelt-settings|problems|settings|secret-files)\.ts$/,
   'secret-files.ts': /^setting-files\.ts$/,
   'settings.ts': /^setting-values\.ts$/,
   'setting-values.ts': /^(database-url|encryption-key|username)\.ts$/,

@@ -8,6 +8,7 @@ import { isPageVisit } from '../../page-visit.ts'
 import { errorPage, titleOf } from '../../views/error-page.ts'
 import { inPlainTime } from '../../views/format.ts'
 import { sendToSignIn } from './desk.ts'
+import { askForProof } from './proof.ts'
 import { sendPage } from './send-page.ts'
 
 /** The door of the pages: what was thrown becomes a calm page. Other clients' errors pass by. */
@@ -16,6 +17,7 @@ export function pageErrors(log: Logger): ErrorRequestHandler {
     if (res.headersSent || !isForPerson(req)) return next(thrown)
     const error = toPageError(thrown)
     if (error.code === 'internal') log.error({ err: error }, 'page failed')
+    if (error.code === 'proof_required') return askForProof(req, res)
     applyPageSecurity(res)
     // Whoever was signed in when the request came, and is no longer.
     if (error.code === 'unauthenticated') return sendToSignIn(req, res)
