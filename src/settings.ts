@@ -7,6 +7,8 @@ import {
   encryptionKey,
   flag,
   list,
+  noProxy,
+  proxyUrl,
   redisUrl,
   seconds,
   trustProxy,
@@ -115,6 +117,19 @@ export const SETTINGS = {
       'JSON file of prices that add to or replace the built-in table (docs/OPERATIONS.md).',
     ),
   ANTHROPIC_BASE_URL: apiUrl.default('https://api.anthropic.com').describe('Where Claude is.'),
+  HTTPS_PROXY: proxyUrl
+    .optional()
+    .describe(
+      'Proxy for https addresses: Anthropic, and the documents by which OAuth clients introduce themselves. `http://user:password@proxy.example:3128`; also read as `https_proxy`.',
+    ),
+  HTTP_PROXY: proxyUrl
+    .optional()
+    .describe('The same for http addresses, which only `ANTHROPIC_BASE_URL` may be.'),
+  NO_PROXY: noProxy
+    .default([])
+    .describe(
+      'Hosts to reach directly all the same, comma separated: `example.com` with all below it, `10.0.0.0/8`, `host:8443`, `*`.',
+    ),
   UPSTREAM_TIMEOUT_SECONDS: seconds(1, 3600)
     .default(600)
     .describe('Longest time one answer may take.'),
@@ -219,6 +234,8 @@ export const SECRET_SETTINGS = [
   'DATABASE_PASSWORD',
   'ENCRYPTION_KEY',
   'ENCRYPTION_KEYS_PREVIOUS',
+  'HTTPS_PROXY',
+  'HTTP_PROXY',
   'REDIS_URL',
   'METRICS_TOKEN',
 ] as const satisfies readonly (keyof typeof SETTINGS)[]

@@ -52,6 +52,7 @@ test('without any setting everything has its default', () => {
       },
       unpricedModels: 'refuse',
     },
+    outgoing: { noProxy: [] },
     upstream: {
       baseUrl: 'https://api.anthropic.com',
       deadlineMs: 600_000,
@@ -113,6 +114,21 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
     'http://proxy.example/anthropic/v1/',
     ({ upstream }) => upstream.baseUrl,
     'http://proxy.example/anthropic',
+  ],
+  HTTPS_PROXY: [
+    'proxy.example:3128',
+    ({ outgoing }) => outgoing.httpsProxy?.href,
+    'http://proxy.example:3128/',
+  ],
+  HTTP_PROXY: [
+    'https://ada:p%40ss@proxy.example/',
+    ({ outgoing }) => outgoing.httpProxy?.href,
+    'https://ada:p%40ss@proxy.example/',
+  ],
+  NO_PROXY: [
+    'localhost, .example.com 10.0.0.0/8',
+    ({ outgoing }) => outgoing.noProxy,
+    ['localhost', '.example.com', '10.0.0.0/8'],
   ],
   UPSTREAM_TIMEOUT_SECONDS: ['90', ({ upstream }) => upstream.deadlineMs, 90_000],
   UPSTREAM_FIRST_TOKEN_SECONDS: ['90', ({ upstream }) => upstream.firstTokenMs, 90_000],
@@ -243,6 +259,21 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
   ANTHROPIC_BASE_URL: [
     ['claude.example', 'ws://api.anthropic.com'],
     /must be a URL that begins with https:\/\//,
+  ],
+  HTTPS_PROXY: [
+    [
+      'socks5://ada:hidden@proxy.example',
+      'http://ada:hidden@',
+      'http://ada:hidden%zz@proxy.example',
+      'http://ada:hidden@proxy.example/path',
+      'http://ada:hid/den@proxy.example:3128',
+    ],
+    /must look like http:\/\/proxy\.example:3128/,
+  ],
+  HTTP_PROXY: [['ftp://ada:hidden@proxy.example'], /must look like http:\/\/proxy\.example:3128/],
+  NO_PROXY: [
+    ['https://a.example', 'a.example, b.example/path', '10.0.0.0/33', 'x*', 'a..example'],
+    /entry [12] can be no host: write example\.com/,
   ],
   UPSTREAM_TIMEOUT_SECONDS: [badNumber('0', '3601'), /must be a whole number/],
   UPSTREAM_FIRST_TOKEN_SECONDS: [badNumber('0', '3601'), /must be a whole number/],
