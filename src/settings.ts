@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { hostNames, pageOrigins } from './setting-hosts.ts'
 import {
   apiUrl,
   bareOrigin,
@@ -170,15 +171,15 @@ export const SETTINGS = {
     .describe(
       '`off` closes `/mcp/open`, the address for clients without a token in the header; newcomers then sign up on the pages, not with register_user.',
     ),
-  ALLOWED_HOSTS: list
+  ALLOWED_HOSTS: hostNames
     .default([])
     .describe(
       'Further host names that `/mcp` answers to, besides loopback and the one of `PUBLIC_URL`.',
     ),
-  ALLOWED_ORIGINS: list
+  ALLOWED_ORIGINS: pageOrigins
     .default([])
     .describe(
-      'Host names of web pages that may call `/mcp` from a browser, besides loopback and `PUBLIC_URL`.',
+      'Web pages that may call `/mcp` from a browser, besides those of loopback and `PUBLIC_URL`: origins like `https://app.example`, or host names for every scheme and port.',
     ),
   PRIVATE_CLIENT_HOSTS: list
     .default([])

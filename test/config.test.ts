@@ -291,6 +291,14 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     /must be a URL that begins with redis:\/\//,
   ],
   MCP_OPEN: [['maybe', 'true'], /must be on or off$/],
+  ALLOWED_HOSTS: [
+    ['*', 'a.example, *.b.example', 'https://a.example/mcp', 'ada@a.example', 'a b'],
+    /entry [12] is not understood: list host names/,
+  ],
+  ALLOWED_ORIGINS: [
+    ['*', 'https://*', 'a.example, https://*.b.example', 'https://a.example/page', 'a.example:80x'],
+    /entry [12] is not understood: list origins, comma separated, like https:\/\/app\.example/,
+  ],
   TRUST_PROXY: [
     ['true', '0', 'proxy.example', '10.0.0.0/33', '10.0.0', '1.5', 'loopback,', 'loopback/8'],
     /number of proxies in front \(1\), or their addresses or subnets/,
@@ -333,8 +341,6 @@ test('only settings that take any text at all have no wrong value', () => {
     'DATABASE_PASSWORD',
     'CLAUDE_MODEL',
     'PRICES_FILE',
-    'ALLOWED_HOSTS',
-    'ALLOWED_ORIGINS',
     'PRIVATE_CLIENT_HOSTS',
     'TLS_CERT_FILE',
     'TLS_KEY_FILE',

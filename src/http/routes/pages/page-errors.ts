@@ -41,9 +41,11 @@ const PAGES = /^\/(?:$|(?:sign-(?:up|in|out)|account|connect)(?:\/|$))/
 
 function toPageError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown
-  const { status } = (thrown ?? {}) as { status?: unknown }
-  if (status === 413)
-    return new AppError('request_too_large', 'The form that was sent is too large.')
+  const { status, limit } = (thrown ?? {}) as { status?: unknown; limit?: unknown }
+  if (status === 413) {
+    const most = typeof limit === 'number' ? `: it may have ${limit} bytes` : ''
+    return new AppError('request_too_large', `The form that was sent is too large${most}.`)
+  }
   const isUnreadable = typeof status === 'number' && status >= 400 && status < 500
   return isUnreadable
     ? new AppError('invalid_input', 'The form that was sent cannot be read.')
