@@ -44,7 +44,7 @@ const ROOT_MAY_IMPORT: Record<string, RegExp> = {
   'settings.ts': /^setting-(hosts|values)\.ts$/,
   'setting-hosts.ts': /^setting-values\.ts$/,
   'outgoing.ts': /^no-proxy\.ts$/,
-  'setting-values.ts': /^(database-url|encryption-key|no-proxy|username)\.ts$/,
+  'setting-values.ts': /^(database-url|encryption-key|no-proxy|username|usd-amount)\.ts$/,
 }
 const ROOT_PACKAGES: Record<string, string> = {
   'log.ts': 'pino',
