@@ -252,7 +252,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
   MAX_CONVERSATION_LENGTH: [badNumber('1', '100001'), /must be a whole number/],
   MAX_STORED_BYTES_PER_USER: [badNumber(), /must be a whole number/],
   BUDGET_USD_PER_DAY: [['ten', '-1', '1e3', '0.1234567891'], /amount in USD/],
-  BUDGET_USD_PER_MONTH: [['ten', '$5'], /amount in USD/],
+  BUDGET_USD_PER_MONTH: [['ten', '5 EUR', '1,000'], /amount in USD/],
   BUDGET_TOKENS_PER_DAY: [badNumber(), /must be a whole number/],
   BUDGET_TOKENS_PER_MONTH: [badNumber(), /must be a whole number/],
   UNPRICED_MODELS: [['maybe'], /must be refuse or allow$/],
