@@ -19,6 +19,7 @@ import { createHttpApp } from './http/server.ts'
 import { oauthErrorPage } from './http/views/oauth-error.ts'
 import { createLogger, type Logger } from './log.ts'
 import { AuthorizationServer } from './oauth/authorization-server.ts'
+import { ClientDocuments } from './oauth/client-documents.ts'
 import { ACCESS_TOKEN_SECONDS } from './oauth/provider.ts'
 import { openConfiguredDatabase } from './open-configured-database.ts'
 import { Outgoing } from './outgoing.ts'
@@ -106,12 +107,14 @@ async function assemble(config: Config, database: Database, log: Logger) {
     log,
     telemetry,
   })
+  const { privateClientHosts: privateHosts, documentMode: mode } = config.oauth
+  const clientDocuments = new ClientDocuments({ mode, privateHosts, outgoing, log })
   const authorizationServer = new AuthorizationServer({
     publicUrl: config.http.publicUrl,
     keys: signingKeys.current,
     store: { repositories, transact, vault: new Vault(keyRing) },
     tokens,
-    privateClientHosts: config.oauth.privateClientHosts,
+    documents: clientDocuments,
     errorPage: oauthErrorPage,
     log,
   })
@@ -121,6 +124,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
   const listener = database.listen(ANSWERS_CHANNEL, services.onSignal)
   warnOfRetiredDefault(config, log)
   await services.upkeep.start()
+  clientDocuments.start()
 
   return {
     http: createHttpApp({
@@ -146,6 +150,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
       await services.upkeep.stop()
       await services.notices.flush()
       await listener.close()
+      clientDocuments.stop()
       await outgoing.close()
       await shared?.close()
       await database.close()

@@ -179,6 +179,12 @@ export const SETTINGS = {
     .describe(
       'Host names of web pages that may call `/mcp` from a browser, besides loopback and `PUBLIC_URL`.',
     ),
+  CLIENT_ID_DOCUMENTS: z
+    .enum(['auto', 'on', 'off'])
+    .default('auto')
+    .describe(
+      'Whether OAuth clients may introduce themselves by a document at an address of theirs, as Claude Code does. `auto`: while the gateway reaches claude.ai and chatgpt.com, else they register; `off`: they always register.',
+    ),
   PRIVATE_CLIENT_HOSTS: list
     .default([])
     .describe(

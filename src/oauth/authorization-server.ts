@@ -13,7 +13,6 @@ import { holdSessions } from '../services/authority.ts'
 import { isScope, type Scope } from '../services/scopes.ts'
 import { type Caller, hashOf } from '../services/sessions.ts'
 import { visibleName } from '../visible-name.ts'
-import { ClientDocuments } from './client-documents.ts'
 import { FlowCookies } from './flow-cookies.ts'
 import { errors, type InteractionResults, type Provider } from './oidc-provider.ts'
 import { createProvider, PENDING_SECONDS, type ProviderOptions } from './provider.ts'
@@ -42,9 +41,7 @@ export type Approval = {
   limitNanoUsd: bigint | null
 }
 
-type Options = Omit<ProviderOptions, 'documents'> & {
-  /** Names whose clients' documents may lie at private addresses. */
-  privateClientHosts: readonly string[]
+type Options = ProviderOptions & {
   tokens: Pick<AccessTokens, 'verify'>
   log: Logger
 }
@@ -56,7 +53,6 @@ const CLIENT_GRACE_MS = 24 * 60 * 60 * 1000
 export class AuthorizationServer {
   readonly #options: Options
   readonly #cookies: FlowCookies
-  readonly #documents: ClientDocuments
   #provider: Provider
   #callback: ReturnType<Provider['callback']>
 
@@ -64,7 +60,6 @@ export class AuthorizationServer {
     this.#options = options
     const isSecure = options.publicUrl.startsWith('https:')
     this.#cookies = new FlowCookies({ isSecure, seconds: PENDING_SECONDS })
-    this.#documents = new ClientDocuments(options.privateClientHosts)
     this.#provider = this.#build(options.keys)
     this.#callback = this.#provider.callback()
   }
@@ -173,9 +168,9 @@ export class AuthorizationServer {
   }
 
   #build(keys: ProviderOptions['keys']): Provider {
-    const provider = createProvider({ ...this.#options, documents: this.#documents, keys })
-    const { tokens, errorPage } = this.#options
-    addShims(provider, { cookies: this.#cookies, tokens, errorPage })
+    const provider = createProvider({ ...this.#options, keys })
+    const { documents, tokens, errorPage } = this.#options
+    addShims(provider, { cookies: this.#cookies, documents, tokens, errorPage })
     provider.on('server_error', (_ctx, err) => this.#options.log.error({ err }, 'OAuth failed'))
     // Koa's own event for what its callers should hear of; its default handler writes to stderr.
     const koa: EventEmitter = provider
