@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { hostNames, pageOrigins } from './setting-hosts.ts'
 import {
   apiUrl,
   bareOrigin,
@@ -164,20 +165,21 @@ export const SETTINGS = {
   REDIS_URL: redisUrl
     .optional()
     .describe('Keeps the rate-limit counters in Redis or Valkey instead of PostgreSQL.'),
-  MCP_ANONYMOUS: flag
-    .default(true)
+  MCP_OPEN: z
+    .enum(['on', 'off'])
+    .default('on')
     .describe(
-      '`false` demands a token on every MCP request; newcomers then sign up on the pages, not with register_user.',
+      '`off` closes `/mcp/open`, the address for clients without a token in the header; newcomers then sign up on the pages, not with register_user.',
     ),
-  ALLOWED_HOSTS: list
+  ALLOWED_HOSTS: hostNames
     .default([])
     .describe(
       'Further host names that `/mcp` answers to, besides loopback and the one of `PUBLIC_URL`.',
     ),
-  ALLOWED_ORIGINS: list
+  ALLOWED_ORIGINS: pageOrigins
     .default([])
     .describe(
-      'Host names of web pages that may call `/mcp` from a browser, besides loopback and `PUBLIC_URL`.',
+      'Web pages that may call `/mcp` from a browser, besides those of loopback and `PUBLIC_URL`: origins like `https://app.example`, or host names for every scheme and port.',
     ),
   CLIENT_ID_DOCUMENTS: z
     .enum(['auto', 'on', 'off'])

@@ -95,7 +95,7 @@ test('a mistake ends with 2 and the usage of its own command, before anything is
       'Give --usd, --tokens or both, or use budget reset.',
       BUDGET_SET,
     ],
-    [[...anAda, '--period', 'day', '--usd', '5 USD'], '--usd takes an amount', BUDGET_SET],
+    [[...anAda, '--period', 'day', '--usd', '5 EUR'], '--usd takes an amount', BUDGET_SET],
     [[...anAda, '--usd', '-5', '--period', 'day'], `--usd: ${negative}`, BUDGET_SET],
     [[...anAda, '--period', 'day', '--usd=-5'], `--usd: ${negative}`, BUDGET_SET],
     [[...anAda, '--period', 'day', '--tokens', '-1'], `--tokens: ${negative}`, BUDGET_SET],

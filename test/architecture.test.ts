@@ -38,9 +38,10 @@ const ROOT_MAY_IMPORT: Record<string, RegExp> = {
   'misspelt-settings.ts': /^settings\.ts$/,
   'config.ts': /^(misspelt-settings|problems|settings|secret-files)\.ts$/,
   'secret-files.ts': /^setting-files\.ts$/,
-  'settings.ts': /^setting-values\.ts$/,
+  'settings.ts': /^setting-(hosts|values)\.ts$/,
+  'setting-hosts.ts': /^setting-values\.ts$/,
   'outgoing.ts': /^no-proxy\.ts$/,
-  'setting-values.ts': /^(database-url|encryption-key|no-proxy|username)\.ts$/,
+  'setting-values.ts': /^(database-url|encryption-key|no-proxy|username|usd-amount)\.ts$/,
 }
 const ROOT_PACKAGES: Record<string, string> = {
   'log.ts': 'pino',

@@ -20,7 +20,7 @@ test('without any setting everything has its default', () => {
       maxBodyBytes: 4_194_304,
       allowedHosts: [],
       allowedOrigins: [],
-      anonymous: true,
+      mcpOpen: true,
       metrics: { mode: 'off', token: undefined },
       drainSeconds: 5,
       shutdownGraceSeconds: 30,
@@ -142,7 +142,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   OAUTH_REQUESTS_PER_MINUTE: ['9', ({ limits }) => limits.oauthRequestsPerMinute, 9],
   CLIENT_REGISTRATIONS_PER_HOUR: ['8', ({ limits }) => limits.clientRegistrationsPerHour, 8],
   REDIS_URL: ['rediss://cache:6379', ({ limits }) => limits.redisUrl, 'rediss://cache:6379'],
-  MCP_ANONYMOUS: ['false', ({ http }) => http.anonymous, false],
+  MCP_OPEN: ['off', ({ http }) => http.mcpOpen, false],
   ALLOWED_HOSTS: [
     'a.example,b.example',
     ({ http }) => http.allowedHosts,
@@ -253,7 +253,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
   MAX_CONVERSATION_LENGTH: [badNumber('1', '100001'), /must be a whole number/],
   MAX_STORED_BYTES_PER_USER: [badNumber(), /must be a whole number/],
   BUDGET_USD_PER_DAY: [['ten', '-1', '1e3', '0.1234567891'], /amount in USD/],
-  BUDGET_USD_PER_MONTH: [['ten', '$5'], /amount in USD/],
+  BUDGET_USD_PER_MONTH: [['ten', '5 EUR', '1,000'], /amount in USD/],
   BUDGET_TOKENS_PER_DAY: [badNumber(), /must be a whole number/],
   BUDGET_TOKENS_PER_MONTH: [badNumber(), /must be a whole number/],
   UNPRICED_MODELS: [['maybe'], /must be refuse or allow$/],
@@ -291,7 +291,15 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     ['valkey:6379', 'http://valkey:6379', 'localhost'],
     /must be a URL that begins with redis:\/\//,
   ],
-  MCP_ANONYMOUS: [['maybe'], /must be true or false$/],
+  MCP_OPEN: [['maybe', 'true'], /must be on or off$/],
+  ALLOWED_HOSTS: [
+    ['*', 'a.example, *.b.example', 'https://a.example/mcp', 'ada@a.example', 'a b'],
+    /entry [12] is not understood: list host names/,
+  ],
+  ALLOWED_ORIGINS: [
+    ['*', 'https://*', 'a.example, https://*.b.example', 'https://a.example/page', 'a.example:80x'],
+    /entry [12] is not understood: list origins, comma separated, like https:\/\/app\.example/,
+  ],
   CLIENT_ID_DOCUMENTS: [['yes', 'OFF'], /must be auto, on or off$/],
   TRUST_PROXY: [
     ['true', '0', 'proxy.example', '10.0.0.0/33', '10.0.0', '1.5', 'loopback,', 'loopback/8'],
@@ -335,8 +343,6 @@ test('only settings that take any text at all have no wrong value', () => {
     'DATABASE_PASSWORD',
     'CLAUDE_MODEL',
     'PRICES_FILE',
-    'ALLOWED_HOSTS',
-    'ALLOWED_ORIGINS',
     'PRIVATE_CLIENT_HOSTS',
     'TLS_CERT_FILE',
     'TLS_KEY_FILE',
@@ -376,4 +382,18 @@ test('all that is wrong is named at once, and no value is repeated', () => {
   for (const [name, value] of Object.entries(everyWrong)) {
     if (value.length > 5) expect(complaint, name).not.toContain(value)
   }
+})
+
+describe('a setting of earlier versions', () => {
+  test.each([
+    ['false', 'write MCP_OPEN=off instead'],
+    ['0', 'write MCP_OPEN=off instead'],
+    ['True', 'remove it: clients without one use /mcp/open'],
+  ])('MCP_ANONYMOUS=%s stops the start, with what to write instead', (MCP_ANONYMOUS, says) => {
+    expect(() => loadConfig({ MCP_ANONYMOUS })).toThrow(says)
+  })
+
+  test('is not there when it is blank, as Compose hands it on', () => {
+    expect(loadConfig({ MCP_ANONYMOUS: ' ' })).toEqual(loadConfig({}))
+  })
 })

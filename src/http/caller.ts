@@ -6,13 +6,11 @@
  * may do.
  */
 
-import type { NextFunction, Request, RequestHandler, Response } from 'express'
+import type { Request, RequestHandler } from 'express'
 import { AppError, toAppError } from '../errors.ts'
 import { type Inspected, inspectBody } from '../mcp/index.ts'
 import type { Asker } from '../mcp/run-tool.ts'
-import { DEFAULT_SCOPES, insufficientScope } from '../services/scopes.ts'
 import type { Caller, SessionService } from '../services/sessions.ts'
-import { sendAppError } from './json-rpc.ts'
 import type { KnownTokens } from './known-tokens.ts'
 import { networkOf } from './network.ts'
 
@@ -129,69 +127,6 @@ export function bearerToken(req: Request): string | undefined {
   if (header === undefined) return undefined
   return /^Bearer +(\S+) *$/i.exec(header)?.[1] ?? 'malformed'
 }
-
-type Demands = {
-  /** False: every request needs a token, the public tools' included. */
-  anonymous: boolean
-  /** Absolute URL of the protected resource metadata (RFC 9728). */
-  resourceMetadataUrl: string
-}
-
-/** Answers 401 with the challenge that makes a connector sign in, where a token is needed. */
-export function requireCaller({ anonymous, resourceMetadataUrl }: Demands): RequestHandler {
-  return (req: Request, res: Response, next: NextFunction) => {
-    const { inspected, asker, httpRefusal } = mcpRequestOf(req)
-    const isOpen = anonymous ? !needsCaller(inspected) : false
-    const error =
-      httpRefusal ?? (isOpen || asker.caller || asker.refusal ? null : tokenMissing(anonymous))
-    const refusal = error ?? missingScope(req)
-    if (!refusal) return next()
-    const challenge = challengeFor(refusal, req)
-    if (challenge) {
-      const params = { ...challenge, resource_metadata: resourceMetadataUrl }
-      const quoted = Object.entries(params).map(([name, value]) => `${name}="${value}"`)
-      res.setHeader('WWW-Authenticate', `Bearer ${quoted.join(', ')}`)
-    }
-    sendAppError(res, refusal, inspected.id)
-  }
-}
-
-/** What the challenge says (RFC 6750, section 3; MCP authorization); of other refusals there is none. */
-function challengeFor(
-  { status, code }: AppError,
-  req: Request,
-): Record<string, string> | undefined {
-  if (code === 'insufficient_scope') return { error: code, scope: neededScopes(req).join(' ') }
-  if (status !== 401) return undefined
-  const scope = DEFAULT_SCOPES.join(' ')
-  return mcpRequestOf(req).httpRefusal ? { error: 'invalid_token', scope } : { scope }
-}
-
-/** Only of a token in the header: what is wrong with an argument's is for the tool to say. */
-function missingScope(req: Request): AppError | null {
-  const { inspected, asker, isBearer } = mcpRequestOf(req)
-  const { scope } = inspected
-  if (!isBearer || scope === undefined || asker.caller?.scopes.includes(scope) !== false)
-    return null
-  return insufficientScope([scope])
-}
-
-/** All at once: a client asks anew for just what the challenge names, and would lose the others. */
-function neededScopes(req: Request): readonly string[] {
-  const { inspected, asker } = mcpRequestOf(req)
-  return [...(asker.caller?.scopes ?? []), ...(inspected.scope ? [inspected.scope] : [])]
-}
-
-function needsCaller({ method, isToolCall, tool }: Inspected): boolean {
-  if (isToolCall) return tool?.access === 'user'
-  return method === 'resources/read'
-}
-
-const tokenMissing = (anonymous: boolean) =>
-  new AppError(
-    'unauthenticated',
-    `This request needs an access token: connect by OAuth, or send one as Authorization: Bearer. The account page makes personal ones${anonymous ? ', authenticate_user short-lived ones' : ''}.`,
-  )
 
 const twoUsers = () =>
   new AppError(

@@ -1,14 +1,14 @@
 /** The protocol side behind one endpoint: which era a request belongs to, and who answers it. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { hostHeaderValidation, originValidation } from '@modelcontextprotocol/express'
 import { classifyInboundRequest } from '@modelcontextprotocol/server'
 import type { Scope } from '../services/scopes.ts'
 import { streamedAnswer, wholeAnswer } from './call-answer.ts'
 import { CancellableCalls } from './cancellable-calls.ts'
+import { hostHeaderValidation, originValidation } from './guards.ts'
 import { createLegacyHandler } from './legacy.ts'
 import { createLegacyCalls } from './legacy-calls.ts'
-import { findOutOfBounds } from './message-bounds.ts'
+import { findOutOfBounds, isShortId } from './message-bounds.ts'
 import { createModernHandler } from './modern.ts'
 import { createModernCalls } from './modern-calls.ts'
 import { plainCall } from './plain-call.ts'
@@ -25,6 +25,7 @@ export { findOutOfBounds }
 /** What the HTTP side needs to know of a request before the SDKs see it. */
 export type Inspected = {
   method: string | undefined
+  /** Null where there is none, or one too long to be repeated. */
   id: string | number | null
   /** Undefined unless it is a tools/call of a tool that exists. */
   tool: NonNullable<ReturnType<typeof findTool>>['tool'] | undefined
@@ -45,7 +46,7 @@ export function inspectBody(body: unknown): Inspected {
   const resource = typeof uri === 'string' ? findResource(uri) : undefined
   return {
     method: typeof method === 'string' ? method : undefined,
-    id: typeof id === 'string' || typeof id === 'number' ? id : null,
+    id: isShortId(id) ? id : null,
     tool,
     isToolCall,
     scope: tool?.scope ?? resource?.scope,
@@ -56,7 +57,7 @@ export function inspectBody(body: unknown): Inspected {
 /** The forms of an answer that a client takes. */
 export type Accepted = { json: boolean; stream: boolean }
 
-/** Answers one POST of /mcp in the era it was written for. */
+/** Answers one POST of the endpoint in the era it was written for. */
 export function createMcpHandler(runner: ToolRunner, publicUrl: string) {
   const info = serverInfo(publicUrl)
   const calls = new CancellableCalls()

@@ -4,6 +4,7 @@ import type { Logger } from '../../../log.ts'
 import { peekVisit } from '../../browser-session.ts'
 import { isMcp } from '../../error-handler.ts'
 import { applyPageSecurity } from '../../page-security.ts'
+import { isPageVisit } from '../../page-visit.ts'
 import { errorPage, titleOf } from '../../views/error-page.ts'
 import { inPlainTime } from '../../views/format.ts'
 import { sendToSignIn } from './desk.ts'
@@ -33,15 +34,18 @@ export function pageErrors(log: Logger): ErrorRequestHandler {
 
 /** A browser names HTML as what it takes; clients of an API take anything. */
 const isForPerson = (req: Request) =>
-  PAGES.test(req.path) || (!isMcp(req) && req.accepts(['json', 'html']) === 'html')
+  PAGES.test(req.path) ||
+  ((!isMcp(req) || isPageVisit(req)) && req.accepts(['json', 'html']) === 'html')
 
 const PAGES = /^\/(?:$|(?:sign-(?:up|in|out)|account|connect)(?:\/|$))/
 
 function toPageError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown
-  const { status } = (thrown ?? {}) as { status?: unknown }
-  if (status === 413)
-    return new AppError('request_too_large', 'The form that was sent is too large.')
+  const { status, limit } = (thrown ?? {}) as { status?: unknown; limit?: unknown }
+  if (status === 413) {
+    const most = typeof limit === 'number' ? `: it may have ${limit} bytes` : ''
+    return new AppError('request_too_large', `The form that was sent is too large${most}.`)
+  }
   const isUnreadable = typeof status === 'number' && status >= 400 && status < 500
   return isUnreadable
     ? new AppError('invalid_input', 'The form that was sent cannot be read.')
