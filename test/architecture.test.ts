@@ -10,7 +10,10 @@ const ANY_PACKAGE = ['zod']
 
 /** Imports point down this list. Root files (errors, config, log, telemetry, ...) are open to all. */
 const RULES: Record<string, Rule> = {
-  admin: { folders: ['services', 'repositories'], packages: /^$/ },
+  admin: {
+    folders: ['http', 'services', 'repositories', 'claude', 'database'],
+    packages: /^$/,
+  },
   http: {
     folders: ['mcp', 'oauth', 'services'],
     packages: /^(express|helmet|express-rate-limit|rate-limit-redis|redis)$/,
