@@ -26,7 +26,7 @@ test('without any setting everything has its default', () => {
       shutdownGraceSeconds: 30,
     },
     mcp: { maxToolInputElements: 10_000 },
-    oauth: { privateClientHosts: [] },
+    oauth: { documentMode: 'auto', privateClientHosts: [] },
     database: { url: undefined, dataDir: './data', durability: 'full', poolSize: 10 },
     secrets: { encryptionKey: undefined, encryptionKeysPrevious: [] },
     accounts: {
@@ -150,6 +150,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
     ['a.example', 'b.example'],
   ],
   ALLOWED_ORIGINS: ['a.example', ({ http }) => http.allowedOrigins, ['a.example']],
+  CLIENT_ID_DOCUMENTS: ['off', ({ oauth }) => oauth.documentMode, 'off'],
   PRIVATE_CLIENT_HOSTS: [
     'Apps.internal, cimd.internal',
     ({ oauth }) => oauth.privateClientHosts.join(),
@@ -301,6 +302,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     ['*', 'https://*', 'a.example, https://*.b.example', 'https://a.example/page', 'a.example:80x'],
     /entry [12] is not understood: list origins, comma separated, like https:\/\/app\.example/,
   ],
+  CLIENT_ID_DOCUMENTS: [['yes', 'OFF'], /must be auto, on or off$/],
   TRUST_PROXY: [
     ['true', '0', 'proxy.example', '10.0.0.0/33', '10.0.0', '1.5', 'loopback,', 'loopback/8'],
     /number of proxies in front \(1\), or their addresses or subnets/,

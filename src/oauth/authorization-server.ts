@@ -13,7 +13,6 @@ import { holdSessions } from '../services/authority.ts'
 import { isScope, type Scope } from '../services/scopes.ts'
 import { type Caller, hashOf } from '../services/sessions.ts'
 import { visibleName } from '../visible-name.ts'
-import { ClientDocuments } from './client-documents.ts'
 import { FlowCookies } from './flow-cookies.ts'
 import { errors, type InteractionResults, type Provider } from './oidc-provider.ts'
 import { createProvider, PENDING_SECONDS, type ProviderOptions } from './provider.ts'
@@ -42,9 +41,7 @@ export type Approval = {
   limitNanoUsd: bigint | null
 }
 
-type Options = Omit<ProviderOptions, 'origin' | 'documents'> & {
-  /** Names whose clients' documents may lie at private addresses. */
-  privateClientHosts: readonly string[]
+type Options = Omit<ProviderOptions, 'origin'> & {
   tokens: Pick<AccessTokens, 'verify'>
   log: Logger
 }
@@ -57,7 +54,6 @@ const CLIENT_GRACE_MS = 24 * 60 * 60 * 1000
 export class AuthorizationServer {
   readonly #options: Options
   readonly #cookies: FlowCookies
-  readonly #documents: ClientDocuments
   #keys: ProviderOptions['keys']
   /** By the origin that is their issuer; made when somebody asks under it. */
   #issuers = new Map<string, Issuer>()
@@ -66,7 +62,6 @@ export class AuthorizationServer {
     this.#options = options
     const isSecure = options.origins.public.startsWith('https:')
     this.#cookies = new FlowCookies({ isSecure, seconds: PENDING_SECONDS })
-    this.#documents = new ClientDocuments(options.privateClientHosts)
     this.#keys = options.keys
     this.#issuerAt(options.origins.public)
   }
@@ -194,10 +189,9 @@ export class AuthorizationServer {
   }
 
   #build(origin: string): Provider {
-    const [documents, keys] = [this.#documents, this.#keys]
-    const provider = createProvider({ ...this.#options, origin, documents, keys })
-    const { tokens, errorPage } = this.#options
-    addShims(provider, { cookies: this.#cookies, tokens, errorPage })
+    const provider = createProvider({ ...this.#options, origin, keys: this.#keys })
+    const { documents, tokens, errorPage } = this.#options
+    addShims(provider, { cookies: this.#cookies, documents, tokens, errorPage })
     provider.on('server_error', (_ctx, err) => this.#options.log.error({ err }, 'OAuth failed'))
     // Koa's own event for what its callers should hear of; its default handler writes to stderr.
     const koa: EventEmitter = provider
