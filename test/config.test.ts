@@ -27,7 +27,13 @@ test('without any setting everything has its default', () => {
     },
     mcp: { maxToolInputElements: 10_000 },
     oauth: { documentMode: 'auto', privateClientHosts: [] },
-    database: { url: undefined, dataDir: './data', durability: 'full', poolSize: 10 },
+    database: {
+      url: undefined,
+      dataDir: './data',
+      durability: 'full',
+      poolSize: 10,
+      pooler: 'session',
+    },
     secrets: { encryptionKey: undefined, encryptionKeysPrevious: [] },
     accounts: {
       registrationOpen: true,
