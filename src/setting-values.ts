@@ -4,6 +4,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { databaseUrlProblem } from './database-url.ts'
 import { parseEncryptionKey } from './encryption-key.ts'
+import { TOOL_PREFIX_PATTERN, TOOL_PREFIX_RULE } from './tool-names.ts'
 import { USERNAME_PATTERN, USERNAME_RULE } from './username.ts'
 
 export const count = (min: number, max: number) => wholeNumber(min, max, 'a whole number')
@@ -79,6 +80,12 @@ function isListOfNetworks(text: string): boolean {
     return bits > 0 && isPrefix && rest.length === 0
   })
 }
+
+/** `none`, since blank counts as not set. */
+export const toolPrefix = z
+  .string()
+  .regex(TOOL_PREFIX_PATTERN, TOOL_PREFIX_RULE)
+  .transform((text) => (text === 'none' ? '' : text))
 
 const webUrl = (example: string) =>
   z.url({

@@ -28,15 +28,15 @@ const RULES: Record<string, Rule> = {
 const ROOT_MAY_IMPORT: Record<string, RegExp> = {
   'main.ts': /^serve\.ts$/,
   'serve.ts':
-    /^(app|config|log|open-configured-database|setting-files|stop|stop-signals|under-npm|database\/open|http\/listen)\.ts$/,
+    /^(tool-names|app|config|log|open-configured-database|setting-files|stop|stop-signals|under-npm|database\/open|http\/listen)\.ts$/,
   'stop.ts': /^(app|http\/listen)\.ts$/,
   'open-configured-database.ts': /^(config|errors|log|database\/open)\.ts$/,
   'app.ts': /./,
   'admin.ts': /^(app|config|log|setting-files|admin\/[a-z]+)\.ts$/,
   'config.ts': /^(problems|settings|secret-files)\.ts$/,
   'secret-files.ts': /^setting-files\.ts$/,
-  'settings.ts': /^setting-values\.ts$/,
-  'setting-values.ts': /^(database-url|encryption-key|username)\.ts$/,
+  'settings.ts': /^(setting-values|tool-names)\.ts$/,
+  'setting-values.ts': /^(database-url|encryption-key|tool-names|username)\.ts$/,
 }
 const ROOT_PACKAGES: Record<string, string> = { 'log.ts': 'pino', 'telemetry.ts': 'prom-client' }
 

@@ -8,13 +8,14 @@
 
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { AppError, toAppError } from '../errors.ts'
-import { type Inspected, inspectBody } from '../mcp/index.ts'
+import type { Inspected } from '../mcp/index.ts'
 import type { Asker } from '../mcp/run-tool.ts'
 import { DEFAULT_SCOPES, insufficientScope } from '../services/scopes.ts'
 import type { Caller, SessionService } from '../services/sessions.ts'
 import { sendAppError } from './json-rpc.ts'
 import type { KnownTokens } from './known-tokens.ts'
 import { networkOf } from './network.ts'
+import { wantsShortNames } from './tool-names-asked.ts'
 
 /** What is known of one request to /mcp on its way through the middleware. */
 export type McpRequest = {
@@ -44,18 +45,22 @@ export function mcpRequestOf(req: Request): McpRequest {
 
 type Sessions = Pick<SessionService, 'resolve' | 'resolveAndCount'>
 
-/**
- * Finds out who is asking; refuses nobody yet, so that limits count refused requests too.
- *
- * `knownTokens` are told of good and of bad bearer tokens.
- */
-export function identifyCaller(sessions: Sessions, knownTokens: KnownTokens): RequestHandler {
+type Identification = {
+  sessions: Sessions
+  /** Told of good and of bad bearer tokens. */
+  knownTokens: KnownTokens
+  inspect: (body: unknown) => Inspected
+}
+
+/** Finds out who is asking; refuses nobody yet, so that limits count refused requests too. */
+export function identifyCaller({ sessions, knownTokens, inspect }: Identification): RequestHandler {
   return async (req, _res, next) => {
-    const inspected = inspectBody(req.body)
+    const inspected = inspect(req.body)
     const { asker, ...found } = await identify(sessions, req, inspected)
     // Only what hashes passwords takes turns by it.
     const network = inspected.tool?.limitedAs ? networkOf(req) : undefined
-    const request = { inspected, asker: { ...asker, network }, ...found }
+    const shortNames = wantsShortNames(req)
+    const request = { inspected, asker: { ...asker, network, shortNames }, ...found }
     requests.set(req, request)
     noteToken(knownTokens, req, request)
     next()

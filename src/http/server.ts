@@ -56,7 +56,7 @@ const KNOWN_PATHS = [
 /** Every URL of the gateway, in order. */
 export function createHttpApp(parts: HttpParts): Express {
   const { config, services, authorizationServer, log, telemetry, stores } = parts
-  const { http, limits, mcp: mcpLimits } = config
+  const { http, limits, mcp: mcpOptions } = config
   const limiters = rateLimits(limits, stores, log)
   const publicHost = new URL(http.publicUrl).hostname
   const allowedHosts = [...LOOPBACK, publicHost, ...http.allowedHosts]
@@ -73,8 +73,9 @@ export function createHttpApp(parts: HttpParts): Express {
     memory: services.memory,
   }
   const mcp = mcpEndpoint({
-    runner: { services, log, telemetry, maxToolInputElements: mcpLimits.maxToolInputElements },
+    runner: { services, log, telemetry, maxToolInputElements: mcpOptions.maxToolInputElements },
     publicUrl: http.publicUrl,
+    toolPrefix: mcpOptions.toolPrefix,
     limiters: [...limiters.requests, ...limiters.registrations, ...limiters.signIns],
     allowedHosts,
     allowedOrigins: [...LOOPBACK, publicHost, ...http.allowedOrigins],

@@ -10,10 +10,12 @@ import { jsonBody } from '../json-body.ts'
 import { INVALID_REQUEST, SERVER_ERROR, sendJsonRpcError } from '../json-rpc.ts'
 import { limitOpenCalls } from '../open-calls.ts'
 import { replaceHeader } from '../replace-header.ts'
+import { knownToolNames } from '../tool-names-asked.ts'
 
 type McpEndpointOptions = {
   runner: ToolRunner
   publicUrl: string
+  toolPrefix: string
   limiters: RequestHandler[]
   admission: BodyAdmission
   maxOpenCallsPerUser: number
@@ -30,12 +32,15 @@ const OTHER_VALUES = 10_000
 /** POST /mcp: the MCP endpoint of both protocol eras. What a request passes, top to bottom. */
 export function mcpEndpoint(options: McpEndpointOptions): RequestHandler {
   const { runner, anonymous, resourceMetadataUrl } = options
-  const handle = createMcpHandler(runner, options.publicUrl)
+  const { inspect, handle } = createMcpHandler(options)
+  const { sessions } = runner.services
+  const { knownTokens } = options.admission
   return inOrder([
     guards.hostHeaderValidation(options.allowedHosts),
     guards.originValidation(options.allowedOrigins),
     cors,
     noStore,
+    knownToolNames,
     postOnly,
     jsonOnly,
     negotiate,
@@ -43,7 +48,7 @@ export function mcpEndpoint(options: McpEndpointOptions): RequestHandler {
     jsonBody(options.maxBodyBytes, runner.maxToolInputElements + OTHER_VALUES),
     singleMessage,
     withinBounds,
-    identifyCaller(runner.services.sessions, options.admission.knownTokens),
+    identifyCaller({ sessions, knownTokens, inspect }),
     ...options.limiters,
     limitOpenCalls(options.maxOpenCallsPerUser),
     requireCaller({ anonymous, resourceMetadataUrl }),

@@ -1,3 +1,4 @@
+import { NAME_IN_CLIENTS } from '../../tool-names.ts'
 import { type Html, html } from './html.ts'
 import { type Page, PRODUCT } from './layout.ts'
 
@@ -19,7 +20,7 @@ export function homePage({ publicUrl, isSignedIn, registrationOpen, notice }: Ho
 <p>Add this address as a connector, or as a remote MCP server:</p>
 <code class="copy">${mcpUrl}</code>
 <p class="soft">Your client then brings you here: you sign in, see what it asks for, and approve. In Claude Code:</p>
-<code class="copy">claude mcp add --transport http claude-gateway ${mcpUrl}</code>
+<code class="copy">claude mcp add --transport http ${NAME_IN_CLIENTS} ${mcpUrl}</code>
 </section>
 <div class="cards">
 <section class="card"><h2>Your key stays here</h2><p class="soft">You enter it on this site, never in a chat. It is encrypted, and no client or agent ever sees it.</p></section>
