@@ -21,6 +21,7 @@ import { createLogger, type Logger } from './log.ts'
 import { AuthorizationServer } from './oauth/authorization-server.ts'
 import { ACCESS_TOKEN_SECONDS } from './oauth/provider.ts'
 import { openConfiguredDatabase } from './open-configured-database.ts'
+import { Outgoing } from './outgoing.ts'
 import { ANSWERS_CHANNEL } from './repositories/answer-notices.ts'
 import { createRepositories, createTransact, type Repositories } from './repositories/index.ts'
 import { createServices } from './services/index.ts'
@@ -67,7 +68,8 @@ async function assemble(config: Config, database: Database, log: Logger) {
   const keyRing = await openKeyRing(config, kind, repositories)
   const transact = createTransact(db)
   const prices = loadPriceTable(await readPrices(config.chat.pricesFile))
-  const claude = new AnthropicClaude(config.upstream)
+  const outgoing = new Outgoing(config.outgoing)
+  const claude = new AnthropicClaude({ ...config.upstream, outgoing })
   const signingKeys = await openSigningKeys({
     repository: repositories.signingKeys,
     vault: new Vault(keyRing),
@@ -144,7 +146,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
       await services.upkeep.stop()
       await services.notices.flush()
       await listener.close()
-      await claude.close()
+      await outgoing.close()
       await shared?.close()
       await database.close()
     },

@@ -5,6 +5,7 @@
  */
 
 import { z } from 'zod'
+import { misspeltSettings } from './misspelt-settings.ts'
 import { check } from './problems.ts'
 import { readSecretFiles } from './secret-files.ts'
 import { SECRET_SETTINGS, SETTINGS } from './settings.ts'
@@ -52,6 +53,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
   const issues = [
     ...problems.map(({ field, words }) => ({ path: [field], message: words })),
     ...files.issues,
+    ...misspeltSettings(env),
     ...together.filter(({ path: [name] }) => !isUnread(name, files.issues)),
   ]
   if (!data || issues.length > 0) throw new ConfigError(issues)
@@ -61,11 +63,15 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
 function givenIn(env: Record<string, string | undefined>): Given {
   return Object.fromEntries(
     Object.keys(SETTINGS).flatMap((name) => {
-      const value = env[name]?.trim()
+      const value = (lowerCase(name, env) ?? env[name])?.trim()
       return value === undefined || value === '' ? [] : [[name, value]]
     }),
   )
 }
+
+/** By custom these are written in small letters too, which then count (curl documentation). */
+const lowerCase = (name: string, env: Record<string, string | undefined>) =>
+  /^(HTTPS?|NO)_PROXY$/.test(name) ? env[name.toLowerCase()] : undefined
 
 /** Of a setting whose file cannot be read it is said already what is wrong. */
 const isUnread = (name: PropertyKey | undefined, issues: readonly Issue[]) =>
@@ -149,6 +155,11 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
         },
       },
       unpricedModels: env.UNPRICED_MODELS,
+    },
+    outgoing: {
+      httpsProxy: env.HTTPS_PROXY,
+      httpProxy: env.HTTP_PROXY,
+      noProxy: env.NO_PROXY,
     },
     upstream: {
       baseUrl: env.ANTHROPIC_BASE_URL,

@@ -17,6 +17,7 @@ export const ERROR_CODES = {
   invalid_credentials: { status: 401, retryable: false },
   forbidden: { status: 403, retryable: false },
   insufficient_scope: { status: 403, retryable: false },
+  proof_required: { status: 403, retryable: false },
   registration_closed: { status: 403, retryable: false },
   not_found: { status: 404, retryable: false },
   username_taken: { status: 409, retryable: false },

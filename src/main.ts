@@ -1,5 +1,6 @@
 /** Starts the gateway, and says why when it cannot start. */
 
+import './node-version.ts'
 import module from 'node:module'
 import { fileURLToPath } from 'node:url'
 
@@ -15,8 +16,10 @@ async function start(): Promise<void> {
   const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => unknown }
   enableCompileCache?.(COMPILE_CACHE)
   // Not a static import: that would be compiled before the cache is there.
+  const { readDotEnv } = await import('./dot-env.ts')
+  const settingsFile = readDotEnv()
   const { serve } = await import('./serve.ts')
-  await serve()
+  await serve(settingsFile)
 }
 
 function explain(error: unknown): string {

@@ -19,8 +19,11 @@ const LAST_WORDS_MS = 1_000
 /** What is started together with the gateway may take a little longer. */
 const DATABASE_PATIENCE_MS = 30_000
 
-/** @throws Error, AppError or ConfigError that tells whoever started it what to change. */
-export async function serve(): Promise<void> {
+/**
+ * @param settingsFile that was read into the environment, to tell whoever started it.
+ * @throws Error, AppError or ConfigError that tells them what to change.
+ */
+export async function serve(settingsFile?: string): Promise<void> {
   // As the first process of a container it would not end by itself.
   const starting = endOnSignals()
   const config = loadConfig()
@@ -50,7 +53,7 @@ export async function serve(): Promise<void> {
     stopNow('SIGTERM')
   })
   process.on('SIGHUP', () => reloadCertificate(app, listening))
-  greet(config, app, listening.url, database.recovery)
+  greet(config, app, { url: listening.url, recovery: database.recovery, settingsFile })
 }
 
 /** Calls under way are still answered that there is no database. */
@@ -110,7 +113,13 @@ function reloadCertificate(app: App, listening: Listening): void {
   }
 }
 
-function greet(config: Config, app: App, url: string, recovery: Database['recovery']): void {
+type Start = {
+  url: string
+  recovery: Database['recovery']
+  settingsFile: string | undefined
+}
+
+function greet(config: Config, app: App, { url, recovery, settingsFile }: Start): void {
   const { host, publicUrl, tls, trustProxy } = config.http
   const isEmbedded = app.databaseKind === 'embedded'
   const dataDir = resolve(config.database.dataDir)
@@ -121,6 +130,7 @@ function greet(config: Config, app: App, url: string, recovery: Database['recove
     '',
     `  MCP endpoint   ${url}/mcp`,
     isEmbedded ? `  Data           ${dataDir}` : '  Data           PostgreSQL (DATABASE_URL)',
+    ...(settingsFile === undefined ? [] : [`  Settings       ${settingsFile}`]),
     `  Sign up        ${address}/`,
     `  Connect        claude mcp add --transport http ${NAME_IN_CLIENTS} ${address}/mcp`,
     `  Check          curl ${url}/health`,

@@ -4,6 +4,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { databaseUrlProblem } from './database-url.ts'
 import { parseEncryptionKey } from './encryption-key.ts'
+import { parseBypass } from './no-proxy.ts'
 import { TOOL_PREFIX_PATTERN, TOOL_PREFIX_RULE } from './tool-names.ts'
 import { USERNAME_PATTERN, USERNAME_RULE } from './username.ts'
 
@@ -97,6 +98,43 @@ const webUrl = (example: string) =>
 export const apiUrl = webUrl('https://api.anthropic.com').transform((text) =>
   text.replace(/\/+$/, '').replace(/\/v1$/, ''),
 )
+
+/** What most programs take too: a proxy without a scheme is one that is spoken to in plain HTTP. */
+export const proxyUrl = z.string().transform((text, context) => {
+  const url = toProxy(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`)
+  if (url !== undefined) return url
+  const message =
+    'must look like http://proxy.example:3128, with a user as http://user:password@proxy.example:3128 ' +
+    'where signs other than letters and digits are written as %40 and the like'
+  context.addIssue({ code: 'custom', message })
+  return z.NEVER
+})
+
+function toProxy(text: string): URL | undefined {
+  if (!URL.canParse(text)) return undefined
+  const url = new URL(text)
+  const isBare = `${url.pathname.replace(/^\/$/, '')}${url.search}${url.hash}` === ''
+  if (!/^https?:$/.test(url.protocol) || !isBare) return undefined
+  try {
+    decodeURIComponent(`${url.username}${url.password}`)
+    return url
+  } catch {
+    return undefined
+  }
+}
+
+/** Separated by commas or blanks. */
+export const noProxy = z.string().transform((text, context) => {
+  const entries = text.split(/[\s,]+/).filter((entry) => entry !== '')
+  const wrong = entries.flatMap((entry, index) => (parseBypass(entry) ? [] : [index + 1]))
+  if (wrong.length === 0) return entries
+  const which = wrong.length === 1 ? 'entry' : 'entries'
+  context.addIssue({
+    code: 'custom',
+    message: `${which} ${wrong.join(', ')} can be no host: write example.com, .example.com, 10.0.0.7, 10.0.0.0/8 or *, without https://`,
+  })
+  return z.NEVER
+})
 
 export const redisUrl = z.url({
   protocol: /^rediss?$/,

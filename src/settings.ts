@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { hostNames, pageOrigins } from './setting-hosts.ts'
 import {
   apiUrl,
   bareOrigin,
@@ -7,6 +8,8 @@ import {
   encryptionKey,
   flag,
   list,
+  noProxy,
+  proxyUrl,
   redisUrl,
   seconds,
   toolPrefix,
@@ -117,6 +120,19 @@ export const SETTINGS = {
       'JSON file of prices that add to or replace the built-in table (docs/OPERATIONS.md).',
     ),
   ANTHROPIC_BASE_URL: apiUrl.default('https://api.anthropic.com').describe('Where Claude is.'),
+  HTTPS_PROXY: proxyUrl
+    .optional()
+    .describe(
+      'Proxy for https addresses: Anthropic, and the documents by which OAuth clients introduce themselves. `http://user:password@proxy.example:3128`; also read as `https_proxy`.',
+    ),
+  HTTP_PROXY: proxyUrl
+    .optional()
+    .describe('The same for http addresses, which only `ANTHROPIC_BASE_URL` may be.'),
+  NO_PROXY: noProxy
+    .default([])
+    .describe(
+      'Hosts to reach directly all the same, comma separated: `example.com` with all below it, `10.0.0.0/8`, `host:8443`, `*`.',
+    ),
   UPSTREAM_TIMEOUT_SECONDS: seconds(1, 3600)
     .default(600)
     .describe('Longest time one answer may take.'),
@@ -156,15 +172,15 @@ export const SETTINGS = {
     .describe(
       '`false` demands a token on every MCP request; newcomers then sign up on the pages, not with register_user.',
     ),
-  ALLOWED_HOSTS: list
+  ALLOWED_HOSTS: hostNames
     .default([])
     .describe(
       'Further host names that `/mcp` answers to, besides loopback and the one of `PUBLIC_URL`.',
     ),
-  ALLOWED_ORIGINS: list
+  ALLOWED_ORIGINS: pageOrigins
     .default([])
     .describe(
-      'Host names of web pages that may call `/mcp` from a browser, besides loopback and `PUBLIC_URL`.',
+      'Web pages that may call `/mcp` from a browser, besides those of loopback and `PUBLIC_URL`: origins like `https://app.example`, or host names for every scheme and port.',
     ),
   PRIVATE_CLIENT_HOSTS: list
     .default([])
@@ -225,6 +241,8 @@ export const SECRET_SETTINGS = [
   'DATABASE_PASSWORD',
   'ENCRYPTION_KEY',
   'ENCRYPTION_KEYS_PREVIOUS',
+  'HTTPS_PROXY',
+  'HTTP_PROXY',
   'REDIS_URL',
   'METRICS_TOKEN',
 ] as const satisfies readonly (keyof typeof SETTINGS)[]

@@ -26,19 +26,28 @@ const RULES: Record<string, Rule> = {
 
 /** Root files: what each may import of ours. Those not named import nothing of ours. */
 const ROOT_MAY_IMPORT: Record<string, RegExp> = {
-  'main.ts': /^serve\.ts$/,
+  'main.ts': /^(dot-env|node-version|serve)\.ts$/,
   'serve.ts':
     /^(tool-names|app|config|log|open-configured-database|setting-files|stop|stop-signals|under-npm|database\/open|http\/listen)\.ts$/,
   'stop.ts': /^(app|http\/listen)\.ts$/,
   'open-configured-database.ts': /^(config|errors|log|database\/open)\.ts$/,
   'app.ts': /./,
-  'admin.ts': /^(app|config|log|setting-files|admin\/[a-z]+)\.ts$/,
-  'config.ts': /^(problems|settings|secret-files)\.ts$/,
+  'admin.ts': /^(node-version|run-admin)\.ts$/,
+  'run-admin.ts': /^(app|config|dot-env|log|setting-files|admin\/[a-z-]+)\.ts$/,
+  'dot-env.ts': /^under-npm\.ts$/,
+  'misspelt-settings.ts': /^settings\.ts$/,
+  'config.ts': /^(misspelt-settings|problems|settings|secret-files)\.ts$/,
   'secret-files.ts': /^setting-files\.ts$/,
-  'settings.ts': /^(setting-values|tool-names)\.ts$/,
-  'setting-values.ts': /^(database-url|encryption-key|tool-names|username)\.ts$/,
+  'settings.ts': /^(setting-(hosts|values)|tool-names)\.ts$/,
+  'setting-hosts.ts': /^setting-values\.ts$/,
+  'outgoing.ts': /^no-proxy\.ts$/,
+  'setting-values.ts': /^(database-url|encryption-key|no-proxy|tool-names|username)\.ts$/,
 }
-const ROOT_PACKAGES: Record<string, string> = { 'log.ts': 'pino', 'telemetry.ts': 'prom-client' }
+const ROOT_PACKAGES: Record<string, string> = {
+  'log.ts': 'pino',
+  'outgoing.ts': 'undici',
+  'telemetry.ts': 'prom-client',
+}
 
 const src = new URL('../src/', import.meta.url)
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) =>

@@ -52,6 +52,7 @@ test('without any setting everything has its default', () => {
       },
       unpricedModels: 'refuse',
     },
+    outgoing: { noProxy: [] },
     upstream: {
       baseUrl: 'https://api.anthropic.com',
       deadlineMs: 600_000,
@@ -113,6 +114,21 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
     'http://proxy.example/anthropic/v1/',
     ({ upstream }) => upstream.baseUrl,
     'http://proxy.example/anthropic',
+  ],
+  HTTPS_PROXY: [
+    'proxy.example:3128',
+    ({ outgoing }) => outgoing.httpsProxy?.href,
+    'http://proxy.example:3128/',
+  ],
+  HTTP_PROXY: [
+    'https://ada:p%40ss@proxy.example/',
+    ({ outgoing }) => outgoing.httpProxy?.href,
+    'https://ada:p%40ss@proxy.example/',
+  ],
+  NO_PROXY: [
+    'localhost, .example.com 10.0.0.0/8',
+    ({ outgoing }) => outgoing.noProxy,
+    ['localhost', '.example.com', '10.0.0.0/8'],
   ],
   UPSTREAM_TIMEOUT_SECONDS: ['90', ({ upstream }) => upstream.deadlineMs, 90_000],
   UPSTREAM_FIRST_TOKEN_SECONDS: ['90', ({ upstream }) => upstream.firstTokenMs, 90_000],
@@ -245,6 +261,21 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     ['claude.example', 'ws://api.anthropic.com'],
     /must be a URL that begins with https:\/\//,
   ],
+  HTTPS_PROXY: [
+    [
+      'socks5://ada:hidden@proxy.example',
+      'http://ada:hidden@',
+      'http://ada:hidden%zz@proxy.example',
+      'http://ada:hidden@proxy.example/path',
+      'http://ada:hid/den@proxy.example:3128',
+    ],
+    /must look like http:\/\/proxy\.example:3128/,
+  ],
+  HTTP_PROXY: [['ftp://ada:hidden@proxy.example'], /must look like http:\/\/proxy\.example:3128/],
+  NO_PROXY: [
+    ['https://a.example', 'a.example, b.example/path', '10.0.0.0/33', 'x*', 'a..example'],
+    /entry [12] can be no host: write example\.com/,
+  ],
   UPSTREAM_TIMEOUT_SECONDS: [badNumber('0', '3601'), /must be a whole number/],
   UPSTREAM_FIRST_TOKEN_SECONDS: [badNumber('0', '3601'), /must be a whole number/],
   UPSTREAM_IDLE_SECONDS: [badNumber('0', '3601'), /must be a whole number/],
@@ -261,6 +292,14 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     /must be a URL that begins with redis:\/\//,
   ],
   MCP_ANONYMOUS: [['maybe'], /must be true or false$/],
+  ALLOWED_HOSTS: [
+    ['*', 'a.example, *.b.example', 'https://a.example/mcp', 'ada@a.example', 'a b'],
+    /entry [12] is not understood: list host names/,
+  ],
+  ALLOWED_ORIGINS: [
+    ['*', 'https://*', 'a.example, https://*.b.example', 'https://a.example/page', 'a.example:80x'],
+    /entry [12] is not understood: list origins, comma separated, like https:\/\/app\.example/,
+  ],
   TRUST_PROXY: [
     ['true', '0', 'proxy.example', '10.0.0.0/33', '10.0.0', '1.5', 'loopback,', 'loopback/8'],
     /number of proxies in front \(1\), or their addresses or subnets/,
@@ -307,8 +346,6 @@ test('only settings that take any text at all have no wrong value', () => {
     'DATABASE_PASSWORD',
     'CLAUDE_MODEL',
     'PRICES_FILE',
-    'ALLOWED_HOSTS',
-    'ALLOWED_ORIGINS',
     'PRIVATE_CLIENT_HOSTS',
     'TLS_CERT_FILE',
     'TLS_KEY_FILE',

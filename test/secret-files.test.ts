@@ -33,6 +33,8 @@ const VALUES: Record<(typeof SECRET_SETTINGS)[number], string> = {
   DATABASE_PASSWORD: 'hush',
   ENCRYPTION_KEY: KEY,
   ENCRYPTION_KEYS_PREVIOUS: `${KEY},${randomBytes(32).toString('hex')}`,
+  HTTPS_PROXY: 'http://gateway:hush@proxy.example:3128',
+  HTTP_PROXY: 'http://gateway:hush@proxy.example:3128',
   REDIS_URL: 'redis://:hush@redis.example:6379',
   METRICS_TOKEN: 'a-token-of-metrics',
 }
@@ -42,7 +44,7 @@ const WITH: Record<string, Record<string, string>> = {
 }
 
 test('every setting that is a secret by its name or its kind is one of them', () => {
-  const secret = /KEY|PASSWORD|SECRET|TOKEN$|^DATABASE_URL$|^REDIS_URL$/
+  const secret = /KEY|PASSWORD|SECRET|TOKEN$|^DATABASE_URL$|^REDIS_URL$|^HTTPS?_PROXY$/
   const notSecret = ['TLS_KEY_FILE', 'VALIDATE_API_KEYS']
   const expected = Object.keys(SETTINGS).filter((name) => secret.test(name))
   expect([...SECRET_SETTINGS, ...notSecret].sort()).toEqual(expected.sort())

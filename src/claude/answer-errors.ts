@@ -3,13 +3,20 @@
  * something that stands between: a proxy, a firewall, the sign-in page of a network, another server.
  */
 
-import { APIError } from '@anthropic-ai/sdk/core/error'
+import { APIConnectionError, APIError } from '@anthropic-ai/sdk/core/error'
 import { parseJson } from './event-stream.ts'
 import type { Head } from './exchange.ts'
 import { fieldsOf } from './upstream-value.ts'
 
 /** Not by Anthropic: the request has not got there, and nothing is billed for it. */
 export class ForeignAnswer extends APIError {}
+
+/** Nothing was sent: the proxy on the way was not there. */
+export class ProxyAway extends APIConnectionError {
+  constructor({ cause }: { cause: Error }) {
+    super({ cause })
+  }
+}
 
 /** By Anthropic, and maybe billed, in a form that the gateway cannot read. */
 export class UnreadableAnswer extends Error {}

@@ -1,5 +1,6 @@
 import { APIConnectionError, APIError } from '@anthropic-ai/sdk/core/error'
 import type { AppError } from '../errors.ts'
+import type { Outgoing } from '../outgoing.ts'
 import { ForeignAnswer, UnreadableAnswer } from './answer-errors.ts'
 import {
   brokenStream,
@@ -79,13 +80,17 @@ export class AnthropicClaude implements Claude {
    * @param options.firstTokenMs longest silence before the first text, which pings break.
    * @param options.idleMs longest silence after it, which pings do not break: they also come from
    * where no model writes any more. A model that is thinking may be silent.
+   * @param options.outgoing the way there; directly by default.
    * @param options.maxConnections calls beyond it wait for a free one.
    */
-  constructor(options: Limits & { baseUrl: string; maxConnections?: number }) {
+  constructor(
+    options: Limits & { baseUrl: string; maxConnections?: number; outgoing?: Outgoing | undefined },
+  ) {
     const { deadlineMs, idleMs, firstTokenMs } = options
     this.#limits = { deadlineMs, idleMs, firstTokenMs }
     this.#transport = new Transport({
       baseUrl: options.baseUrl,
+      outgoing: options.outgoing,
       maxConnections: options.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
     })
   }

@@ -5,7 +5,7 @@ import {
 } from '@anthropic-ai/sdk/core/error'
 import { AppError } from '../errors.ts'
 import { beginningOf } from '../whole-text.ts'
-import { ForeignAnswer, UnreadableAnswer } from './answer-errors.ts'
+import { ForeignAnswer, ProxyAway, UnreadableAnswer } from './answer-errors.ts'
 import { foreignFailure, wrongAddress } from './foreign-answers.ts'
 import { retryAfterMs } from './retry.ts'
 import { judge, KEY_REJECTED } from './verdicts.ts'
@@ -117,12 +117,29 @@ function apiFailure(error: APIError, model: string): AppError {
 
 function connectionFailure(error: APIConnectionError): AppError {
   if (error instanceof APIConnectionTimeoutError) return stoppedFailure('deadline')
-  return new AppError(
-    'upstream_unavailable',
-    'Anthropic could not be reached from the gateway. Try again in a moment.',
-    { details: { network_error: networkCode(error) } },
-  )
+  const code = networkCode(error)
+  const details = { network_error: code }
+  if (isUntrusted(code)) {
+    return new AppError('upstream_unavailable', UNTRUSTED, { retryable: false, details })
+  }
+  const message = error instanceof ProxyAway ? PROXY_AWAY : UNREACHED
+  return new AppError('upstream_unavailable', message, { details })
 }
+
+const UNREACHED = 'Anthropic could not be reached from the gateway. Try again in a moment.'
+
+const PROXY_AWAY =
+  'The proxy on the way to Anthropic could not be reached. Try again in a moment. If it stays so, ' +
+  'the operator of the gateway should check HTTPS_PROXY (HTTP_PROXY for an http address).'
+
+const UNTRUSTED =
+  'What answered for Anthropic has no certificate that the gateway trusts. If a proxy opens TLS on ' +
+  'the way, the operator of the gateway must name its certificate in NODE_EXTRA_CA_CERTS; otherwise ' +
+  'check ANTHROPIC_BASE_URL and HTTPS_PROXY.'
+
+/** As OpenSSL and Node name it. */
+const isUntrusted = (code: string | null) =>
+  /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/.test(code ?? '')
 
 /** The system's name for a network fault (`ECONNREFUSED`), which undici wraps twice. */
 function networkCode(error: Error): string | null {

@@ -1,9 +1,16 @@
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { APIConnectionError, APIConnectionTimeoutError } from '@anthropic-ai/sdk/core/error'
-import { Pool } from 'undici'
+import type { Dispatcher } from 'undici'
+import { Outgoing, tunnelFailureOf } from '../outgoing.ts'
 import { VERSION } from '../version.ts'
-import { requestIdOf, toAnswerError, UnreadableAnswer } from './answer-errors.ts'
+import {
+  ForeignAnswer,
+  ProxyAway,
+  requestIdOf,
+  toAnswerError,
+  UnreadableAnswer,
+} from './answer-errors.ts'
 import { streamBytesAtMost, WholeBody, within } from './body-bounds.ts'
 import { codingsOf } from './content-coding.ts'
 import { EventReader, parseJson } from './event-stream.ts'
@@ -51,13 +58,23 @@ const ERROR_BODY_MS = 5000
  * Here a key lives in the arguments of its call and nowhere else. Redirects are not followed.
  */
 export class Transport {
+  readonly #origin: string
   readonly #basePath: string
-  readonly #pool: Pool
+  readonly #pool: Dispatcher
+  readonly #proxy: ReturnType<Outgoing['proxyFor']>
 
-  constructor(options: { baseUrl: string; maxConnections: number }) {
-    const { origin, pathname } = new URL(options.baseUrl)
-    this.#basePath = pathname.replace(/\/+$/, '')
-    this.#pool = new Pool(origin, {
+  /** @param options.outgoing directly, unless it is given. */
+  constructor(options: {
+    baseUrl: string
+    maxConnections: number
+    outgoing?: Outgoing | undefined
+  }) {
+    const { outgoing = new Outgoing() } = options
+    const url = new URL(options.baseUrl)
+    this.#origin = url.origin
+    this.#basePath = url.pathname.replace(/\/+$/, '')
+    this.#proxy = outgoing.proxyFor(url)
+    this.#pool = outgoing.open(url, {
       connections: options.maxConnections,
       keepAliveTimeout: 30_000,
       // The caller's signal bounds the whole call, so undici's own limits would only cut it short.
@@ -155,7 +172,7 @@ export class Transport {
     }, attempt.signal)
     this.#send(attempt, exchange)
     await exchange.opened.catch((thrown: unknown) => {
-      throw toConnectionError(thrown)
+      throw this.#proxy === undefined ? toConnectionError(thrown) : toTunnelError(thrown)
     })
     const { ended } = exchange
     if (failure === undefined) return { ended }
@@ -169,6 +186,7 @@ export class Transport {
     const payload = body === undefined ? undefined : Buffer.from(body)
     this.#pool.dispatch(
       {
+        origin: this.#origin,
         method,
         path: this.#basePath + path,
         headers: {
@@ -199,6 +217,14 @@ const isEventStream = ({ headers }: Head) =>
 /** Whether a key can be put into a header at all; if not, the error thrown would quote it. */
 export function isSendableKey(apiKey: string): boolean {
   return /^[\x21-\x7e]+$/.test(apiKey)
+}
+
+/** What a proxy answers of its own is as foreign as what it would answer in Claude's place. */
+function toTunnelError(thrown: unknown): Error {
+  const failure = tunnelFailureOf(thrown)
+  if (failure === undefined) return toConnectionError(thrown)
+  if ('code' in failure) return new ProxyAway({ cause: thrown as Error })
+  return new ForeignAnswer(failure.status, undefined, undefined, new Headers())
 }
 
 function toConnectionError(thrown: unknown): Error {

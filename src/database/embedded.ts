@@ -11,6 +11,7 @@ import { FlushingFs, LOG_FOLDER, LOG_SEGMENT } from './flushing-fs.ts'
 import { type Durability, LogFlush } from './log-flush.ts'
 import { LogSpace } from './log-space.ts'
 import { finishRecovery, type Recovery, recover } from './recovery.ts'
+import { PLANNING, setSession } from './session-settings.ts'
 import { unpackSnapshot } from './snapshot-store.ts'
 
 /** Makes values come as they do from the pg driver. Parsers get PostgreSQL's text form. */
@@ -109,8 +110,7 @@ async function start(
     initDbStartParams: [`--wal-segsize=${LOG_SEGMENT_BYTES / 1024 ** 2}`],
     ...place,
   })
-  // As postgresql.ts has it.
-  await pglite.exec('set plan_cache_mode = force_generic_plan')
+  await pglite.exec(setSession(PLANNING))
   return pglite
 }
 

@@ -12,6 +12,10 @@ const names = new Map<string, string>()
 /** Under which name a connection prepares this text; undefined for everything else. */
 export const preparedName = (text: string): string | undefined => names.get(text)
 
+/** All that were declared by what has been imported, for those who have to know their plans. */
+export const preparedStatements = (): [name: string, text: string][] =>
+  [...names].map(([text, name]) => [name, text])
+
 /** Makes a session plan its prepared statements again, each at its next run. */
 export const DISCARD_PLANS = 'discard plans'
 

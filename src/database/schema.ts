@@ -52,6 +52,7 @@ export interface SessionsTable {
   limitNanoUsd: string | null
   elicitsUrls: Generated<boolean>
   lastUsedAt: NullableInstant
+  provenAt: NullableInstant
 }
 
 /** `key`, `uidHash`: SHA-256, 32 bytes. */

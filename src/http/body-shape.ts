@@ -17,7 +17,7 @@ const MAX_DEPTH = 256
  * hundred thousand names: seconds of work for anybody, before a limit could count them. Long texts
  * cost nothing of the kind and pass.
  *
- * @throws Error that express.json passes on: too large, nested too deeply, or not in UTF-8
+ * @throws Error that express.json passes on: too many values, nested too deeply, or not in UTF-8
  *   (RFC 8259, section 8.1).
  */
 export function refuseCostlyShape(maxValues: number) {
@@ -41,7 +41,7 @@ function costOf(body: Buffer, maxValues: number): BodyErrorType | undefined {
       values += 1
       depth += 1
     } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth -= 1
-    if (values > maxValues) return 'entity.too.large'
+    if (values > maxValues) return 'entity.too.many'
     if (depth > MAX_DEPTH) return 'entity.too.deep'
   }
   return undefined
@@ -64,12 +64,13 @@ function isEscaped(body: Buffer, start: number, place: number): boolean {
   return (place - before) % 2 === 0
 }
 
-/** As express.json names them, and one of our own. */
+/** As express.json names them, and two of our own. */
 const STATUS = {
   'charset.unsupported': 415,
   'entity.parse.failed': 400,
   'entity.too.deep': 400,
   'entity.too.large': 413,
+  'entity.too.many': 413,
   'request.aborted': 400,
 } as const
 

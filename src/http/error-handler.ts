@@ -37,6 +37,10 @@ function describeBodyError(thrown: unknown) {
     const message = `The request body is too large. ${explanation}`.trim()
     return { status: 413, code: INVALID_REQUEST, message }
   }
+  if (type === 'entity.too.many') {
+    const message = `The request body has too many values. ${explanation}`.trim()
+    return { status: 413, code: INVALID_REQUEST, message }
+  }
   if (type === 'entity.too.deep') {
     return { status: 400, code: INVALID_REQUEST, message: 'The request body is nested too deeply.' }
   }

@@ -18,7 +18,7 @@ export function jsonBody(maxBytes: number, maxValues: number): RequestHandler {
   )
   return (req, res, next) => {
     const limit = admittedBody(req)?.maxBytes ?? maxBytes
-    const done = (error?: unknown) => next(explained(error, limit, maxBytes))
+    const done = (error?: unknown) => next(explained(error, limit, maxBytes, maxValues))
     if (!isPlain(req, limit)) return readAny(limit)(req, res, done)
     collect(req, limit, (error, body) => {
       if (error) return done(error)
@@ -80,11 +80,18 @@ function collect(
   req.on('data', onData).on('error', onError).on('end', onEnd)
 }
 
-/** Who may send more with a token is told so. */
-function explained(error: unknown, limit: number, maxBytes: number): unknown {
-  const isTooLarge = (error as { type?: unknown } | undefined)?.type === 'entity.too.large'
-  if (!isTooLarge || limit >= maxBytes) return error
-  const explanation = `Without a token in the Authorization header a body may have at most ${limit} bytes.`
+/** Which limit it was, and who may send more. */
+function explained(error: unknown, limit: number, maxBytes: number, maxValues: number): unknown {
+  const type = (error as { type?: unknown } | undefined)?.type
+  if (type === 'entity.too.many') {
+    const explanation = `It may have ${maxValues} values: some more than the operator's MAX_TOOL_INPUT_ELEMENTS.`
+    return Object.assign(error as object, { explanation })
+  }
+  if (type !== 'entity.too.large') return error
+  const explanation =
+    limit < maxBytes
+      ? `Without a token in the Authorization header a body may have at most ${limit} bytes.`
+      : `It may have at most ${limit} bytes, which the operator sets by MAX_BODY_BYTES.`
   return Object.assign(error as object, { explanation })
 }
 

@@ -1,11 +1,11 @@
 /** The protocol side behind one endpoint: which era a request belongs to, and who answers it. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { hostHeaderValidation, originValidation } from '@modelcontextprotocol/express'
 import { classifyInboundRequest } from '@modelcontextprotocol/server'
 import type { Scope } from '../services/scopes.ts'
 import { streamedAnswer, wholeAnswer } from './call-answer.ts'
 import { CancellableCalls } from './cancellable-calls.ts'
+import { hostHeaderValidation, originValidation } from './guards.ts'
 import { createLegacyHandler } from './legacy.ts'
 import { createLegacyCalls } from './legacy-calls.ts'
 import { findOutOfBounds } from './message-bounds.ts'

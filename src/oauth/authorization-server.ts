@@ -108,8 +108,8 @@ export class AuthorizationServer {
    * Makes the connection and sends the browser on its way back to the client.
    *
    * @throws AppError not_found like {@link pending}, also for a form that is sent a second time;
-   *   unauthenticated when the caller's session has ended since the request came; invalid_input for
-   *   no scope, or one that was not asked for.
+   *   unauthenticated when the caller's session has ended since the request came; proof_required for
+   *   the permission `account`; invalid_input for no scope, or one that was not asked for.
    */
   async approve(
     req: IncomingMessage,
@@ -147,7 +147,9 @@ export class AuthorizationServer {
     return this.#options.store.transact(async ({ authority, sessions, oauthRecords }) => {
       await authority.lockEntrance(userId)
       const known = isDocument ? undefined : await sessions.findConnection(userId, clientId)
-      const isLive = await holdSessions({ authority }, caller, known ? [known.id] : [])
+      const mustBeProven = scopes.includes('account')
+      const others = known ? [known.id] : []
+      const isLive = await holdSessions({ authority }, caller, others, { mustBeProven })
       // A form that is sent twice makes one connection.
       if (!(await oauthRecords.consume('Interaction', hashOf(interaction.uid)))) throw expired()
       if (known && isLive(known.id)) {

@@ -9,6 +9,14 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../database/schema.ts'
 
+/** So long the password counts as just given. */
+const PROOF_LIFE = "interval '10 minutes'"
+
+export const isProven = sql<boolean>`coalesce(proven_at > now() - ${sql.raw(PROOF_LIFE)}, false)`
+
+/** What a live session may do (null: everything), and whether its user has just given the password. */
+export type HeldSession = { scopes: string[] | null; isProven: boolean }
+
 export class AuthorityRepository {
   readonly #db: Kysely<Schema>
 
@@ -27,28 +35,29 @@ export class AuthorityRepository {
   /**
    * Keeps a session from being ended until the transaction ends.
    *
-   * @returns what it may do (null: everything); undefined when it has ended.
+   * @returns undefined when it has ended.
    */
-  async holdLive(id: string, userId: string): Promise<{ scopes: string[] | null } | undefined> {
-    return this.#live(userId).select('scopes').where('id', '=', id).forShare().executeTakeFirst()
+  async holdLive(id: string, userId: string): Promise<HeldSession | undefined> {
+    return this.#live(userId)
+      .select(['scopes', isProven.as('isProven')])
+      .where('id', '=', id)
+      .forShare()
+      .executeTakeFirst()
   }
 
   /**
    * Locks live sessions of the user's for a change: all of them, or the named.
    *
-   * @returns what each that is live may do (null: everything), by its id.
+   * @returns those that are live, by their ids.
    */
-  async lockLive(
-    userId: string,
-    ids?: readonly string[],
-  ): Promise<Map<string, { scopes: string[] | null }>> {
+  async lockLive(userId: string, ids?: readonly string[]): Promise<Map<string, HeldSession>> {
     const rows = await this.#live(userId)
-      .select(['id', 'scopes'])
+      .select(['id', 'scopes', isProven.as('isProven')])
       .$if(ids !== undefined, (query) => query.where('id', 'in', ids ?? []))
       .orderBy('id')
       .forNoKeyUpdate()
       .execute()
-    return new Map(rows.map(({ id, scopes }) => [id, { scopes }]))
+    return new Map(rows.map(({ id, ...held }) => [id, held]))
   }
 
   #live(userId: string) {

@@ -1,6 +1,6 @@
 import { type Insertable, type Kysely, sql } from 'kysely'
 import type { Schema, SessionKind, SessionsTable } from '../database/schema.ts'
-import { entranceOf } from './authority.ts'
+import { entranceOf, isProven } from './authority.ts'
 import { byDatabaseClock } from './database-time.ts'
 import { NOTED_EVERY } from './session-checks.ts'
 
@@ -42,13 +42,52 @@ export class SessionRepository {
     const { id, userId, kind, name, tokenHash, expiresAt } = session
     const result = await sql`
       with entrance as materialized (select ${entranceOf(userId)})
-      insert into sessions (id, user_id, kind, name, token_hash, expires_at)
+      insert into sessions (id, user_id, kind, name, token_hash, expires_at, proven_at)
       select ${id}::uuid, u.id, ${kind}, ${name}::text, ${tokenHash}::bytea,
-        ${byDatabaseClock(expiresAt)}
+        ${byDatabaseClock(expiresAt)}, now()
       from entrance, users u
       where u.id = ${userId}::uuid and u.password_hash = ${passwordHash}
       for share of u`.execute(this.#db)
     return result.numAffectedRows === 1n
+  }
+
+  /**
+   * Notes that the password was given again in a live session, where it is still the user's.
+   *
+   * @returns false when the session has ended, or the password is another one by now.
+   */
+  async prove({ id, userId }: { id: string; userId: string }, passwordHash: string) {
+    const result = await this.#db
+      .updateTable('sessions')
+      .set({ provenAt: sql<Date>`now()` })
+      .where('id', '=', id)
+      .where('userId', '=', userId)
+      .where('revokedAt', 'is', null)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .where((where) =>
+        where.exists(
+          where
+            .selectFrom('users')
+            .select('users.id')
+            .where('users.id', '=', userId)
+            .where('users.passwordHash', '=', passwordHash),
+        ),
+      )
+      .executeTakeFirst()
+    return result.numUpdatedRows === 1n
+  }
+
+  /** Whether the password was just given in a session; undefined when that has ended. */
+  async isProven(id: string, userId: string): Promise<boolean | undefined> {
+    const session = await this.#db
+      .selectFrom('sessions')
+      .select(isProven.as('isProven'))
+      .where('id', '=', id)
+      .where('userId', '=', userId)
+      .where('revokedAt', 'is', null)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .executeTakeFirst()
+    return session?.isProven
   }
 
   /** Of requests that come together, one writes; and none waits for a row that is locked. */

@@ -37,7 +37,7 @@ export class AccountDeletion {
    * that.
    *
    * @throws AppError conversation_busy when an answer cannot be stopped, unauthenticated when the
-   *   caller's session has ended; nothing is deleted then.
+   *   caller's session has ended, proof_required; nothing is deleted then.
    */
   async run(erased: Erased): Promise<void> {
     const { userId } = erased
@@ -91,6 +91,7 @@ export class AccountDeletion {
 /** All sessions of the user, and that no other begins. */
 async function holdAll({ authority }: Pick<Repositories, 'authority'>, erased: Erased) {
   await authority.lockEntrance(erased.userId)
-  if ('sessionId' in erased) await holdSessions({ authority }, erased, 'all')
-  else await authority.lockLive(erased.userId)
+  if ('sessionId' in erased) {
+    await holdSessions({ authority }, erased, 'all', { mustBeProven: true })
+  } else await authority.lockLive(erased.userId)
 }

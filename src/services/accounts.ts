@@ -140,14 +140,15 @@ export class AccountService {
    * Stores or replaces the caller's Anthropic key, after the same proof as at registration.
    *
    * @param link the one-time link that led to it, which it uses up.
-   * @throws AppError invalid_api_key, upstream_unavailable, unauthenticated, forbidden for a link
-   *   that is not the caller's or not good any more; the old key then stays.
+   * @throws AppError invalid_api_key, upstream_unavailable, unauthenticated, proof_required, forbidden
+   *   for a link that is not the caller's or not good any more; the old key then stays.
    */
   async replaceKey(caller: Caller, apiKey: string, link?: string): Promise<void> {
     const { userId } = caller
+    await this.#deps.sessions.requireProof(caller)
     await this.#proveKey(apiKey)
     await this.#deps.transact(async ({ authority, apiKeys, oneTimeLinks, users }) => {
-      await holdSession({ authority }, caller, ['account'])
+      await holdSession({ authority }, caller, ['account'], { mustBeProven: true })
       if (link !== undefined && !(await oneTimeLinks.use(hashOf(link), userId))) throw linkUsed()
       const vault = this.#deps.vault.openUser(userId, await users.getDataKey(userId))
       await apiKeys.put({ userId, sealed: vault.sealApiKey(apiKey), lastFour: apiKey.slice(-4) })
@@ -176,9 +177,21 @@ export class AccountService {
   async delete(caller: Caller, password: string): Promise<void> {
     // Its name would be free for the next to come, and is in ADMIN_USERNAMES still.
     if (caller.isAdmin) throw adminStays()
-    const user = await this.#deps.passwordCheck.findUser(caller.username, password, caller.userId)
-    if (user?.id !== caller.userId) throw wrongPassword()
+    await this.prove(caller, password)
     await this.#deps.deletion.run(caller)
+  }
+
+  /**
+   * Takes the caller's password again, for what a browser may do only shortly after.
+   *
+   * @throws AppError unauthenticated, invalid_credentials (which counts as a failed sign-in), rate_limited,
+   *   overloaded.
+   */
+  async prove(caller: Caller, password: string): Promise<void> {
+    const { userId, username } = caller
+    const user = await this.#deps.passwordCheck.findUser(username, password, userId)
+    if (user?.id !== userId) throw wrongPassword()
+    await this.#deps.sessions.prove(caller, user)
   }
 
   async #refuseRegistration(username: string, email: string): Promise<void> {

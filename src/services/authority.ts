@@ -1,6 +1,7 @@
 /** By which right something is done: a session that lives, or a password that is still the user's. */
 
 import { AppError } from '../errors.ts'
+import type { HeldSession } from '../repositories/authority.ts'
 import type { Repositories } from '../repositories/index.ts'
 import type { Reach } from '../repositories/reach.ts'
 import type { SessionKind } from '../repositories/sessions.ts'
@@ -13,19 +14,24 @@ export type PasswordProof = { userId: string; passwordHash: string }
 type Locks = Pick<Repositories, 'authority'>
 type Holder = Pick<Caller, 'userId' | 'sessionId' | 'kind'>
 
+/** `mustBeProven`: a browser may do it only while its user's password was just given. */
+type Demand = { needed?: readonly Scope[]; mustBeProven?: boolean }
+
 /**
  * In the transaction of whatever the caller asked for, before all else that is locked: their session
  * cannot end until the transaction does.
  *
  * @throws AppError unauthenticated when it has ended since the request came, insufficient_scope when
- *   it has been approved anew without one of the permissions.
+ *   it has been approved anew without one of the permissions, proof_required.
  */
 export async function holdSession(
   { authority }: Locks,
   caller: Holder,
   needed: readonly Scope[],
+  { mustBeProven = false }: Pick<Demand, 'mustBeProven'> = {},
 ): Promise<void> {
-  requireLive(await authority.holdLive(caller.sessionId, caller.userId), caller, needed)
+  const held = await authority.holdLive(caller.sessionId, caller.userId)
+  requireLive(held, caller, { needed, mustBeProven })
 }
 
 /**
@@ -38,22 +44,23 @@ export async function holdSessions(
   { authority }: Locks,
   caller: Holder,
   others: readonly string[] | 'all',
-  needed: readonly Scope[] = ['account'],
+  { needed = ['account'], mustBeProven = false }: Demand = {},
 ): Promise<(id: string) => boolean> {
   const { userId, sessionId } = caller
   const ids = others === 'all' ? undefined : [sessionId, ...others]
   const live = await authority.lockLive(userId, ids)
-  requireLive(live.get(sessionId), caller, needed)
+  requireLive(live.get(sessionId), caller, { needed, mustBeProven })
   return (id) => live.has(id)
 }
 
 function requireLive(
-  held: { scopes: string[] | null } | undefined,
+  held: HeldSession | undefined,
   { kind }: Holder,
-  needed: readonly Scope[],
+  { needed, mustBeProven }: Required<Demand>,
 ): void {
   if (!held) throw sessionEnded([kind])
   if (held.scopes !== null) requireScopes(held.scopes.filter(isScope), needed)
+  if (mustBeProven && kind === 'browser' && !held.isProven) throw proofRequired()
 }
 
 type Reader = Pick<Caller, 'userId' | 'sessionId' | 'scopes'>
@@ -71,6 +78,12 @@ export const sessionEnded = (kinds: readonly SessionKind[] = []) =>
     kinds.includes('personal')
       ? 'This personal access token has expired, was revoked, or never was one. Make a new one on the account page.'
       : 'This access token was revoked or replaced. Connect again, or sign in again with authenticate_user.',
+  )
+
+export const proofRequired = () =>
+  new AppError(
+    'proof_required',
+    'You gave your password more than 10 minutes ago. Give it again for this.',
   )
 
 export const wrongCredentials = () =>

@@ -14,7 +14,7 @@ import { type ConversationVault, textOf, type Vault } from './vault.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'apiKeys' | 'budgets' | 'conversations' | 'exports'>
-  sessions: Pick<SessionService, 'confirm' | 'list'>
+  sessions: Pick<SessionService, 'confirm' | 'list' | 'requireProof'>
   vault: Vault
   heavyReads: HeavyReads
   memory: Pick<Memory, 'refuseWhenShort'>
@@ -67,7 +67,7 @@ export class ExportService {
    *
    * @throws AppError insufficient_scope, before there is a first piece. Instead of any piece:
    *   unauthenticated when the caller's session has ended, request_too_large when the time is over;
-   *   instead of the first rate_limited or overloaded, when too many are being read.
+   *   instead of the first proof_required, or rate_limited or overloaded when too many are being read.
    */
   stream(caller: Caller, deadlineMs = EXPORT_DEADLINE_MS): AsyncIterable<string> {
     requireScopes(caller.scopes, NEEDED_SCOPES)
@@ -77,6 +77,7 @@ export class ExportService {
   }
 
   async *#bounded(caller: Caller, pieces: AsyncIterable<string>) {
+    await this.#deps.sessions.requireProof(caller)
     this.#deps.memory.refuseWhenShort()
     this.#open.begin(caller.userId)
     try {

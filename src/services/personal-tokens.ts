@@ -27,7 +27,7 @@ export class PersonalTokens {
    * @returns the token, which is not stored and cannot be shown again, and the id of its session.
    * @throws AppError insufficient_scope unless the caller may change the account and has every
    *   scope the token is to have; unauthenticated when the caller's session has ended since the
-   *   request came; invalid_input, also for the name of a token that is live.
+   *   request came; proof_required; invalid_input, also for the name of a token that is live.
    */
   async create(caller: Caller, wanted: NewPersonalToken): Promise<{ token: string; id: string }> {
     requireScopes(caller.scopes, ['account', ...wanted.scopes])
@@ -39,7 +39,7 @@ export class PersonalTokens {
     await this.#deps.transact(async ({ authority, sessions }) => {
       // Of two at once the second counts the first.
       await authority.lockEntrance(caller.userId)
-      await holdSession({ authority }, caller, ['account', ...scopes])
+      await holdSession({ authority }, caller, ['account', ...scopes], { mustBeProven: true })
       const names = await sessions.listPersonalNames(caller.userId)
       if (names.length >= MAX_PERSONAL_TOKENS) throw tooMany()
       if (names.includes(name)) throw nameTaken()

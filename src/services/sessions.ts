@@ -7,7 +7,13 @@ import type { Repositories, Transact } from '../repositories/index.ts'
 import type { Count, UserCounter } from '../repositories/session-checks.ts'
 import type { ProvenSession, SessionKind } from '../repositories/sessions.ts'
 import { visibleName } from '../visible-name.ts'
-import { holdSessions, type PasswordProof, sessionEnded, wrongCredentials } from './authority.ts'
+import {
+  holdSessions,
+  type PasswordProof,
+  proofRequired,
+  sessionEnded,
+  wrongCredentials,
+} from './authority.ts'
 import { periodsAt } from './budget-periods.ts'
 import { ALL_SCOPES, isScope, requireScopes, type Scope } from './scopes.ts'
 import { type CheckedSession, SessionChecks } from './session-checks.ts'
@@ -125,6 +131,32 @@ export class SessionService {
     return secret
   }
 
+  /**
+   * Notes that the caller's password was given again: for 10 minutes it is not asked for.
+   *
+   * @throws AppError unauthenticated when the session has ended, or the password was changed meanwhile.
+   */
+  async prove(
+    { sessionId: id, userId, kind }: Caller,
+    { passwordHash }: Pick<PasswordProof, 'passwordHash'>,
+  ) {
+    const { sessions } = this.#deps.repositories
+    if (!(await sessions.prove({ id, userId }, passwordHash))) throw sessionEnded([kind])
+  }
+
+  /**
+   * For what is only read, or is looked at before it takes its time; who writes holds it (authority.ts).
+   *
+   * @throws AppError proof_required for a browser whose user has not just given the password,
+   *   unauthenticated for one whose session has ended.
+   */
+  async requireProof({ sessionId, userId, kind }: Caller): Promise<void> {
+    if (kind !== 'browser') return
+    const isProven = await this.#deps.repositories.sessions.isProven(sessionId, userId)
+    if (isProven === undefined) throw sessionEnded([kind])
+    if (!isProven) throw proofRequired()
+  }
+
   /** Who holds a cookie of the pages; undefined when it is no longer good. */
   async findBrowserSession(secret: string): Promise<Caller | undefined> {
     const checked = await this.#browserChecks.find({ tokenHash: hashOf(secret) })
@@ -215,7 +247,7 @@ export class SessionService {
     return this.#deps.transact(async ({ authority, sessions }) => {
       // Whoever holds a token may always give it up.
       const needed: Scope[] = id === caller.sessionId ? [] : ['account']
-      const isLive = await holdSessions({ authority }, caller, [id], needed)
+      const isLive = await holdSessions({ authority }, caller, [id], { needed })
       return isLive(id) && sessions.revoke(id, caller.userId)
     })
   }

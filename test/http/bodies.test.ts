@@ -85,7 +85,11 @@ describe('size', () => {
 
   test('as many bytes as MAX_BODY_BYTES pass, one more is 413', async () => {
     expect((await post(app.url, filled(MAX_BODY_BYTES))).status).toBe(200)
-    expectRefusal(await post(app.url, filled(MAX_BODY_BYTES + 1)), 413, -32600)
+    const refused = await post(app.url, filled(MAX_BODY_BYTES + 1))
+    expectRefusal(refused, 413, -32600)
+    expect(refused.json.error.message).toMatch(
+      new RegExp(`at most ${MAX_BODY_BYTES} bytes.*MAX_BODY_BYTES`),
+    )
   })
 
   test('a body without a length is counted as it comes', async () => {

@@ -10,8 +10,9 @@ beforeAll(async () => {
     kind: 'embedded',
     env: {
       PUBLIC_URL: 'https://gateway.example',
-      ALLOWED_HOSTS: 'internal.example, 10.1.2.3',
-      ALLOWED_ORIGINS: 'console.example',
+      ALLOWED_HOSTS: 'internal.example, 10.1.2.3, https://Named.example:8443/, 2001:db8::1',
+      ALLOWED_ORIGINS:
+        'console.example, https://App.example, http://dev.example:5173/, moz-extension://*',
     },
   })
 })
@@ -30,6 +31,8 @@ describe('Host', () => {
     'GATEWAY.example:443',
     'internal.example:9000',
     '10.1.2.3',
+    'named.example',
+    '[2001:db8::1]:3000',
   ])('%s is ours', async (host) => {
     expect(await list({ host })).toMatchObject({ status: 200, json: { id: 1 } })
   })
@@ -43,11 +46,30 @@ describe('Host', () => {
     '127.0.0.1.nip.example',
     '127.0.0.2',
     'console.example',
-  ])('%o is refused', async (host) => {
+  ])('%o is refused, and told how it is let in', async (host) => {
+    const name = host.replace(/:\d+$/, '')
+    const message = expect.stringMatching(`the name ${name}\\. .*PUBLIC_URL.*ALLOWED_HOSTS`)
     expect(await list({ host })).toMatchObject({
       status: 403,
-      json: { jsonrpc: '2.0', id: null, error: { code: -32000 } },
+      json: { jsonrpc: '2.0', id: null, error: { code: -32000, message } },
     })
+  })
+
+  test('on the pages is told the same', async () => {
+    const { status, text } = await postByHand(
+      `${app.baseUrl}/sign-in`,
+      undefined,
+      { host: 'evil.example' },
+      'GET',
+    )
+    expect(status).toBe(403)
+    expect(text).toContain('ALLOWED_HOSTS')
+  })
+
+  test('that is no name is not repeated', async () => {
+    const { status, text } = await list({ host: 'a<b>c' })
+    expect(status).toBe(403)
+    expect(text).not.toContain('<')
   })
 
   test('is looked at before anything else', async () => {
@@ -73,6 +95,9 @@ describe('Origin', () => {
     'http://[::1]:80',
     'https://gateway.example',
     'https://console.example:8443',
+    'https://app.example',
+    'http://dev.example:5173',
+    'moz-extension://0d6a1c2f-6d2e-4b3b-9d3f-1a2b3c4d5e6f',
   ])('%s may call', async (origin) => {
     expect((await list({ origin })).status).toBe(200)
   })
@@ -82,14 +107,25 @@ describe('Origin', () => {
     'https://console.example.evil.example',
     'https://evil.example/gateway.example',
     'https://internal.example',
-    'null',
+    'http://app.example',
+    'https://app.example:8443',
+    'https://www.app.example',
+    'https://dev.example',
+    'chrome-extension://abcdefghijklmnop',
     'gateway.example',
     'nonsense',
-  ])('%s may not', async (origin) => {
+  ])('%s may not, and is told how it may', async (origin) => {
+    const message = expect.stringMatching(`adds ${origin} to ALLOWED_ORIGINS`)
     expect(await list({ origin })).toMatchObject({
       status: 403,
-      json: { jsonrpc: '2.0', id: null, error: { code: -32000 } },
+      json: { jsonrpc: '2.0', id: null, error: { code: -32000, message } },
     })
+  })
+
+  test('null, of a page that has none, is never let in', async () => {
+    const { status, json } = await list({ origin: 'null' })
+    expect(status).toBe(403)
+    expect(json.error.message).toMatch(/without an origin of their own/)
   })
 })
 

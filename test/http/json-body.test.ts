@@ -65,7 +65,7 @@ test.each(ways)('a byte order mark is ignored, %s', async (_name, headers) => {
 test.each(ways)('what is wrong is said in the same words, %s', async (_name, headers) => {
   const refused = async (body: string) => (await post([Buffer.from(body)], headers)).type
   expect(await refused('{"a":')).toBe('entity.parse.failed')
-  expect(await refused(`[${'1,'.repeat(101)}1]`)).toBe('entity.too.large')
+  expect(await refused(`[${'1,'.repeat(101)}1]`)).toBe('entity.too.many')
   expect(await refused(`"${'x'.repeat(MAX_BYTES)}"`)).toBe('entity.too.large')
 })
 

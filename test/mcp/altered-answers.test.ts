@@ -3,6 +3,7 @@
 import zlib from 'node:zlib'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type Answer, type Deed, passOn, says, startBetween } from '../support/between.ts'
+import { startConnectProxy } from '../support/connect-proxy.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../support/start-app.ts'
 
@@ -269,5 +270,35 @@ describeDatabases('an answer that was changed on its way', (kind) => {
     await send()
     const { structured } = await client.call('health_check')
     expect(JSON.stringify(structured)).toContain('unreachable')
+  })
+})
+
+describeDatabases('a proxy on the way', (kind) => {
+  test('refusing, it costs nothing and leaves the key free', async () => {
+    let isOpen = false
+    const proxy = await startConnectProxy(() =>
+      isOpen ? { port: Number(new URL(app.claude.url).port) } : { status: 407 },
+    )
+    const env = {
+      ANTHROPIC_BASE_URL: 'http://claude.example',
+      HTTP_PROXY: proxy.url,
+      VALIDATE_API_KEYS: 'false',
+    }
+    const app: TestApp = await startApp({ kind, env })
+    const user = await app.register()
+    const client = await app.connect('legacy', user.accessToken)
+    const send = async () => {
+      const args = { message: 'Hello.', idempotency_key: 'once' }
+      return (await client.call('send_message', args)).structured
+    }
+    expect(await send()).toMatchObject({
+      error: { code: 'upstream_unavailable', message: expect.stringContaining('HTTPS_PROXY') },
+    })
+    expect(await app.app.repositories.ledger.list(ALL_DAYS, '0', 10)).toEqual([])
+    isOpen = true
+    expect(await send()).toMatchObject({ data: { status: 'complete', replayed: false } })
+    expect(await app.app.repositories.ledger.list(ALL_DAYS, '0', 10)).toHaveLength(1)
+    await app.close()
+    await proxy.close()
   })
 })

@@ -34,7 +34,8 @@ test.each([
 ])('%s are refused unparsed', async (_name, json) => {
   const answer = await postText(json)
   expect(answer.status).toBe(413)
-  expect(answer.json).toMatchObject({ jsonrpc: '2.0', id: null, error: { code: -32600 } })
+  const message = expect.stringMatching(/too many values.*MAX_TOOL_INPUT_ELEMENTS/)
+  expect(answer.json).toMatchObject({ jsonrpc: '2.0', id: null, error: { code: -32600, message } })
 })
 
 test.each([

@@ -24,16 +24,19 @@ export type GatewayProcess = {
  * Waits until it listens. Of this process's environment it gets PATH and HOME only, so that
  * nobody's real settings are used.
  *
+ * @param cwd its working folder; this process's unless given.
  * @throws Error with what it said when it ends instead.
  */
 export async function startGatewayProcess(
   settings: Record<string, string>,
+  cwd?: string,
 ): Promise<GatewayProcess> {
   const { PATH, HOME } = process.env
   const child = spawn(process.execPath, [MAIN], {
     // No load balancer is in front that would have to notice its end.
     env: { PATH, HOME, PORT: '0', DRAIN_SECONDS: '0', ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
+    cwd,
   })
   const exit = once(child, 'close').then(([code]) => code as number | null)
   const end = () => child.kill()

@@ -1,7 +1,9 @@
 /** The pages and the tools count in the same limiters. */
 
+import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Visited } from '../../support/browser.ts'
+import { signUp as signUpByService } from '../../support/signed-up.ts'
 import { startApp, type TestApp } from '../../support/start-app.ts'
 import { bearer, post, toolCall } from '../posting.ts'
 import { browserOf, newName, PASSWORD, signUp } from './visiting.ts'
@@ -48,6 +50,22 @@ test('sign-ins', async () => {
   const limitedTool = await post(app.url, toolCall('authenticate_user', filled), headers)
   expect(limitedTool.text).toContain('rate_limited')
   expect((await signIn(newAddress())).status).toBe(422)
+})
+
+test('passwords that a page asks for again, which count as sign-ins', async () => {
+  const { username, userId } = await signUpByService(app)
+  const browser = browserOf(app)
+  await browser.open('/sign-in')
+  await browser.submit('/sign-in', { username, password: PASSWORD }, { headers: newAddress() })
+  await sql`update sessions set proven_at = null where user_id = ${userId}`.execute(app.app.db)
+  const headers = newAddress()
+  await browser.open('/account/tokens', headers)
+  const token = { name: 'a token', days: '7', permissions: ['usage:read'] }
+  await browser.submit('/account/tokens', token, { headers })
+  const prove = () => browser.submit('/account/tokens', { your_password: 'a guess' }, { headers })
+  expect((await prove()).status).toBe(422)
+  expect((await prove()).status).toBe(422)
+  expect429(await prove(), 'Too many sign-ins from this address.')
 })
 
 test('tests of Anthropic keys, which count as sign-ins', async () => {

@@ -1,6 +1,6 @@
 /** /connect/:uid: a client's request for access, and its user's decision. */
 
-import { type Request, type Response, Router } from 'express'
+import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { z } from 'zod'
 import { AppError } from '../../../errors.ts'
 import type { PendingConnection } from '../../../oauth/authorization-server.ts'
@@ -10,6 +10,7 @@ import { consentPage, EXPIRY_DAYS } from '../../views/connect.ts'
 import type { FormErrors } from '../../views/form.ts'
 import { callerOf, csrfField, type Desk } from './desk.ts'
 import { attempt, brokenRules, chosenValues, type Refusal, textField } from './forms.ts'
+import { takesProof } from './proof.ts'
 import { sendPage } from './send-page.ts'
 import { toAmount, toNanoUsd, UsdAmount } from './usd-amount.ts'
 
@@ -55,12 +56,25 @@ export function connectRoutes(desk: Desk): Router {
     sendPage(req, res, page, refusal)
   }
 
+  const findPending = async (req: Request, res: Response) => {
+    const pending = await authorizationServer.pending(req, res)
+    if (pending.uid === req.params.uid) return pending
+    throw new AppError('not_found', 'This request to connect has expired. Connect again.')
+  }
+
   router.get('/connect/:uid', async (req, res) => {
     const pending = await findPending(req, res)
     await show(req, res, pending, { values: {}, chosen: withoutAccount(pending.scopes) })
   })
 
-  router.post('/connect/:uid', async (req, res) => {
+  /** Also the page that asks for the password ends there. */
+  const allowItsEnd: RequestHandler = async (req, res, next) => {
+    const { redirectUri } = await findPending(req, res)
+    allowFormsToEndAt(res, redirectUri)
+    next()
+  }
+
+  router.post('/connect/:uid', allowItsEnd, ...takesProof(desk), async (req, res) => {
     const pending = await findPending(req, res)
     if (textField(req, 'decision') !== 'approve') return authorizationServer.deny(req, res)
     const values = { days: textField(req, 'days'), limit: textField(req, 'limit').trim() }
@@ -79,12 +93,6 @@ export function connectRoutes(desk: Desk): Router {
     )
     if ('refusal' in result) await refuse(result.refusal)
   })
-
-  const findPending = async (req: Request, res: Response) => {
-    const pending = await authorizationServer.pending(req, res)
-    if (pending.uid === req.params.uid) return pending
-    throw new AppError('not_found', 'This request to connect has expired. Connect again.')
-  }
 
   return router
 }

@@ -3,6 +3,7 @@ import { sendExport } from '../../send-export.ts'
 import { dataPage } from '../../views/data.ts'
 import { callerOf, csrfField, type Desk } from './desk.ts'
 import { attempt, type Refusal, refused, textField } from './forms.ts'
+import { takesProof } from './proof.ts'
 import { sendPage } from './send-page.ts'
 
 const BESIDE = { invalid_credentials: 'password' } as const
@@ -21,7 +22,7 @@ export function dataRoutes(desk: Desk): Router {
 
   router.get('/account/data', (req, res) => show(req, res))
 
-  router.post('/account/export', async (req, res) => {
+  router.post('/account/export', ...takesProof(desk), async (req, res) => {
     await sendExport(res, services.exports.stream(callerOf(req)))
   })
 

@@ -74,7 +74,12 @@ function asRead({ message, details }: AppError): string {
   return asSentence(String(details?.field), message.slice(prefix.length).replace(/\.$/, ''))
 }
 
-const UNMENDABLE = new Set<ErrorCode>(['internal', 'not_found', 'unauthenticated'])
+const UNMENDABLE = new Set<ErrorCode>([
+  'internal',
+  'not_found',
+  'unauthenticated',
+  'proof_required',
+])
 
 /** Rules read on from the name of what they are about, unless they are a sentence of their own. */
 const asSentence = (name: string, rule: string) =>

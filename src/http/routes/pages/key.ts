@@ -5,6 +5,7 @@ import { keyPage, wrongLinkPage } from '../../views/key.ts'
 import { notice } from '../../views/notices.ts'
 import { callerOf, csrfField, type Desk } from './desk.ts'
 import { attempt, brokenRules, type Refusal, textField } from './forms.ts'
+import { takesProof } from './proof.ts'
 import { knownReturnTo } from './return-to.ts'
 import { sendPage } from './send-page.ts'
 
@@ -43,7 +44,7 @@ export function keyRoutes(desk: Desk): Router {
   router.get('/account/key', (req, res) => show(req, res))
 
   // Testing keys that somebody found is as good a guess as a password.
-  router.post('/account/key', ...limiters.signIns, async (req, res) => {
+  router.post('/account/key', ...takesProof(desk), ...limiters.signIns, async (req, res) => {
     const apiKey = textField(req, 'key').trim()
     const broken = brokenRules({ key: AnthropicApiKey }, { key: apiKey })
     if (broken) return show(req, res, broken)

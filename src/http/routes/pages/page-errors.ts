@@ -7,6 +7,7 @@ import { applyPageSecurity } from '../../page-security.ts'
 import { errorPage, titleOf } from '../../views/error-page.ts'
 import { inPlainTime } from '../../views/format.ts'
 import { sendToSignIn } from './desk.ts'
+import { askForProof } from './proof.ts'
 import { sendPage } from './send-page.ts'
 
 /** The door of the pages: what was thrown becomes a calm page. Other clients' errors pass by. */
@@ -15,6 +16,7 @@ export function pageErrors(log: Logger): ErrorRequestHandler {
     if (res.headersSent || !isForPerson(req)) return next(thrown)
     const error = toPageError(thrown)
     if (error.code === 'internal') log.error({ err: error }, 'page failed')
+    if (error.code === 'proof_required') return askForProof(req, res)
     applyPageSecurity(res)
     // Whoever was signed in when the request came, and is no longer.
     if (error.code === 'unauthenticated') return sendToSignIn(req, res)
@@ -37,9 +39,11 @@ const PAGES = /^\/(?:$|(?:sign-(?:up|in|out)|account|connect)(?:\/|$))/
 
 function toPageError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown
-  const { status } = (thrown ?? {}) as { status?: unknown }
-  if (status === 413)
-    return new AppError('request_too_large', 'The form that was sent is too large.')
+  const { status, limit } = (thrown ?? {}) as { status?: unknown; limit?: unknown }
+  if (status === 413) {
+    const most = typeof limit === 'number' ? `: it may have ${limit} bytes` : ''
+    return new AppError('request_too_large', `The form that was sent is too large${most}.`)
+  }
   const isUnreadable = typeof status === 'number' && status >= 400 && status < 500
   return isUnreadable
     ? new AppError('invalid_input', 'The form that was sent cannot be read.')

@@ -7,6 +7,7 @@ import { notice } from '../../views/notices.ts'
 import { newTokenPage, tokensPage } from '../../views/tokens.ts'
 import { callerOf, csrfField, type Desk } from './desk.ts'
 import { attempt, brokenRules, chosenValues, type Refusal, textField } from './forms.ts'
+import { takesProof } from './proof.ts'
 import { sendPage } from './send-page.ts'
 import { endSession } from './sessions.ts'
 
@@ -46,7 +47,7 @@ export function tokenRoutes(desk: Desk): Router {
 
   router.get('/account/tokens', (req, res) => show(req, res, { values: {}, chosen: USUAL }))
 
-  router.post('/account/tokens', async (req, res) => {
+  router.post('/account/tokens', ...takesProof(desk), async (req, res) => {
     const values = { name: textField(req, 'name').trim(), days: textField(req, 'days') }
     const scopes = chosenValues(req, 'permissions').filter(isScope)
     const refuse = (refusal: Refusal) => show(req, res, { values, chosen: scopes }, refusal)

@@ -1,0 +1,60 @@
+/** Names in the environment that nobody else's program has, and that are nearly one of ours. */
+
+import { SECRET_SETTINGS, SETTINGS } from './settings.ts'
+
+type Issue = { path: readonly string[]; message: string }
+
+const NAMES: readonly string[] = [
+  ...Object.keys(SETTINGS),
+  ...SECRET_SETTINGS.map((name) => `${name}_FILE`),
+]
+
+/** Other programs' own, and near to ours by chance; the proxies also in small letters. */
+const OTHERS = /^(SSL_CERT_(FILE|DIR)|(all|ftp|http|https|no|rsync|socks)_proxy)$/i
+
+/** Shorter ones are near to anything. */
+const SHORTEST = 6
+const LONG = 10
+
+/** @returns for each that is set to something what it is probably meant to be. */
+export function misspeltSettings(env: Readonly<Record<string, string | undefined>>): Issue[] {
+  return Object.entries(env).flatMap(([name, value]) => {
+    const meant = (value ?? '').trim() === '' ? undefined : meantBy(name)
+    if (meant === undefined) return []
+    return [{ path: [name], message: `is no setting. Write ${meant}, or remove it` }]
+  })
+}
+
+function meantBy(name: string): string | undefined {
+  if (NAMES.includes(name) || OTHERS.test(name) || name.length < SHORTEST) return undefined
+  const written = name.toUpperCase().replaceAll('-', '_')
+  const near = NAMES.filter((known) => known.length >= SHORTEST)
+    .map((known) => ({ known, edits: editsBetween(written, known) }))
+    .sort((a, b) => a.edits - b.edits)
+    .find(({ known, edits }) => edits <= (known.length < LONG ? 1 : 2))
+  return near?.known
+}
+
+/** Letters that are left out, put in, changed or in each other's place (optimal string alignment). */
+function editsBetween(a: string, b: string): number {
+  let before: number[] = []
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const isSame = a[i - 1] === b[j - 1]
+      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      next[j] = Math.min(
+        at(row, j) + 1,
+        at(next, j - 1) + 1,
+        at(row, j - 1) + (isSame ? 0 : 1),
+        isSwapped ? at(before, j - 2) + 1 : Number.POSITIVE_INFINITY,
+      )
+    }
+    before = row
+    row = next
+  }
+  return at(row, b.length)
+}
+
+const at = (row: readonly number[], index: number) => row[index] as number
