@@ -18,10 +18,12 @@ import { counterStore } from './http/rate-limit-stores.ts'
 import { createHttpApp } from './http/server.ts'
 import { oauthErrorPage } from './http/views/oauth-error.ts'
 import { createLogger, type Logger } from './log.ts'
+import { MCP_PATH } from './mcp-addresses.ts'
 import { AuthorizationServer } from './oauth/authorization-server.ts'
 import { ACCESS_TOKEN_SECONDS } from './oauth/provider.ts'
 import { openConfiguredDatabase } from './open-configured-database.ts'
 import { Outgoing } from './outgoing.ts'
+import { OwnOrigins } from './own-origins.ts'
 import { ANSWERS_CHANNEL } from './repositories/answer-notices.ts'
 import { createRepositories, createTransact, type Repositories } from './repositories/index.ts'
 import { createServices } from './services/index.ts'
@@ -75,9 +77,12 @@ async function assemble(config: Config, database: Database, log: Logger) {
     vault: new Vault(keyRing),
     longestTokenSeconds: Math.max(config.accounts.sessionSeconds, ACCESS_TOKEN_SECONDS),
   })
+  const origins = new OwnOrigins(config.http.publicUrl)
+  const [audience = '', ...audiences] = origins.all.map((origin) => `${origin}${MCP_PATH}`)
   const tokens = new AccessTokens({
-    issuer: config.http.publicUrl,
-    audience: `${config.http.publicUrl}/mcp`,
+    issuer: origins.public,
+    audience,
+    also: { issuers: origins.all.slice(1), audiences },
     keys: signingKeys.current.all,
   })
   signingKeys.onChange(({ all }) => tokens.replaceKeys(all))
@@ -107,7 +112,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
     telemetry,
   })
   const authorizationServer = new AuthorizationServer({
-    publicUrl: config.http.publicUrl,
+    origins,
     keys: signingKeys.current,
     store: { repositories, transact, vault: new Vault(keyRing) },
     tokens,
@@ -125,6 +130,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
   return {
     http: createHttpApp({
       config,
+      origins,
       services,
       authorizationServer,
       log,

@@ -32,6 +32,17 @@ function missingSettings(given: Given): Issue[] {
     .map(([name, , message]) => ({ path: [name], message }))
 }
 
+/** Said to whoever brings one along: what it did has another setting now. */
+function formerSettings(env: Record<string, string | undefined>): Issue[] {
+  const given = env.MCP_ANONYMOUS?.trim()
+  if (given === undefined || given === '') return []
+  const instead = /^(?:false|0|no|off|n|disabled)$/i.test(given)
+    ? 'write MCP_OPEN=off instead, which closes /mcp/open to them'
+    : 'remove it: clients without one use /mcp/open'
+  const message = `is no setting any more, since /mcp answers no request without a token; ${instead}`
+  return [{ path: ['MCP_ANONYMOUS'], message }]
+}
+
 /** The password's place is between the user and the host. */
 function misplacedPassword({ DATABASE_URL: url, DATABASE_PASSWORD: password }: Given): Issue[] {
   if (password === undefined || /^[^:]+:\/\/[^:@/?#]+@/.test(url ?? '')) return []
@@ -53,6 +64,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
   const issues = [
     ...problems.map(({ field, words }) => ({ path: [field], message: words })),
     ...files.issues,
+    ...formerSettings(env),
     ...misspeltSettings(env),
     ...together.filter(({ path: [name] }) => !isUnread(name, files.issues)),
   ]
@@ -111,7 +123,7 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
       maxBodyBytes: env.MAX_BODY_BYTES,
       allowedHosts: env.ALLOWED_HOSTS,
       allowedOrigins: env.ALLOWED_ORIGINS,
-      anonymous: env.MCP_ANONYMOUS,
+      mcpOpen: env.MCP_OPEN === 'on',
       metrics: { mode: env.METRICS, token: env.METRICS_TOKEN },
       drainSeconds: env.DRAIN_SECONDS,
       shutdownGraceSeconds: env.SHUTDOWN_GRACE_SECONDS,

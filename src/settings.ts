@@ -167,10 +167,11 @@ export const SETTINGS = {
   REDIS_URL: redisUrl
     .optional()
     .describe('Keeps the rate-limit counters in Redis or Valkey instead of PostgreSQL.'),
-  MCP_ANONYMOUS: flag
-    .default(true)
+  MCP_OPEN: z
+    .enum(['on', 'off'])
+    .default('on')
     .describe(
-      '`false` demands a token on every MCP request; newcomers then sign up on the pages, not with register_user.',
+      '`off` closes `/mcp/open`, the address for clients without a token in the header; newcomers then sign up on the pages, not with register_user.',
     ),
   ALLOWED_HOSTS: hostNames
     .default([])

@@ -20,7 +20,7 @@ test('without any setting everything has its default', () => {
       maxBodyBytes: 4_194_304,
       allowedHosts: [],
       allowedOrigins: [],
-      anonymous: true,
+      mcpOpen: true,
       metrics: { mode: 'off', token: undefined },
       drainSeconds: 5,
       shutdownGraceSeconds: 30,
@@ -142,7 +142,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   OAUTH_REQUESTS_PER_MINUTE: ['9', ({ limits }) => limits.oauthRequestsPerMinute, 9],
   CLIENT_REGISTRATIONS_PER_HOUR: ['8', ({ limits }) => limits.clientRegistrationsPerHour, 8],
   REDIS_URL: ['rediss://cache:6379', ({ limits }) => limits.redisUrl, 'rediss://cache:6379'],
-  MCP_ANONYMOUS: ['false', ({ http }) => http.anonymous, false],
+  MCP_OPEN: ['off', ({ http }) => http.mcpOpen, false],
   ALLOWED_HOSTS: [
     'a.example,b.example',
     ({ http }) => http.allowedHosts,
@@ -291,7 +291,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     ['valkey:6379', 'http://valkey:6379', 'localhost'],
     /must be a URL that begins with redis:\/\//,
   ],
-  MCP_ANONYMOUS: [['maybe'], /must be true or false$/],
+  MCP_OPEN: [['maybe', 'true'], /must be on or off$/],
   ALLOWED_HOSTS: [
     ['*', 'a.example, *.b.example', 'https://a.example/mcp', 'ada@a.example', 'a b'],
     /entry [12] is not understood: list host names/,
@@ -385,4 +385,18 @@ test('all that is wrong is named at once, and no value is repeated', () => {
   for (const [name, value] of Object.entries(everyWrong)) {
     if (value.length > 5) expect(complaint, name).not.toContain(value)
   }
+})
+
+describe('a setting of earlier versions', () => {
+  test.each([
+    ['false', 'write MCP_OPEN=off instead'],
+    ['0', 'write MCP_OPEN=off instead'],
+    ['True', 'remove it: clients without one use /mcp/open'],
+  ])('MCP_ANONYMOUS=%s stops the start, with what to write instead', (MCP_ANONYMOUS, says) => {
+    expect(() => loadConfig({ MCP_ANONYMOUS })).toThrow(says)
+  })
+
+  test('is not there when it is blank, as Compose hands it on', () => {
+    expect(loadConfig({ MCP_ANONYMOUS: ' ' })).toEqual(loadConfig({}))
+  })
 })

@@ -58,19 +58,30 @@ export async function generateSigningKey(): Promise<SigningKey> {
 export class AccessTokens {
   readonly #issuer: string
   readonly #audience: string
+  readonly #accepted: { issuer: string[]; audience: string[] }
   #signer: KeyPair
   #byKid: ReadonlyMap<string, KeyPair>
   /** Only of tokens that the present keys verify: other keys begin with an empty one. */
   #recent = new RecentClaims<AccessClaims>()
 
   /**
-   * `keys`: the first signs, all verify.
+   * `keys`: the first signs, all verify. `also`: other names of the same issuer and audience.
    *
    * @throws Error without keys, or if one is not an Ed25519 key.
    */
-  constructor(options: { issuer: string; audience: string; keys: readonly SigningKey[] }) {
-    this.#issuer = options.issuer
-    this.#audience = options.audience
+  constructor(options: {
+    issuer: string
+    audience: string
+    also?: { issuers: readonly string[]; audiences: readonly string[] }
+    keys: readonly SigningKey[]
+  }) {
+    const { issuer, audience, also } = options
+    this.#issuer = issuer
+    this.#audience = audience
+    this.#accepted = {
+      issuer: [issuer, ...(also?.issuers ?? [])],
+      audience: [audience, ...(also?.audiences ?? [])],
+    }
     const { signer, byKid } = importKeys(options.keys)
     this.#signer = signer
     this.#byKid = byKid
@@ -133,8 +144,7 @@ export class AccessTokens {
       const { payload } = await jwtVerify(token, ({ kid }) => this.#publicKey(kid), {
         algorithms: [ALGORITHM],
         typ: TOKEN_TYPE,
-        issuer: this.#issuer,
-        audience: this.#audience,
+        ...this.#accepted,
         clockTolerance: CLOCK_TOLERANCE_SECONDS,
         requiredClaims: ['sub', 'jti', 'iat', 'exp'],
       })

@@ -6,15 +6,14 @@
  * may do.
  */
 
-import type { NextFunction, Request, RequestHandler, Response } from 'express'
+import type { Request, RequestHandler } from 'express'
 import { AppError, toAppError } from '../errors.ts'
 import type { Inspected } from '../mcp/index.ts'
 import type { Asker } from '../mcp/run-tool.ts'
-import { DEFAULT_SCOPES, insufficientScope } from '../services/scopes.ts'
 import type { Caller, SessionService } from '../services/sessions.ts'
-import { sendAppError } from './json-rpc.ts'
 import type { KnownTokens } from './known-tokens.ts'
 import { networkOf } from './network.ts'
+import { mistakeInArgument, mistakeInHeader } from './token-mistakes.ts'
 import { wantsShortNames } from './tool-names-asked.ts'
 
 /** What is known of one request to /mcp on its way through the middleware. */
@@ -50,13 +49,16 @@ type Identification = {
   /** Told of good and of bad bearer tokens. */
   knownTokens: KnownTokens
   inspect: (body: unknown) => Inspected
+  /** Of the gateway's own tokens. */
+  issuers: readonly string[]
 }
 
 /** Finds out who is asking; refuses nobody yet, so that limits count refused requests too. */
-export function identifyCaller({ sessions, knownTokens, inspect }: Identification): RequestHandler {
+export function identifyCaller(how: Identification): RequestHandler {
+  const { inspect, knownTokens } = how
   return async (req, _res, next) => {
     const inspected = inspect(req.body)
-    const { asker, ...found } = await identify(sessions, req, inspected)
+    const { asker, ...found } = await identify(how, req, inspected)
     // Only what hashes passwords takes turns by it.
     const network = inspected.tool?.limitedAs ? networkOf(req) : undefined
     const shortNames = wantsShortNames(req)
@@ -75,40 +77,50 @@ function noteToken(knownTokens: KnownTokens, req: Request, { asker, ...found }: 
 }
 
 async function identify(
-  sessions: Sessions,
+  { sessions, issuers }: Identification,
   req: Request,
   { accessTokenArgument, isToolCall }: Inspected,
 ): Promise<Omit<McpRequest, 'inspected'>> {
   const header = bearerToken(req)
   const given = isToken(accessTokenArgument) ? accessTokenArgument : undefined
+  const inHeader = (refusal: AppError) => mistakeInHeader(refusal, req, issuers)
+  const inArgument = (refusal: AppError) => mistakeInArgument(refusal, given ?? '', issuers)
   const isOneToken = header === undefined || given === undefined || given === header
   if (isOneToken) {
     const isBearer = header !== undefined || given === undefined
-    return identifyOne(sessions, header ?? given, { isBearer, isToolCall })
+    const told = isBearer ? inHeader : inArgument
+    return identifyOne(sessions, header ?? given, { isBearer, isToolCall, told })
   }
   const bearer = await resolved(sessions, header)
-  if (bearer instanceof AppError) return badBearer(bearer, isToolCall)
+  if (bearer instanceof AppError) return badBearer(inHeader(bearer), isToolCall)
   const argument = await resolved(sessions, given)
   if (argument instanceof AppError) {
-    return { asker: { caller: bearer, refusal: argument }, isBearer: true, ...UNCOUNTED }
+    return {
+      asker: { caller: bearer, refusal: inArgument(argument) },
+      isBearer: true,
+      ...UNCOUNTED,
+    }
   }
   const refusal = bearer.userId === argument.userId ? null : twoUsers()
   return { asker: { caller: argument, refusal }, isBearer: false, ...UNCOUNTED }
 }
+
+/** By which a token came, and what is told of a mistake in it. */
+type Way = { isBearer: boolean; isToolCall: boolean; told: (refusal: AppError) => AppError }
 
 const UNCOUNTED = { httpRefusal: null, count: null }
 
 async function identifyOne(
   sessions: Sessions,
   token: string | undefined,
-  { isBearer, isToolCall }: { isBearer: boolean; isToolCall: boolean },
+  { isBearer, isToolCall, told }: Way,
 ): Promise<Omit<McpRequest, 'inspected'>> {
   if (token === undefined) return { asker: NOBODY, isBearer, ...UNCOUNTED }
   try {
     const { caller, count } = await sessions.resolveAndCount(token)
     return { asker: { caller, refusal: null }, isBearer, httpRefusal: null, count }
   } catch (thrown) {
-    const refusal = toAppError(thrown)
+    const refusal = told(toAppError(thrown))
     if (isBearer) return badBearer(refusal, isToolCall)
     return { asker: { caller: null, refusal }, isBearer, ...UNCOUNTED }
   }
@@ -134,69 +146,6 @@ export function bearerToken(req: Request): string | undefined {
   if (header === undefined) return undefined
   return /^Bearer +(\S+) *$/i.exec(header)?.[1] ?? 'malformed'
 }
-
-type Demands = {
-  /** False: every request needs a token, the public tools' included. */
-  anonymous: boolean
-  /** Absolute URL of the protected resource metadata (RFC 9728). */
-  resourceMetadataUrl: string
-}
-
-/** Answers 401 with the challenge that makes a connector sign in, where a token is needed. */
-export function requireCaller({ anonymous, resourceMetadataUrl }: Demands): RequestHandler {
-  return (req: Request, res: Response, next: NextFunction) => {
-    const { inspected, asker, httpRefusal } = mcpRequestOf(req)
-    const isOpen = anonymous ? !needsCaller(inspected) : false
-    const error =
-      httpRefusal ?? (isOpen || asker.caller || asker.refusal ? null : tokenMissing(anonymous))
-    const refusal = error ?? missingScope(req)
-    if (!refusal) return next()
-    const challenge = challengeFor(refusal, req)
-    if (challenge) {
-      const params = { ...challenge, resource_metadata: resourceMetadataUrl }
-      const quoted = Object.entries(params).map(([name, value]) => `${name}="${value}"`)
-      res.setHeader('WWW-Authenticate', `Bearer ${quoted.join(', ')}`)
-    }
-    sendAppError(res, refusal, inspected.id)
-  }
-}
-
-/** What the challenge says (RFC 6750, section 3; MCP authorization); of other refusals there is none. */
-function challengeFor(
-  { status, code }: AppError,
-  req: Request,
-): Record<string, string> | undefined {
-  if (code === 'insufficient_scope') return { error: code, scope: neededScopes(req).join(' ') }
-  if (status !== 401) return undefined
-  const scope = DEFAULT_SCOPES.join(' ')
-  return mcpRequestOf(req).httpRefusal ? { error: 'invalid_token', scope } : { scope }
-}
-
-/** Only of a token in the header: what is wrong with an argument's is for the tool to say. */
-function missingScope(req: Request): AppError | null {
-  const { inspected, asker, isBearer } = mcpRequestOf(req)
-  const { scope } = inspected
-  if (!isBearer || scope === undefined || asker.caller?.scopes.includes(scope) !== false)
-    return null
-  return insufficientScope([scope])
-}
-
-/** All at once: a client asks anew for just what the challenge names, and would lose the others. */
-function neededScopes(req: Request): readonly string[] {
-  const { inspected, asker } = mcpRequestOf(req)
-  return [...(asker.caller?.scopes ?? []), ...(inspected.scope ? [inspected.scope] : [])]
-}
-
-function needsCaller({ method, isToolCall, tool }: Inspected): boolean {
-  if (isToolCall) return tool?.access === 'user'
-  return method === 'resources/read'
-}
-
-const tokenMissing = (anonymous: boolean) =>
-  new AppError(
-    'unauthenticated',
-    `This request needs an access token: connect by OAuth, or send one as Authorization: Bearer. The account page makes personal ones${anonymous ? ', authenticate_user short-lived ones' : ''}.`,
-  )
 
 const twoUsers = () =>
   new AppError(

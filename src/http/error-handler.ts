@@ -1,6 +1,7 @@
 import type { ErrorRequestHandler, Request } from 'express'
 import { AppError, toAppError, toErrorBody } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { MCP_PATH, OPEN_MCP_PATH } from '../mcp-addresses.ts'
 import { INVALID_REQUEST, PARSE_ERROR, sendAppError, sendJsonRpcError } from './json-rpc.ts'
 
 /** The door of the HTTP side: whatever was thrown below becomes a status and JSON. */
@@ -21,11 +22,13 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
 
 /** Unknown addresses, as JSON. */
 export const notFound = () => {
-  throw new AppError('not_found', 'There is nothing at this address. The MCP endpoint is /mcp.')
+  throw new AppError('not_found', `There is nothing at this address. MCP is at ${MCP_PATH}.`)
 }
 
 /** In any of the spellings under which Express finds it. */
-export const isMcp = (req: Request) => /^\/mcp\/?$/i.test(req.path)
+export const isMcp = (req: Request) => MCP_PATHS.includes(req.path.toLowerCase().replace(/\/$/, ''))
+
+const MCP_PATHS: readonly string[] = [MCP_PATH, OPEN_MCP_PATH]
 
 /**
  * What express.json found wrong with a body. Its own messages quote the body, so they are replaced.

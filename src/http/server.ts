@@ -1,9 +1,11 @@
-import express, { type Express } from 'express'
+import express, { type Express, type RequestHandler } from 'express'
 import helmet from 'helmet'
 import type { Config } from '../config.ts'
 import type { Logger } from '../log.ts'
 import { guards } from '../mcp/index.ts'
+import { MCP_PATH, OPEN_MCP_PATH } from '../mcp-addresses.ts'
 import type { AuthorizationServer } from '../oauth/authorization-server.ts'
+import { LOOPBACK_NAMES, type OwnOrigins } from '../own-origins.ts'
 import type { Services } from '../services/index.ts'
 import { heapAndLimitBytes } from '../services/memory.ts'
 import type { Telemetry } from '../telemetry.ts'
@@ -13,23 +15,21 @@ import { errorHandler, isMcp, notFound } from './error-handler.ts'
 import { fixedHeaders } from './fixed-headers.ts'
 import { forwardedAddresses } from './forwarded-addresses.ts'
 import { KnownTokens } from './known-tokens.ts'
+import { isPageVisit } from './page-visit.ts'
 import { rateLimits, type SharedStores } from './rate-limit.ts'
 import { requestLog } from './request-log.ts'
 import { discoveryRoutes } from './routes/discovery.ts'
 import { EXPORT_PATH, exportRoutes } from './routes/export.ts'
 import { healthRoutes } from './routes/health.ts'
-import { mcpEndpoint } from './routes/mcp.ts'
+import { mcpEndpoints, mcpIsElsewhere } from './routes/mcp.ts'
 import { metricsRoutes } from './routes/metrics.ts'
-import {
-  authorizationServerRoutes,
-  protectedResourceRoutes,
-  resourceMetadataUrl,
-} from './routes/oauth.ts'
+import { authorizationServerRoutes, protectedResourceRoutes } from './routes/oauth.ts'
 import { createPageRoutes, PAGE_PATHS } from './routes/pages/index.ts'
 import { pageErrors } from './routes/pages/page-errors.ts'
 
 export type HttpParts = {
   config: Config
+  origins: OwnOrigins
   services: Services
   authorizationServer: AuthorizationServer
   log: Logger
@@ -37,9 +37,9 @@ export type HttpParts = {
   stores: SharedStores
 }
 
-const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
 const KNOWN_PATHS = [
-  '/mcp',
+  MCP_PATH,
+  OPEN_MCP_PATH,
   '/livez',
   '/readyz',
   '/health',
@@ -55,11 +55,11 @@ const KNOWN_PATHS = [
 
 /** Every URL of the gateway, in order. */
 export function createHttpApp(parts: HttpParts): Express {
-  const { config, services, authorizationServer, log, telemetry, stores } = parts
+  const { config, origins, services, authorizationServer, log, telemetry, stores } = parts
   const { http, limits, mcp: mcpOptions } = config
   const limiters = rateLimits(limits, stores, log)
   const publicHost = new URL(http.publicUrl).hostname
-  const allowedHosts = [...LOOPBACK, publicHost, ...http.allowedHosts]
+  const allowedHosts = [...LOOPBACK_NAMES, publicHost, ...http.allowedHosts]
   const app = express()
   app.disable('x-powered-by')
   app.set('trust proxy', http.trustProxy)
@@ -72,37 +72,52 @@ export function createHttpApp(parts: HttpParts): Express {
     knownTokens: new KnownTokens(),
     memory: services.memory,
   }
-  const mcp = mcpEndpoint({
+  const mcp = mcpEndpoints({
     runner: { services, log, telemetry, maxToolInputElements: mcpOptions.maxToolInputElements },
-    publicUrl: http.publicUrl,
+    origins,
     toolPrefix: mcpOptions.toolPrefix,
-    limiters: [...limiters.requests, ...limiters.registrations, ...limiters.signIns],
+    isOpenServed: http.mcpOpen,
+    limiters,
     allowedHosts,
-    allowedOrigins: [...LOOPBACK, publicHost, ...http.allowedOrigins],
+    allowedOrigins: [...LOOPBACK_NAMES, publicHost, ...http.allowedOrigins],
     admission,
     maxBodyBytes: http.maxBodyBytes,
     maxOpenCallsPerUser: limits.concurrentCallsPerUser,
-    anonymous: http.anonymous,
-    resourceMetadataUrl: resourceMetadataUrl(http.publicUrl),
   })
   // Nearly every request, and none of the others' URLs.
-  app.use((req, res, next) => (req.path === '/mcp' ? mcp(req, res, next) : next()))
+  const open = forClients(mcp[OPEN_MCP_PATH])
+  const closed = forClients(mcp[MCP_PATH])
+  app.use((req, res, next) => {
+    if (req.path === MCP_PATH) return closed(req, res, next)
+    if (req.path === OPEN_MCP_PATH) return open(req, res, next)
+    next()
+  })
   const smallBodies = admitBody(admission, SMALL_BODY_BYTES)
   app.use((req, res, next) => (isMcp(req) ? next() : smallBodies(req, res, next)))
   app.use(healthRoutes(services, limiters.publicDocuments))
   app.use(metricsRoutes(telemetry, http.metrics, limiters.publicDocuments))
-  app.use(protectedResourceRoutes(http.publicUrl, limiters.publicDocuments))
-  app.use(discoveryRoutes(http.publicUrl, limiters.publicDocuments))
+  app.use(protectedResourceRoutes(origins, http.mcpOpen, limiters.publicDocuments))
+  app.use(discoveryRoutes(origins, limiters.publicDocuments))
   app.use(authorizationServerRoutes(authorizationServer, limiters))
   // In other spellings.
-  app.all('/mcp', mcp)
+  app.all(MCP_PATH, closed)
+  app.all(OPEN_MCP_PATH, open)
+  app.post('/', ...limiters.publicDocuments, mcpIsElsewhere(origins))
   const hostGuard = guards.hostHeaderValidation(allowedHosts)
-  app.use(exportRoutes({ services, limiters: limiters.requests, hostGuard }))
+  app.use(
+    exportRoutes({
+      services,
+      limiters: limiters.requests,
+      hostGuard,
+      issuers: origins.all,
+    }),
+  )
   app.use(
     createPageRoutes({
       services,
       authorizationServer,
-      publicUrl: http.publicUrl,
+      origins,
+      isOpenMcpServed: http.mcpOpen,
       registrationOpen: config.accounts.registrationOpen,
       limiters,
       hostGuard,
@@ -113,3 +128,9 @@ export function createHttpApp(parts: HttpParts): Express {
   app.use(errorHandler(log))
   return app
 }
+
+/** A person who looks at the endpoint with a browser is shown a page instead, further down. */
+const forClients =
+  (endpoint: RequestHandler): RequestHandler =>
+  (req, res, next) =>
+    isPageVisit(req) ? next() : endpoint(req, res, next)

@@ -5,6 +5,7 @@
  */
 
 import { isIP } from 'node:net'
+import { MCP_PATH } from '../mcp-addresses.ts'
 import { LEGACY_PROTOCOL_VERSIONS } from './legacy.ts'
 import { MODERN_PROTOCOL_VERSION } from './plain-call.ts'
 import { DESCRIPTION, SERVER_NAME, serverInfo } from './surface.ts'
@@ -26,7 +27,7 @@ export function serverCard(publicUrl: string) {
     remotes: [
       {
         type: 'streamable-http',
-        url: `${publicUrl}/mcp`,
+        url: `${publicUrl}${MCP_PATH}`,
         supportedProtocolVersions: [MODERN_PROTOCOL_VERSION, ...LEGACY_PROTOCOL_VERSIONS],
       },
     ],

@@ -8,7 +8,7 @@ import { CancellableCalls } from './cancellable-calls.ts'
 import { hostHeaderValidation, originValidation } from './guards.ts'
 import { createLegacyHandler } from './legacy.ts'
 import { createLegacyCalls } from './legacy-calls.ts'
-import { findOutOfBounds } from './message-bounds.ts'
+import { findOutOfBounds, isShortId } from './message-bounds.ts'
 import { createModernHandler } from './modern.ts'
 import { createModernCalls } from './modern-calls.ts'
 import { plainCall } from './plain-call.ts'
@@ -27,6 +27,7 @@ export { findOutOfBounds }
 /** What the HTTP side needs to know of a request before the SDKs see it. */
 export type Inspected = {
   method: string | undefined
+  /** Null where there is none, or one too long to be repeated. */
   id: string | number | null
   /** Undefined unless it is a tools/call of a tool that exists. */
   tool: Tool | undefined
@@ -46,7 +47,7 @@ function inspectBody(body: unknown, findTool: Toolset['find']): Inspected {
   const resource = typeof uri === 'string' ? findResource(uri) : undefined
   return {
     method: typeof method === 'string' ? method : undefined,
-    id: typeof id === 'string' || typeof id === 'number' ? id : null,
+    id: isShortId(id) ? id : null,
     tool,
     isToolCall,
     scope: tool?.scope ?? resource?.scope,
@@ -66,11 +67,13 @@ type McpOptions = {
 
 /**
  * `inspect` looks at a parsed JSON-RPC body without believing anything about it; `handle` answers one
- * POST in the era it was written for.
+ * POST in the era it was written for; `worded` names tools in a text as the client's list does.
  */
 export function createMcpHandler({ runner, publicUrl, toolPrefix }: McpOptions) {
   const info = serverInfo(publicUrl)
   const toolsets = createToolsets(toolPrefix)
+  const toolsetFor = (shortNames?: boolean) => (shortNames ? toolsets.short : toolsets.usual)
+  const worded = (text: string, shortNames: boolean) => toolsetFor(shortNames).worded(text)
   const inspect = (body: unknown) => inspectBody(body, toolsets.usual.find)
   const calls = new CancellableCalls()
   const legacy = createLegacyHandler(runner, info, calls)
@@ -86,7 +89,7 @@ export function createMcpHandler({ runner, publicUrl, toolPrefix }: McpOptions) 
     asker: Asker,
     { json, stream }: Accepted,
   ) => {
-    const toolset = asker.shortNames ? toolsets.short : toolsets.usual
+    const toolset = toolsetFor(asker.shortNames)
     const streams = stream && (!json || inspect(body).tool?.streams === true)
     const call = plainCall(req, body, toolset)
     if (call) return answerCall[call.era]({ ...call, streams }, res, asker)
@@ -95,7 +98,7 @@ export function createMcpHandler({ runner, publicUrl, toolPrefix }: McpOptions) 
     const era = isLegacy(req, body) ? legacy : modern
     return era(req, onWire(res), body, { asker, toolset, streams })
   }
-  return { inspect, handle }
+  return { inspect, handle, worded }
 }
 
 /** By the SDK's own rules; a request that fits neither era is the modern handler's to refuse. */

@@ -34,13 +34,15 @@ export function findOutOfBounds(body: unknown): OutOfBounds | undefined {
   const place = PLACES.find((path) => lengthAt(body, path) > MAX_LENGTH)
   if (!place) return undefined
   const { id } = body as { id?: unknown }
-  const isId = (typeof id === 'string' && id.length <= MAX_LENGTH) || typeof id === 'number'
   return {
     code: place[0] === 'params' ? INVALID_PARAMS : INVALID_REQUEST,
     message: `${place.join('.')} must have at most ${MAX_LENGTH} characters.`,
-    id: isId ? id : null,
+    id: isShortId(id) ? id : null,
   }
 }
+
+export const isShortId = (id: unknown): id is string | number =>
+  (typeof id === 'string' && id.length <= MAX_LENGTH) || typeof id === 'number'
 
 function lengthAt(body: unknown, path: readonly string[]): number {
   let value = body

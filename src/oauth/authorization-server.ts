@@ -17,7 +17,7 @@ import { ClientDocuments } from './client-documents.ts'
 import { FlowCookies } from './flow-cookies.ts'
 import { errors, type InteractionResults, type Provider } from './oidc-provider.ts'
 import { createProvider, PENDING_SECONDS, type ProviderOptions } from './provider.ts'
-import { addShims, seenAtPublicUrl } from './shims.ts'
+import { addShims, seenAt } from './shims.ts'
 
 /** A client's request for access that waits for its user on the consent page. */
 export type PendingConnection = {
@@ -42,12 +42,13 @@ export type Approval = {
   limitNanoUsd: bigint | null
 }
 
-type Options = Omit<ProviderOptions, 'documents'> & {
+type Options = Omit<ProviderOptions, 'origin' | 'documents'> & {
   /** Names whose clients' documents may lie at private addresses. */
   privateClientHosts: readonly string[]
   tokens: Pick<AccessTokens, 'verify'>
   log: Logger
 }
+type Issuer = { provider: Provider; callback: ReturnType<Provider['callback']> }
 type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>
 
 /** So long after its connection's end a registered client is still known, to hear `invalid_grant`. */
@@ -57,29 +58,31 @@ export class AuthorizationServer {
   readonly #options: Options
   readonly #cookies: FlowCookies
   readonly #documents: ClientDocuments
-  #provider: Provider
-  #callback: ReturnType<Provider['callback']>
+  #keys: ProviderOptions['keys']
+  /** By the origin that is their issuer; made when somebody asks under it. */
+  #issuers = new Map<string, Issuer>()
 
   constructor(options: Options) {
     this.#options = options
-    const isSecure = options.publicUrl.startsWith('https:')
+    const isSecure = options.origins.public.startsWith('https:')
     this.#cookies = new FlowCookies({ isSecure, seconds: PENDING_SECONDS })
     this.#documents = new ClientDocuments(options.privateClientHosts)
-    this.#provider = this.#build(options.keys)
-    this.#callback = this.#provider.callback()
+    this.#keys = options.keys
+    this.#issuerAt(options.origins.public)
   }
 
   /** Signs with other keys from now on. What is pending goes on: nothing is kept in memory. */
   replaceKeys(keys: ProviderOptions['keys']): void {
-    this.#provider = this.#build(keys)
-    this.#callback = this.#provider.callback()
+    this.#keys = keys
+    this.#issuers = new Map()
   }
 
   /** The endpoints of OAuth: /oauth/* and the metadata documents. */
   async handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
-    seenAtPublicUrl(req, this.#options.publicUrl)
+    const origin = this.#options.origins.askedBy(req)
+    seenAt(req, origin)
     req.headers.cookie = this.#cookies.forProvider(req)
-    await this.#callback(req, res)
+    await this.#issuerAt(origin).callback(req, res)
   }
 
   /** @throws AppError not_found when it has expired, or was begun in another browser. */
@@ -172,8 +175,27 @@ export class AuthorizationServer {
     })
   }
 
-  #build(keys: ProviderOptions['keys']): Provider {
-    const provider = createProvider({ ...this.#options, documents: this.#documents, keys })
+  /** For what is the same under every name: everything that is stored. */
+  get #provider(): Provider {
+    return this.#issuerAt(this.#options.origins.public).provider
+  }
+
+  #providerFor(req: IncomingMessage): Provider {
+    return this.#issuerAt(this.#options.origins.askedBy(req)).provider
+  }
+
+  #issuerAt(origin: string): Issuer {
+    const known = this.#issuers.get(origin)
+    if (known) return known
+    const provider = this.#build(origin)
+    const issuer = { provider, callback: provider.callback() }
+    this.#issuers.set(origin, issuer)
+    return issuer
+  }
+
+  #build(origin: string): Provider {
+    const [documents, keys] = [this.#documents, this.#keys]
+    const provider = createProvider({ ...this.#options, origin, documents, keys })
     const { tokens, errorPage } = this.#options
     addShims(provider, { cookies: this.#cookies, tokens, errorPage })
     provider.on('server_error', (_ctx, err) => this.#options.log.error({ err }, 'OAuth failed'))
@@ -185,7 +207,7 @@ export class AuthorizationServer {
 
   async #find(req: IncomingMessage, res: ServerResponse): Promise<Interaction> {
     try {
-      return await this.#provider.interactionDetails(this.#forProvider(req), res)
+      return await this.#providerFor(req).interactionDetails(this.#forProvider(req), res)
     } catch (error) {
       throw error instanceof errors.SessionNotFound ? expired() : error
     }
@@ -196,7 +218,7 @@ export class AuthorizationServer {
     res: ServerResponse,
     result: InteractionResults,
   ): Promise<void> {
-    await this.#provider.interactionFinished(this.#forProvider(req), res, result)
+    await this.#providerFor(req).interactionFinished(this.#forProvider(req), res, result)
   }
 
   /** The request with the cookies it would have without {@link FlowCookies}; the original stays. */

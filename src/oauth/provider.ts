@@ -2,6 +2,8 @@
 
 import { newId } from '../crypto/random.ts'
 import type { SigningKey } from '../crypto/tokens.ts'
+import { MCP_PATH, OPEN_MCP_PATH, SHORT_NAMES_QUERY } from '../mcp-addresses.ts'
+import type { OwnOrigins } from '../own-origins.ts'
 import { ALL_SCOPES } from '../services/scopes.ts'
 import type { ClientDocuments } from './client-documents.ts'
 import { adaptClientMetadata } from './client-metadata.ts'
@@ -21,8 +23,10 @@ export const PENDING_SECONDS = 60 * 60
 const CODE_SECONDS = 60
 
 export type ProviderOptions = {
-  /** The issuer. Without a path. */
-  publicUrl: string
+  /** The issuer. */
+  origin: string
+  /** The same server under all its names, whose resources are the same too. */
+  origins: OwnOrigins
   /** All verify and are published; the signer signs. */
   keys: { signer: SigningKey; all: readonly SigningKey[] }
   store: RecordStore
@@ -40,15 +44,16 @@ export const ROUTES = {
 } as const
 
 export function createProvider(options: ProviderOptions): Provider {
-  const provider = new OidcProvider(options.publicUrl, configuration(options))
+  const provider = new OidcProvider(options.origin, configuration(options))
   // It is told our own URL in these headers, whatever the client sent in them.
   provider.proxy = true
   return provider
 }
 
 function configuration(options: ProviderOptions): Configuration {
-  const { publicUrl, keys, store, documents, errorPage } = options
-  const resource = `${publicUrl}/mcp`
+  const { origin, origins, keys, store, documents, errorPage } = options
+  const resource = `${origin}${MCP_PATH}`
+  const audiences = audiencesOf(origins)
   return {
     adapter: (model: string) => new Records(model, store),
     routes: ROUTES,
@@ -117,12 +122,13 @@ function configuration(options: ProviderOptions): Configuration {
         defaultResource: () => resource,
         useGrantedResource: () => true,
         getResourceServerInfo: (_ctx, indicator) => {
-          if (indicator.replace(/\/$/, '') !== resource) {
+          const audience = audiences.get(indicator.replace(/\/$/, ''))
+          if (audience === undefined) {
             throw new errors.InvalidTarget(`the only resource here is ${resource}`)
           }
           return {
             scope: ALL_SCOPES.join(' '),
-            audience: resource,
+            audience,
             accessTokenFormat: 'jwt',
             accessTokenTTL: ACCESS_TOKEN_SECONDS,
             jwt: { sign: { alg: 'EdDSA', kid: keys.signer.kid } },
@@ -137,6 +143,16 @@ function configuration(options: ProviderOptions): Configuration {
     },
   }
 }
+
+/** By the resources that there are: addresses of one endpoint, which takes the same tokens at all. */
+const audiencesOf = ({ all }: OwnOrigins): ReadonlyMap<string, string> =>
+  new Map(
+    all.flatMap((origin) =>
+      [MCP_PATH, OPEN_MCP_PATH]
+        .flatMap((path) => [path, `${path}${SHORT_NAMES_QUERY}`])
+        .map((address) => [`${origin}${address}`, `${origin}${MCP_PATH}`] as const),
+    ),
+  )
 
 async function approvedGrant({ oidc }: KoaContextWithOIDC) {
   const id = oidc.result?.consent?.grantId

@@ -13,11 +13,11 @@ import { withRefreshRotation } from './refresh-rotation.ts'
 type Next = () => Promise<void>
 
 /**
- * PUBLIC_URL is the only truth about our own address: whatever a client, or a proxy that was not
- * named in TRUST_PROXY, says of it in forwarded headers is replaced.
+ * Our own address is known: whatever a client, or a proxy that was not named in TRUST_PROXY, says of
+ * it in forwarded headers is replaced.
  */
-export function seenAtPublicUrl(req: IncomingMessage, publicUrl: string): void {
-  const { protocol, host } = new URL(publicUrl)
+export function seenAt(req: IncomingMessage, origin: string): void {
+  const { protocol, host } = new URL(origin)
   req.headers['x-forwarded-proto'] = protocol.slice(0, -1)
   req.headers['x-forwarded-host'] = host
 }

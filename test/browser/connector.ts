@@ -32,15 +32,21 @@ export async function openConnector(site: Site, name: string) {
     answers.push(`${init?.method ?? 'GET'} ${url.pathname} ${response.status}`)
     return response
   }
-  const transport = new StreamableHTTPClientTransport(new URL(`${site.url}/mcp`), {
-    authProvider: credentials,
-    fetch,
-  })
+  const newTransport = () =>
+    new StreamableHTTPClientTransport(new URL(`${site.url}/mcp`), {
+      authProvider: credentials,
+      fetch,
+    })
   const client = new Client(
     { name, version: '1.0.0' },
     { versionNegotiation: { mode: { pin: '2026-07-28' } } },
   )
-  await client.connect(transport)
+  const transport = newTransport()
+  const isIn = await client.connect(transport).then(
+    () => true,
+    () => false,
+  )
+  if (isIn) throw new Error('connected without a token')
   return {
     listenerOrigin: new URL(listener.url).origin,
     /** What its requests were answered with, oldest first: `POST /mcp 401`. */
@@ -48,11 +54,12 @@ export async function openConnector(site: Site, name: string) {
     credentials,
     call: (tool: string, args: Record<string, unknown>) =>
       client.callTool({ name: `claude-api-gateway_${tool}`, arguments: args }),
-    /** Waits until a browser comes back, and trades what it brings for tokens. */
+    /** Waits until a browser comes back, trades what it brings for tokens, and connects. */
     async finish(): Promise<void> {
       const callback = await listener.callback
       credentials.checkState(callback)
       await transport.finishAuth(callback.searchParams)
+      await client.connect(newTransport())
     },
     async close(): Promise<void> {
       await client.close()

@@ -63,6 +63,7 @@ const REFUSED_SIGN_UP = { Username: MEMBER, Email: 'not an address', Password: '
 
 export const PAGES: readonly SitePage[] = [
   { name: 'home', visitor: 'stranger', status: 200, open: at('/') },
+  { name: 'mcp-address', visitor: 'stranger', status: 200, open: at('/mcp') },
   { name: 'sign-up', visitor: 'stranger', status: 200, open: at('/sign-up') },
   {
     name: 'sign-up-refused',

@@ -6,6 +6,7 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { MCP_PATH, OPEN_MCP_PATH } from '../../src/mcp-addresses.ts'
 import { startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 import { register } from '../support/clients.ts'
 import { freePort } from '../support/free-port.ts'
@@ -68,9 +69,11 @@ async function runSuite(): Promise<Outcome[]> {
 async function runScenario(tool: Tool, { name, revision, suite, signedIn }: Scenario) {
   const output = join(folder, [suite, revision, name].join('-'))
   // The DNS rebinding checks ask for a URL with `localhost`.
-  const base = signedIn ? proxy.url : gateway.url.replace('127.0.0.1', 'localhost')
+  const url = signedIn
+    ? `${proxy.url}${MCP_PATH}`
+    : `${gateway.url.replace('127.0.0.1', 'localhost')}${OPEN_MCP_PATH}`
   const version = suite === '0.1.16' ? [] : ['--spec-version', revision]
-  const args = ['server', '--url', `${base}/mcp`, '--scenario', name, ...version, '-o', output]
+  const args = ['server', '--url', url, '--scenario', name, ...version, '-o', output]
   const run = await tool(args, folder)
   const [result] = await readdir(output).catch(() => [])
   if (result === undefined) throw new Error(`${name} did not run: ${run.stdout}${run.stderr}`)

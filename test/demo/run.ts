@@ -6,6 +6,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { OPEN_MCP_PATH } from '../../src/mcp-addresses.ts'
 import { startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 import { type Answer, connectClient } from '../support/clients.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
@@ -19,7 +20,7 @@ const gateway = await startGatewayProcess({ DATA_DIR: folder, ANTHROPIC_BASE_URL
 try {
   console.log(gateway.greeting.trimEnd())
   heading('  In this demo Claude is a stand-in on this machine. Nothing leaves it.')
-  await demonstrate(`${gateway.url}/mcp`)
+  await demonstrate(`${gateway.url}${OPEN_MCP_PATH}`)
   heading('Done. The gateway is stopped and its data removed.')
 } finally {
   await gateway.stop()

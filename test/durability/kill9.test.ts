@@ -58,7 +58,7 @@ async function start(): Promise<GatewayProcess> {
 
 async function call(tool: string, args: Record<string, unknown>, accessToken = token) {
   const headers: Record<string, string> = accessToken === '' ? {} : bearer(accessToken)
-  const answer = await post(`${gateway?.url}/mcp`, toolCall('legacy', tool, args), headers)
+  const answer = await post(`${gateway?.url}/mcp/open`, toolCall('legacy', tool, args), headers)
   return answer.messages.at(-1)?.result.structuredContent
 }
 

@@ -1,13 +1,22 @@
-/** Lazy authentication: what needs a token, and how a request without a good one is refused. */
+/** What needs a token at which address, and how a request without a good one is refused. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AccessTokens, generateSigningKey, type SigningKey } from '../../src/crypto/tokens.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { startApp, type TestApp, type TestUser } from '../support/start-app.ts'
-import { type Answered, bearer, get, message, modern, post, toolCall } from './posting.ts'
+import {
+  type Answered,
+  bearer,
+  get,
+  message,
+  modern,
+  post,
+  postByHand,
+  toolCall,
+} from './posting.ts'
 
 const PUBLIC_URL = 'https://gateway.example'
-const METADATA = `${PUBLIC_URL}/.well-known/oauth-protected-resource/mcp`
+const METADATA = `${PUBLIC_URL}/.well-known/oauth-protected-resource`
 const METRICS = 'mcp://claude-api-gateway/metrics'
 
 const initialize = message('initialize', {
@@ -19,18 +28,22 @@ const initialize = message('initialize', {
 /** 401 with the challenge that makes a connector sign in (RFC 9728 section 5.1, RFC 6750 section 3). */
 const SCOPES = 'conversations:read messages:send usage:read'
 
-function expectChallenge(answer: Answered, reason: 'missing' | 'invalid'): void {
+function expectChallenge(
+  answer: Answered,
+  reason: 'missing' | 'invalid',
+  path: '/mcp' | '/mcp/open' = '/mcp/open',
+): void {
   expect(answer).toMatchObject({
     status: 401,
-    json: { jsonrpc: '2.0', id: 1, error: { data: { code: 'unauthenticated' } } },
+    json: { jsonrpc: '2.0', error: { data: { code: 'unauthenticated' } } },
   })
   const error = reason === 'invalid' ? 'error="invalid_token", ' : ''
   expect(answer.headers.get('www-authenticate')).toBe(
-    `Bearer ${error}scope="${SCOPES}", resource_metadata="${METADATA}"`,
+    `Bearer ${error}scope="${SCOPES}", resource_metadata="${METADATA}${path}"`,
   )
 }
 
-describeDatabases('the caller', (kind) => {
+describeDatabases('the caller at /mcp/open', (kind) => {
   let app: TestApp
   let ada: TestUser
   let bob: TestUser
@@ -189,47 +202,105 @@ describeDatabases('the caller', (kind) => {
 const sessionOf = ({ accessToken }: TestUser): string =>
   JSON.parse(Buffer.from(accessToken.split('.')[1] ?? '', 'base64url').toString()).jti
 
-describe('MCP_ANONYMOUS=false', () => {
+describe('/mcp', () => {
   let app: TestApp
+  let ada: TestUser
+  let revoked: string
   beforeAll(async () => {
-    app = await startApp({ kind: 'embedded', env: { PUBLIC_URL, MCP_ANONYMOUS: 'false' } })
+    app = await startApp({ kind: 'embedded', env: { PUBLIC_URL } })
+    ada = await app.register()
+    const client = await app.connect('legacy')
+    revoked = (await app.register()).accessToken
+    // Known as good for a while, until it ended.
+    await post(app.mcpUrl, message('ping'), bearer(revoked))
+    await client.call('revoke_token', { access_token: revoked })
   })
   afterAll(() => app.close())
 
+  const JSON_BODY = { 'content-type': 'application/json' }
+  const requests: [string, (headers: Record<string, string>) => Promise<Answered>][] = [
+    ...[
+      initialize,
+      message('ping'),
+      message('tools/list'),
+      message('notifications/initialized'),
+      toolCall('health_check'),
+      toolCall('register_user', { username: 'x' }),
+      toolCall('authenticate_user', { username: 'x', password: 'y' }),
+      message('resources/read', { uri: METRICS }),
+    ].map((plain): (typeof requests)[number] => [
+      `${plain.method} ${(plain.params as { name?: string } | undefined)?.name ?? ''}`,
+      (headers) => post(app.mcpUrl, plain, headers),
+    ]),
+    [
+      'server/discover of the modern era',
+      (headers) => {
+        const sent = modern(message('server/discover'))
+        return post(app.mcpUrl, sent.body, { ...sent.headers, ...headers })
+      },
+    ],
+    ...['GET', 'DELETE', 'PUT', 'OPTIONS'].map((method): (typeof requests)[number] => [
+      method,
+      (headers) => postByHand(app.mcpUrl, message('ping'), headers, method),
+    ]),
+    ['a server stream', (headers) => get(app.mcpUrl, { accept: 'text/event-stream', ...headers })],
+    ['no JSON', (headers) => post(app.mcpUrl, 'x', { ...headers, 'content-type': 'text/plain' })],
+    ['broken JSON', (headers) => post(app.mcpUrl, '{"secret', { ...JSON_BODY, ...headers })],
+    ['a batch', (headers) => post(app.mcpUrl, [message('ping')], headers)],
+    ['an empty body', (headers) => post(app.mcpUrl, '', headers)],
+    ['too large a body', (headers) => post(app.mcpUrl, `"${'x'.repeat(300_000)}"`, headers)],
+    ['another spelling', (headers) => post(`${app.baseUrl}/MCP/`, message('ping'), headers)],
+  ]
+
+  test.each(requests)('%s is refused without a token', async (_what, send) => {
+    const answer = await send({})
+    expectChallenge(answer, 'missing', '/mcp')
+    expect(answer.json.error.message).toContain(`${PUBLIC_URL}/account/tokens`)
+    expect(answer.json.error.message).toContain(`${PUBLIC_URL}/mcp/open`)
+  })
+
+  test.each(requests)('%s is refused with one that is no good', async (_what, send) => {
+    for (const token of ['nonsense', revoked, ada.apiKey]) {
+      const answer = await send(bearer(token))
+      expectChallenge(answer, 'invalid', '/mcp')
+      expect(answer.json.error.message).toContain(`${PUBLIC_URL}/mcp/open`)
+    }
+  })
+
+  test('an access_token argument is no token here', async () => {
+    const call = toolCall('get_conversations', { access_token: ada.accessToken })
+    expectChallenge(await post(app.mcpUrl, call), 'missing', '/mcp')
+  })
+
   test.each([
-    initialize,
-    message('tools/list'),
-    message('ping'),
-    toolCall('health_check'),
-    toolCall('register_user', { username: 'x' }),
-    message('resources/read', { uri: METRICS }),
-  ])('$method demands a token', async (plain) => {
-    expectChallenge(await post(app.url, plain), 'missing')
+    [200, initialize],
+    [200, toolCall('health_check')],
+    [200, message('resources/read', { uri: METRICS })],
+    [400, [message('ping')]],
+    [400, '{"broken'],
+  ])('with a good one is answered %i', async (status, body) => {
+    expect((await post(app.mcpUrl, body, bearer(ada.accessToken))).status).toBe(status)
   })
 
-  test('also in the modern era', async () => {
-    const { body, headers } = modern(message('server/discover'))
-    expectChallenge(await post(app.url, body, headers), 'missing')
+  test.each(['GET', 'DELETE', 'PUT'])('with a good one %s is 405', async (method) => {
+    const answer = await postByHand(app.mcpUrl, {}, bearer(ada.accessToken), method)
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'POST'])
   })
 
-  test('and takes it', async () => {
-    const { accounts } = app.app.services
-    const account = { username: 'ada', email: 'ada@example.com', apiKey: 'sk-ant-api03-x' }
-    const { password } = await accounts.register(account)
-    const { accessToken } = await accounts.authenticate('ada', password)
-    expect((await post(app.url, initialize, bearer(accessToken))).status).toBe(200)
-  })
-
-  test.each(['', '/mcp'])(
-    'the resource metadata is open to all at /.well-known/oauth-protected-resource%s',
-    async (path) => {
+  test.each([
+    ['', '/mcp'],
+    ['/mcp', '/mcp'],
+    ['/mcp/open', '/mcp/open'],
+  ])(
+    'the resource metadata are open to all at /.well-known/oauth-protected-resource%s',
+    async (path, resource) => {
       const { status, headers, json } = await get(
         `${app.baseUrl}/.well-known/oauth-protected-resource${path}`,
       )
       expect(status).toBe(200)
       expect(headers.get('access-control-allow-origin')).toBe('*')
       expect(json).toEqual({
-        resource: `${PUBLIC_URL}/mcp`,
+        resource: `${PUBLIC_URL}${resource}`,
         resource_name: 'Claude API Gateway',
         authorization_servers: [PUBLIC_URL],
         scopes_supported: SCOPES.split(' '),
@@ -237,4 +308,52 @@ describe('MCP_ANONYMOUS=false', () => {
       })
     },
   )
+})
+
+test('requests without a token are counted at both addresses together, before they are refused', async () => {
+  const app = await startApp({ kind: 'embedded', env: { ANONYMOUS_REQUESTS_PER_MINUTE: '4' } })
+  const statuses: number[] = []
+  for (const url of [app.mcpUrl, app.url, app.mcpUrl, app.url, app.mcpUrl, app.url]) {
+    statuses.push((await post(url, message('ping'))).status)
+  }
+  expect(statuses).toEqual([401, 200, 401, 200, 429, 429])
+  await app.close()
+})
+
+describe('MCP_OPEN=off', () => {
+  let app: TestApp
+  beforeAll(async () => {
+    app = await startApp({ kind: 'embedded', env: { PUBLIC_URL, MCP_OPEN: 'off' } })
+  })
+  afterAll(() => app.close())
+
+  async function newToken(): Promise<string> {
+    const { accounts } = app.app.services
+    const account = { username: 'ada', email: 'ada@example.com', apiKey: 'sk-ant-api03-x' }
+    const { password } = await accounts.register(account)
+    return (await accounts.authenticate('ada', password)).accessToken
+  }
+
+  test('closes /mcp/open to everybody, and says where to go', async () => {
+    const accessToken = await newToken()
+    for (const headers of [{}, bearer(accessToken)]) {
+      const { status, json } = await post(app.url, initialize, headers)
+      expect([status, json.error.message]).toEqual([
+        404,
+        expect.stringContaining(`${PUBLIC_URL}/mcp:`),
+      ])
+    }
+    expect((await post(app.mcpUrl, initialize, bearer(accessToken))).status).toBe(200)
+  })
+
+  test('nobody is sent there', async () => {
+    const refused = await post(app.mcpUrl, initialize)
+    expectChallenge(refused, 'missing', '/mcp')
+    expect(refused.json.error.message).not.toContain('/mcp/open')
+    const metadata = `${app.baseUrl}/.well-known/oauth-protected-resource/mcp/open`
+    expect((await get(metadata)).status).toBe(404)
+    const { text } = await get(app.mcpUrl, { accept: 'text/html' })
+    expect(text).toContain(`${PUBLIC_URL}/mcp`)
+    expect(text).not.toContain('/mcp/open')
+  })
 })

@@ -52,7 +52,7 @@ test('every protocol version of the card is spoken', async () => {
   for (const protocolVersion of legacy) {
     const clientInfo = { name: 'test', version: '1' }
     const params = { protocolVersion, capabilities: {}, clientInfo }
-    const response = await get('/mcp', {
+    const response = await get('/mcp/open', {
       method: 'POST',
       headers: {
         'Content-Type': 'application/json',

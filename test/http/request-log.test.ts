@@ -35,7 +35,7 @@ describe('one line per request', () => {
     time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
     requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
     method: 'POST',
-    route: '/mcp',
+    route: '/mcp/open',
     status: 200,
     durationMs: expect.any(Number),
     aborted: false,
@@ -59,6 +59,11 @@ describe('one line per request', () => {
       { ...usual, rpc: 'tools/list' },
       { ...usual, status: 401, rpc: 'tools/list', refused: 'unauthenticated' },
     ])
+  })
+
+  test('a message that is not read, since it came to /mcp without a token', async () => {
+    const lines = await linesDuring(1, () => post(app.mcpUrl, message('tools/list')))
+    expect(lines).toEqual([{ ...usual, route: '/mcp', status: 401 }])
   })
 
   test('a wrong argument is named by its code', async () => {

@@ -88,7 +88,7 @@ describe.each(eras)('%s era', (era) => {
       expect(response.status).toBe(401)
       const challenge = response.headers.get('www-authenticate')
       expect(challenge).toMatch(
-        /^Bearer error="invalid_token", scope="[a-z: ]+", resource_metadata="http:\/\/[^"]+\/\.well-known\/oauth-protected-resource\/mcp"$/,
+        /^Bearer error="invalid_token", scope="[a-z: ]+", resource_metadata="http:\/\/[^"]+\/\.well-known\/oauth-protected-resource\/mcp\/open"$/,
       )
       expect(await response.json()).toMatchObject({ jsonrpc: '2.0', error: expect.any(Object) })
     }

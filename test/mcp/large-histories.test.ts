@@ -8,7 +8,7 @@ import { newId } from '../../src/crypto/random.ts'
 import { HeavyReads } from '../../src/services/heavy-reads.ts'
 import { HistoryReading } from '../../src/services/history-reading.ts'
 import { startClaudeStandIn } from '../support/claude-stand-in/server.ts'
-import { connectClient } from '../support/clients.ts'
+import { connectClient, openUrlOf } from '../support/clients.ts'
 import {
   describeDatabases,
   type FreshDatabase,
@@ -72,7 +72,7 @@ describeDatabases('a user with large histories', (kind) => {
       REQUESTS_PER_MINUTE: '1000',
     })
     const url = `${gateway.url}/mcp`
-    const anybody = await connectClient('modern', url)
+    const anybody = await connectClient('modern', openUrlOf(url))
     const signedIn = await anybody.call('authenticate_user', {
       username: user.username,
       password: user.password,

@@ -1,13 +1,14 @@
 import { createApp } from '../../src/app.ts'
 import { listen } from '../../src/http/listen.ts'
 import { createLogger } from '../../src/log.ts'
+import { openUrlOf } from '../support/clients.ts'
 import { connectClient, type Era, type TestApp, type TestClient } from '../support/start-app.ts'
 
 /** Another gateway on the first one's PostgreSQL database and behind the same Claude. */
 export async function startSecondReplica(first: TestApp) {
   const app = await createApp(first.config, { log: createLogger('silent') })
   const listening = await listen(app.http, first.config.http)
-  const url = `${listening.url}/mcp`
+  const url = openUrlOf(`${listening.url}/mcp`)
   const clients: TestClient[] = []
   return {
     url,

@@ -87,7 +87,7 @@ describeDatabases('grants', (kind) => {
     const asked = flow.authorization(await flow.newClient(), { scope, ...other })
     const { access_token } = await connect(asked)
     const claims = decodeJwt(access_token)
-    expect([claims.aud, sorted(claims.scope)]).toEqual([app.url, DEFAULT_SCOPES])
+    expect([claims.aud, sorted(claims.scope)]).toEqual([app.mcpUrl, DEFAULT_SCOPES])
     expect((await flow.callTool(access_token, 'get_conversations')).status).toBe(200)
   })
 
@@ -167,8 +167,11 @@ describeDatabases('grants', (kind) => {
   test('another resource is refused at the token endpoint, too', async () => {
     const asked = flow.authorization(await flow.newClient())
     const { refresh_token } = await connect(asked)
-    const refreshed = await flow.refresh(asked.clientId, refresh_token, { resource: app.url })
-    expect([refreshed.status, decodeJwt(refreshed.body.access_token).aud]).toEqual([200, app.url])
+    const refreshed = await flow.refresh(asked.clientId, refresh_token, { resource: app.mcpUrl })
+    expect([refreshed.status, decodeJwt(refreshed.body.access_token).aud]).toEqual([
+      200,
+      app.mcpUrl,
+    ])
     const resource = 'https://elsewhere.example/mcp'
     const next = refreshed.body.refresh_token
     const refused = await flow.refresh(asked.clientId, next, { resource })

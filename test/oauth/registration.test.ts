@@ -300,8 +300,10 @@ describe('metadata', () => {
   test.each([
     '/.well-known/oauth-authorization-server',
     '/.well-known/oauth-authorization-server/mcp',
+    '/.well-known/oauth-authorization-server/mcp/open',
     '/.well-known/openid-configuration',
     '/.well-known/openid-configuration/mcp',
+    '/.well-known/openid-configuration/mcp/open',
   ])('of the authorization server at %s', async (path) => {
     const { status, body, headers } = await flow.get(path, { origin: 'https://a.example' })
     expect(status).toBe(200)

@@ -7,10 +7,15 @@ import { AccessTokens } from '../../src/crypto/tokens.ts'
 import { openSigningKeys } from '../../src/services/signing-keys.ts'
 import { vaultOf } from '../mcp/vault-of.ts'
 import { startOAuthApp } from '../support/oauth-app.ts'
-import { connectByOAuth, finishAuthorization, MemoryCredentials } from '../support/oauth-client.ts'
+import {
+  askForAccess,
+  connectByOAuth,
+  finishAuthorization,
+  MemoryCredentials,
+} from '../support/oauth-client.ts'
 import { createFlow, LOOPBACK_REDIRECT, type OAuthFlow } from '../support/oauth-flow.ts'
 import { newPerson, type Person } from '../support/oauth-person.ts'
-import { connectClient, eras, type TestApp, type TestClient } from '../support/start-app.ts'
+import { eras, type TestApp, type TestClient } from '../support/start-app.ts'
 
 const DEFAULT_SCOPES = ['conversations:read', 'messages:send', 'usage:read']
 const UNAUTHORIZED = { name: expect.stringMatching(/Unauthorized|Error/), message: /unauthorized/i }
@@ -29,7 +34,7 @@ beforeAll(async () => {
   })
   pen = new AccessTokens({
     issuer: app.baseUrl,
-    audience: app.url,
+    audience: app.mcpUrl,
     keys: keys.current.all,
   })
 })
@@ -56,7 +61,7 @@ describe.each(eras)('%s era', (era) => {
   afterAll(() => Promise.all(clients.map((client) => client.close())))
 
   const connect = async (options: Parameters<typeof connectByOAuth>[3] = {}) => {
-    const connected = await connectByOAuth(era, app.url, person, options)
+    const connected = await connectByOAuth(era, app.mcpUrl, person, options)
     clients.push(connected.client)
     return connected
   }
@@ -69,19 +74,31 @@ describe.each(eras)('%s era', (era) => {
       client_id: credentials.client?.client_id,
       code_challenge_method: 'S256',
       redirect_uri: LOOPBACK_REDIRECT,
-      resource: app.url,
+      resource: app.mcpUrl,
       scope: expect.stringContaining(DEFAULT_SCOPES.join(' ')),
     })
     expect(credentials.current).toMatchObject({ token_type: 'Bearer', expires_in: 900 })
     const token = accessTokenOf(credentials)
     expect(decodeProtectedHeader(token)).toMatchObject({ alg: 'EdDSA', typ: 'at+jwt' })
     const { iss, aud, scope, exp = 0, iat = 0 } = decodeJwt(token)
-    expect({ iss, aud, life: exp - iat }).toEqual({ iss: app.baseUrl, aud: app.url, life: 900 })
+    expect({ iss, aud, life: exp - iat }).toEqual({ iss: app.baseUrl, aud: app.mcpUrl, life: 900 })
     expect(String(scope).split(' ').sort()).toEqual(DEFAULT_SCOPES)
     const sent = await client.call('send_message', { message: 'Hello by OAuth' })
     expect(sent.structured.data.content).toBe('Hello by OAuth')
     expect(app.claude.billed(person.apiKey).calls).toBe(1)
     expect(credentials.timesAsked).toBe(1)
+  })
+
+  test('at the address of short names, which is a resource of the same endpoint', async () => {
+    const address = `${app.mcpUrl}?tools=short`
+    const { client, credentials } = await connectByOAuth(era, address, person)
+    clients.push(client)
+    expect(credentials.authorizationUrl?.searchParams.get('resource')).toBe(address)
+    expect(decodeJwt(accessTokenOf(credentials)).aud).toBe(app.mcpUrl)
+    const names = (await client.raw.listTools()).tools.map(({ name }) => name)
+    expect(names).toEqual(expect.arrayContaining(['send_message', 'get_budget']))
+    expect(names).not.toContain('set_budget')
+    expect((await client.call('get_conversations')).isError).toBe(false)
   })
 
   test('an expired token is refreshed without the person, again and again', async () => {
@@ -98,9 +115,8 @@ describe.each(eras)('%s era', (era) => {
 
   test('a person who refuses is not asked again, and the client learns why', async () => {
     const credentials = new MemoryCredentials()
-    const client = await connectClient(era, app.url, credentials)
-    clients.push(client)
-    await expect(client.call('get_conversations')).rejects.toMatchObject(UNAUTHORIZED)
+    const { refusal } = await askForAccess(era, app.mcpUrl, credentials)
+    expect(refusal).toMatchObject(UNAUTHORIZED)
     if (!credentials.authorizationUrl) throw new Error('the client asked for nothing')
     const back = await person.answer(credentials.authorizationUrl, { decision: 'Deny' })
     expect(() => credentials.checkState(back)).not.toThrow()
@@ -151,7 +167,7 @@ describe('step-up', () => {
   test('the newer client asks for what a 403 names, and loses nothing that it had', async () => {
     const person = newPerson(app.baseUrl)
     const scopes = ['conversations:read']
-    const { client, credentials } = await connectByOAuth('modern', app.url, person, { scopes })
+    const { client, credentials } = await connectByOAuth('modern', app.mcpUrl, person, { scopes })
     expect(credentials.current?.scope).toBe('conversations:read')
     await expect(client.call('send_message', { message: 'Hi' })).rejects.toMatchObject(UNAUTHORIZED)
     const asked = credentials.authorizationUrl?.searchParams.get('scope')?.split(' ')
@@ -166,7 +182,7 @@ describe('step-up', () => {
   test('the older client refreshes instead, says 403, and asks once its tokens are gone', async () => {
     const person = newPerson(app.baseUrl)
     const scopes = ['conversations:read']
-    const { client, credentials } = await connectByOAuth('legacy', app.url, person, { scopes })
+    const { client, credentials } = await connectByOAuth('legacy', app.mcpUrl, person, { scopes })
     await expect(client.call('send_message', { message: 'Hi' })).rejects.toThrow(
       'Server returned 403 after trying upscoping',
     )
@@ -182,7 +198,7 @@ describe('step-up', () => {
   test('the 403 names all that is needed, and where to ask', async () => {
     const person = newPerson(app.baseUrl)
     const scopes = ['usage:read', 'conversations:read']
-    const { client, credentials } = await connectByOAuth('modern', app.url, person, { scopes })
+    const { client, credentials } = await connectByOAuth('modern', app.mcpUrl, person, { scopes })
     const refused = await flow.callTool(accessTokenOf(credentials), 'send_message', {
       message: 'x',
     })
@@ -198,20 +214,18 @@ describe('step-up', () => {
 test('the newer client takes no code that comes from another issuer', async () => {
   const person = newPerson(app.baseUrl)
   const credentials = new MemoryCredentials()
-  const client = await connectClient('modern', app.url, credentials)
-  await expect(client.call('get_conversations')).rejects.toMatchObject(UNAUTHORIZED)
+  const asked = await askForAccess('modern', app.mcpUrl, credentials)
+  const { client, transport, connect } = asked
   if (!credentials.authorizationUrl) throw new Error('the client asked for nothing')
   const { searchParams } = await person.answer(credentials.authorizationUrl)
   expect(searchParams.get('iss')).toBe(app.baseUrl)
-  const transport = client.raw.transport as unknown as {
-    finishAuth(given: URLSearchParams): Promise<void>
-  }
   const other = new URLSearchParams(searchParams)
   other.set('iss', 'https://elsewhere.example')
   await expect(transport.finishAuth(other)).rejects.toThrow(IssuerMismatchError)
   other.delete('iss')
   await expect(transport.finishAuth(other)).rejects.toThrow(IssuerMismatchError)
   await transport.finishAuth(searchParams)
+  await connect()
   expect((await client.call('get_conversations')).isError).toBe(false)
   await client.close()
 })

@@ -69,7 +69,7 @@ describe.runIf(process.platform === 'linux')('memory', () => {
     let mostMb = residentMb()
     for (let i = 0; i < 20; i++) {
       const startedAt = performance.now()
-      const { json } = await post(`${gateway.url}/mcp`, toolCall('health_check'))
+      const { json } = await post(`${gateway.url}/mcp/open`, toolCall('health_check'))
       expect(json.result.structuredContent).toMatchObject({ success: true })
       took.push(performance.now() - startedAt)
       mostMb = Math.max(mostMb, residentMb())
@@ -100,7 +100,7 @@ describe.runIf(process.platform === 'linux')('memory', () => {
     const body = Buffer.alloc(BODY_BYTES - 1, ' ')
     const attackers = Array.from({ length: 250 }, () => {
       const socket = open([
-        'POST /mcp HTTP/1.1',
+        'POST /mcp/open HTTP/1.1',
         'Host: localhost',
         'Content-Type: application/json',
         `Content-Length: ${BODY_BYTES}`,
@@ -124,7 +124,7 @@ describe.runIf(process.platform === 'linux')('memory', () => {
     const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params })
     const attackers = Array.from({ length: 20 }, () => {
       const socket = open([
-        'POST /mcp HTTP/1.1',
+        'POST /mcp/open HTTP/1.1',
         'Host: localhost',
         'Content-Type: application/json',
         'Accept: application/json, text/event-stream',

@@ -64,6 +64,8 @@ const PATHS = [
   '/mcp',
   '/MCP',
   '/mcp/',
+  '/mcp/open',
+  '/MCP/Open/',
   '/mcp/server-card',
   '/livez',
   '/readyz',
@@ -72,6 +74,7 @@ const PATHS = [
   '/favicon.ico',
   '/.well-known/oauth-protected-resource',
   '/.well-known/oauth-protected-resource/mcp',
+  '/.well-known/oauth-protected-resource/mcp/open',
   '/.well-known/oauth-authorization-server',
   '/.well-known/openid-configuration',
   '/.well-known/ai-catalog.json',
@@ -234,7 +237,7 @@ describe.each(PATHS)('%s', (path) => {
   })
 })
 
-describe('/mcp', () => {
+describe('the MCP endpoint', () => {
   const nested = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`
   const KEYS = {
     version: '"io.modelcontextprotocol/protocolVersion":"2026-07-28"',
@@ -271,7 +274,7 @@ describe('/mcp', () => {
     await tryAll(
       bodies.flatMap((body) =>
         accepted.map((accept, i) => ({
-          target: i === 0 ? '/mcp' : '/MCP',
+          target: i === 0 ? '/mcp' : '/MCP/Open',
           method: 'POST',
           headers: { ...headers, accept, ...headersOf(body) },
           body,
@@ -280,14 +283,17 @@ describe('/mcp', () => {
     )
   })
 
-  test.each(['/mcp', '/MCP', '/Mcp/'])('broken JSON to %s is 400 in JSON', async (path) => {
-    for (const accept of ACCEPTED) {
-      const headers = { 'content-type': 'application/json', accept }
-      const answer = await ask(path, { method: 'POST', headers, body: '{"a":' })
-      expect(answer.status).toBe(400)
-      expect(JSON.parse(answer.body)).toMatchObject({ jsonrpc: '2.0', error: { code: -32700 } })
-    }
-  })
+  test.each(['/mcp/open', '/MCP/OPEN', '/Mcp/open/'])(
+    'broken JSON to %s is 400 in JSON',
+    async (path) => {
+      for (const accept of ACCEPTED) {
+        const headers = { 'content-type': 'application/json', accept }
+        const answer = await ask(path, { method: 'POST', headers, body: '{"a":' })
+        expect(answer.status).toBe(400)
+        expect(JSON.parse(answer.body)).toMatchObject({ jsonrpc: '2.0', error: { code: -32700 } })
+      }
+    },
+  )
 })
 
 describe('an authorization that was never begun', () => {

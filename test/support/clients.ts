@@ -45,6 +45,9 @@ export type TestUser = {
   accessToken: string
 }
 
+/** Of the address that takes requests without a token, beside the one that takes none. */
+export const openUrlOf = (mcpUrl: string) => mcpUrl.replace(/\/mcp$/, '/mcp/open')
+
 /**
  * An official client of the era's SDK line, connected.
  *
@@ -55,17 +58,23 @@ export async function connectClient(
   url: string,
   access?: string | OAuthProvider,
 ): Promise<TestClient> {
+  const { client, connect } = newClient(era, url, access)
+  await connect()
+  return client
+}
+
+/** The same before it connects, which it may try again. */
+export function newClient(era: Era, url: string, access?: string | OAuthProvider) {
   const options =
     typeof access === 'string'
       ? { requestInit: { headers: { Authorization: `Bearer ${access}` } } }
       : { ...(access ? { authProvider: access } : {}) }
   const raw = era === 'legacy' ? newLegacyClient() : newModernClient()
-  const transport =
+  const newTransport = () =>
     era === 'legacy'
       ? new LegacyTransport(new URL(url), options)
       : new ModernTransport(new URL(url), options)
-  await raw.connect(transport as never)
-  return {
+  const client: TestClient = {
     era,
     raw,
     async call(tool, args = {}, callOptions = {}) {
@@ -83,6 +92,11 @@ export async function connectClient(
     },
     close: () => raw.close(),
   }
+  return {
+    client,
+    newTransport,
+    connect: (transport = newTransport()) => raw.connect(transport as never),
+  }
 }
 
 const newLegacyClient = () => new LegacyClient({ name: 'test-legacy', version: '1.0.0' })
@@ -93,12 +107,12 @@ const newModernClient = () =>
     { versionNegotiation: { mode: { pin: '2026-07-28' } } },
   )
 
-/** A user with a key that the stand-in accepts, signed in. */
+/** A user with a key that the stand-in accepts, signed in. Their client has no token in its header. */
 export async function register(url: string, name?: string): Promise<TestUser> {
   const username = name ?? `user-${randomBytes(5).toString('hex')}`
   const email = `${username}@example.com`
   const apiKey = `sk-ant-api03-${randomBytes(12).toString('hex')}`
-  const client = await connectClient('legacy', url)
+  const client = await connectClient('legacy', openUrlOf(url))
   try {
     const registered = await client.call('register_user', {
       username,

@@ -1,7 +1,7 @@
 /** The OAuth code of the official clients, with a person who answers what they show. */
 
 import { randomBytes } from 'node:crypto'
-import { connectClient, type Era, type OAuthProvider, type TestClient } from './clients.ts'
+import { type Era, newClient, type OAuthProvider, type TestClient } from './clients.ts'
 import { LOOPBACK_REDIRECT } from './oauth-flow.ts'
 import type { Choices, Person } from './oauth-person.ts'
 
@@ -106,20 +106,30 @@ export async function finishAuthorization(
   { raw, era }: TestClient,
   credentials: MemoryCredentials,
   person: Person,
-  choices: Choices = {},
+  { transport = raw.transport, ...choices }: Choices & { transport?: unknown } = {},
 ): Promise<void> {
   if (!credentials.authorizationUrl) throw new Error('the client asked for nothing')
   const callback = await person.answer(credentials.authorizationUrl, choices)
   credentials.checkState(callback)
   const { searchParams } = callback
-  const transport = raw.transport as unknown as {
-    finishAuth(given: URLSearchParams | string | null): Promise<void>
-  }
   // The older line takes the code only, and does not look at `iss`.
-  await transport.finishAuth(era === 'legacy' ? searchParams.get('code') : searchParams)
+  await finisherOf(transport).finishAuth(era === 'legacy' ? searchParams.get('code') : searchParams)
 }
 
-/** Connected, refused for want of a token, and let in by the person. */
+type Finisher = { finishAuth(given: URLSearchParams | string | null): Promise<void> }
+
+const finisherOf = (transport: unknown) => transport as Finisher
+
+/** Connecting, refused for want of a token, and about to show its person a page. */
+export async function askForAccess(era: Era, url: string, credentials: MemoryCredentials) {
+  const { client, newTransport, connect } = newClient(era, url, credentials)
+  const transport = newTransport()
+  const refusal = await connect(transport).catch((error: Error) => error)
+  if (!(refusal instanceof Error)) throw new Error('connected without a token')
+  return { client, transport: finisherOf(transport), connect, refusal }
+}
+
+/** The same, let in by the person, and connected. */
 export async function connectByOAuth(
   era: Era,
   url: string,
@@ -129,9 +139,8 @@ export async function connectByOAuth(
     ...choices
   }: Choices & { credentials?: MemoryCredentials } = {},
 ) {
-  const client = await connectClient(era, url, credentials)
-  const refusal = await client.call('get_conversations').catch((error: Error) => error)
-  if (!(refusal instanceof Error)) throw new Error('a call without a token was answered')
-  await finishAuthorization(client, credentials, person, choices)
+  const { client, transport, connect, refusal } = await askForAccess(era, url, credentials)
+  await finishAuthorization(client, credentials, person, { ...choices, transport })
+  await connect()
   return { client, credentials, refusal }
 }

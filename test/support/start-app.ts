@@ -8,8 +8,9 @@ import { createApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import { listen } from '../../src/http/listen.ts'
 import { createLogger } from '../../src/log.ts'
+import { MCP_PATH } from '../../src/mcp-addresses.ts'
 import { startClaudeStandIn } from './claude-stand-in/server.ts'
-import { connectClient, type Era, register, type TestClient } from './clients.ts'
+import { connectClient, type Era, openUrlOf, register, type TestClient } from './clients.ts'
 import { type DatabaseKind, type FreshDatabase, freshDatabaseOptions } from './databases.ts'
 
 export {
@@ -60,11 +61,12 @@ export async function startApp({ kind, database, env = {}, claude: claudeOptions
   const log = createLogger(env.LOG_LEVEL ?? 'debug', { write: (line) => logLines.push(line) })
   const app = await createApp(config, { log })
   const listening = await listen(app.http, config.http)
-  const url = `${listening.url}/mcp`
+  const mcpUrl = `${listening.url}${MCP_PATH}`
+  const url = openUrlOf(mcpUrl)
   const clients = new Set<TestClient>()
 
   const connect = async (era: Era, accessToken?: string): Promise<TestClient> => {
-    const client = await connectClient(era, url, accessToken)
+    const client = await connectClient(era, accessToken ? mcpUrl : url, accessToken)
     clients.add(client)
     return client
   }
@@ -73,8 +75,10 @@ export async function startApp({ kind, database, env = {}, claude: claudeOptions
     app,
     claude,
     config,
-    /** Of the MCP endpoint. */
+    /** Of the MCP endpoint, where requests need no token in their header. */
     url,
+    /** The same, where they need one. */
+    mcpUrl,
     baseUrl: listening.url,
     logLines,
     dataDir: fresh.dataDir,

@@ -1,29 +1,40 @@
-import { type RequestHandler, Router } from 'express'
+import { type Request, type RequestHandler, Router } from 'express'
 import { aiCatalog, SERVER_CARD_PATH, SERVER_CARD_TYPE, serverCard } from '../../mcp/discovery.ts'
+import type { OwnOrigins } from '../../own-origins.ts'
 import { ICON_PNG, ICON_SVG } from '../icons.ts'
 
 const CACHED_FOR_SECONDS = 3600
 
 /** GET the server card, the AI catalog and the icons: public, and readable from any web page. */
-export function discoveryRoutes(publicUrl: string, limiter: RequestHandler[]): Router {
+export function discoveryRoutes(origins: OwnOrigins, limiter: RequestHandler[]): Router {
   const router = Router()
-  const publish = (path: string, type: string, content: Buffer) => {
-    router.get(path, ...limiter, readableAnywhere, (_req, res) => void res.type(type).send(content))
+  const publish = (path: string, type: string, content: (req: Request) => Buffer) => {
+    router.get(path, ...limiter, readableAnywhere, (req, res) => {
+      res.type(type).send(content(req))
+    })
     router.options(path, ...limiter, readableAnywhere, (_req, res) => void res.status(204).end())
   }
-  publish(SERVER_CARD_PATH, SERVER_CARD_TYPE, toJson(serverCard(publicUrl)))
+  publish(SERVER_CARD_PATH, SERVER_CARD_TYPE, byOrigin(origins, serverCard))
   publish(
     '/.well-known/ai-catalog.json',
     'application/ai-catalog+json',
-    toJson(aiCatalog(publicUrl)),
+    byOrigin(origins, aiCatalog),
   )
-  publish('/icon.svg', 'image/svg+xml', Buffer.from(ICON_SVG))
-  publish('/icon-96.png', 'image/png', ICON_PNG)
-  publish('/favicon.ico', 'image/png', ICON_PNG)
+  publish('/icon.svg', 'image/svg+xml', () => icon)
+  publish('/icon-96.png', 'image/png', () => ICON_PNG)
+  publish('/favicon.ico', 'image/png', () => ICON_PNG)
   return router
 }
 
-const toJson = (document: object) => Buffer.from(JSON.stringify(document))
+const icon = Buffer.from(ICON_SVG)
+
+/** Under each of our names the document is its own, and always the same. */
+function byOrigin(origins: OwnOrigins, documentOf: (origin: string) => object) {
+  const documents = new Map(
+    origins.all.map((origin) => [origin, Buffer.from(JSON.stringify(documentOf(origin)))]),
+  )
+  return (req: Request) => documents.get(origins.askedBy(req)) as Buffer
+}
 
 /** As the discovery document of the server card extension asks for; the last line lets pages show the icons. */
 const readableAnywhere: RequestHandler = (_req, res, next) => {

@@ -1,100 +1,117 @@
-import type { RequestHandler } from 'express'
-import { createMcpHandler, findOutOfBounds, guards } from '../../mcp/index.ts'
+import type { Request, RequestHandler } from 'express'
+import { AppError } from '../../errors.ts'
+import { createMcpHandler, guards } from '../../mcp/index.ts'
 import type { ToolRunner } from '../../mcp/run-tool.ts'
+import { MCP_PATH, OPEN_MCP_PATH } from '../../mcp-addresses.ts'
+import type { OwnOrigins } from '../../own-origins.ts'
 import { acceptedOf, negotiate } from '../accepted.ts'
 import { admitBody, type BodyAdmission } from '../admit-body.ts'
-import { identifyCaller, mcpRequestOf, requireCaller } from '../caller.ts'
+import { identifyCaller, mcpRequestOf } from '../caller.ts'
+import { type Entrance, requireCaller, requireHeader } from '../challenge.ts'
 import { cors } from '../cors.ts'
 import { inOrder } from '../in-order.ts'
 import { jsonBody } from '../json-body.ts'
-import { INVALID_REQUEST, SERVER_ERROR, sendJsonRpcError } from '../json-rpc.ts'
+import { sendAppError } from '../json-rpc.ts'
+import {
+  jsonOnly,
+  postOnly,
+  readable,
+  singleMessage,
+  toldLater,
+  usualCharset,
+  whenJson,
+  withinBounds,
+} from '../message-body.ts'
 import { limitOpenCalls } from '../open-calls.ts'
-import { replaceHeader } from '../replace-header.ts'
-import { knownToolNames } from '../tool-names-asked.ts'
+import type { RateLimiters } from '../rate-limit.ts'
+import { knownToolNames, wantsShortNames } from '../tool-names-asked.ts'
 
 type McpEndpointOptions = {
   runner: ToolRunner
-  publicUrl: string
+  origins: OwnOrigins
   toolPrefix: string
-  limiters: RequestHandler[]
+  /** Whether there is an address for those who have no token in their header. */
+  isOpenServed: boolean
+  limiters: Pick<RateLimiters, 'requests' | 'registrations' | 'signIns'>
   admission: BodyAdmission
   maxOpenCallsPerUser: number
   allowedHosts: string[]
   allowedOrigins: string[]
   maxBodyBytes: number
-  anonymous: boolean
-  resourceMetadataUrl: string
 }
 
 /** A generous share for what is in a body besides a tool's arguments, which have their own bound. */
 const OTHER_VALUES = 10_000
 
-/** POST /mcp: the MCP endpoint of both protocol eras. What a request passes, top to bottom. */
-export function mcpEndpoint(options: McpEndpointOptions): RequestHandler {
-  const { runner, anonymous, resourceMetadataUrl } = options
-  const { inspect, handle } = createMcpHandler(options)
+/**
+ * The MCP endpoint of both protocol eras, by its two addresses. What a request passes, top to bottom:
+ * who asks is told that they may not before they are told what is wrong with their message.
+ */
+export function mcpEndpoints(
+  options: McpEndpointOptions,
+): Record<Entrance['path'], RequestHandler> {
+  const { runner, origins, isOpenServed, limiters, admission, maxBodyBytes } = options
+  const { toolPrefix } = options
+  const mcp = createMcpHandler({ runner, publicUrl: origins.public, toolPrefix })
   const { sessions } = runner.services
-  const { knownTokens } = options.admission
-  return inOrder([
+  const { knownTokens } = admission
+  const arrival = [
     guards.hostHeaderValidation(options.allowedHosts),
     guards.originValidation(options.allowedOrigins),
     cors,
     noStore,
     knownToolNames,
+  ]
+  const identification = [
+    whenJson(usualCharset),
+    whenJson(admitBody(admission, maxBodyBytes)),
+    whenJson(toldLater(jsonBody(maxBodyBytes, runner.maxToolInputElements + OTHER_VALUES))),
+    identifyCaller({ sessions, knownTokens, inspect: mcp.inspect, issuers: origins.all }),
+    ...limiters.requests,
+    ...limiters.registrations,
+    ...limiters.signIns,
+    limitOpenCalls(options.maxOpenCallsPerUser),
+  ]
+  const answer: RequestHandler[] = [
     postOnly,
     jsonOnly,
     negotiate,
-    admitBody(options.admission, options.maxBodyBytes),
-    jsonBody(options.maxBodyBytes, runner.maxToolInputElements + OTHER_VALUES),
+    readable,
     singleMessage,
     withinBounds,
-    identifyCaller({ sessions, knownTokens, inspect }),
-    ...options.limiters,
-    limitOpenCalls(options.maxOpenCallsPerUser),
-    requireCaller({ anonymous, resourceMetadataUrl }),
-    (req, res) => handle(req, res, req.body, mcpRequestOf(req).asker, acceptedOf(req)),
-  ])
-}
-
-/** No session, hence no server stream to GET and nothing to DELETE (MCP, Streamable HTTP). */
-const postOnly: RequestHandler = (req, res, next) => {
-  if (req.method === 'POST') return next()
-  res.setHeader('Allow', 'POST')
-  sendJsonRpcError(res, 405, { code: SERVER_ERROR, message: 'Method not allowed. Use POST.' })
-}
-
-/** Not a name that is registered, and what many write. */
-const UTF8_WITHOUT_DASH = /;\s*charset="?utf8"?\s*(?:;|$)/i
-const UTF8_JSON = 'application/json; charset=utf-8'
-
-const jsonOnly: RequestHandler = (req, res, next) => {
-  if (req.is('application/json')) {
-    const type = req.headers['content-type'] ?? ''
-    if (UTF8_WITHOUT_DASH.test(type)) replaceHeader(req, 'content-type', UTF8_JSON)
-    return next()
+    (req, res) => mcp.handle(req, res, req.body, mcpRequestOf(req).asker, acceptedOf(req)),
+  ]
+  const worded = (req: Request, text: string) => mcp.worded(text, wantsShortNames(req))
+  const closed: Entrance = { path: MCP_PATH, origins, isOpenServed, worded }
+  const open: Entrance = { path: OPEN_MCP_PATH, origins, isOpenServed, worded }
+  const header = requireHeader(closed, limiters.requests)
+  return {
+    [MCP_PATH]: inOrder([...arrival, header, ...identification, requireCaller(closed), ...answer]),
+    [OPEN_MCP_PATH]: isOpenServed
+      ? inOrder([...arrival, ...identification, requireCaller(open), ...answer])
+      : inOrder([...arrival, ...limiters.requests, notServed(origins)]),
   }
-  const message = 'Content-Type must be application/json.'
-  sendJsonRpcError(res, 415, { code: INVALID_REQUEST, message })
 }
+
+/** For POST /, where many clients are sent who were given an address without a path. */
+export const mcpIsElsewhere =
+  (origins: OwnOrigins): RequestHandler =>
+  (req, res) => {
+    const origin = origins.askedBy(req)
+    const message = `MCP is not at this address: use ${origin}${MCP_PATH}.`
+    sendAppError(res, new AppError('not_found', message))
+  }
+
+const notServed =
+  (origins: OwnOrigins): RequestHandler =>
+  (req, res) => {
+    const origin = origins.askedBy(req)
+    const message = `This address is closed here (MCP_OPEN=off). Use ${origin}${MCP_PATH}: connect by OAuth, or send a token of ${origin}/account/tokens as Authorization: Bearer.`
+    sendAppError(res, new AppError('not_found', message))
+  }
 
 /** Errors too: they may say whose token it was. */
 const noStore: RequestHandler = (_req, res, next) => {
   res.setHeader('Cache-Control', 'no-store')
   next()
-}
-
-/** Before anybody is asked about: it is about the message alone, of whichever era. */
-const withinBounds: RequestHandler = (req, res, next) => {
-  const outOfBounds = findOutOfBounds(req.body)
-  if (!outOfBounds) return next()
-  const { id, ...error } = outOfBounds
-  sendJsonRpcError(res, 400, error, id)
-}
-
-/** Batches left the protocol in 2025-06-18, and would pass many calls as one through the limits. */
-const singleMessage: RequestHandler = (req, res, next) => {
-  const body: unknown = req.body
-  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return next()
-  const message = 'The body must be one JSON-RPC message. Batches are not supported.'
-  sendJsonRpcError(res, 400, { code: INVALID_REQUEST, message })
 }

@@ -1,23 +1,24 @@
 import { type RequestHandler, Router } from 'express'
+import { MCP_PATH, OPEN_MCP_PATH } from '../../mcp-addresses.ts'
 import type { AuthorizationServer } from '../../oauth/authorization-server.ts'
 import { ROUTES } from '../../oauth/provider.ts'
+import type { OwnOrigins } from '../../own-origins.ts'
 import { DEFAULT_SCOPES } from '../../services/scopes.ts'
+import { RESOURCE_METADATA } from '../challenge.ts'
 import { pageSecurity } from '../page-security.ts'
 import type { RateLimiters } from '../rate-limit.ts'
+import { namesQuery } from '../tool-names-asked.ts'
 
 const METADATA = '/.well-known/oauth-authorization-server'
 
 /** RFC 8414 and OpenID Connect Discovery; some clients append the path of the resource. */
 const METADATA_PATHS = [
   METADATA,
-  `${METADATA}/mcp`,
+  `${METADATA}${MCP_PATH}`,
+  `${METADATA}${OPEN_MCP_PATH}`,
   '/.well-known/openid-configuration',
-  '/.well-known/openid-configuration/mcp',
-]
-
-const RESOURCE_PATHS = [
-  '/.well-known/oauth-protected-resource',
-  '/.well-known/oauth-protected-resource/mcp',
+  `/.well-known/openid-configuration${MCP_PATH}`,
+  `/.well-known/openid-configuration${OPEN_MCP_PATH}`,
 ]
 
 /** Clients in web pages ask for metadata with headers of their own, which a browser asks about first. */
@@ -30,23 +31,36 @@ const answerPreflight: RequestHandler = (_req, res) => {
   res.status(204).end()
 }
 
-/** Where a token for /mcp comes from (RFC 9728), at both addresses that clients try. */
-export function protectedResourceRoutes(publicUrl: string, limiter: RequestHandler[]): Router {
+/**
+ * Where a token for the MCP endpoint comes from (RFC 9728): each of its addresses is a resource with
+ * metadata of its own, and clients look for those of the first without a path, too.
+ */
+export function protectedResourceRoutes(
+  origins: OwnOrigins,
+  isOpenMcpServed: boolean,
+  limiter: RequestHandler[],
+): Router {
   const router = Router()
-  const metadata = {
-    resource: `${publicUrl}/mcp`,
+  const metadata = (origin: string, path: string) => ({
+    resource: `${origin}${path}`,
     resource_name: 'Claude API Gateway',
-    authorization_servers: [publicUrl],
+    authorization_servers: [origin],
     // The least that a client needs; it asks for more when a 403 tells it to.
     scopes_supported: DEFAULT_SCOPES,
     bearer_methods_supported: ['header'],
+  })
+  const publish = (path: string, resource: string) => {
+    router.options(path, answerPreflight)
+    router.get(path, ...limiter, (req, res) => {
+      res.setHeader('Access-Control-Allow-Origin', '*')
+      // As the client knows its address, which it holds this against.
+      res.json(metadata(origins.askedBy(req), `${resource}${namesQuery(req)}`))
+    })
   }
-  router.options([...RESOURCE_PATHS, ...METADATA_PATHS, ROUTES.jwks], answerPreflight)
-  router.get(
-    RESOURCE_PATHS,
-    ...limiter,
-    (_req, res) => void res.setHeader('Access-Control-Allow-Origin', '*').json(metadata),
-  )
+  publish(RESOURCE_METADATA, MCP_PATH)
+  publish(`${RESOURCE_METADATA}${MCP_PATH}`, MCP_PATH)
+  if (isOpenMcpServed) publish(`${RESOURCE_METADATA}${OPEN_MCP_PATH}`, OPEN_MCP_PATH)
+  router.options([...METADATA_PATHS, ROUTES.jwks], answerPreflight)
   return router
 }
 
@@ -93,6 +107,3 @@ const withoutQuery: RequestHandler = (req, _res, next) => {
   req.url = req.path
   next()
 }
-
-export const resourceMetadataUrl = (publicUrl: string) =>
-  `${publicUrl}/.well-known/oauth-protected-resource/mcp`

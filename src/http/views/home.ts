@@ -1,11 +1,12 @@
-import { NAME_IN_CLIENTS } from '../../tool-names.ts'
+import { MCP_PATH } from '../../mcp-addresses.ts'
+import { howToConnect } from './how-to-connect.ts'
 import { type Html, html } from './html.ts'
 import { type Page, PRODUCT } from './layout.ts'
 
 type Home = { publicUrl: string; isSignedIn: boolean; registrationOpen: boolean; notice?: Html }
 
 export function homePage({ publicUrl, isSignedIn, registrationOpen, notice }: Home): Page {
-  const mcpUrl = `${publicUrl}/mcp`
+  const mcpUrl = `${publicUrl}${MCP_PATH}`
   return {
     title: 'Claude from every client, with one key',
     layout: 'wide',
@@ -15,13 +16,7 @@ export function homePage({ publicUrl, isSignedIn, registrationOpen, notice }: Ho
 <p class="lead">${PRODUCT} keeps your Anthropic key, your conversations and your spending in one place. Connect Claude, Claude Code, VS Code, Cursor or your own agents to it.</p>
 <div class="actions">${entrance(isSignedIn, registrationOpen)}</div>
 </section>
-<section class="card" aria-labelledby="connect">
-<h2 id="connect">Connect a client</h2>
-<p>Add this address as a connector, or as a remote MCP server:</p>
-<code class="copy">${mcpUrl}</code>
-<p class="soft">Your client then brings you here: you sign in, see what it asks for, and approve. In Claude Code:</p>
-<code class="copy">claude mcp add --transport http ${NAME_IN_CLIENTS} ${mcpUrl}</code>
-</section>
+${howToConnect(mcpUrl)}
 <div class="cards">
 <section class="card"><h2>Your key stays here</h2><p class="soft">You enter it on this site, never in a chat. It is encrypted, and no client or agent ever sees it.</p></section>
 <section class="card"><h2>You stay in charge</h2><p class="soft">Every connection has its own permissions, its own end and, if you like, its own monthly limit. End one and it stops at once.</p></section>

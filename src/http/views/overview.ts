@@ -1,3 +1,4 @@
+import { MCP_PATH } from '../../mcp-addresses.ts'
 import { count, usd } from './format.ts'
 import { html } from './html.ts'
 import type { KeyStatus } from './key.ts'
@@ -22,7 +23,7 @@ export function overviewPage(account: Overview): Page {
 ${!key && html`<section class="notice warn"><p>You have not added an Anthropic key yet. <a href="/account/key">Add one</a> so that your clients can send messages.</p></section>`}
 <section class="card" aria-labelledby="address">
 <h2 id="address">Connect a client</h2>
-<code class="copy">${publicUrl}/mcp</code>
+<code class="copy">${publicUrl}${MCP_PATH}</code>
 <p class="soft">Add this address as a connector in Claude, or as a remote MCP server elsewhere. Agents and scripts use an <a href="/account/tokens">access token</a>.</p>
 </section>
 <div class="cards">

@@ -4,7 +4,7 @@ import { callerOf, type Desk } from './desk.ts'
 import { sendPage } from './send-page.ts'
 
 /** /account: what there is, at a glance. */
-export function accountRoutes({ services, publicUrl }: Desk): Router {
+export function accountRoutes({ services, origins }: Desk): Router {
   const router = Router()
 
   router.get('/account', async (req, res) => {
@@ -17,7 +17,7 @@ export function accountRoutes({ services, publicUrl }: Desk): Router {
     const month = budgets.find(({ period }) => period === 'month')
     const page = overviewPage({
       username: caller.username,
-      publicUrl,
+      publicUrl: origins.askedBy(req),
       key,
       connections: sessions.filter(({ kind }) => kind === 'connection').length,
       tokens: sessions.filter(({ kind }) => kind === 'personal').length,

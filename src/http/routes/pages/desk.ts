@@ -2,6 +2,7 @@
 
 import type { Request, RequestHandler, Response } from 'express'
 import type { AuthorizationServer } from '../../../oauth/authorization-server.ts'
+import type { OwnOrigins } from '../../../own-origins.ts'
 import type { Services } from '../../../services/index.ts'
 import type { Caller } from '../../../services/sessions.ts'
 import { visitOf } from '../../browser-session.ts'
@@ -14,8 +15,8 @@ import type { Html } from '../../views/html.ts'
 export type Desk = {
   services: Services
   authorizationServer: AuthorizationServer
-  /** Without a slash at the end. */
-  publicUrl: string
+  origins: OwnOrigins
+  isOpenMcpServed: boolean
   registrationOpen: boolean
   limiters: RateLimiters
   cookies: PageCookies

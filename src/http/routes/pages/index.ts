@@ -1,9 +1,11 @@
 import express, { type RequestHandler, Router } from 'express'
+import { MCP_PATH, OPEN_MCP_PATH } from '../../../mcp-addresses.ts'
 import { identifyVisitor, visitOf } from '../../browser-session.ts'
 import { createPageCookies } from '../../cookies.ts'
 import { refuseForgedForms } from '../../csrf.ts'
 import { pageSecurity } from '../../page-security.ts'
 import { homePage } from '../../views/home.ts'
+import { mcpAddressPage } from '../../views/how-to-connect.ts'
 import { SECTIONS } from '../../views/layout.ts'
 import { notice } from '../../views/notices.ts'
 import { STYLESHEET, STYLESHEET_PATH } from '../../views/stylesheet.ts'
@@ -34,8 +36,8 @@ export const PAGE_PATHS = ['/', '/sign-up', '/sign-in', '/sign-out', ...Object.k
 
 /** The pages. What a request for one passes, top to bottom. */
 export function createPageRoutes(options: PageRouteOptions): Router {
-  const { services, publicUrl, limiters, hostGuard } = options
-  const cookies = createPageCookies(publicUrl)
+  const { services, origins, limiters, hostGuard } = options
+  const cookies = createPageCookies(origins.public)
   const desk: Desk = { ...options, cookies }
   const arrival = [
     hostGuard,
@@ -51,9 +53,10 @@ export function createPageRoutes(options: PageRouteOptions): Router {
     res.type('css').send(STYLESHEET)
   })
   router.get('/', ...arrival, home(desk))
+  router.get([MCP_PATH, OPEN_MCP_PATH], ...arrival, mcpAddress(desk))
   router.use(PAGES, ...arrival)
   router.use(MEMBERS_PAGES, requireSignIn)
-  router.use(PAGES, refuseForgedForms(cookies.csrf, publicUrl))
+  router.use(PAGES, refuseForgedForms(cookies.csrf, origins.public))
   router.use(signUpRoutes(desk))
   router.use(signInRoutes(desk))
   router.use(connectRoutes(desk))
@@ -67,14 +70,29 @@ export function createPageRoutes(options: PageRouteOptions): Router {
   return router
 }
 
+/** Programs were answered before. */
+const mcpAddress =
+  ({ origins, isOpenMcpServed }: Desk): RequestHandler =>
+  (req, res) => {
+    const origin = origins.askedBy(req)
+    const openUrl = isOpenMcpServed ? `${origin}${OPEN_MCP_PATH}` : null
+    res.vary('Accept')
+    sendPage(req, res, mcpAddressPage({ mcpUrl: `${origin}${MCP_PATH}`, openUrl }))
+  }
+
 const home =
-  ({ publicUrl, registrationOpen }: Desk): RequestHandler =>
+  ({ origins, registrationOpen }: Desk): RequestHandler =>
   (req, res) => {
     const done = notice(req.path, req.query.done)
     const isSignedIn = visitOf(req).caller !== null
     sendPage(
       req,
       res,
-      homePage({ publicUrl, isSignedIn, registrationOpen, ...(done ? { notice: done } : {}) }),
+      homePage({
+        publicUrl: origins.askedBy(req),
+        isSignedIn,
+        registrationOpen,
+        ...(done ? { notice: done } : {}),
+      }),
     )
   }

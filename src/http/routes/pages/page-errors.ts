@@ -4,6 +4,7 @@ import type { Logger } from '../../../log.ts'
 import { peekVisit } from '../../browser-session.ts'
 import { isMcp } from '../../error-handler.ts'
 import { applyPageSecurity } from '../../page-security.ts'
+import { isPageVisit } from '../../page-visit.ts'
 import { errorPage, titleOf } from '../../views/error-page.ts'
 import { inPlainTime } from '../../views/format.ts'
 import { sendToSignIn } from './desk.ts'
@@ -33,7 +34,8 @@ export function pageErrors(log: Logger): ErrorRequestHandler {
 
 /** A browser names HTML as what it takes; clients of an API take anything. */
 const isForPerson = (req: Request) =>
-  PAGES.test(req.path) || (!isMcp(req) && req.accepts(['json', 'html']) === 'html')
+  PAGES.test(req.path) ||
+  ((!isMcp(req) || isPageVisit(req)) && req.accepts(['json', 'html']) === 'html')
 
 const PAGES = /^\/(?:$|(?:sign-(?:up|in|out)|account|connect)(?:\/|$))/
 

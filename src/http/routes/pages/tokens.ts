@@ -25,7 +25,7 @@ const USUAL: readonly Scope[] = ['conversations:read', 'messages:send', 'usage:r
 
 /** /account/tokens: personal access tokens. */
 export function tokenRoutes(desk: Desk): Router {
-  const { services, publicUrl } = desk
+  const { services, origins } = desk
   const router = Router()
 
   const show = async (
@@ -60,7 +60,7 @@ export function tokenRoutes(desk: Desk): Router {
       BESIDE,
     )
     if ('refusal' in result) return refuse(result.refusal)
-    sendPage(req, res, newTokenPage(result.done.token, values.name, publicUrl), CREATED)
+    sendPage(req, res, newTokenPage(result.done.token, values.name, origins.askedBy(req)), CREATED)
   })
 
   router.post('/account/tokens/:id/end', async (req, res) => {
