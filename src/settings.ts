@@ -12,10 +12,12 @@ import {
   proxyUrl,
   redisUrl,
   seconds,
+  toolPrefix,
   trustProxy,
   usd,
   usernames,
 } from './setting-values.ts'
+import { USUAL_TOOL_PREFIX } from './tool-names.ts'
 
 /**
  * Every setting, in the order README.md and .env.example show them; a test holds those to it.
@@ -212,6 +214,11 @@ export const SETTINGS = {
     .default(4_194_304)
     .describe(
       'Largest request body; without a token in the `Authorization` header 256 KiB at most.',
+    ),
+  TOOL_PREFIX: toolPrefix
+    .default(USUAL_TOOL_PREFIX)
+    .describe(
+      'What the names of the tools begin with in the list, at most 24 characters; `none` for nothing. One client can ask for that by itself with `/mcp?tools=short`.',
     ),
   MAX_TOOL_INPUT_ELEMENTS: count(10, 1_000_000)
     .default(10_000)

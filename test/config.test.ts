@@ -25,7 +25,7 @@ test('without any setting everything has its default', () => {
       drainSeconds: 5,
       shutdownGraceSeconds: 30,
     },
-    mcp: { maxToolInputElements: 10_000 },
+    mcp: { maxToolInputElements: 10_000, toolPrefix: 'claude-api-gateway_' },
     oauth: { documentMode: 'auto', privateClientHosts: [] },
     database: {
       url: undefined,
@@ -166,6 +166,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   TLS_CERT_FILE: ['cert.pem', ({ http }) => http.tls?.certFile, 'cert.pem'],
   TLS_KEY_FILE: ['key.pem', ({ http }) => http.tls?.keyFile, 'key.pem'],
   MAX_BODY_BYTES: ['1024', ({ http }) => http.maxBodyBytes, 1024],
+  TOOL_PREFIX: ['none', ({ mcp }) => mcp.toolPrefix, ''],
   MAX_TOOL_INPUT_ELEMENTS: ['10', ({ mcp }) => mcp.maxToolInputElements, 10],
   METRICS: ['loopback', ({ http }) => http.metrics.mode, 'loopback'],
   METRICS_TOKEN: ['0123456789abcdef', ({ http }) => http.metrics.token, '0123456789abcdef'],
@@ -314,6 +315,10 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     /number of proxies in front \(1\), or their addresses or subnets/,
   ],
   MAX_BODY_BYTES: [badNumber('1023', '33554433'), /must be a whole number/],
+  TOOL_PREFIX: [
+    ['a b', 'claude.', '1claude_', '-claude_', 'ä_', 'x'.repeat(25)],
+    /must be none, or at most 24 letters, digits, _ and -/,
+  ],
   MAX_TOOL_INPUT_ELEMENTS: [badNumber('9', '1000001'), /must be a whole number/],
   METRICS: [['on', 'public'], /must be off, loopback or token$/],
   METRICS_TOKEN: [['short-token-123'], /must have at least 16 characters$/],
