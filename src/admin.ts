@@ -1,6 +1,6 @@
 /** `npm run admin -- <command>`: commands for the operator. */
 
-import './node-version.ts'
+import './process/node-version.ts'
 
-const { runAdmin } = await import('./run-admin.ts')
+const { runAdmin } = await import('./admin/run.ts')
 await runAdmin(process.argv.slice(2))

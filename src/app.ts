@@ -4,33 +4,33 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AnthropicClaude } from './claude/client.ts'
 import { resolveModel } from './claude/models.ts'
-import { loadPriceTable } from './claude/prices.ts'
-import type { Config } from './config.ts'
+import { loadPriceTable } from './claude/prices/prices.ts'
+import type { Config } from './config/config.ts'
 import { readOrMakeKeyFile } from './crypto/key-file.ts'
 import { Passwords } from './crypto/passwords.ts'
 import { KeyRing } from './crypto/sealed.ts'
 import { AccessTokens } from './crypto/tokens.ts'
-import { migrateToLatest, pendingMigrations } from './database/migrate.ts'
+import { migrateToLatest, pendingMigrations } from './database/migrations/migrate.ts'
 import type { Database } from './database/open.ts'
-import { parseEncryptionKey } from './encryption-key.ts'
-import { USER_COUNTER } from './http/rate-limit.ts'
-import { counterStore } from './http/rate-limit-stores.ts'
+import { parseEncryptionKey } from './config/encryption-key.ts'
+import { USER_COUNTER } from './http/rate-limit/rate-limit.ts'
+import { counterStore } from './http/rate-limit/stores.ts'
 import { createHttpApp } from './http/server.ts'
-import { oauthErrorPage } from './http/views/oauth-error.ts'
+import { oauthErrorPage } from './web/pages/oauth-error/view.ts'
 import { createLogger, type Logger } from './log.ts'
-import { MCP_PATH } from './mcp-addresses.ts'
+import { MCP_PATH } from './network/mcp-addresses.ts'
 import { AuthorizationServer } from './oauth/authorization-server.ts'
-import { ClientDocuments } from './oauth/client-documents.ts'
+import { ClientDocuments } from './oauth/documents/client-documents.ts'
 import { ACCESS_TOKEN_SECONDS } from './oauth/provider.ts'
-import { openConfiguredDatabase } from './open-configured-database.ts'
-import { Outgoing } from './outgoing.ts'
-import { OwnOrigins } from './own-origins.ts'
-import { ANSWERS_CHANNEL } from './repositories/answer-notices.ts'
+import { openConfiguredDatabase } from './database/open-configured.ts'
+import { Outgoing } from './network/outgoing.ts'
+import { OwnOrigins } from './network/own-origins.ts'
+import { ANSWERS_CHANNEL } from './repositories/turns/answer-events.ts'
 import { createRepositories, createTransact, type Repositories } from './repositories/index.ts'
 import { createServices } from './services/index.ts'
-import { Memory } from './services/memory.ts'
-import { openSigningKeys } from './services/signing-keys.ts'
-import { Vault } from './services/vault.ts'
+import { Memory } from './concurrency/memory.ts'
+import { openSigningKeys } from './services/keys/signing-keys.ts'
+import { Vault } from './services/keys/vault.ts'
 import { createTelemetry } from './telemetry.ts'
 
 /** What the caller has made already. */
@@ -215,7 +215,7 @@ async function openSharedStores(
 ) {
   if (limits.redisUrl !== undefined) {
     // As long to load as the rest of the HTTP side, and few have a Redis.
-    const { openRedisStores } = await import('./http/redis-stores.ts')
+    const { openRedisStores } = await import('./http/rate-limit/redis-stores.ts')
     return openRedisStores(limits.redisUrl, (err) => log.warn({ err }, 'Redis is away'))
   }
   if (!countsInDatabase({ limits }, kind)) return undefined

@@ -2,16 +2,16 @@
 
 import { join, resolve } from 'node:path'
 import type { App } from './app.ts'
-import { type Config, loadConfig } from './config.ts'
+import { type Config, loadConfig } from './config/config.ts'
 import type { Database } from './database/open.ts'
-import type { Listening } from './http/listen.ts'
+import type { Listening } from './http/listener/listen.ts'
 import { createLogger, type Logger } from './log.ts'
-import { openConfiguredDatabase } from './open-configured-database.ts'
-import { checkCertificate, checkDataDir, checkPricesFile } from './setting-files.ts'
+import { openConfiguredDatabase } from './database/open-configured.ts'
+import { checkCertificate, checkDataDir, checkPricesFile } from './config/setting-files.ts'
 import { type StopTimes, stop, type UnderWay } from './stop.ts'
-import { endOnSignals, type StopSignal, stopOnSignals } from './stop-signals.ts'
-import { NAME_IN_CLIENTS } from './tool-names.ts'
-import { isUnderNpm, onNpmGone } from './under-npm.ts'
+import { endOnSignals, type StopSignal, stopOnSignals } from './process/stop-signals.ts'
+import { NAME_IN_CLIENTS } from './config/tool-names.ts'
+import { isUnderNpm, onNpmGone } from './process/under-npm.ts'
 
 /** Over its longest times a stop may still need this for its last answers and writes. */
 const STOP_MARGIN_MS = 10_000
@@ -35,7 +35,7 @@ export async function serve(settingsFile?: string): Promise<void> {
   const [database, { createApp }, { listen }] = await Promise.all([
     openConfiguredDatabase(config, log, { onEnd: endWith(log), patienceMs: DATABASE_PATIENCE_MS }),
     import('./app.ts'),
-    import('./http/listen.ts'),
+    import('./http/listener/listen.ts'),
   ])
   const app = await createApp(config, { log, database })
   const listening = await listen(app.http, config.http).catch(async (error: unknown) => {

@@ -8,7 +8,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { App } from './app.ts'
-import type { Listening } from './http/listen.ts'
+import type { Listening } from './http/listener/listen.ts'
 
 export type StopTimes = {
   /** How long requests are still taken after `/readyz` has begun to say no. */

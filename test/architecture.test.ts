@@ -33,23 +33,23 @@ const ROOT_MAY_IMPORT: Record<string, RegExp> = {
   'serve.ts':
     /^(tool-names|app|config|log|open-configured-database|setting-files|stop|stop-signals|under-npm|database\/open|http\/listen)\.ts$/,
   'stop.ts': /^(app|http\/listen)\.ts$/,
-  'open-configured-database.ts': /^(config|errors|log|database\/open)\.ts$/,
+  'database/open-configured.ts': /^(config|errors|log|database\/open)\.ts$/,
   'app.ts': /./,
   'admin.ts': /^(node-version|run-admin)\.ts$/,
-  'run-admin.ts': /^(app|config|dot-env|log|setting-files|admin\/[a-z-]+)\.ts$/,
-  'dot-env.ts': /^under-npm\.ts$/,
-  'misspelt-settings.ts': /^settings\.ts$/,
-  'config.ts': /^(misspelt-settings|problems|settings|secret-files)\.ts$/,
-  'secret-files.ts': /^setting-files\.ts$/,
-  'settings.ts': /^(setting-(hosts|values)|tool-names)\.ts$/,
-  'setting-hosts.ts': /^setting-values\.ts$/,
-  'outgoing.ts': /^no-proxy\.ts$/,
-  'setting-values.ts':
+  'admin/run.ts': /^(app|config|dot-env|log|setting-files|admin\/[a-z-]+)\.ts$/,
+  'config/dot-env.ts': /^under-npm\.ts$/,
+  'config/misspelt-settings.ts': /^settings\.ts$/,
+  'config/config.ts': /^(misspelt-settings|problems|settings|secret-files)\.ts$/,
+  'config/secret-files.ts': /^setting-files\.ts$/,
+  'config/settings.ts': /^(setting-(hosts|values)|tool-names)\.ts$/,
+  'config/setting-hosts.ts': /^setting-values\.ts$/,
+  'network/outgoing.ts': /^no-proxy\.ts$/,
+  'config/setting-values.ts':
     /^(database-url|encryption-key|no-proxy|tool-names|username|usd-amount)\.ts$/,
 }
 const ROOT_PACKAGES: Record<string, string> = {
   'log.ts': 'pino',
-  'outgoing.ts': 'undici',
+  'network/outgoing.ts': 'undici',
   'telemetry.ts': 'prom-client',
 }
 

@@ -2,8 +2,8 @@
 
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { loadConfig } from '../src/config.ts'
-import { SETTINGS } from '../src/settings.ts'
+import { loadConfig } from '../src/config/config.ts'
+import { SETTINGS } from '../src/config/settings.ts'
 
 type Name = keyof typeof SETTINGS
 const names = Object.keys(SETTINGS) as Name[]
@@ -32,7 +32,7 @@ describe('README.md: | `NAME` | default | description |', () => {
     return { name, shown: shown.replaceAll('`', '').trim(), description: description.trim() }
   })
 
-  test('lists every setting once, in the order of config.ts, and no other', () => {
+  test('lists every setting once, in the order of config/config.ts, and no other', () => {
     expect(settings.map(({ name }) => name)).toEqual(names)
   })
 
@@ -41,7 +41,7 @@ describe('README.md: | `NAME` | default | description |', () => {
     expect(withDefault.map((name) => [name, shown.get(name)])).toEqual(defaults)
   })
 
-  test('describes each in the words of config.ts', () => {
+  test('describes each in the words of config/config.ts', () => {
     const words = names.map((name) => SETTINGS[name].description)
     expect(settings.map(({ description }) => description)).toEqual(words)
   })
@@ -63,7 +63,7 @@ describe('.env.example: # description, then NAME=default or # NAME=default', () 
   const isOurs = ({ name }: { name: string }) => names.includes(name as Name)
   const ours = assignments.filter(isOurs)
 
-  test('has every setting once, in the order of config.ts', () => {
+  test('has every setting once, in the order of config/config.ts', () => {
     expect(ours.map(({ name }) => name)).toEqual(names)
   })
 
@@ -79,7 +79,7 @@ describe('.env.example: # description, then NAME=default or # NAME=default', () 
     expect(withDefault.map((name) => [name, shown.get(name)])).toEqual(defaults)
   })
 
-  test('describes each in the words of config.ts', () => {
+  test('describes each in the words of config/config.ts', () => {
     const words = names.map((name) => SETTINGS[name].description?.replaceAll('`', ''))
     expect(ours.map(({ comment }) => comment)).toEqual(words)
   })

@@ -9,8 +9,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { loadConfig } from '../src/config.ts'
-import { SETTINGS } from '../src/settings.ts'
+import { loadConfig } from '../src/config/config.ts'
+import { SETTINGS } from '../src/config/settings.ts'
 
 const root = new URL('../', import.meta.url)
 const read = (file: string) => readFileSync(new URL(file, root), 'utf8')

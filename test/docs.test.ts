@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { loadPriceTable } from '../src/claude/prices.ts'
+import { loadPriceTable } from '../src/claude/prices/prices.ts'
 import { ERROR_CODES } from '../src/errors.ts'
 import { tools } from '../src/mcp/tools/index.ts'
 import { sendMessage } from '../src/mcp/tools/send-message.ts'

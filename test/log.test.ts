@@ -1,6 +1,6 @@
 import { AssertionError } from 'node:assert'
 import { describe, expect, test } from 'vitest'
-import { ConfigError } from '../src/config.ts'
+import { ConfigError } from '../src/config/config.ts'
 import { AppError, toAppError } from '../src/errors.ts'
 import { createLogger, describeError, REDACTED_FIELDS } from '../src/log.ts'
 

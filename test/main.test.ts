@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { listCopies } from '../src/database/copies.ts'
+import { listCopies } from '../src/database/embedded/durability/copies.ts'
 import { openDatabase } from '../src/database/open.ts'
 import { firstStart, freshDatabaseOptions } from './support/databases.ts'
 import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'

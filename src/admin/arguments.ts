@@ -1,7 +1,7 @@
 /** What the operator typed, or a mistake in it. */
 
 import { parseArgs } from 'node:util'
-import { AMOUNT_EXAMPLES, parseUsd } from '../usd-amount.ts'
+import { AMOUNT_EXAMPLES, parseUsd } from '../text/usd-amount.ts'
 
 const OPTIONS = {
   after: { type: 'string' },

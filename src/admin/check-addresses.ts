@@ -1,6 +1,6 @@
 /** The address that clients are given: whether it leads here, and under the same name. */
 
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import type { Finding } from './check.ts'
 
 const WITHIN_MS = 10_000

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import type { Config } from '../config.ts'
-import { pendingMigrations } from '../database/migrate.ts'
+import type { Config } from '../config/config.ts'
+import { pendingMigrations } from '../database/migrations/migrate.ts'
 import { AppError } from '../errors.ts'
 import { createLogger } from '../log.ts'
-import { openConfiguredDatabase } from '../open-configured-database.ts'
-import { checkDataDir } from '../setting-files.ts'
+import { openConfiguredDatabase } from '../database/open-configured.ts'
+import { checkDataDir } from '../config/setting-files.ts'
 import type { Finding } from './check.ts'
 
 /** Changes nothing in a database, and makes none; at most the folder for it. */

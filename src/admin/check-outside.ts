@@ -2,10 +2,10 @@
 
 import { connect } from 'node:net'
 import { AnthropicClaude } from '../claude/client.ts'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { AppError } from '../errors.ts'
-import { tryRedis } from '../http/redis-stores.ts'
-import { Outgoing } from '../outgoing.ts'
+import { tryRedis } from '../http/rate-limit/redis-stores.ts'
+import { Outgoing } from '../network/outgoing.ts'
 import type { Finding } from './check.ts'
 
 const WITHIN_MS = 10_000

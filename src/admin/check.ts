@@ -1,7 +1,7 @@
 /** Opens what the settings lead to, once each, and says which of them is wrong. */
 
-import type { Config } from '../config.ts'
-import { checkCertificate, checkPricesFile } from '../setting-files.ts'
+import type { Config } from '../config/config.ts'
+import { checkCertificate, checkPricesFile } from '../config/setting-files.ts'
 import { checkAddresses } from './check-addresses.ts'
 import { checkDatabase } from './check-database.ts'
 import { checkProxies, checkRedis, checkUpstream } from './check-outside.ts'

@@ -1,5 +1,5 @@
 import type { ContentBlock } from './content.ts'
-import { parseJson } from './event-stream.ts'
+import { parseJson } from './transport/event-stream.ts'
 import { type Fields, toText } from './upstream-value.ts'
 
 /** More blocks than any answer has: a larger index is none. */

@@ -1,7 +1,7 @@
 import { APIConnectionError, APIError } from '@anthropic-ai/sdk/core/error'
 import type { AppError } from '../errors.ts'
-import type { Outgoing } from '../outgoing.ts'
-import { ForeignAnswer, UnreadableAnswer } from './answer-errors.ts'
+import type { Outgoing } from '../network/outgoing.ts'
+import { ForeignAnswer, UnreadableAnswer } from './transport/answer-errors.ts'
 import {
   brokenStream,
   isTemperatureRefusal,
@@ -9,15 +9,15 @@ import {
   stoppedFailure,
   toFailure,
   unusableKeyFailure,
-} from './failure.ts'
+} from './transport/failure.ts'
 import { assertPlausibleKey, toProofFailure } from './key-proof.ts'
 import { type ClaudeOutcome, toOutcome } from './outcome.ts'
 import { type BuiltRequest, withoutTemperature } from './request.ts'
-import { withRetry } from './retry.ts'
+import { withRetry } from './transport/retry.ts'
 import { Reply } from './stream.ts'
-import { type AnswerHooks, type AnswerStream, isSendableKey, Transport } from './transport.ts'
-import { boundsOf } from './usage-bounds.ts'
-import { type Limits, Watch } from './watch.ts'
+import { type AnswerHooks, type AnswerStream, isSendableKey, Transport } from './transport/transport.ts'
+import { boundsOf } from './prices/usage-bounds.ts'
+import { type Limits, Watch } from './transport/watch.ts'
 
 export type { ClaudeOutcome } from './outcome.ts'
 

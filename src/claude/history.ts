@@ -1,4 +1,4 @@
-import { isBlank } from '../blank-text.ts'
+import { isBlank } from '../text/blank-text.ts'
 import type { ContentBlock, Turn } from './content.ts'
 
 const HIDDEN_BLOCKS = new Set(['thinking', 'redacted_thinking'])

@@ -1,8 +1,8 @@
 import { APIError } from '@anthropic-ai/sdk/core/error'
 import { AppError } from '../errors.ts'
-import { ForeignAnswer } from './answer-errors.ts'
-import { isAboutPath, toFailure } from './failure.ts'
-import { isSendableKey } from './transport.ts'
+import { ForeignAnswer } from './transport/answer-errors.ts'
+import { isAboutPath, toFailure } from './transport/failure.ts'
+import { isSendableKey } from './transport/transport.ts'
 
 /**
  * What can be said of a key without asking Anthropic.

@@ -1,4 +1,4 @@
-import { isBlank } from '../blank-text.ts'
+import { isBlank } from '../text/blank-text.ts'
 import type { ContentBlock, Turn } from './content.ts'
 import { replayHistory, textBlock } from './history.ts'
 import type { Effort, ModelInfo, ThinkingType } from './models.ts'

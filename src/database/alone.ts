@@ -1,6 +1,6 @@
 /** Statements of one user alone, who may be held up by a lock: bounded, and out of others' way. */
 
-import { type Turns, takingTurns } from './turns.ts'
+import { type Turns, takingTurns } from '../concurrency/semaphore.ts'
 
 /** Connections that one user's statements of a kind may wait with. */
 const MOST_AT_ONCE = 2

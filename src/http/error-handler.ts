@@ -1,8 +1,8 @@
 import type { ErrorRequestHandler, Request } from 'express'
 import { AppError, toAppError, toErrorBody } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { MCP_PATH, OPEN_MCP_PATH } from '../mcp-addresses.ts'
-import { INVALID_REQUEST, PARSE_ERROR, sendAppError, sendJsonRpcError } from './json-rpc.ts'
+import { MCP_PATH, OPEN_MCP_PATH } from '../network/mcp-addresses.ts'
+import { INVALID_REQUEST, PARSE_ERROR, sendAppError, sendJsonRpcError } from './mcp/json-rpc.ts'
 
 /** The door of the HTTP side: whatever was thrown below becomes a status and JSON. */
 export function errorHandler(log: Logger): ErrorRequestHandler {

@@ -3,7 +3,7 @@ import type { RequestHandler } from 'express'
 
 import type { Logger } from '../log.ts'
 import type { Telemetry } from '../telemetry.ts'
-import { peekMcpRequest } from './caller.ts'
+import { peekMcpRequest } from './mcp/authenticate.ts'
 
 /** Probes come every few seconds and say nothing. */
 const QUIET = new Set(['/livez', '/readyz'])

@@ -1,5 +1,5 @@
 import type { Response } from 'express'
-import { EXPORT_DEADLINE_MS } from '../services/exports.ts'
+import { EXPORT_DEADLINE_MS } from '../services/accounts/export.ts'
 
 /**
  * Sends a user's document as a file, piece by piece: the next is read when the one before was taken,

@@ -5,10 +5,10 @@
  */
 
 import { isIP } from 'node:net'
-import { MCP_PATH } from '../mcp-addresses.ts'
-import { LEGACY_PROTOCOL_VERSIONS } from './legacy.ts'
-import { MODERN_PROTOCOL_VERSION } from './plain-call.ts'
-import { DESCRIPTION, SERVER_NAME, serverInfo } from './surface.ts'
+import { MCP_PATH } from '../network/mcp-addresses.ts'
+import { LEGACY_PROTOCOL_VERSIONS } from './protocol/legacy.ts'
+import { MODERN_PROTOCOL_VERSION } from './direct/recognise.ts'
+import { DESCRIPTION, SERVER_NAME, serverInfo } from './protocol/server-info.ts'
 
 export const SERVER_CARD_PATH = '/mcp/server-card'
 export const SERVER_CARD_TYPE = 'application/mcp-server-card+json'

@@ -1,15 +1,15 @@
 /**
  * Runs one tool call: the door at which whatever a tool throws becomes a result.
  *
- * Who is asking was found out before (http/caller.ts); here it is decided whether that is enough.
+ * Who is asking was found out before (http/mcp/authenticate.ts); here it is decided whether that is enough.
  */
 
 import { AppError, toAppError, toErrorBody } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { check, inWords, type Problem } from '../problems.ts'
+import { check, inWords, type Problem } from '../text/problems.ts'
 import type { Services } from '../services/index.ts'
-import { insufficientScope, type Scope } from '../services/scopes.ts'
-import type { Caller } from '../services/sessions.ts'
+import { insufficientScope, type Scope } from '../services/access/scopes.ts'
+import type { Caller } from '../services/access/sessions.ts'
 import type { Telemetry } from '../telemetry.ts'
 import type { CatalogueEntry } from './catalogue.ts'
 import type { Toolset } from './toolset.ts'

@@ -5,8 +5,8 @@
 
 import { z } from 'zod'
 import type { Services } from '../services/index.ts'
-import type { Scope } from '../services/scopes.ts'
-import type { Caller } from '../services/sessions.ts'
+import type { Scope } from '../services/access/scopes.ts'
+import type { Caller } from '../services/access/sessions.ts'
 
 /** `public` tools may be called without a token. */
 export type Access = 'public' | 'user'

@@ -3,7 +3,7 @@
  * and a client ID metadata document alike.
  */
 
-import { visibleName } from '../visible-name.ts'
+import { visibleName } from '../text/visible-name.ts'
 import { errors } from './oidc-provider.ts'
 import { isAllowedRedirect, isLoopback, REDIRECT_RULE } from './redirect-addresses.ts'
 

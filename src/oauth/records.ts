@@ -8,8 +8,8 @@
  */
 
 import type { Repositories, Transact } from '../repositories/index.ts'
-import { hashOf } from '../services/sessions.ts'
-import type { Vault } from '../services/vault.ts'
+import { hashOf } from '../services/access/sessions.ts'
+import type { Vault } from '../services/keys/vault.ts'
 import { type Adapter, type AdapterPayload, errors, OidcProvider } from './oidc-provider.ts'
 import { isAllowedRedirect } from './redirect-addresses.ts'
 import { type Rotation, rotationUnderWay } from './refresh-rotation.ts'

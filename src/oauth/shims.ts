@@ -2,9 +2,9 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { AccessTokens } from '../crypto/tokens.ts'
-import { ALL_SCOPES, DEFAULT_SCOPES, isScope } from '../services/scopes.ts'
+import { ALL_SCOPES, DEFAULT_SCOPES, isScope } from '../services/access/scopes.ts'
 import { withAccessTokenRevocation } from './access-token-revocation.ts'
-import type { ClientDocuments } from './client-documents.ts'
+import type { ClientDocuments } from './documents/client-documents.ts'
 import type { ErrorPage } from './error-page.ts'
 import type { FlowCookies } from './flow-cookies.ts'
 import type { KoaContextWithOIDC, Provider } from './oidc-provider.ts'

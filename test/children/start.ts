@@ -1,6 +1,6 @@
 /** Starts for ever. */
 
-import { endOnSignals } from '../../src/stop-signals.ts'
+import { endOnSignals } from '../../src/process/stop-signals.ts'
 
 endOnSignals()
 setInterval(() => {}, 1_000_000)

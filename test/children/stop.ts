@@ -1,6 +1,6 @@
 /** Stops on signals, and says what it does; argument: whether npm is there. */
 
-import { stopOnSignals } from '../../src/stop-signals.ts'
+import { stopOnSignals } from '../../src/process/stop-signals.ts'
 
 const say = (line: string) => process.stdout.write(`${line}\n`)
 let now = 0

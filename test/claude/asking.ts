@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll } from 'vitest'
 import { AnthropicClaude, type ClaudeOutcome } from '../../src/claude/client.ts'
 import { resolveModel } from '../../src/claude/models.ts'
 import { buildRequest, type ChatRequest } from '../../src/claude/request.ts'
-import type { Limits as Watched } from '../../src/claude/watch.ts'
+import type { Limits as Watched } from '../../src/claude/transport/watch.ts'
 import { type ClaudeStandIn, startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 
 export const KEY = 'sk-ant-api03-the-key-of-ada'

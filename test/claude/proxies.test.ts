@@ -2,8 +2,8 @@
 
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { AnthropicClaude } from '../../src/claude/client.ts'
-import { loadConfig } from '../../src/config.ts'
-import { Outgoing } from '../../src/outgoing.ts'
+import { loadConfig } from '../../src/config/config.ts'
+import { Outgoing } from '../../src/network/outgoing.ts'
 import { startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 import { type ConnectProxy, startConnectProxy, type Way } from '../support/connect-proxy.ts'
 import { startDocumentHost } from '../support/document-host.ts'

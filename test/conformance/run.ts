@@ -6,7 +6,7 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { MCP_PATH, OPEN_MCP_PATH } from '../../src/mcp-addresses.ts'
+import { MCP_PATH, OPEN_MCP_PATH } from '../../src/network/mcp-addresses.ts'
 import { startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 import { register } from '../support/clients.ts'
 import { freePort } from '../support/free-port.ts'

@@ -3,10 +3,10 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { migrationFiles } from '../../src/database/migration-files.ts'
+import { migrationFiles } from '../../src/database/migrations/migration-files.ts'
 import { type Database, openDatabase } from '../../src/database/open.ts'
 import { createRepositories, createTransact } from '../../src/repositories/index.ts'
-import { USAGE_GROUPS } from '../../src/repositories/ledger.ts'
+import { USAGE_GROUPS } from '../../src/repositories/billing/ledger.ts'
 import {
   describeDatabases,
   type FreshDatabase,

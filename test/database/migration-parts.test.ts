@@ -2,8 +2,8 @@
 
 import { sql } from 'kysely'
 import { expect, test } from 'vitest'
-import { migrateToLatest, pendingMigrations } from '../../src/database/migrate.ts'
-import { migrationFiles, partsOf, statementsIn } from '../../src/database/migration-files.ts'
+import { migrateToLatest, pendingMigrations } from '../../src/database/migrations/migrate.ts'
+import { migrationFiles, partsOf, statementsIn } from '../../src/database/migrations/migration-files.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { ownDatabase } from '../support/own-database.ts'
 

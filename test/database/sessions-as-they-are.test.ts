@@ -3,7 +3,7 @@
 import { sql } from 'kysely'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type DatabaseOptions, openDatabase } from '../../src/database/open.ts'
-import { prepare } from '../../src/database/prepared.ts'
+import { prepare } from '../../src/database/statements/prepared.ts'
 import { runSql } from '../support/database-supplies.ts'
 import { databaseKinds, freshDatabaseOptions } from '../support/databases.ts'
 import { startApp } from '../support/start-app.ts'

@@ -6,7 +6,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { OPEN_MCP_PATH } from '../../src/mcp-addresses.ts'
+import { OPEN_MCP_PATH } from '../../src/network/mcp-addresses.ts'
 import { startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 import { type Answer, connectClient } from '../support/clients.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { migrateToLatest } from '../../src/database/migrate.ts'
+import { migrateToLatest } from '../../src/database/migrations/migrate.ts'
 import { openDatabase } from '../../src/database/open.ts'
 import type { Schema } from '../../src/database/schema.ts'
 import {

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { aiCatalog, serverCard } from '../../src/mcp/discovery.ts'
-import { serverInfo } from '../../src/mcp/surface.ts'
+import { serverInfo } from '../../src/mcp/protocol/server-info.ts'
 import { VERSION } from '../../src/version.ts'
 import { isAiCatalog, isServerCard, isServerJson } from '../support/schemas/discovery.ts'
 import { eras, startApp, type TestApp } from '../support/start-app.ts'

@@ -5,7 +5,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { plainCall } from '../../src/mcp/plain-call.ts'
+import { plainCall } from '../../src/mcp/direct/recognise.ts'
 import { createToolsets } from '../../src/mcp/toolset.ts'
 import { MODERN, TOOL_PREFIX } from '../http/posting.ts'
 import { personalToken, signUp } from '../support/signed-up.ts'

@@ -8,7 +8,7 @@ import { catalogue } from '../../src/mcp/catalogue.ts'
 import { resources } from '../../src/mcp/resources/index.ts'
 import { tools } from '../../src/mcp/tools/index.ts'
 import { createToolsets } from '../../src/mcp/toolset.ts'
-import { USUAL_TOOL_PREFIX } from '../../src/tool-names.ts'
+import { USUAL_TOOL_PREFIX } from '../../src/config/tool-names.ts'
 
 type JsonSchema = {
   type?: string
@@ -68,7 +68,7 @@ test('the prefix stands in one place of the source', () => {
     (file) =>
       file.endsWith('.ts') && readFileSync(new URL(file, src), 'utf8').includes(USUAL_TOOL_PREFIX),
   )
-  expect(naming).toEqual(['tool-names.ts'])
+  expect(naming).toEqual(['config/tool-names.ts'])
   expect(list.map(({ name }) => name)).toEqual(
     tools.map(({ name }) => `claude-api-gateway_${name}`),
   )

@@ -1,5 +1,5 @@
 import { createApp } from '../../src/app.ts'
-import { listen } from '../../src/http/listen.ts'
+import { listen } from '../../src/http/listener/listen.ts'
 import { createLogger } from '../../src/log.ts'
 import { openUrlOf } from '../support/clients.ts'
 import { connectClient, type Era, type TestApp, type TestClient } from '../support/start-app.ts'

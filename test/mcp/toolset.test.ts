@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { tools } from '../../src/mcp/tools/index.ts'
 import { createToolsets } from '../../src/mcp/toolset.ts'
-import { ALL_SCOPES, type Scope } from '../../src/services/scopes.ts'
+import { ALL_SCOPES, type Scope } from '../../src/services/access/scopes.ts'
 import { bearer, message, modern, post } from '../http/posting.ts'
 import { personalToken, signUp } from '../support/signed-up.ts'
 import { eras, startApp, type TestApp, type TestUser } from '../support/start-app.ts'

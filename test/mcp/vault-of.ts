@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { KeyRing } from '../../src/crypto/sealed.ts'
-import { parseEncryptionKey } from '../../src/encryption-key.ts'
-import { Vault } from '../../src/services/vault.ts'
+import { parseEncryptionKey } from '../../src/config/encryption-key.ts'
+import { Vault } from '../../src/services/keys/vault.ts'
 import type { TestApp } from '../support/start-app.ts'
 
 /** The gateway's own keys, for rows that no tool would write: the past, or a thousand at once. */

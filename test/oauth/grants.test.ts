@@ -6,7 +6,7 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openDatabase } from '../../src/database/open.ts'
 import { createRepositories } from '../../src/repositories/index.ts'
-import { hashOf } from '../../src/services/sessions.ts'
+import { hashOf } from '../../src/services/access/sessions.ts'
 import { dumpTables, placesOf, readFiles } from '../security/at-rest.ts'
 import {
   describeDatabases,

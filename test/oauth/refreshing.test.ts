@@ -1,7 +1,7 @@
 /** What a refresh token is worth when it comes again, and how a connection ends by RFC 7009. */
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { hashOf } from '../../src/services/sessions.ts'
+import { hashOf } from '../../src/services/access/sessions.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { startOAuthApp } from '../support/oauth-app.ts'
 import { createFlow, LOOPBACK_REDIRECT, type OAuthFlow } from '../support/oauth-flow.ts'

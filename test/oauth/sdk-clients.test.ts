@@ -4,7 +4,7 @@ import { IssuerMismatchError } from '@modelcontextprotocol/client'
 import { decodeJwt, decodeProtectedHeader } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AccessTokens } from '../../src/crypto/tokens.ts'
-import { openSigningKeys } from '../../src/services/signing-keys.ts'
+import { openSigningKeys } from '../../src/services/keys/signing-keys.ts'
 import { vaultOf } from '../mcp/vault-of.ts'
 import { startOAuthApp } from '../support/oauth-app.ts'
 import {

@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
-import { migrateToLatest } from '../../src/database/migrate.ts'
+import { migrateToLatest } from '../../src/database/migrations/migrate.ts'
 import { openDatabase } from '../../src/database/open.ts'
-import { KEY_FILE, unpackSnapshot } from '../../src/database/snapshot-store.ts'
+import { KEY_FILE, unpackSnapshot } from '../../src/database/embedded/snapshot-store.ts'
 import { type PostgresqlSource, startCluster } from './postgresql-cluster.ts'
 import { scratchFolder } from './scratch-folder.ts'
 
@@ -32,7 +32,7 @@ export type Supply = {
 /** In another process: initdb takes 900 MB and keeps its thread busy for seconds. */
 export async function prepareEmbedded(): Promise<Prepared> {
   const root = fileURLToPath(new URL('../..', import.meta.url))
-  const command = ['--import', 'tsx', 'src/database/snapshot.ts', CACHE]
+  const command = ['--import', 'tsx', 'src/database/build-snapshot.ts', CACHE]
   await promisify(execFile)(process.execPath, command, { cwd: root })
   const text = await readFile(join(root, CACHE, KEY_FILE), 'utf8')
   const { pglite, postgresql } = JSON.parse(text) as { pglite: string; postgresql: string }

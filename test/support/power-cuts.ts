@@ -2,7 +2,7 @@
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Durability } from '../../src/database/log-flush.ts'
+import type { Durability } from '../../src/database/embedded/durability/log-flush.ts'
 import { runUntilCut } from './forgetful-disk/cut.ts'
 import type { Loss } from './forgetful-disk/memory.ts'
 import { scratchFolder } from './scratch-folder.ts'

@@ -5,10 +5,10 @@
 
 import { randomBytes } from 'node:crypto'
 import { createApp } from '../../src/app.ts'
-import { loadConfig } from '../../src/config.ts'
-import { listen } from '../../src/http/listen.ts'
+import { loadConfig } from '../../src/config/config.ts'
+import { listen } from '../../src/http/listener/listen.ts'
 import { createLogger } from '../../src/log.ts'
-import { MCP_PATH } from '../../src/mcp-addresses.ts'
+import { MCP_PATH } from '../../src/network/mcp-addresses.ts'
 import { startClaudeStandIn } from './claude-stand-in/server.ts'
 import { connectClient, type Era, openUrlOf, register, type TestClient } from './clients.ts'
 import { type DatabaseKind, type FreshDatabase, freshDatabaseOptions } from './databases.ts'

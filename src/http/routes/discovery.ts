@@ -1,6 +1,6 @@
 import { type Request, type RequestHandler, Router } from 'express'
 import { aiCatalog, SERVER_CARD_PATH, SERVER_CARD_TYPE, serverCard } from '../../mcp/discovery.ts'
-import type { OwnOrigins } from '../../own-origins.ts'
+import type { OwnOrigins } from '../../network/own-origins.ts'
 import { ICON_PNG, ICON_SVG } from '../icons.ts'
 
 const CACHED_FOR_SECONDS = 3600

@@ -1,9 +1,9 @@
 import { type RequestHandler, Router } from 'express'
 import { toAppError, toErrorBody } from '../../errors.ts'
 import type { Services } from '../../services/index.ts'
-import { bearerToken } from '../caller.ts'
+import { bearerToken } from '../mcp/authenticate.ts'
 import { sendExport } from '../send-export.ts'
-import { mistakeInHeader } from '../token-mistakes.ts'
+import { mistakeInHeader } from '../mcp/token-mistakes.ts'
 
 type ExportRouteOptions = {
   services: Pick<Services, 'exports' | 'sessions'>

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { cutText, MOST_TEXT_BYTES } from '../../services/cut-text.ts'
+import { cutText, MOST_TEXT_BYTES } from '../../services/conversations/cut-text.ts'
 
 const tokens = z.number().int()
 

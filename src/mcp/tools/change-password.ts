@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ChosenPassword } from '../../services/account-rules.ts'
+import { ChosenPassword } from '../../services/access/field-rules.ts'
 import { defineTool } from '../tool.ts'
 
 export const changePassword = defineTool({

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { IssuedToken } from '../../services/sessions.ts'
+import type { IssuedToken } from '../../services/access/sessions.ts'
 import { instant } from '../tool.ts'
 
 /** What the tools that issue an access token answer. */

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { ListedSession } from '../../services/sessions.ts'
+import type { ListedSession } from '../../services/access/sessions.ts'
 import { defineTool, instant } from '../tool.ts'
 import { untrustedMark, untrustedText } from '../untrusted-text.ts'
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { AnthropicApiKey, Email, Username } from '../../services/account-rules.ts'
+import { AnthropicApiKey, Email, Username } from '../../services/access/field-rules.ts'
 import { defineTool } from '../tool.ts'
 
 export const registerUser = defineTool({

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { AppError } from '../../errors.ts'
-import { requireScopes } from '../../services/scopes.ts'
+import { requireScopes } from '../../services/access/scopes.ts'
 import { defineTool } from '../tool.ts'
 
 export const revokeToken = defineTool({

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { isBlank } from '../../blank-text.ts'
+import { isBlank } from '../../text/blank-text.ts'
 import { defineTool, storableText } from '../tool.ts'
 import { answer, shownAnswer, waitSeconds } from './answer.ts'
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { AppError } from '../../errors.ts'
-import { AMOUNT_EXAMPLES, parseUsd } from '../../usd-amount.ts'
+import { AMOUNT_EXAMPLES, parseUsd } from '../../text/usd-amount.ts'
 import { defineTool, storableText } from '../tool.ts'
 import { budget, toBudget } from './budget.ts'
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { AnthropicApiKey } from '../../services/account-rules.ts'
+import { AnthropicApiKey } from '../../services/access/field-rules.ts'
 import { defineTool, instant } from '../tool.ts'
 
 export const updateApiKey = defineTool({

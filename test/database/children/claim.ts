@@ -1,6 +1,6 @@
 /** Claims the folder given; says "held" or why not; lets go when its standard input ends. */
 
-import { claimDataDir } from '../../../src/database/data-dir.ts'
+import { claimDataDir } from '../../../src/database/embedded/folder-lock.ts'
 
 try {
   const claim = await claimDataDir(process.argv[2] ?? '')

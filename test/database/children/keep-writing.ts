@@ -8,7 +8,7 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
-import type { Durability } from '../../../src/database/log-flush.ts'
+import type { Durability } from '../../../src/database/embedded/durability/log-flush.ts'
 import { openDatabase } from '../../../src/database/open.ts'
 import type { Schema } from '../../../src/database/schema.ts'
 

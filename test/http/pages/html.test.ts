@@ -1,7 +1,7 @@
 /** Markup that is escaped by construction. */
 
 import { describe, expect, test } from 'vitest'
-import { html } from '../../../src/http/views/html.ts'
+import { html } from '../../../src/web/kit/html.ts'
 
 const HOSTILE = `<script>alert(1)</script>"'&<img src=x onerror=alert(1)>`
 const ESCAPED =

@@ -1,0 +1,136 @@
+import { type Fields, fieldsOf, toTokens } from '../upstream-value.ts'
+import type { Rate, Usage } from './usage.ts'
+import { type Bounds, uncountedInput } from './usage-bounds.ts'
+
+type Count =
+  | 'input'
+  | 'cacheWrite'
+  | 'cacheWrite5m'
+  | 'cacheWrite1h'
+  | 'cacheRead'
+  | 'begun'
+  | 'output'
+  | 'thinking'
+
+const WRITINGS = ['cacheWrite', 'cacheWrite5m', 'cacheWrite1h'] as const
+
+/** Where a model may run without a surcharge (Anthropic API docs: Data residency). */
+const ANYWHERE = new Set<unknown>([undefined, null, '', 'global', 'not_available'])
+
+/**
+ * What an answer's events say of its usage, field by field: counts only grow, so that of several the
+ * largest is the newest, and what is no count says nothing (Anthropic API docs: Streaming messages).
+ */
+export class ReportedUsage {
+  readonly #counts = new Map<Count, number>()
+  /** What came in place of a count. */
+  readonly #garbled = new Set<Count>()
+  #rate: Rate = { geo: 'unknown', isFast: false }
+
+  get rate(): Rate {
+    return this.#rate
+  }
+
+  /** The usage of `message_start`: its output has only begun. */
+  addStart(usage: unknown): void {
+    this.#add(usage, 'begun')
+  }
+
+  /** The usage of a `message_delta`: cumulative, and without the split of what was written. */
+  addDelta(usage: unknown): void {
+    this.#add(usage, 'output')
+  }
+
+  /** What was written at least; 0 while nothing was said of it. */
+  get outputSoFar(): number {
+    return Math.max(this.#get('begun'), this.#get('output'))
+  }
+
+  /** What a `message_delta` said was written. */
+  get output(): number | undefined {
+    return this.#counts.get('output')
+  }
+
+  /** Whether more was written than what the first event says of every answer. */
+  get hasOutput(): boolean {
+    return this.#get('output') > Math.max(1, this.#get('begun'))
+  }
+
+  get thinking(): number {
+    return this.#get('thinking')
+  }
+
+  /** The input by kinds. What is missing is taken for all that the request can have been. */
+  input(bounds: Bounds): Omit<Usage, 'outputTokens' | 'thinkingTokens'> {
+    const written = this.#written
+    const for1h = this.#get('cacheWrite1h')
+    const known = {
+      inputTokens: this.#get('input'),
+      // Without a split they were written for five minutes, which is what is asked for.
+      cacheWrite5mTokens: written - for1h,
+      cacheWrite1hTokens: for1h,
+      cacheReadTokens: this.#get('cacheRead'),
+    }
+    if (this.isInputKnown) return known
+    const rest = bounds.inputTokens - known.inputTokens - written - known.cacheReadTokens
+    const { inputTokens, cacheWrite5mTokens } = uncountedInput(Math.max(0, rest), bounds)
+    return {
+      ...known,
+      inputTokens: known.inputTokens + inputTokens,
+      cacheWrite5mTokens: known.cacheWrite5mTokens + cacheWrite5mTokens,
+    }
+  }
+
+  /** The kinds of the cache may be absent; that all are nothing cannot be, for there is a message. */
+  get isInputKnown(): boolean {
+    const isWritingKnown = this.#counts.has('cacheWrite') || !this.#isGarbled(...WRITINGS)
+    const isReadingKnown = this.#counts.has('cacheRead') || !this.#isGarbled('cacheRead')
+    const isWhole = isWritingKnown && isReadingKnown
+    const total = this.#get('input') + this.#written + this.#get('cacheRead')
+    return this.#counts.has('input') && isWhole && total > 0
+  }
+
+  get #written(): number {
+    const split = this.#get('cacheWrite5m') + this.#get('cacheWrite1h')
+    return Math.max(this.#get('cacheWrite'), split)
+  }
+
+  #add(reported: unknown, output: 'begun' | 'output'): void {
+    const usage = fieldsOf(reported)
+    this.#note('input', usage.input_tokens)
+    this.#note('cacheWrite', usage.cache_creation_input_tokens)
+    const split = fieldsOf(usage.cache_creation)
+    this.#note('cacheWrite5m', split.ephemeral_5m_input_tokens)
+    this.#note('cacheWrite1h', split.ephemeral_1h_input_tokens)
+    this.#note('cacheRead', usage.cache_read_input_tokens)
+    this.#note(output, usage.output_tokens)
+    this.#note('thinking', fieldsOf(usage.output_tokens_details).thinking_tokens)
+    // Only the first event is bound to say where the model runs.
+    const tellsRate = output === 'begun' ? Object.keys(usage).length > 0 : 'inference_geo' in usage
+    if (tellsRate) this.#noteRate(usage)
+  }
+
+  #note(count: Count, value: unknown): void {
+    const tokens = toTokens(value)
+    if (tokens !== undefined) this.#counts.set(count, Math.max(this.#get(count), tokens))
+    else if (value !== undefined && value !== null) this.#garbled.add(count)
+  }
+
+  /** A place nobody has heard of costs what the dearest does. */
+  #noteRate({ inference_geo: geo, speed }: Fields): void {
+    const isElsewhere = !ANYWHERE.has(typeof geo === 'string' ? geo.toLowerCase() : geo)
+    const { geo: before, isFast } = this.#rate
+    this.#rate = {
+      geo: isElsewhere || before === 'surcharged' ? 'surcharged' : 'anywhere',
+      isFast: isFast || speed === 'fast',
+    }
+  }
+
+  #isGarbled(...counts: Count[]): boolean {
+    return counts.some((count) => this.#garbled.has(count) && !this.#counts.has(count))
+  }
+
+  #get(count: Count): number {
+    return this.#counts.get(count) ?? 0
+  }
+}

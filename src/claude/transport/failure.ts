@@ -1,0 +1,152 @@
+import {
+  APIConnectionError,
+  APIConnectionTimeoutError,
+  APIError,
+} from '@anthropic-ai/sdk/core/error'
+import { AppError } from '../../errors.ts'
+import { beginningOf } from '../../text/whole-text.ts'
+import { ForeignAnswer, ProxyAway, UnreadableAnswer } from './answer-errors.ts'
+import { foreignFailure, wrongAddress } from './foreign-answers.ts'
+import { retryAfterMs } from './retry.ts'
+import { judge, KEY_REJECTED } from './verdicts.ts'
+import type { Stop } from './watch.ts'
+
+const MAX_UPSTREAM_MESSAGE_CHARS = 500
+
+/** The status each error type has when it comes as a response: an error in a stream has none. */
+const STATUS_OF_TYPE: ReadonlyMap<string, number> = new Map([
+  ['invalid_request_error', 400],
+  ['authentication_error', 401],
+  ['billing_error', 402],
+  ['permission_error', 403],
+  ['not_found_error', 404],
+  ['conflict_error', 409],
+  ['request_too_large', 413],
+  ['rate_limit_error', 429],
+])
+
+/**
+ * What went wrong upstream, in the gateway's own words. Nothing thrown is attached as a cause:
+ * upstream bodies and parser errors quote what people wrote.
+ */
+export function toFailure(thrown: unknown, model: string): AppError {
+  if (thrown instanceof AppError) return thrown
+  if (thrown instanceof UnreadableAnswer) return unreadableAnswer()
+  if (thrown instanceof ForeignAnswer) return foreignFailure(thrown)
+  if (thrown instanceof APIConnectionError) return connectionFailure(thrown)
+  if (thrown instanceof APIError) return apiFailure(thrown, model)
+  return brokenStream()
+}
+
+/** What Anthropic's support asks for first. */
+export function requestIdOf(thrown: unknown): string | null {
+  return thrown instanceof APIError ? (thrown.requestID ?? null) : null
+}
+
+/** The stream ended, or could not be read, before the answer was complete. */
+export function brokenStream(): AppError {
+  return new AppError(
+    'upstream_unavailable',
+    'The connection to Anthropic broke before the answer was complete. Try again.',
+  )
+}
+
+function unreadableAnswer(): AppError {
+  return new AppError(
+    'upstream_unavailable',
+    'Claude has answered, but something on the way has changed the form of the answer so that the ' +
+      'gateway cannot read it. The operator of the gateway should check HTTPS_PROXY and ' +
+      'ANTHROPIC_BASE_URL: answers must come as they are streamed.',
+    { retryable: false },
+  )
+}
+
+/** What stopping a call from this side means for its caller. */
+export function stoppedFailure(stop: Stop): AppError {
+  if (stop === 'cancelled') return new AppError('cancelled', 'The request was cancelled.')
+  const reason = stop === 'idle' ? 'fell silent' : 'did not finish in time'
+  return new AppError('upstream_timeout', `Claude ${reason}. Try again, or ask for less at once.`)
+}
+
+/** A key that cannot even be put into a request. */
+export function unusableKeyFailure(): AppError {
+  return new AppError(KEY_REJECTED.code, KEY_REJECTED.message)
+}
+
+/** A refusal of the temperature itself, in the wordings of both API versions. */
+export function isTemperatureRefusal(thrown: unknown): boolean {
+  return (
+    thrown instanceof APIError &&
+    thrown.status === 400 &&
+    /temperature.*(deprecated|extra inputs)/i.test(thrown.apiMessage ?? '')
+  )
+}
+
+/** Anthropic's word on a model names it; of a path that it does not have it says no such thing. */
+export function isAboutPath(thrown: unknown, model: string): boolean {
+  if (!(thrown instanceof APIError) || thrown.status !== 404) return false
+  const text = thrown.apiMessage ?? ''
+  return !/model/i.test(text) && !(model !== '' && text.includes(model))
+}
+
+function apiFailure(error: APIError, model: string): AppError {
+  const status = error.status ?? STATUS_OF_TYPE.get(error.type ?? '') ?? 500
+  const { code, message } = judge(status, error)
+  const waitMs = retryAfterMs(error.headers)
+  const source = {
+    request_id: error.requestID ?? null,
+    upstream_status: error.status ?? null,
+    upstream_type: error.type,
+  }
+  if (isAboutPath(error, model)) return wrongAddress(source)
+  return new AppError(code, message, {
+    ...(waitMs === null ? {} : { retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)) }),
+    details: {
+      ...source,
+      ...(error.errorCode === null ? {} : { upstream_error_code: error.errorCode }),
+      ...(code === 'model_not_available' ? { model } : {}),
+      ...(code === 'upstream_invalid_request'
+        ? {
+            upstream_message:
+              beginningOf(error.apiMessage ?? '', MAX_UPSTREAM_MESSAGE_CHARS) || null,
+          }
+        : {}),
+    },
+  })
+}
+
+function connectionFailure(error: APIConnectionError): AppError {
+  if (error instanceof APIConnectionTimeoutError) return stoppedFailure('deadline')
+  const code = networkCode(error)
+  const details = { network_error: code }
+  if (isUntrusted(code)) {
+    return new AppError('upstream_unavailable', UNTRUSTED, { retryable: false, details })
+  }
+  const message = error instanceof ProxyAway ? PROXY_AWAY : UNREACHED
+  return new AppError('upstream_unavailable', message, { details })
+}
+
+const UNREACHED = 'Anthropic could not be reached from the gateway. Try again in a moment.'
+
+const PROXY_AWAY =
+  'The proxy on the way to Anthropic could not be reached. Try again in a moment. If it stays so, ' +
+  'the operator of the gateway should check HTTPS_PROXY (HTTP_PROXY for an http address).'
+
+const UNTRUSTED =
+  'What answered for Anthropic has no certificate that the gateway trusts. If a proxy opens TLS on ' +
+  'the way, the operator of the gateway must name its certificate in NODE_EXTRA_CA_CERTS; otherwise ' +
+  'check ANTHROPIC_BASE_URL and HTTPS_PROXY.'
+
+/** As OpenSSL and Node name it. */
+const isUntrusted = (code: string | null) =>
+  /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/.test(code ?? '')
+
+/** The system's name for a network fault (`ECONNREFUSED`), which undici wraps twice. */
+function networkCode(error: Error): string | null {
+  let cause: unknown = error
+  while (cause instanceof Error) {
+    if ('code' in cause && typeof cause.code === 'string') return cause.code
+    cause = cause.cause
+  }
+  return null
+}

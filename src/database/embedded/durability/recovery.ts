@@ -1,0 +1,70 @@
+/** What a start does when the embedded database does not open: it goes back to the last good copy. */
+
+import { existsSync } from 'node:fs'
+import { mkdtemp, rename, rm } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { AppError } from '../../../errors.ts'
+import { type Copy, listCopies, unpackCopy } from './copies.ts'
+import { flushFolder } from './flush-folder.ts'
+
+export type Recovery = {
+  /** Of the copy: what was done since is lost. */
+  takenAt: Date
+  /** Where the folder that did not open lies now; undefined when there was none. */
+  asideIn: string | undefined
+}
+
+/** A copy that was found good, and is about to take the place of the folder that is not. */
+const CHOSEN = 'postgres.recovered'
+
+/**
+ * Puts the newest copy that opens in the place of `${dataDir}/postgres`, and that folder beside it.
+ *
+ * @param tryToOpen rejects for a folder that does not open.
+ * @param cause why the folder itself does not.
+ * @throws AppError database_unavailable when there is no copy that opens; then nothing was changed.
+ */
+export async function recover(
+  dataDir: string,
+  tryToOpen: (folder: string) => Promise<void>,
+  cause: unknown,
+): Promise<Recovery> {
+  for (const copy of await listCopies(dataDir)) {
+    const folder = await mkdtemp(join(dataDir, 'postgres.new-'))
+    try {
+      await unpackCopy(copy, folder)
+      await tryToOpen(folder)
+    } catch {
+      await rm(folder, { recursive: true })
+      continue
+    }
+    return replace(dataDir, folder, copy)
+  }
+  throw new AppError(
+    'database_unavailable',
+    `The embedded database in ${join(dataDir, 'postgres')} does not open, and there is no copy of it in ${join(dataDir, 'copies')} that does. Put a backup of DATA_DIR in its place; docs/OPERATIONS.md, Backup, says how.`,
+    { cause, retryable: false },
+  )
+}
+
+/** When a start was killed between the two renames of `replace`, the second is still to be done. */
+export async function finishRecovery(dataDir: string): Promise<void> {
+  const chosen = join(dataDir, CHOSEN)
+  if (!existsSync(chosen)) return
+  if (existsSync(join(dataDir, 'postgres'))) await rm(chosen, { recursive: true })
+  else await rename(chosen, join(dataDir, 'postgres'))
+  await flushFolder(dataDir)
+}
+
+async function replace(dataDir: string, folder: string, { takenAt }: Copy): Promise<Recovery> {
+  const chosen = join(dataDir, CHOSEN)
+  const place = join(dataDir, 'postgres')
+  const aside = join(dataDir, `postgres.broken-${new Date().toISOString().replaceAll(':', '_')}`)
+  await rename(folder, chosen)
+  await flushFolder(dataDir)
+  const isThere = existsSync(place)
+  if (isThere) await rename(place, aside)
+  await rename(chosen, place)
+  await flushFolder(dataDir)
+  return { takenAt, asideIn: isThere ? basename(aside) : undefined }
+}

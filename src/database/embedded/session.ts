@@ -1,0 +1,100 @@
+/** PGlite's single session behind a first-in, first-out lock. */
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { PGlite } from '@electric-sql/pglite'
+import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
+import { isCrash, toDatabaseError } from '../errors.ts'
+import type { LogSpace } from './durability/log-space.ts'
+import { PgliteStatements } from './statements.ts'
+import { preparedName } from '../statements/prepared.ts'
+import { takingTurns } from '../../concurrency/semaphore.ts'
+
+export type OneConnection = {
+  /** The session, in turn. @throws AppError database_unavailable when it does not come free. */
+  acquire(): Promise<DatabaseConnection>
+  release(): void
+  /** Whether PostgreSQL's program has ended: nothing that is asked of it comes back. */
+  readonly hasCrashed: boolean
+}
+
+type Place = {
+  /** Of the database's files; undefined when it is in memory. */
+  space?: LogSpace
+  /** Told once why PostgreSQL's program has ended. */
+  onEnd?: ((error: unknown) => void) | undefined
+}
+
+export function oneConnection(
+  pglite: PGlite,
+  acquireTimeoutMs: number,
+  place: Place = {},
+): OneConnection {
+  const connection = new PgliteConnection(pglite, place)
+  const turns = takingTurns({ places: 1, waitMs: acquireTimeoutMs, stallMs: acquireTimeoutMs })
+  return {
+    async acquire() {
+      await turns.take()
+      return connection
+    },
+    release: turns.giveBack,
+    get hasCrashed() {
+      return connection.hasCrashed
+    },
+  }
+}
+
+class PgliteConnection implements DatabaseConnection {
+  readonly #pglite: PGlite
+  readonly #statements: PgliteStatements
+  readonly #place: Place
+  /** What PostgreSQL's program ended with. */
+  #crash: unknown
+
+  constructor(pglite: PGlite, place: Place) {
+    this.#pglite = pglite
+    this.#statements = new PgliteStatements(pglite)
+    this.#place = place
+  }
+
+  get hasCrashed(): boolean {
+    return this.#crash !== undefined
+  }
+
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    try {
+      if (this.#crash !== undefined) throw this.#crash
+      this.#place.space?.demandFor(query.sql)
+      return await this.#run<R>(query)
+    } catch (thrown) {
+      const error = this.#place.space?.end ?? thrown
+      if (isCrash(error)) this.#noteCrash(error)
+      throw toDatabaseError(error)
+    }
+  }
+
+  #noteCrash(error: unknown): void {
+    if (this.#crash === undefined) this.#place.onEnd?.(error)
+    this.#crash = error
+  }
+
+  async #run<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
+    // A query occupies the thread and resolves in microtasks: without this turn a queue of queries
+    // would keep sockets and timers waiting until the last of them is done.
+    await nextTurn()
+    const name = preparedName(sql)
+    if (name !== undefined) return { rows: await this.#statements.run<R>(name, sql, parameters) }
+    const result = parameters.length
+      ? await this.#pglite.query<R>(sql, [...parameters])
+      : // exec() takes several statements, which query() refuses, and costs a fifth.
+        (await this.#pglite.exec(sql)).at(-1)
+    return {
+      rows: (result?.rows ?? []) as R[],
+      numAffectedRows: BigInt(result?.affectedRows ?? 0),
+    }
+  }
+
+  // biome-ignore lint/correctness/useYield: Kysely's interface asks for a generator.
+  async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
+    throw new Error('The embedded database cannot stream results; page through them instead.')
+  }
+}

@@ -1,0 +1,105 @@
+/** DATABASE_URL as libpq reads it: what psql connects to with it, the gateway connects to. */
+
+import { readFileSync } from 'node:fs'
+import { Client } from 'pg'
+import { toReadableUrl } from '../../config/database-url.ts'
+import { cannotConnect, NO_TLS } from './connect-errors.ts'
+
+/**
+ * The URL for the driver, which by itself takes `require` for `verify-full`, and `prefer` too
+ * (PostgreSQL documentation: libpq, SSL Support). One that prefers TLS tries it once, here.
+ *
+ * `schema` is other programs' word for the search path.
+ *
+ * @param warn told when the connection is encrypted but may be with anybody.
+ * @throws AppError database_unavailable, which says what to write, for modes and files that are none.
+ */
+export async function toDriverUrl(
+  given: string,
+  warn: (message: string) => void,
+  connectTimeoutMs: number,
+): Promise<string> {
+  const url = withSearchPath(new URL(toReadableUrl(given)))
+  const mode = url.searchParams.get('sslmode')
+  if (mode === null || mode === 'no-verify' || url.searchParams.has('uselibpqcompat')) {
+    return url.href
+  }
+  if (!MODES.includes(mode)) throw cannotConnect(`It has no sslmode=${mode}; write ${MODES_TEXT}.`)
+  // As libpq does: nothing is encrypted on the way to a socket of this machine.
+  if (url.searchParams.get('host')?.startsWith('/')) return withMode(url, 'disable')
+  useSystemRoots(url)
+  checkFiles(url)
+  if (mode === 'allow' || mode === 'prefer') {
+    const encrypted = withMode(url, 'prefer')
+    return (await hasTls(encrypted, connectTimeoutMs)) ? encrypted : withMode(url, 'disable')
+  }
+  const hasRoot = url.searchParams.has('sslrootcert')
+  if (mode === 'verify-ca' && !hasRoot) {
+    throw cannotConnect('sslmode=verify-ca needs sslrootcert=/path/to/ca.pem beside it.')
+  }
+  if (mode === 'require' && !hasRoot) warn(UNVERIFIED)
+  return withMode(url, mode)
+}
+
+const MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full']
+const MODES_TEXT = MODES.join(', ')
+
+const UNVERIFIED =
+  'DATABASE_URL has sslmode=require, which encrypts without looking whose certificate it is. To be sure of the server write sslmode=verify-full, with sslrootcert=/path/to/ca.pem for a private authority.'
+
+/** Quoted as a name, as other programs do, and escaped as an option. */
+function withSearchPath(url: URL): URL {
+  const schema = url.searchParams.get('schema')
+  if (schema === null) return url
+  const changed = new URL(url)
+  const name = `"${schema.replaceAll('"', '""')}"`.replace(/[\\ ]/g, '\\$&')
+  const options = url.searchParams.get('options')
+  changed.searchParams.delete('schema')
+  changed.searchParams.set('options', `${options ? `${options} ` : ''}-c search_path=${name}`)
+  return changed
+}
+
+function withMode(url: URL, mode: string): string {
+  const changed = new URL(url)
+  changed.searchParams.set('sslmode', mode)
+  changed.searchParams.set('uselibpqcompat', 'true')
+  return changed.href
+}
+
+/** libpq's word for the authorities that this machine trusts, which is where Node looks anyway. */
+function useSystemRoots(url: URL): void {
+  if (url.searchParams.get('sslrootcert') !== 'system') return
+  if (url.searchParams.get('sslmode') !== 'verify-full') {
+    throw cannotConnect('sslrootcert=system goes with sslmode=verify-full only.')
+  }
+  url.searchParams.delete('sslrootcert')
+}
+
+function checkFiles(url: URL): void {
+  for (const name of ['sslrootcert', 'sslcert', 'sslkey']) {
+    const file = url.searchParams.get(name)
+    if (file === null) continue
+    try {
+      readFileSync(file)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      throw cannotConnect(`The file of ${name}, ${file}, cannot be read (${code}).`, {
+        cause: error,
+      })
+    }
+  }
+}
+
+async function hasTls(url: string, connectionTimeoutMillis: number): Promise<boolean> {
+  const client = new Client({ connectionString: url, connectionTimeoutMillis })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    return true
+  } catch (error) {
+    // Anything else is for the pool to meet again, and to tell.
+    return (error as Error).message !== NO_TLS
+  } finally {
+    await client.end().catch(() => {})
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Lets a body in before it is read, by its size and by who seems to send it. Nothing is known of a
+ * sender yet but an address and a token: a token that was good lately counts for its user, any other
+ * for its address, and without one only small bodies are taken.
+ */
+
+import type { Request, RequestHandler } from 'express'
+import { ipKeyGenerator } from 'express-rate-limit'
+import type { Memory } from '../../concurrency/memory.ts'
+import type { BodyBudget, Held, Sender } from './body-budget.ts'
+import { bearerToken } from '../mcp/authenticate.ts'
+import type { KnownTokens } from './known-tokens.ts'
+
+export type BodyAdmission = {
+  budget: BodyBudget
+  knownTokens: KnownTokens
+  memory: Pick<Memory, 'isShort' | 'refuseWhenShort'>
+}
+
+export type AdmittedBody = {
+  maxBytes: number
+  /** For a body that did not say how long it is: counts what has come of it. */
+  received(bytes: number): void
+}
+
+/** Forms and messages of people; taken also when memory is short. */
+export const SMALL_BODY_BYTES = 64 * 1024
+/** Not worth counting: a full budget keeps nobody from asking how the gateway is. */
+const UNCOUNTED_BODY_BYTES = 4 * 1024
+/** Without a token. A message of this length is read in an hour. */
+const TOKENLESS_BODY_BYTES = 256 * 1024
+
+const admitted = new WeakMap<Request, AdmittedBody>()
+
+/** Undefined for a request without a body. */
+export const admittedBody = (req: Request): AdmittedBody | undefined => admitted.get(req)
+
+/**
+ * Counts the body until its request is answered, and passes on the AppError that refuses it.
+ *
+ * @param maxBytes of one that comes with something like a token.
+ */
+export function admitBody({ budget, knownTokens, memory }: BodyAdmission, maxBytes: number) {
+  const handler: RequestHandler = (req, res, next) => {
+    if (!hasBody(req)) return next()
+    const token = tokenLike(req)
+    const own = token === undefined ? Math.min(maxBytes, TOKENLESS_BODY_BYTES) : maxBytes
+    const bytes = expectedBytes(req, own)
+    if (bytes <= UNCOUNTED_BODY_BYTES) {
+      admitted.set(req, { maxBytes: own, received: () => {} })
+      return next()
+    }
+    if (bytes > SMALL_BODY_BYTES) memory.refuseWhenShort()
+    const held = budget.hold(senderOf(req, token, knownTokens), bytes)
+    res.on('close', held.release)
+    admitted.set(req, { maxBytes: own, received: growing(held, bytes) })
+    next()
+  }
+  return handler
+}
+
+const hasBody = ({ headers }: Request) =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+
+/** What can be one of ours: a signed token or a personal one. */
+const TOKEN = /^(?:[\w-]{10,}\.[\w-]{10,}\.[\w-]{40,}|cag_[\w-]{20,})$/
+
+function tokenLike(req: Request): string | undefined {
+  const token = bearerToken(req)
+  return token !== undefined && TOKEN.test(token) ? token : undefined
+}
+
+function senderOf(req: Request, token: string | undefined, known: KnownTokens): Sender {
+  const userId = token === undefined ? undefined : known.userOf(token)
+  if (userId !== undefined) return { kind: 'user', key: userId }
+  return { kind: 'address', key: ipKeyGenerator(req.ip ?? '') }
+}
+
+/** A body that is too long is not read; one that is compressed may be anything. */
+function expectedBytes({ headers }: Request, maxBytes: number): number {
+  const declared = headers['content-length']
+  if (headers['content-encoding'] !== undefined) return maxBytes
+  if (declared === undefined) return Math.min(SMALL_BODY_BYTES, maxBytes)
+  return Number(declared) > maxBytes ? 0 : Number(declared)
+}
+
+function growing(held: Held, counted: number): AdmittedBody['received'] {
+  let total = 0
+  let holding = counted
+  return (bytes) => {
+    total += bytes
+    if (total <= holding) return
+    const more = Math.max(total - holding, SMALL_BODY_BYTES)
+    held.grow(more)
+    holding += more
+  }
+}

@@ -1,0 +1,117 @@
+import type { Request, RequestHandler } from 'express'
+import { AppError } from '../../errors.ts'
+import { createMcpHandler, guards } from '../../mcp/index.ts'
+import type { ToolRunner } from '../../mcp/run-tool.ts'
+import { MCP_PATH, OPEN_MCP_PATH } from '../../network/mcp-addresses.ts'
+import type { OwnOrigins } from '../../network/own-origins.ts'
+import { acceptedOf, negotiate } from './accepted.ts'
+import { admitBody, type BodyAdmission } from '../bodies/admit-body.ts'
+import { identifyCaller, mcpRequestOf } from './authenticate.ts'
+import { type Entrance, requireCaller, requireHeader } from './challenge.ts'
+import { cors } from './cors.ts'
+import { inOrder } from './in-order.ts'
+import { jsonBody } from './json-body.ts'
+import { sendAppError } from './json-rpc.ts'
+import {
+  jsonOnly,
+  postOnly,
+  readable,
+  singleMessage,
+  toldLater,
+  usualCharset,
+  whenJson,
+  withinBounds,
+} from './message-body.ts'
+import { limitOpenCalls } from './open-calls.ts'
+import type { RateLimiters } from '../rate-limit/rate-limit.ts'
+import { knownToolNames, wantsShortNames } from '../tool-names-asked.ts'
+
+type McpEndpointOptions = {
+  runner: ToolRunner
+  origins: OwnOrigins
+  toolPrefix: string
+  /** Whether there is an address for those who have no token in their header. */
+  isOpenServed: boolean
+  limiters: Pick<RateLimiters, 'requests' | 'registrations' | 'signIns'>
+  admission: BodyAdmission
+  maxOpenCallsPerUser: number
+  allowedHosts: string[]
+  allowedOrigins: string[]
+  maxBodyBytes: number
+}
+
+/** A generous share for what is in a body besides a tool's arguments, which have their own bound. */
+const OTHER_VALUES = 10_000
+
+/**
+ * The MCP endpoint of both protocol eras, by its two addresses. What a request passes, top to bottom:
+ * who asks is told that they may not before they are told what is wrong with their message.
+ */
+export function mcpEndpoints(
+  options: McpEndpointOptions,
+): Record<Entrance['path'], RequestHandler> {
+  const { runner, origins, isOpenServed, limiters, admission, maxBodyBytes } = options
+  const { toolPrefix } = options
+  const mcp = createMcpHandler({ runner, publicUrl: origins.public, toolPrefix })
+  const { sessions } = runner.services
+  const { knownTokens } = admission
+  const arrival = [
+    guards.hostHeaderValidation(options.allowedHosts),
+    guards.originValidation(options.allowedOrigins),
+    cors,
+    noStore,
+    knownToolNames,
+  ]
+  const identification = [
+    whenJson(usualCharset),
+    whenJson(admitBody(admission, maxBodyBytes)),
+    whenJson(toldLater(jsonBody(maxBodyBytes, runner.maxToolInputElements + OTHER_VALUES))),
+    identifyCaller({ sessions, knownTokens, inspect: mcp.inspect, issuers: origins.all }),
+    ...limiters.requests,
+    ...limiters.registrations,
+    ...limiters.signIns,
+    limitOpenCalls(options.maxOpenCallsPerUser),
+  ]
+  const answer: RequestHandler[] = [
+    postOnly,
+    jsonOnly,
+    negotiate,
+    readable,
+    singleMessage,
+    withinBounds,
+    (req, res) => mcp.handle(req, res, req.body, mcpRequestOf(req).asker, acceptedOf(req)),
+  ]
+  const worded = (req: Request, text: string) => mcp.worded(text, wantsShortNames(req))
+  const closed: Entrance = { path: MCP_PATH, origins, isOpenServed, worded }
+  const open: Entrance = { path: OPEN_MCP_PATH, origins, isOpenServed, worded }
+  const header = requireHeader(closed, limiters.requests)
+  return {
+    [MCP_PATH]: inOrder([...arrival, header, ...identification, requireCaller(closed), ...answer]),
+    [OPEN_MCP_PATH]: isOpenServed
+      ? inOrder([...arrival, ...identification, requireCaller(open), ...answer])
+      : inOrder([...arrival, ...limiters.requests, notServed(origins)]),
+  }
+}
+
+/** For POST /, where many clients are sent who were given an address without a path. */
+export const mcpIsElsewhere =
+  (origins: OwnOrigins): RequestHandler =>
+  (req, res) => {
+    const origin = origins.askedBy(req)
+    const message = `MCP is not at this address: use ${origin}${MCP_PATH}.`
+    sendAppError(res, new AppError('not_found', message))
+  }
+
+const notServed =
+  (origins: OwnOrigins): RequestHandler =>
+  (req, res) => {
+    const origin = origins.askedBy(req)
+    const message = `This address is closed here (MCP_OPEN=off). Use ${origin}${MCP_PATH}: connect by OAuth, or send a token of ${origin}/account/tokens as Authorization: Bearer.`
+    sendAppError(res, new AppError('not_found', message))
+  }
+
+/** Errors too: they may say whose token it was. */
+const noStore: RequestHandler = (_req, res, next) => {
+  res.setHeader('Cache-Control', 'no-store')
+  next()
+}

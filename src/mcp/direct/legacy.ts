@@ -1,0 +1,50 @@
+/** Plain tool calls of the revisions up to 2025-11-25, answered as legacy.ts and its SDK would. */
+
+import { randomUUID } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import { UrlElicitationRequiredError } from '@modelcontextprotocol/sdk/types.js'
+import { streamedAnswer, toRpcError, wholeAnswer } from './response.ts'
+import type { CancellableCalls } from '../protocol/cancellable-calls.ts'
+import { pageToOpen } from '../protocol/url-elicitation.ts'
+import type { FormedCall } from './recognise.ts'
+import { noProgress, throttledProgress } from '../protocol/progress.ts'
+import { type Asker, runTool, type ToolResult, type ToolRunner } from '../run-tool.ts'
+
+/** `calls`: those under way, which a notification may cancel. */
+export function createLegacyCalls(runner: ToolRunner, calls: CancellableCalls) {
+  return async function answerCall(
+    { id, toolset, entry, args, progressToken, streams }: FormedCall,
+    res: ServerResponse,
+    asker: Asker,
+  ): Promise<void> {
+    const answer = streams ? streamedAnswer(res) : wholeAnswer(res)
+    const progress =
+      progressToken === undefined
+        ? noProgress
+        : throttledProgress(async (progress, message) => {
+            const params = { progressToken, progress, message }
+            answer.notify({ method: 'notifications/progress', params, jsonrpc: '2.0' })
+          }, answer)
+    try {
+      // A client that goes away does not stop its call in this era.
+      const result = await calls.run(id, asker, async (signal) => {
+        const call = { toolset, entry, args, asker, signal, progress }
+        return orPageToOpen(runner, await runTool(runner, call), asker)
+      })
+      answer.finish({ result, jsonrpc: '2.0', id })
+    } catch (thrown) {
+      answer.finish({ jsonrpc: '2.0', id, error: toRpcError(thrown) })
+    }
+  }
+}
+
+/** @throws UrlElicitationRequiredError (-32042) instead of a failure that a page would mend. */
+export async function orPageToOpen(
+  { services }: ToolRunner,
+  result: ToolResult,
+  { caller }: Asker,
+): Promise<ToolResult> {
+  const page = pageToOpen(result)
+  if (!page || !caller || !(await services.sessions.elicitsUrls(caller))) return result
+  throw new UrlElicitationRequiredError([{ mode: 'url', elicitationId: randomUUID(), ...page }])
+}

@@ -1,0 +1,117 @@
+/**
+ * Tool calls as nearly every client sends them, told apart from everything else.
+ *
+ * An SDK server for a request costs more than most tools. A call with nothing in it but what is
+ * checked here is therefore answered without one, just as the SDKs would (legacy.ts,
+ * modern.ts). Whatever is missing, odd or wrong is the SDKs' to judge.
+ */
+
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { SUPPORTED_PROTOCOL_VERSIONS } from '@modelcontextprotocol/sdk/types.js'
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  CLIENT_INFO_META_KEY,
+  classifyInboundRequest,
+  PROTOCOL_VERSION_META_KEY,
+} from '@modelcontextprotocol/server'
+import type { CatalogueEntry } from '../catalogue.ts'
+import type { Toolset } from '../toolset.ts'
+
+export const MODERN_PROTOCOL_VERSION = '2026-07-28'
+
+export type PlainCall = {
+  era: 'legacy' | 'modern'
+  id: string | number
+  toolset: Toolset
+  entry: CatalogueEntry
+  args: Fields | undefined
+  progressToken: string | number | undefined
+  /** Modern only, and checked. */
+  clientCapabilities: Fields
+}
+
+/** With the form of its answer. */
+export type FormedCall = PlainCall & { streams: boolean }
+
+export type Fields = Record<string, unknown>
+
+const LEGACY_VERSIONS = new Set(SUPPORTED_PROTOCOL_VERSIONS)
+const RESERVED = 'io.modelcontextprotocol/'
+const ENVELOPE = new Set([
+  PROTOCOL_VERSION_META_KEY,
+  CLIENT_INFO_META_KEY,
+  CLIENT_CAPABILITIES_META_KEY,
+])
+
+/** Undefined for what only an SDK can answer. */
+export function plainCall(
+  { headers }: IncomingMessage,
+  body: unknown,
+  toolset: Toolset,
+): PlainCall | undefined {
+  if (!isObject(body) || !hasOnly(body, ['jsonrpc', 'id', 'method', 'params'])) return undefined
+  const { jsonrpc, id, method, params } = body
+  if (jsonrpc !== '2.0' || method !== 'tools/call' || !isId(id) || !isObject(params)) {
+    return undefined
+  }
+  if (!hasOnly(params, ['name', 'arguments', '_meta'])) return undefined
+  const { name, arguments: args, _meta: meta = {} } = params
+  const entry = typeof name === 'string' ? toolset.find(name) : undefined
+  if (!entry || !isObject(meta) || !(args === undefined || isArguments(args))) return undefined
+  const { progressToken } = meta
+  if (!(progressToken === undefined || isId(progressToken))) return undefined
+  const era = eraOf(headers, name as string, meta, body)
+  if (era === undefined || headers['content-type'] !== 'application/json') return undefined
+  const clientCapabilities = meta[CLIENT_CAPABILITIES_META_KEY] as Fields
+  return { era, id, toolset, entry, args, progressToken, clientCapabilities }
+}
+
+const isObject = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** The SDKs leave out a field of this name, which is no argument of any tool. */
+const isArguments = (value: unknown): value is Fields =>
+  isObject(value) && !Object.hasOwn(value, '__proto__')
+
+const hasOnly = (fields: Fields, names: readonly string[]) =>
+  Object.keys(fields).every((name) => names.includes(name))
+
+/** Of a request, and of progress. */
+const isId = (value: unknown): value is string | number =>
+  typeof value === 'string' || Number.isSafeInteger(value)
+
+function eraOf(
+  headers: IncomingHttpHeaders,
+  name: string,
+  meta: Fields,
+  body: Fields,
+): PlainCall['era'] | undefined {
+  const version = headers['mcp-protocol-version']
+  const reserved = Object.keys(meta).filter((key) => key.startsWith(RESERVED))
+  if (version === undefined || LEGACY_VERSIONS.has(String(version))) {
+    const { accept = '' } = headers
+    const takesBoth = accept.includes('application/json') && accept.includes('text/event-stream')
+    return reserved.length === 0 && takesBoth ? 'legacy' : undefined
+  }
+  const isMirrored = headers['mcp-method'] === 'tools/call' && headers['mcp-name'] === name
+  const isThis =
+    version === MODERN_PROTOCOL_VERSION && meta[PROTOCOL_VERSION_META_KEY] === version && isMirrored
+  return isThis && reserved.every((key) => ENVELOPE.has(key)) && isKnownClient(meta, body)
+    ? 'modern'
+    : undefined
+}
+
+/** What clients said of themselves that the SDK found well-formed. They say it with every request. */
+const knownClients = new Set<string>()
+const MAX_KNOWN_CLIENTS = 1000
+const MAX_CLIENT_LENGTH = 4096
+
+function isKnownClient(meta: Fields, body: Fields): boolean {
+  const client = JSON.stringify([meta[CLIENT_INFO_META_KEY], meta[CLIENT_CAPABILITIES_META_KEY]])
+  if (knownClients.has(client)) return true
+  if (classifyInboundRequest({ httpMethod: 'POST', body }).kind !== 'modern') return false
+  if (client.length > MAX_CLIENT_LENGTH) return true
+  if (knownClients.size >= MAX_KNOWN_CLIENTS) knownClients.clear()
+  knownClients.add(client)
+  return true
+}

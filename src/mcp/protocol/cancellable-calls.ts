@@ -1,0 +1,54 @@
+import { AppError } from '../../errors.ts'
+import type { Asker } from '../run-tool.ts'
+
+/**
+ * Tool calls under way in this process, so that a `notifications/cancelled` finds the call it means.
+ *
+ * Without MCP sessions the notification comes as a request of its own and names no connection.
+ * What ties it to a call is the token's session and the request id. Two clients may share a token,
+ * and every client counts its ids from the same number: when more than one call fits, none is
+ * cancelled.
+ */
+export class CancellableCalls {
+  readonly #running = new Map<string, Set<AbortController>>()
+
+  async run<T>(
+    requestId: string | number,
+    asker: Asker,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const controller = new AbortController()
+    const key = keyOf(requestId, asker)
+    if (key === undefined) return work(controller.signal)
+    const sameKey = this.#running.get(key) ?? new Set()
+    this.#running.set(key, sameKey.add(controller))
+    try {
+      return await work(controller.signal)
+    } finally {
+      sameKey.delete(controller)
+      if (sameKey.size === 0) this.#running.delete(key)
+    }
+  }
+
+  /** Does nothing unless the body is a `notifications/cancelled`. */
+  cancelNamedBy(body: unknown, asker: Asker): void {
+    const requestId = cancelledRequestId(body)
+    const key = requestId === undefined ? undefined : keyOf(requestId, asker)
+    const candidates = key === undefined ? undefined : this.#running.get(key)
+    if (candidates?.size !== 1) return
+    for (const controller of candidates) controller.abort(cancelledByClient())
+  }
+}
+
+function keyOf(requestId: string | number, { caller }: Asker): string | undefined {
+  return caller ? `${caller.sessionId}/${typeof requestId}/${requestId}` : undefined
+}
+
+function cancelledRequestId(body: unknown): string | number | undefined {
+  const { method, params } = (body ?? {}) as { method?: unknown; params?: { requestId?: unknown } }
+  if (method !== 'notifications/cancelled') return undefined
+  const requestId = params?.requestId
+  return typeof requestId === 'string' || typeof requestId === 'number' ? requestId : undefined
+}
+
+const cancelledByClient = () => new AppError('cancelled', 'The client cancelled this call.')

@@ -1,0 +1,132 @@
+/**
+ * Protocol revision 2026-07-28, on @modelcontextprotocol/server (v2).
+ *
+ * The SDK makes a server for every request from the factory below; nothing is shared between two.
+ * Closing the response stream is a cancellation here, by the specification.
+ */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { toNodeHandler } from '@modelcontextprotocol/node'
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  createMcpHandler,
+  ProtocolError,
+  ProtocolErrorCode,
+  ResourceNotFoundError,
+  Server,
+  type ServerContext,
+} from '@modelcontextprotocol/server'
+import { AjvJsonSchemaValidator } from '@modelcontextprotocol/server/validators/ajv'
+import { isDrained } from '../direct/response.ts'
+import { orPageToOpen } from '../direct/modern.ts'
+import { PAGE_REQUEST } from './url-elicitation.ts'
+import type { Fields } from '../direct/recognise.ts'
+import { noProgress, throttledProgress } from './progress.ts'
+import { type Ask, runTool, type ToolRunner } from '../run-tool.ts'
+import {
+  CAPABILITIES,
+  KEEP_ALIVE_MS,
+  readResource,
+  resourceListFor,
+  type ServerInfo,
+} from './server-info.ts'
+
+const LISTED_FOR_MS = 300_000
+
+/**
+ * What is listed depends on what its reader may use. What a resource holds is one user's, and new each
+ * time.
+ */
+const CACHE_HINTS = {
+  'server/discover': { ttlMs: LISTED_FOR_MS, cacheScope: 'public' },
+  'tools/list': { ttlMs: LISTED_FOR_MS, cacheScope: 'private' },
+  'resources/list': { ttlMs: LISTED_FOR_MS, cacheScope: 'private' },
+  'resources/templates/list': { ttlMs: LISTED_FOR_MS, cacheScope: 'public' },
+  'resources/read': { ttlMs: 0, cacheScope: 'private' },
+} as const
+
+/** Building one per request costs more than the request; it keeps nothing of what it validates. */
+const jsonSchemaValidator = new AjvJsonSchemaValidator()
+
+export function createModernHandler(runner: ToolRunner, info: ServerInfo) {
+  const handlerFor = (responseMode: 'sse' | 'auto') => {
+    const handler = createMcpHandler(
+      ({ authInfo }) => createServer(runner, info, authInfo?.extra as Call),
+      {
+        legacy: 'reject',
+        responseMode,
+        keepAliveMs: KEEP_ALIVE_MS,
+        onerror: (err) => runner.log.debug({ err }, 'modern handler'),
+      },
+    )
+    return toNodeHandler(handler)
+  }
+  const streaming = handlerFor('sse')
+  const plain = handlerFor('auto')
+
+  /** Answers one POST whose body was parsed already. */
+  return async function handle(
+    req: IncomingMessage,
+    res: ServerResponse,
+    body: unknown,
+    { asker, toolset, streams }: Ask,
+  ): Promise<void> {
+    // The SDK's channel for what the HTTP side knows of the caller. It reads none of these fields.
+    const extra: Call = { asker, toolset, isTaken: () => isDrained(res) }
+    const auth = { token: '', clientId: '', scopes: [], extra }
+    const request = Object.assign(req, { auth }) as Parameters<typeof plain>[0]
+    await (streams ? streaming : plain)(request, res, body)
+  }
+}
+
+type Call = Omit<Ask, 'streams'> & { isTaken: () => boolean }
+
+function createServer(
+  runner: ToolRunner,
+  info: ServerInfo,
+  { asker, toolset, isTaken }: Call,
+): Server {
+  const server = new Server(info, {
+    capabilities: CAPABILITIES,
+    instructions: toolset.instructions,
+    cacheHints: CACHE_HINTS,
+    jsonSchemaValidator,
+  })
+  server.setRequestHandler('tools/list', () => toolset.listFor(asker.caller))
+  server.setRequestHandler('resources/list', () => resourceListFor(asker.caller))
+  server.setRequestHandler('resources/templates/list', () => ({ resourceTemplates: [] }))
+  server.setRequestHandler('tools/call', async ({ params }, { mcpReq }) => {
+    const entry = toolset.find(params.name)
+    if (!entry) {
+      throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${params.name}`)
+    }
+    const { signal } = mcpReq
+    const progress = progressOf(mcpReq, isTaken)
+    const call = { toolset, entry, args: params.arguments, asker, signal, progress }
+    const { envelope = {}, inputResponses } = mcpReq
+    const capabilities = (envelope as Fields)[CLIENT_CAPABILITIES_META_KEY] as Fields | undefined
+    // It repeats the call afterwards, whatever its user did, and then gets the result as it is.
+    const isAsked = inputResponses !== undefined && PAGE_REQUEST in inputResponses
+    const result = await runTool(runner, call)
+    return isAsked ? result : orPageToOpen(result, capabilities)
+  })
+  server.setRequestHandler('resources/read', async ({ params: { uri } }) => {
+    const read = await readResource(runner, uri, asker)
+    if (!read) throw new ResourceNotFoundError(uri)
+    if ('failure' in read) {
+      throw new ProtocolError(read.failure.code, read.failure.message, read.failure.data)
+    }
+    return { contents: [{ uri, mimeType: 'application/json', text: read.text }] }
+  })
+  return server
+}
+
+function progressOf({ _meta, notify }: ServerContext['mcpReq'], isTaken: () => boolean) {
+  const progressToken = _meta?.progressToken
+  if (progressToken === undefined) return noProgress
+  return throttledProgress(
+    (progress, message) =>
+      notify({ method: 'notifications/progress', params: { progressToken, progress, message } }),
+    { isTaken },
+  )
+}

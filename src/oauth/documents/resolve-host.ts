@@ -1,0 +1,81 @@
+/**
+ * Addresses of hosts whose names unknown people chose.
+ *
+ * Asked over sockets of our own (c-ares), with a bound in time and a way to give up: the system's
+ * resolver keeps one of the process's few threads for as long as a name server makes it wait. Names
+ * of one domain take turns, so that whoever runs a slow name server waits alone. The system's
+ * resolver is left for names that the operator listed, which may stand in no name server.
+ */
+
+import dns from 'node:dns'
+import { lookup, Resolver } from 'node:dns/promises'
+import { isIP } from 'node:net'
+import { BoundedQueue } from '../../concurrency/bounded-queue.ts'
+import { FairQueue } from '../../concurrency/fair-queue.ts'
+
+/** For all of a name's queries, tries and turns. A document has 2.5 s altogether. */
+const RESOLVE_WITHIN_MS = 2000
+const TRY_MS = 700
+const TRIES = 2
+
+const tooMany = () => new Error('too many names are being resolved')
+
+const queries = new FairQueue({
+  concurrency: 16,
+  concurrencyPerKey: 4,
+  maxQueued: 128,
+  refuse: tooMany,
+})
+const lookups = new BoundedQueue({ concurrency: 1, maxQueued: 32, refuse: tooMany })
+
+/** Under way, by name: who asks for the same meanwhile waits with it. */
+const underWay = new Map<string, Promise<string[]>>()
+
+/**
+ * All addresses of a host, those of IPv4 first; an address is its own.
+ *
+ * @param isListed by the operator: the system's resolver is asked, hosts file and all.
+ * @throws Error when there is none, or no answer in time.
+ */
+export function resolveHost(name: string, isListed: boolean): Promise<string[]> {
+  if (isIP(name)) return Promise.resolve([name])
+  const known = underWay.get(name)
+  if (known !== undefined) return known
+  const asked = (isListed ? lookUp(name) : query(name)).finally(() => underWay.delete(name))
+  underWay.set(name, asked)
+  return asked
+}
+
+const lookUp = (name: string) =>
+  lookups.run(async () => (await lookup(name, { all: true })).map(({ address }) => address))
+
+async function query(name: string): Promise<string[]> {
+  // Resolved here, whatever a name server would say (RFC 6761, section 6.3).
+  if (/(?:^|\.)localhost\.?$/i.test(name)) return ['127.0.0.1']
+  const inTime = AbortSignal.timeout(RESOLVE_WITHIN_MS)
+  return queries.run(domainOf(name), async () => {
+    inTime.throwIfAborted()
+    const resolver = new Resolver({ timeout: TRY_MS, tries: TRIES })
+    // Those of this process, which need not be the system's.
+    resolver.setServers(dns.getServers())
+    const giveUp = () => resolver.cancel()
+    inTime.addEventListener('abort', giveUp, { once: true })
+    try {
+      return addressesOf(
+        await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]),
+      )
+    } finally {
+      inTime.removeEventListener('abort', giveUp)
+    }
+  })
+}
+
+function addressesOf(answers: readonly PromiseSettledResult<string[]>[]): string[] {
+  const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
+  const failed = answers.find((answer) => answer.status === 'rejected')
+  if (found.length === 0 && failed) throw failed.reason
+  return found
+}
+
+/** Near enough: under a public suffix of two labels unrelated names share their turns. */
+const domainOf = (name: string) => name.split('.').slice(-2).join('.')

@@ -1,0 +1,56 @@
+import { type Kysely, sql } from 'kysely'
+import type { Schema } from '../../database/schema.ts'
+import { byDatabaseClock } from '../database-time.ts'
+
+export class OneTimeLinkRepository {
+  readonly #db: Kysely<Schema>
+
+  constructor(db: Kysely<Schema>) {
+    this.#db = db
+  }
+
+  /** In place of the user's oldest, when there are `most` already. */
+  async insert(
+    link: { tokenHash: Buffer; userId: string; expiresAt: Date },
+    most: number,
+  ): Promise<void> {
+    const expiresAt = byDatabaseClock(link.expiresAt)
+    const older = this.#db
+      .selectFrom('oneTimeLinks')
+      .select('tokenHash')
+      .where('userId', '=', link.userId)
+      .orderBy('expiresAt', 'desc')
+      .offset(most - 1)
+    await this.#db
+      .with('replaced', (db) => db.deleteFrom('oneTimeLinks').where('tokenHash', 'in', older))
+      .insertInto('oneTimeLinks')
+      .values({ ...link, expiresAt })
+      .execute()
+  }
+
+  /** Whose link it is, while it is good; it stays good. */
+  async findUser(tokenHash: Buffer): Promise<string | undefined> {
+    const link = await this.#db
+      .selectFrom('oneTimeLinks')
+      .select('userId')
+      .where('tokenHash', '=', tokenHash)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .executeTakeFirst()
+    return link?.userId
+  }
+
+  /** @returns whether it was the user's and still good: of two uses only one is. */
+  async use(tokenHash: Buffer, userId: string): Promise<boolean> {
+    const result = await this.#db
+      .deleteFrom('oneTimeLinks')
+      .where('tokenHash', '=', tokenHash)
+      .where('userId', '=', userId)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .executeTakeFirst()
+    return result.numDeletedRows === 1n
+  }
+
+  async deleteExpired(): Promise<void> {
+    await this.#db.deleteFrom('oneTimeLinks').where('expiresAt', '<', sql<Date>`now()`).execute()
+  }
+}

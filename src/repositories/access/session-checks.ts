@@ -1,0 +1,186 @@
+/**
+ * The check behind every token, for all that ask at the same moment in one prepared statement; and
+ * in the same one the count of what their users ask.
+ */
+
+import type { Kysely } from 'kysely'
+import { Gathered, lockLimitOf } from '../../database/statements/batcher.ts'
+import { prepare } from '../../database/statements/prepared.ts'
+import type { Schema, SessionKind } from '../../database/schema.ts'
+
+/** A session as its requests name it: by the id in a signed token, or by the hash of a secret. */
+export type SessionProof = { id: string; userId: string } | { tokenHash: Buffer }
+
+/** A use of a session is noted down at most this often. */
+export const NOTED_EVERY = "interval '5 minutes'"
+
+/** Where users' requests are counted: a row of rate_limits each, the prefix and then their id. */
+export type UserCounter = { keyPrefix: string; windowMs: number }
+
+/** How many requests are in the window. PostgreSQL's clock decides. */
+export type Count = { hits: number; resetAt: Date }
+
+export type LiveSession = {
+  id: string
+  kind: SessionKind
+  scopes: string[] | null
+  userId: string
+  username: string
+  usernameKey: string
+  isUseToBeNoted: boolean
+}
+
+/** Requests that name the same session. */
+export type AskedSession = { proof: SessionProof; times: number }
+
+/** `countBefore`: without the requests that name it here; null where nothing was to be counted. */
+export type FoundSession = LiveSession & { countBefore: Count | null }
+
+/** Lists are sent as text, on which both databases' drivers agree. */
+type Values = {
+  lockLimit: string
+  ids: string
+  userIds: string
+  tokenHashes: string
+  times: string
+  keyPrefix: string
+  windowSeconds: number
+}
+type Row = LiveSession & { place: number; hits: number | null; resetAt: Date | null }
+type Place = (value: keyof Values, type: string) => string
+
+const list = (value: Place, name: keyof Values, type: string) =>
+  `string_to_array(${value(name, 'text')}, ',')::${type}[]`
+
+const byId = (value: Place) => `
+  unnest(${list(value, 'ids', 'uuid')}, ${list(value, 'userIds', 'uuid')}, ${list(value, 'times', 'int')})
+    with ordinality as asked (id, user_id, times, place)
+  join sessions s on s.id = asked.id and s.user_id = asked.user_id`
+
+const byTokenHash = (value: Place) => `
+  unnest(${list(value, 'tokenHashes', 'text')}, ${list(value, 'times', 'int')})
+    with ordinality as asked (token_hash, times, place)
+  join sessions s on s.token_hash = decode(asked.token_hash, 'hex')`
+
+const live = (value: Place, askedSessions: (value: Place) => string) => `
+  select
+    asked.place::int, asked.times, s.id, s.kind, s.scopes,
+    u.id as user_id, u.username, u.username_key,
+    coalesce(s.last_used_at < now() - ${NOTED_EVERY}, true) as is_use_to_be_noted
+  from ${askedSessions(value)}
+  join users u on u.id = s.user_id
+  where s.revoked_at is null and s.expires_at > now()`
+
+/** Locks nothing, and waits for nobody. */
+const check = (askedSessions: (value: Place) => string) => (value: Place) =>
+  `
+  select live.*, null::int as hits, null::timestamptz as reset_at
+  from (${live(value, askedSessions)}) as live`
+
+/** Counters are locked in the order of their keys, so that no two statements wait for each other. */
+const checkAndCount = (askedSessions: (value: Place) => string) => (value: Place) =>
+  `
+  with live as (
+    ${live(value, askedSessions)}
+  ), counted as (
+    insert into rate_limits as r (key, hits, reset_at)
+    select
+      ${value('keyPrefix', 'text')} || user_id, sum(times),
+      now() + make_interval(secs => ${value('windowSeconds', 'float8')})
+    from live, set_config('lock_timeout', ${value('lockLimit', 'text')}, true)
+    group by user_id
+    order by 1
+    on conflict (key) do update set
+      hits = case when r.reset_at <= now() then excluded.hits else r.hits + excluded.hits end,
+      reset_at = case when r.reset_at <= now() then excluded.reset_at else r.reset_at end
+    returning key, hits, reset_at
+  )
+  select live.*, counted.hits, counted.reset_at
+  from live
+  left join counted on counted.key = ${value('keyPrefix', 'text')} || live.user_id`
+
+const STATEMENTS = {
+  byId: {
+    check: prepare<Values, Row>('check_sessions_by_id', check(byId)),
+    count: prepare<Values, Row>('count_sessions_by_id', checkAndCount(byId)),
+  },
+  byTokenHash: {
+    check: prepare<Values, Row>('check_sessions_by_hash', check(byTokenHash)),
+    count: prepare<Values, Row>('count_sessions_by_hash', checkAndCount(byTokenHash)),
+  },
+}
+
+const NO_COUNTER: UserCounter = { keyPrefix: '', windowMs: 0 }
+/** A crowd's checks are cheap, and one that is held up is found among many as among few. */
+const MOST_TOGETHER = 500
+
+export class SessionCheckRepository {
+  readonly #db: Kysely<Schema>
+  /** By the counter's prefix. Who is held up by a lock on a counter is so where that is counted. */
+  readonly #checks = new Map<string | null, Gathered<AskedSession, FoundSession | undefined>>()
+
+  constructor(db: Kysely<Schema>) {
+    this.#db = db
+  }
+
+  /**
+   * Each of the sessions, if it is neither expired nor revoked: asked in one statement, unless a
+   * lock on one user's counter keeps the others waiting.
+   *
+   * @param asked different from one another, and all of the same kind of proof.
+   * @returns in the order of asking.
+   */
+  findLive(
+    asked: readonly AskedSession[],
+    counter: UserCounter | null,
+  ): Promise<FoundSession | undefined>[] {
+    return this.#checksOf(counter).askNow(asked)
+  }
+
+  #checksOf(counter: UserCounter | null) {
+    const known = this.#checks.get(counter?.keyPrefix ?? null)
+    if (known !== undefined) return known
+    const made = new Gathered<AskedSession, FoundSession | undefined>({
+      run: (asked) => this.#findTogether(asked, counter),
+      mostTogether: MOST_TOGETHER,
+      ...(counter === null ? {} : { keyOf: ({ proof }: AskedSession) => keyOf(proof) }),
+    })
+    this.#checks.set(counter?.keyPrefix ?? null, made)
+    return made
+  }
+
+  async #findTogether(asked: readonly AskedSession[], counter: UserCounter | null) {
+    const { keyPrefix, windowMs } = counter ?? NO_COUNTER
+    const proofs = asked.map(({ proof }) => proof)
+    const byHash = proofs.flatMap((proof) => ('tokenHash' in proof ? [proof] : []))
+    const signed = proofs.flatMap((proof) => ('id' in proof ? [proof] : []))
+    const statements = byHash.length > 0 ? STATEMENTS.byTokenHash : STATEMENTS.byId
+    const statement = counter === null ? statements.check : statements.count
+    const rows = await statement(this.#db, {
+      lockLimit: lockLimitOf(asked),
+      ids: signed.map(({ id }) => id).join(),
+      userIds: signed.map(({ userId }) => userId).join(),
+      tokenHashes: byHash.map(({ tokenHash }) => tokenHash.toString('hex')).join(),
+      times: asked.map(({ times }) => times).join(),
+      keyPrefix,
+      windowSeconds: windowMs / 1000,
+    })
+    return inOrder(asked, rows)
+  }
+}
+
+const keyOf = (proof: SessionProof) =>
+  'id' in proof ? proof.userId : proof.tokenHash.toString('base64')
+
+/** A counter says what it is after all requests of its user, which may name several sessions. */
+function inOrder(asked: readonly AskedSession[], rows: readonly Row[]) {
+  const hitsLeft = new Map<string, number>()
+  const found: (FoundSession | undefined)[] = asked.map(() => undefined)
+  for (const { place, hits, resetAt, ...session } of rows) {
+    const left = (hitsLeft.get(session.userId) ?? hits ?? 0) - (asked[place - 1]?.times ?? 0)
+    hitsLeft.set(session.userId, left)
+    const countBefore = hits === null || resetAt === null ? null : { hits: left, resetAt }
+    found[place - 1] = { ...session, countBefore }
+  }
+  return found
+}

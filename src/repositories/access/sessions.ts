@@ -1,0 +1,296 @@
+import { type Insertable, type Kysely, sql } from 'kysely'
+import type { Schema, SessionKind, SessionsTable } from '../../database/schema.ts'
+import { entranceOf, isProven } from './authority.ts'
+import { byDatabaseClock } from '../database-time.ts'
+import { NOTED_EVERY } from './session-checks.ts'
+
+export type { SessionKind }
+
+/** Of a session that is begun by a password. */
+export type ProvenSession = {
+  id: string
+  userId: string
+  kind: SessionKind
+  name: string | null
+  tokenHash: Buffer | null
+  expiresAt: Date
+}
+export type NewSession = Omit<Insertable<SessionsTable>, 'expiresAt'> & { expiresAt: Date }
+
+export class SessionRepository {
+  readonly #db: Kysely<Schema>
+
+  constructor(db: Kysely<Schema>) {
+    this.#db = db
+  }
+
+  async insert(session: NewSession): Promise<void> {
+    const expiresAt = byDatabaseClock(session.expiresAt)
+    await this.#db
+      .insertInto('sessions')
+      .values({ ...session, expiresAt })
+      .execute()
+  }
+
+  /**
+   * Begins a session only where the user's password is still the one that was checked: whoever
+   * changes it waits for this statement, or this one finds it changed.
+   *
+   * @returns false when it is another one by now.
+   */
+  async insertProven(session: ProvenSession, passwordHash: string): Promise<boolean> {
+    const { id, userId, kind, name, tokenHash, expiresAt } = session
+    const result = await sql`
+      with entrance as materialized (select ${entranceOf(userId)})
+      insert into sessions (id, user_id, kind, name, token_hash, expires_at, proven_at)
+      select ${id}::uuid, u.id, ${kind}, ${name}::text, ${tokenHash}::bytea,
+        ${byDatabaseClock(expiresAt)}, now()
+      from entrance, users u
+      where u.id = ${userId}::uuid and u.password_hash = ${passwordHash}
+      for share of u`.execute(this.#db)
+    return result.numAffectedRows === 1n
+  }
+
+  /**
+   * Notes that the password was given again in a live session, where it is still the user's.
+   *
+   * @returns false when the session has ended, or the password is another one by now.
+   */
+  async prove({ id, userId }: { id: string; userId: string }, passwordHash: string) {
+    const result = await this.#db
+      .updateTable('sessions')
+      .set({ provenAt: sql<Date>`now()` })
+      .where('id', '=', id)
+      .where('userId', '=', userId)
+      .where('revokedAt', 'is', null)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .where((where) =>
+        where.exists(
+          where
+            .selectFrom('users')
+            .select('users.id')
+            .where('users.id', '=', userId)
+            .where('users.passwordHash', '=', passwordHash),
+        ),
+      )
+      .executeTakeFirst()
+    return result.numUpdatedRows === 1n
+  }
+
+  /** Whether the password was just given in a session; undefined when that has ended. */
+  async isProven(id: string, userId: string): Promise<boolean | undefined> {
+    const session = await this.#db
+      .selectFrom('sessions')
+      .select(isProven.as('isProven'))
+      .where('id', '=', id)
+      .where('userId', '=', userId)
+      .where('revokedAt', 'is', null)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .executeTakeFirst()
+    return session?.isProven
+  }
+
+  /** Of requests that come together, one writes; and none waits for a row that is locked. */
+  async noteUse(id: string): Promise<void> {
+    const free = this.#db
+      .selectFrom('sessions')
+      .select('id')
+      .where('id', '=', id)
+      .where((where) =>
+        where.or([
+          where('lastUsedAt', 'is', null),
+          where('lastUsedAt', '<', sql<Date>`now() - ${sql.raw(NOTED_EVERY)}`),
+        ]),
+      )
+      .forUpdate()
+      .skipLocked()
+    await this.#db
+      .updateTable('sessions')
+      .set({ lastUsedAt: sql<Date>`now()` })
+      .where('id', 'in', free)
+      .execute()
+  }
+
+  /** A user's live sessions, the newest first. */
+  async listLive(userId: string, limit: number) {
+    return this.#db
+      .selectFrom('sessions')
+      .select([
+        'id',
+        'kind',
+        'name',
+        'clientId',
+        'scopes',
+        'limitNanoUsd',
+        'createdAt',
+        'expiresAt',
+        'lastUsedAt',
+      ])
+      .where('userId', '=', userId)
+      .where('revokedAt', 'is', null)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .orderBy('createdAt', 'desc')
+      .orderBy('id', 'desc')
+      .limit(limit)
+      .execute()
+  }
+
+  /** What connections with a limit of their own spent in a month, as decimal text. */
+  async listSpending(userId: string, month: string) {
+    return this.#db
+      .selectFrom('connectionSpending')
+      .innerJoin('sessions', 'sessions.id', 'connectionSpending.sessionId')
+      .select(['connectionSpending.sessionId', 'connectionSpending.spentNanoUsd'])
+      .where('sessions.userId', '=', userId)
+      .where('connectionSpending.startsOn', '=', month)
+      .execute()
+  }
+
+  /** Of every live personal token. */
+  async listPersonalNames(userId: string): Promise<(string | null)[]> {
+    const tokens = await this.#db
+      .selectFrom('sessions')
+      .select('name')
+      .where('userId', '=', userId)
+      .where('kind', '=', 'personal')
+      .where('revokedAt', 'is', null)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .execute()
+    return tokens.map(({ name }) => name)
+  }
+
+  /** Remembers what the session's client said of itself; writes only what is new. */
+  async updateElicitsUrls(id: string, elicitsUrls: boolean): Promise<void> {
+    await this.#db
+      .updateTable('sessions')
+      .set({ elicitsUrls })
+      .where('id', '=', id)
+      .where('elicitsUrls', '<>', elicitsUrls)
+      .execute()
+  }
+
+  async elicitsUrls(id: string): Promise<boolean> {
+    const session = await this.#db
+      .selectFrom('sessions')
+      .select('elicitsUrls')
+      .where('id', '=', id)
+      .executeTakeFirst()
+    return session?.elicitsUrls ?? false
+  }
+
+  /** The user's live connection of a client, the newest of several. */
+  async findConnection(userId: string, clientId: string): Promise<{ id: string } | undefined> {
+    return this.#db
+      .selectFrom('sessions')
+      .select('id')
+      .where('userId', '=', userId)
+      .where('clientId', '=', clientId)
+      .where('kind', '=', 'connection')
+      .where('revokedAt', 'is', null)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .orderBy('createdAt', 'desc')
+      .limit(1)
+      .executeTakeFirst()
+  }
+
+  /** Of one that is locked live (authority.ts). */
+  async renewConnection(
+    id: string,
+    approved: Pick<NewSession, 'name' | 'scopes' | 'limitNanoUsd' | 'expiresAt'>,
+  ): Promise<void> {
+    await this.#db
+      .updateTable('sessions')
+      .set({ ...approved, expiresAt: byDatabaseClock(approved.expiresAt) })
+      .where('id', '=', id)
+      .execute()
+  }
+
+  /** @param kind if it has to be of one. */
+  async isLive(id: string, kind?: SessionKind): Promise<boolean> {
+    const session = await this.#db
+      .selectFrom('sessions')
+      .select('id')
+      .where('id', '=', id)
+      .$if(kind !== undefined, (query) => query.where('kind', '=', kind as SessionKind))
+      .where('revokedAt', 'is', null)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .executeTakeFirst()
+    return session !== undefined
+  }
+
+  /** For the authorization server, which knows the grant and need not know whose it is. */
+  async revokeConnection(id: string): Promise<void> {
+    await this.#db
+      .updateTable('sessions')
+      .set({ revokedAt: sql<Date>`now()` })
+      .where('id', '=', id)
+      .where('kind', '=', 'connection')
+      .where('revokedAt', 'is', null)
+      .execute()
+  }
+
+  /** @returns whether this call ended it: of two at once only one does. */
+  async revoke(id: string, userId: string): Promise<boolean> {
+    const result = await this.#db
+      .updateTable('sessions')
+      .set({ revokedAt: sql<Date>`now()` })
+      .where('id', '=', id)
+      .where('userId', '=', userId)
+      .where('revokedAt', 'is', null)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .executeTakeFirst()
+    return result.numUpdatedRows === 1n
+  }
+
+  /** @returns how many live sessions ended; one of them may be spared. */
+  async revokeAll(userId: string, spared?: string): Promise<number> {
+    const result = await this.#db
+      .updateTable('sessions')
+      .set({ revokedAt: sql<Date>`now()` })
+      .where('userId', '=', userId)
+      .where('revokedAt', 'is', null)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .$if(spared !== undefined, (query) => query.where('id', '<>', spared as string))
+      .executeTakeFirst()
+    return Number(result.numUpdatedRows)
+  }
+
+  async countLive(userId: string | null): Promise<number> {
+    const { live } = await this.#db
+      .selectFrom('sessions')
+      .select((select) => select.fn.countAll<string>().as('live'))
+      .where('revokedAt', 'is', null)
+      .where('expiresAt', '>', sql<Date>`now()`)
+      .$if(userId !== null, (query) => query.where('userId', '=', userId as string))
+      .executeTakeFirstOrThrow()
+    return Number(live)
+  }
+
+  /** Sessions are kept for a day after they ended, then they tell nothing any more. */
+  async deleteEnded(): Promise<void> {
+    await this.#db
+      .deleteFrom('sessions')
+      .where((where) =>
+        where.or([
+          where('expiresAt', '<', sql<Date>`now() - interval '1 day'`),
+          where('revokedAt', '<', sql<Date>`now() - interval '1 day'`),
+        ]),
+      )
+      .execute()
+  }
+
+  /** Ends the oldest live sessions of each user who has more than so many of one kind. */
+  async endExcess(mostOfAKind: number): Promise<void> {
+    await sql`
+      update sessions set revoked_at = now()
+      where id in (
+        select id from (
+          select id, row_number() over (partition by user_id, kind order by created_at desc, id desc)
+            as place
+          from sessions
+          where revoked_at is null and expires_at > now()
+        ) as live
+        where place > ${mostOfAKind}
+      )`.execute(this.#db)
+  }
+}

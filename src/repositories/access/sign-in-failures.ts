@@ -1,0 +1,66 @@
+import { type Kysely, sql } from 'kysely'
+import type { Schema } from '../../database/schema.ts'
+
+export class SignInFailureRepository {
+  readonly #db: Kysely<Schema>
+
+  constructor(db: Kysely<Schema>) {
+    this.#db = db
+  }
+
+  /** @returns the row's id. */
+  async insert(failure: { accountKey: string; userId: string | null }): Promise<string> {
+    const { id } = await this.#db
+      .insertInto('signInFailures')
+      .values(failure)
+      .returning('id')
+      .executeTakeFirstOrThrow()
+    return id
+  }
+
+  /** Failures of one account in the last `windowSeconds`, and how long ago the oldest of them was. */
+  async countRecent(accountKey: string, windowSeconds: number) {
+    const row = await this.#db
+      .selectFrom('signInFailures')
+      .select((select) => select.fn.countAll<string>().as('failures'))
+      .select(
+        sql<number | null>`extract(epoch from now() - min(failed_at))::float8`.as('oldestSeconds'),
+      )
+      .where('accountKey', '=', accountKey)
+      .where('failedAt', '>', sql<Date>`now() - make_interval(secs => ${windowSeconds})`)
+      .executeTakeFirstOrThrow()
+    return { failures: Number(row.failures), oldestSeconds: row.oldestSeconds ?? 0 }
+  }
+
+  /** In the last 24 hours: one user's, or (null) everybody's, unknown names included. */
+  async countLastDay(userId: string | null): Promise<number> {
+    const { failures } = await this.#db
+      .selectFrom('signInFailures')
+      .select((select) => select.fn.countAll<string>().as('failures'))
+      .where('failedAt', '>', sql<Date>`now() - interval '24 hours'`)
+      .$if(userId !== null, (query) => query.where('userId', '=', userId as string))
+      .executeTakeFirstOrThrow()
+    return Number(failures)
+  }
+
+  /** For an attempt that turned out to be no failure. */
+  async delete(id: string): Promise<void> {
+    await this.#db.deleteFrom('signInFailures').where('id', '=', id).execute()
+  }
+
+  /** Earlier failures no longer count against the account; they stay for the security status. */
+  async forgive(accountKey: string): Promise<void> {
+    await this.#db
+      .updateTable('signInFailures')
+      .set({ accountKey: '' })
+      .where('accountKey', '=', accountKey)
+      .execute()
+  }
+
+  async deleteOld(): Promise<void> {
+    await this.#db
+      .deleteFrom('signInFailures')
+      .where('failedAt', '<', sql<Date>`now() - interval '24 hours'`)
+      .execute()
+  }
+}

@@ -1,0 +1,49 @@
+import { type Kysely, sql } from 'kysely'
+import type { Schema } from '../../database/schema.ts'
+
+export type Percentiles = { p50: number | null; p95: number | null; p99: number | null }
+
+/** Figures for the metrics resource; every method takes one user's id, or null for everybody. */
+export class StatisticsRepository {
+  readonly #db: Kysely<Schema>
+
+  constructor(db: Kysely<Schema>) {
+    this.#db = db
+  }
+
+  /** In the last 24 hours: messages of both roles, and the users who sent them. */
+  async lastDay(userId: string | null): Promise<{ messages: number; activeUsers: number }> {
+    const row = await this.#db
+      .selectFrom('messages')
+      .select((select) => [
+        select.fn.countAll<string>().as('messages'),
+        select.fn.count<string>('userId').distinct().as('activeUsers'),
+      ])
+      .where('createdAt', '>', sql<Date>`now() - interval '24 hours'`)
+      .$if(userId !== null, (query) => query.where('userId', '=', userId as string))
+      .executeTakeFirstOrThrow()
+    return { messages: Number(row.messages), activeUsers: Number(row.activeUsers) }
+  }
+
+  /**
+   * How long send_message took in the last 24 hours, and how much of that was the gateway's own,
+   * in milliseconds; answers that were delivered only.
+   */
+  async sendTimes(userId: string | null): Promise<{ send: Percentiles; overhead: Percentiles }> {
+    const mine = userId === null ? sql`true` : sql`user_id = ${userId}::uuid`
+    const { rows } = await sql<Record<'send' | 'overhead', number[] | null>>`
+      select
+        percentile_cont(array[0.5, 0.95, 0.99]) within group (order by duration_ms) as send,
+        percentile_cont(array[0.5, 0.95, 0.99]) within group (order by duration_ms - upstream_ms)
+          as overhead
+      from messages
+      where role = 'assistant' and status = 'complete'
+        and created_at > now() - interval '24 hours' and ${mine}`.execute(this.#db)
+    return { send: toPercentiles(rows[0]?.send), overhead: toPercentiles(rows[0]?.overhead) }
+  }
+}
+
+function toPercentiles(values: number[] | null | undefined): Percentiles {
+  const [p50 = null, p95 = null, p99 = null] = values ?? []
+  return { p50, p95, p99 }
+}

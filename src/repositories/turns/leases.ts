@@ -1,0 +1,140 @@
+import { type Kysely, sql } from 'kysely'
+import { prepare } from '../../database/statements/prepared.ts'
+import { recordset } from '../../database/statements/json-rows.ts'
+import type { Schema } from '../../database/schema.ts'
+
+export type WhichOrphans = 'all' | { among: readonly string[] }
+
+const sent = recordset({ answerId: 'uuid', content: 'bytea', tokens: 'integer' })
+
+/** Locks them by id, and waits for none, as {@link LeaseRepository.renew} does. */
+const saveCheckpoints = prepare<{ replicaId: string; checkpoints: string }, never>(
+  'save_checkpoints',
+  (value) => `
+  with own as (
+    select m.id, c.content, c.tokens
+    from ${sent.as('c', value('checkpoints', 'json'))}
+    join messages m on m.id = c.answer_id
+    where m.replica_id = ${value('replicaId', 'uuid')} and m.status = 'running'
+    order by m.id
+    for update of m skip locked
+  )
+  update messages m set content = own.content, checkpoint_tokens = own.tokens
+  from own
+  where m.id = own.id`,
+)
+
+/** Which process is generating which answer, and what it has written so far. */
+export class LeaseRepository {
+  readonly #db: Kysely<Schema>
+
+  constructor(db: Kysely<Schema>) {
+    this.#db = db
+  }
+
+  /**
+   * Renews the named answers of this process in one statement. Locks them by id: the statement that
+   * ends turns (finish-turns.ts) has several of them too. One that is locked is left for the next time:
+   * who holds it keeps others from closing it as well.
+   *
+   * @returns ids of those that somebody asked to stop.
+   */
+  async renew(
+    replicaId: string,
+    answerIds: readonly string[],
+    leaseSeconds: number,
+  ): Promise<string[]> {
+    const own = this.#db
+      .selectFrom('messages')
+      .select('id')
+      .where(sql<boolean>`id = any(${answerIds}::uuid[])`)
+      .where('replicaId', '=', replicaId)
+      .where('status', '=', 'running')
+      .orderBy('id')
+      .forUpdate()
+      .skipLocked()
+    const renewed = await this.#db
+      .updateTable('messages')
+      .set({ leaseExpiresAt: leaseEnd(leaseSeconds) })
+      .where('id', 'in', own)
+      .returning(['id', 'cancelRequestedAt'])
+      .execute()
+    return renewed.flatMap((row) => (row.cancelRequestedAt === null ? [] : [row.id]))
+  }
+
+  /** Saves the text so far of several answers of this process in one statement. */
+  async saveCheckpoints(
+    replicaId: string,
+    checkpoints: readonly { answerId: string; content: Buffer; tokens: number }[],
+  ): Promise<void> {
+    await saveCheckpoints(this.#db, { replicaId, checkpoints: sent.toJson(checkpoints) })
+  }
+
+  /** Until when each running answer counts, as a value that every renewal changes. */
+  async listRunning(): Promise<{ id: string; lease: string }[]> {
+    return this.#db
+      .selectFrom('messages')
+      .select(['id', sql<string>`coalesce(lease_expires_at::text, '')`.as('lease')])
+      .where('role', '=', 'assistant')
+      .where('status', '=', 'running')
+      .execute()
+  }
+
+  /** Those of the running answers whose rows nobody holds, and which could hence be renewed. */
+  async listUnlocked(answerIds: readonly string[]): Promise<string[]> {
+    const rows = await this.#db
+      .selectFrom('messages')
+      .select('id')
+      .where(sql<boolean>`id = any(${answerIds}::uuid[])`)
+      .where('status', '=', 'running')
+      .orderBy('id')
+      .forUpdate()
+      .skipLocked()
+      .execute()
+    return rows.map(({ id }) => id)
+  }
+
+  /**
+   * The next answers that nobody generates any more, those first that have been so for longest.
+   *
+   * @param inHand ids to leave out: the answers this process is still generating, above all.
+   * @param which `among`: those that were watched for long enough (lease-watch.ts). `all`: whatever is
+   *   not in hand, for the start on a database that only one process can have open.
+   */
+  async listOrphans(inHand: readonly string[], which: WhichOrphans) {
+    return this.#db
+      .selectFrom('messages')
+      .innerJoin('conversations', 'conversations.id', 'messages.conversationId')
+      .select([
+        'messages.id',
+        'messages.conversationId',
+        'messages.userId',
+        'messages.content',
+        'messages.position',
+        'messages.model',
+        'messages.tag',
+        'messages.reservation',
+        'messages.createdAt',
+        'conversations.dataKey',
+      ])
+      .select(
+        sql<number>`extract(epoch from now() - messages.created_at)::float8 * 1000`.as('ageMs'),
+      )
+      .where('messages.role', '=', 'assistant')
+      .where('messages.status', '=', 'running')
+      .where(sql<boolean>`messages.id <> all(${inHand}::uuid[])`)
+      .$if(which !== 'all', (query) =>
+        query.where(
+          sql<boolean>`messages.id = any(${(which as { among: string[] }).among}::uuid[])`,
+        ),
+      )
+      .orderBy('messages.leaseExpiresAt')
+      .limit(ORPHANS_AT_ONCE)
+      .execute()
+  }
+}
+
+/** With their texts, so that they fit into memory whatever died. */
+const ORPHANS_AT_ONCE = 200
+
+const leaseEnd = (leaseSeconds: number) => sql<Date>`now() + make_interval(secs => ${leaseSeconds})`

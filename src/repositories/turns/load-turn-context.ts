@@ -1,0 +1,205 @@
+/**
+ * All that a send has to know before its message can be sealed, in one prepared statement: the
+ * user's sealed key, their limits, and the conversation with the newest of what is sent of it to
+ * Claude, which is nearly always all of it. Sends that come together are opened together.
+ *
+ * It locks nothing. What could change until the turn begins is checked again by the statement that
+ * begins it (start-turns.ts), under the locks.
+ */
+
+import type { Kysely } from 'kysely'
+import { Gathered } from '../../database/statements/batcher.ts'
+import { prepare } from '../../database/statements/prepared.ts'
+import { inPlaces, recordset } from '../../database/statements/json-rows.ts'
+import type { Schema } from '../../database/schema.ts'
+import { AppError } from '../../errors.ts'
+import type { StoredLimit } from '../billing/budgets.ts'
+import { isReached, type Reach } from '../access/reach.ts'
+import type { SendablePage } from './send-histories.ts'
+
+/** A conversation as a send finds it. */
+export type SendableConversation = {
+  id: string
+  userId: string
+  dataKey: Buffer
+  systemPrompt: Buffer | null
+  model: string
+  messageCount: number
+  /** The answer that still runs in it. */
+  runningMessageId: string | null
+  historyStart: number
+  /** Whole messages before `historyStart`. */
+  historyOmitted: number
+  /** False while nothing is kept of any of its turns. */
+  isListed: boolean
+  /** The newest whole messages from `historyStart` on; send-histories.ts has those before them. */
+  history: SendablePage
+}
+
+export type SendOpening = {
+  userDataKey: Buffer
+  /** Null when the user has stored none. */
+  apiKey: { sealed: Buffer; rejectedAt: Date | null } | null
+  limits: StoredLimit[]
+  /** What the connection that asks may spend a month: null for what is no connection. */
+  connection: { limitNanoUsd: string | null } | null
+  /** Undefined when none was asked for, or when the session reaches none by that id. */
+  conversation: SendableConversation | undefined
+}
+
+type Row = {
+  place: number
+  userDataKey: Buffer
+  sealedApiKey: Buffer | null
+  rejectedAt: Date | null
+  limits: StoredLimit[]
+  isConnection: boolean
+  connectionLimit: string | null
+  id: string | null
+  dataKey: Buffer
+  systemPrompt: Buffer | null
+  model: string
+  messageCount: number
+  runningMessageId: string | null
+  historyStart: number
+  historyOmitted: number
+  isListed: boolean
+  history: [
+    isWhole: boolean,
+    messages: [id: string, position: number, role: string, content: string | null][],
+  ]
+}
+
+/** Of the messages that are read along: many sends may be opened at once. */
+const MOST_MESSAGES = 200
+const MOST_BYTES = 256 * 1024
+
+type AskedSend = Reach & { conversationId: string | null }
+
+const asked = recordset<keyof AskedSend>({
+  userId: 'uuid',
+  sessionId: 'uuid',
+  readsAll: 'boolean',
+  conversationId: 'uuid',
+})
+
+/**
+ * Looked up by its key for each send. `offset 0` keeps the planner from joining whole tables instead,
+ * which looks cheaper to it where tables are new and were never counted.
+ */
+const rowOf = (table: string, isIt: string) =>
+  `lateral (select * from ${table} where ${isIt} offset 0)`
+
+const openSends = prepare<{ sends: string }, Row>(
+  'open_sends',
+  (value) => `
+  select
+    a.place,
+    u.data_key as user_data_key,
+    k.sealed as sealed_api_key,
+    k.rejected_at,
+    (
+      select coalesce(json_agg(json_build_object(
+        'period', b.period,
+        'setBy', b.set_by,
+        'limitNanoUsd', b.limit_nano_usd::text,
+        'limitTokens', b.limit_tokens::text
+      )), '[]')
+      from budgets b
+      where b.user_id = u.id
+    ) as limits,
+    coalesce(s.kind = 'connection', false) as is_connection,
+    s.limit_nano_usd as connection_limit,
+    c.id,
+    c.data_key,
+    c.system_prompt,
+    c.model,
+    c.message_count,
+    c.running_message_id,
+    c.history_start,
+    c.history_omitted,
+    c.is_listed,
+    (
+      select json_build_array(
+        coalesce(bool_and(fits), true),
+        coalesce(
+          json_agg(json_build_array(id, position, role, encode(content, 'base64')) order by position desc)
+            filter (where fits),
+          '[]'
+        )
+      )
+      from (
+        select *, row_number() over newest_first <= ${MOST_MESSAGES}
+          and sum(coalesce(octet_length(content), 0)) over newest_first <= ${MOST_BYTES} as fits
+        from (
+          select m.id, m.position, m.role, m.content
+          from messages m
+          where m.conversation_id = c.id and m.position >= c.history_start
+            and m.user_id = u.id and m.status = 'complete'
+          order by m.position desc
+          limit ${MOST_MESSAGES + 1}
+        ) as newest
+        window newest_first as (order by position desc)
+      ) as history
+    ) as history
+  from ${asked.as('a', value('sends', 'json'))}
+  join ${rowOf('users', 'id = a.user_id')} as u on true
+  left join ${rowOf('api_keys', 'user_id = a.user_id')} as k on true
+  left join ${rowOf('sessions', 'id = a.session_id and user_id = a.user_id')} as s on true
+  left join ${rowOf('conversations', 'id = a.conversation_id and user_id = a.user_id')} as c
+    on ${isReached('c', 's', 'a.reads_all')}`,
+)
+
+export class SendOpeningRepository {
+  readonly #db: Kysely<Schema>
+  readonly #openings = new Gathered<AskedSend, Row | undefined>({
+    run: (sends) => this.#openTogether(sends),
+  })
+
+  constructor(db: Kysely<Schema>) {
+    this.#db = db
+  }
+
+  /** @throws AppError not_found when there is no such user any more. */
+  async get(reach: Reach, conversationId: string | undefined): Promise<SendOpening> {
+    const row = await this.#openings.ask({ ...reach, conversationId: conversationId ?? null })
+    if (row === undefined) throw new AppError('not_found', 'This account has been deleted.')
+    const { userDataKey, sealedApiKey: sealed, rejectedAt, limits } = row
+    return {
+      userDataKey,
+      apiKey: sealed === null ? null : { sealed, rejectedAt },
+      limits,
+      connection: row.isConnection ? { limitNanoUsd: row.connectionLimit } : null,
+      conversation: row.id === null ? undefined : toConversation(row, row.id, reach.userId),
+    }
+  }
+
+  async #openTogether(sends: readonly AskedSend[]): Promise<(Row | undefined)[]> {
+    return inPlaces(sends, await openSends(this.#db, { sends: asked.toJson(sends) }))
+  }
+}
+
+function toConversation(row: Row, id: string, userId: string): SendableConversation {
+  const { dataKey, systemPrompt, model, messageCount, runningMessageId } = row
+  const { historyStart, historyOmitted, isListed } = row
+  const [isWhole, newest] = row.history
+  const messages = newest.map(([id, position, role, content]) => ({
+    id,
+    position,
+    role,
+    content: content === null ? null : Buffer.from(content, 'base64'),
+  }))
+  return {
+    id,
+    userId,
+    dataKey,
+    systemPrompt,
+    model,
+    messageCount,
+    runningMessageId,
+    historyStart,
+    historyOmitted,
+    isListed,
+    history: { messages, isWhole },
+  }
+}

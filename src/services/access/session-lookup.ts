@@ -1,0 +1,95 @@
+/**
+ * Asks the database about sessions, for requests that come together at once.
+ *
+ * Every check is part of a statement that begins after the request came, so a session that was
+ * revoked before is found revoked, however many ask.
+ */
+
+import type { Repositories } from '../../repositories/index.ts'
+import type {
+  AskedSession,
+  Count,
+  FoundSession,
+  LiveSession,
+  SessionProof,
+  UserCounter,
+} from '../../repositories/access/session-checks.ts'
+
+export type CheckedSession = { session: LiveSession; count: Count | null }
+
+type Waiting = {
+  proof: SessionProof
+  resolve(checked: CheckedSession | undefined): void
+  reject(error: unknown): void
+}
+
+type Group = { proof: SessionProof; waiting: Waiting[] }
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+export class SessionChecks {
+  readonly #find: (asked: readonly AskedSession[]) => Promise<FoundSession | undefined>[]
+  #waiting: Waiting[] = []
+
+  /** `counter`: where the users' requests are counted; null where that is done elsewhere. */
+  constructor(
+    { sessionChecks }: Pick<Repositories, 'sessionChecks'>,
+    counter: UserCounter | null = null,
+  ) {
+    this.#find = (asked) => sessionChecks.findLive(asked, counter)
+  }
+
+  /**
+   * The session, while it is neither expired nor revoked, and what was counted for its user, this
+   * request included. All checks of one object are of the same kind of proof.
+   */
+  async find(proof: SessionProof): Promise<CheckedSession | undefined> {
+    // One that PostgreSQL cannot read would fail everybody's statement.
+    if ('id' in proof && !(UUID.test(proof.id) && UUID.test(proof.userId))) return undefined
+    return new Promise((resolve, reject) => {
+      // Once everything that has arrived by now was read.
+      if (this.#waiting.length === 0) setImmediate(() => this.#run())
+      this.#waiting.push({ proof, resolve, reject })
+    })
+  }
+
+  #run(): void {
+    const groups = grouped(this.#waiting)
+    this.#waiting = []
+    const asked = groups.map(({ proof, waiting }) => ({ proof, times: waiting.length }))
+    for (const [index, found] of this.#find(asked).entries()) {
+      const waiting = groups[index]?.waiting ?? []
+      found.then(
+        (session) => answer(waiting, session),
+        (error: unknown) => {
+          for (const { reject } of waiting) reject(error)
+        },
+      )
+    }
+  }
+}
+
+function grouped(waiting: readonly Waiting[]): Group[] {
+  const groups = new Map<string, Group>()
+  for (const one of waiting) {
+    const key = keyOf(one.proof)
+    const group = groups.get(key) ?? { proof: one.proof, waiting: [] }
+    group.waiting.push(one)
+    groups.set(key, group)
+  }
+  return [...groups.values()]
+}
+
+const keyOf = (proof: SessionProof) =>
+  'id' in proof ? `${proof.id}/${proof.userId}` : proof.tokenHash.toString('base64')
+
+/** Each request gets a number of its own, in the order they came, as if counted one by one. */
+function answer(waiting: readonly Waiting[], found: FoundSession | undefined): void {
+  for (const [index, { resolve }] of waiting.entries()) {
+    if (found === undefined) resolve(undefined)
+    else resolve({ session: found, count: counted(found, index + 1) })
+  }
+}
+
+const counted = ({ countBefore }: FoundSession, times: number): Count | null =>
+  countBefore && { ...countBefore, hits: countBefore.hits + times }

@@ -1,0 +1,324 @@
+import { createHash } from 'node:crypto'
+import { newId, newToken } from '../../crypto/random.ts'
+import type { AccessTokens } from '../../crypto/tokens.ts'
+import { AppError, isDatabaseGone } from '../../errors.ts'
+import type { Logger } from '../../log.ts'
+import type { Repositories, Transact } from '../../repositories/index.ts'
+import type { Count, UserCounter } from '../../repositories/access/session-checks.ts'
+import type { ProvenSession, SessionKind } from '../../repositories/access/sessions.ts'
+import { visibleName } from '../../text/visible-name.ts'
+import {
+  holdSessions,
+  type PasswordProof,
+  proofRequired,
+  sessionEnded,
+  wrongCredentials,
+} from './authority.ts'
+import { periodsAt } from '../../repositories/billing/periods.ts'
+import { ALL_SCOPES, isScope, requireScopes, type Scope } from './scopes.ts'
+import { type CheckedSession, SessionChecks } from './session-lookup.ts'
+
+/** Who is asking, after their token and its session were both found good. */
+export type Caller = {
+  userId: string
+  username: string
+  sessionId: string
+  kind: SessionKind
+  scopes: readonly Scope[]
+  isAdmin: boolean
+}
+
+export type IssuedToken = { accessToken: string; expiresAt: Date; userId: string }
+
+export type ListedSession = {
+  id: string
+  kind: SessionKind
+  /** Of the client, the personal token or the browser. */
+  name: string | null
+  clientId: string | null
+  scopes: readonly Scope[]
+  /** The most it may spend a month (UTC); null: no limit of its own. */
+  limitNanoUsd: bigint | null
+  createdAt: Date
+  expiresAt: Date
+  /** To about five minutes. */
+  lastUsedAt: Date | null
+  isCurrent: boolean
+  /** This month (UTC); null without a limit. */
+  spentNanoUsd: bigint | null
+}
+
+/** By the two ways in which a token of /mcp names its session. */
+type TokenChecks = { signed: SessionChecks; personal: SessionChecks }
+
+const MAX_LISTED = 1000
+
+/** So that secret scanners and people recognise one. */
+export const PERSONAL_TOKEN_PREFIX = 'cag'
+
+type Deps = {
+  repositories: Pick<Repositories, 'sessions' | 'sessionChecks'>
+  transact: Transact
+  tokens: AccessTokens
+  /** Where requests with a token of /mcp are counted; null: not in the database. */
+  userCounter: UserCounter | null
+  sessionSeconds: number
+  /** Lower case. */
+  adminUsernames: readonly string[]
+  log: Logger
+}
+
+/**
+ * Everything by which somebody acts as a user: tokens of authenticate_user, OAuth connections,
+ * personal tokens and browser sessions. Each is a row, and only as good as that row is now.
+ */
+export class SessionService {
+  readonly #deps: Deps
+  readonly #checks: TokenChecks
+  readonly #counting: TokenChecks
+  readonly #browserChecks: SessionChecks
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+    const { repositories, userCounter } = deps
+    const checks = (counter: UserCounter | null) => new SessionChecks(repositories, counter)
+    this.#checks = { signed: checks(null), personal: checks(null) }
+    this.#counting = { signed: checks(userCounter), personal: checks(userCounter) }
+    this.#browserChecks = checks(null)
+  }
+
+  /** @throws AppError invalid_credentials when the password has been changed since it was checked. */
+  async issue(proof: PasswordProof): Promise<IssuedToken> {
+    const session = this.#newSession(proof.userId)
+    await this.#begin({ ...session, kind: 'password', name: null, tokenHash: null }, proof)
+    return this.#sign(session)
+  }
+
+  /**
+   * Who holds an access token of /mcp: a signed one or a personal one.
+   *
+   * @throws AppError unauthenticated for a token that is malformed, expired or revoked.
+   */
+  async resolve(accessToken: string): Promise<Caller> {
+    return (await this.#resolve(accessToken, this.#checks)).caller
+  }
+
+  /**
+   * The same, and counts the request for its user.
+   *
+   * @returns null for a count where the database keeps none.
+   */
+  async resolveAndCount(accessToken: string): Promise<{ caller: Caller; count: Count | null }> {
+    return this.#resolve(accessToken, this.#counting)
+  }
+
+  /**
+   * Begins a session of the pages.
+   *
+   * @param name of the browser, for its owner to know it by.
+   * @returns the secret for its cookie.
+   * @throws AppError invalid_credentials when the password has been changed since it was checked.
+   */
+  async beginBrowserSession(
+    proof: PasswordProof,
+    expiresAt: Date,
+    name: string | null = null,
+  ): Promise<string> {
+    const secret = newToken('browser')
+    const { userId } = proof
+    const tokenHash = hashOf(secret)
+    await this.#begin({ id: newId(), userId, kind: 'browser', name, tokenHash, expiresAt }, proof)
+    return secret
+  }
+
+  /**
+   * Notes that the caller's password was given again: for 10 minutes it is not asked for.
+   *
+   * @throws AppError unauthenticated when the session has ended, or the password was changed meanwhile.
+   */
+  async prove(
+    { sessionId: id, userId, kind }: Caller,
+    { passwordHash }: Pick<PasswordProof, 'passwordHash'>,
+  ) {
+    const { sessions } = this.#deps.repositories
+    if (!(await sessions.prove({ id, userId }, passwordHash))) throw sessionEnded([kind])
+  }
+
+  /**
+   * For what is only read, or is looked at before it takes its time; who writes holds it (authority.ts).
+   *
+   * @throws AppError proof_required for a browser whose user has not just given the password,
+   *   unauthenticated for one whose session has ended.
+   */
+  async requireProof({ sessionId, userId, kind }: Caller): Promise<void> {
+    if (kind !== 'browser') return
+    const isProven = await this.#deps.repositories.sessions.isProven(sessionId, userId)
+    if (isProven === undefined) throw sessionEnded([kind])
+    if (!isProven) throw proofRequired()
+  }
+
+  /** Who holds a cookie of the pages; undefined when it is no longer good. */
+  async findBrowserSession(secret: string): Promise<Caller | undefined> {
+    const checked = await this.#browserChecks.find({ tokenHash: hashOf(secret) })
+    return checked?.session.kind === 'browser' ? this.#toCaller(checked) : undefined
+  }
+
+  /**
+   * For what was waited for, before it is handed out.
+   *
+   * @throws AppError unauthenticated when the caller's session has ended meanwhile;
+   *   insufficient_scope when it has been approved anew without one of these permissions.
+   */
+  async confirm(caller: Caller, needed: readonly Scope[]): Promise<void> {
+    const { sessionId: id, userId, kind } = caller
+    const checked = await this.#checks.signed.find({ id, userId })
+    if (!checked) throw sessionEnded([kind])
+    const { scopes } = checked.session
+    if (scopes !== null) requireScopes(scopes.filter(isScope), needed)
+  }
+
+  /** Whether the caller's session is still live. */
+  async isLive({ sessionId: id, userId }: Caller): Promise<boolean> {
+    return (await this.#checks.signed.find({ id, userId })) !== undefined
+  }
+
+  /**
+   * A new token for the caller's, which ends in the same transaction.
+   *
+   * @throws AppError unauthenticated when it had ended already: of two rotations one succeeds.
+   *   invalid_input for a token that is not authenticate_user's.
+   */
+  async rotate(caller: Caller): Promise<IssuedToken> {
+    if (caller.kind !== 'password') throw notRotatable(caller.kind)
+    const session = this.#newSession(caller.userId)
+    await this.#deps.transact(async ({ authority, sessions }) => {
+      await authority.lockEntrance(caller.userId)
+      if (!(await sessions.revoke(caller.sessionId, caller.userId))) throw sessionEnded()
+      await sessions.insert(session)
+    })
+    return this.#sign(session)
+  }
+
+  /** Ends the caller's session. @returns whether it was still live. */
+  async revoke(caller: Caller): Promise<boolean> {
+    return this.#deps.repositories.sessions.revoke(caller.sessionId, caller.userId)
+  }
+
+  /**
+   * Ends all of the user's sessions: also those that are just being begun by one of them.
+   *
+   * @returns how many ended.
+   * @throws AppError unauthenticated when the caller's had ended already.
+   */
+  async revokeAll(caller: Caller): Promise<number> {
+    return this.#deps.transact(async ({ authority, sessions }) => {
+      await authority.lockEntrance(caller.userId)
+      await holdSessions({ authority }, caller, 'all')
+      return sessions.revokeAll(caller.userId)
+    })
+  }
+
+  /** The caller's live sessions of every kind, the newest first. */
+  async list(caller: Caller, limit = MAX_LISTED): Promise<ListedSession[]> {
+    const { sessions } = this.#deps.repositories
+    const { month } = periodsAt(new Date())
+    const [rows, spending] = await Promise.all([
+      sessions.listLive(caller.userId, limit),
+      sessions.listSpending(caller.userId, month),
+    ])
+    const spent = new Map(spending.map((row) => [row.sessionId, BigInt(row.spentNanoUsd)]))
+    return rows.map(({ name, limitNanoUsd, scopes, ...row }) => ({
+      ...row,
+      name: name === null ? null : (visibleName(name) ?? null),
+      scopes: scopes === null ? ALL_SCOPES : scopes.filter(isScope),
+      limitNanoUsd: limitNanoUsd === null ? null : BigInt(limitNanoUsd),
+      spentNanoUsd: limitNanoUsd === null ? null : (spent.get(row.id) ?? 0n),
+      isCurrent: row.id === caller.sessionId,
+    }))
+  }
+
+  /**
+   * Ends one session of the caller's.
+   *
+   * @returns false when they have no such live session.
+   * @throws AppError unauthenticated when the caller's own had ended already.
+   */
+  async revokeOne(caller: Caller, id: string): Promise<boolean> {
+    return this.#deps.transact(async ({ authority, sessions }) => {
+      // Whoever holds a token may always give it up.
+      const needed: Scope[] = id === caller.sessionId ? [] : ['account']
+      const isLive = await holdSessions({ authority }, caller, [id], { needed })
+      return isLive(id) && sessions.revoke(id, caller.userId)
+    })
+  }
+
+  /** Remembers what the caller's client can do, for requests that do not say it again. */
+  async noteElicitsUrls({ sessionId }: Caller, elicitsUrls: boolean): Promise<void> {
+    await this.#deps.repositories.sessions.updateElicitsUrls(sessionId, elicitsUrls)
+  }
+
+  /** Whether the caller's client said that it opens links for its user. */
+  async elicitsUrls({ sessionId }: Caller): Promise<boolean> {
+    return this.#deps.repositories.sessions.elicitsUrls(sessionId)
+  }
+
+  async #resolve(accessToken: string, { signed, personal }: TokenChecks) {
+    if (accessToken.startsWith(`${PERSONAL_TOKEN_PREFIX}_`)) {
+      return this.#live(await personal.find({ tokenHash: hashOf(accessToken) }), ['personal'])
+    }
+    const { sessionId: id, userId, scope } = await this.#deps.tokens.verify(accessToken)
+    const live = this.#live(await signed.find({ id, userId }), ['password', 'connection'])
+    if (scope === undefined) return live
+    const named = scope.split(' ')
+    const scopes = live.caller.scopes.filter((granted) => named.includes(granted))
+    return { ...live, caller: { ...live.caller, scopes } }
+  }
+
+  #live(checked: CheckedSession | undefined, kinds: readonly SessionKind[]) {
+    if (!checked || !kinds.includes(checked.session.kind)) throw sessionEnded(kinds)
+    return { caller: this.#toCaller(checked), count: checked.count }
+  }
+
+  #toCaller({ session }: CheckedSession): Caller {
+    if (session.isUseToBeNoted) this.#noteUse(session.id)
+    const { id: sessionId, userId, username, usernameKey, kind } = session
+    const isAdmin = this.#deps.adminUsernames.includes(usernameKey)
+    const scopes = session.scopes === null ? ALL_SCOPES : session.scopes.filter(isScope)
+    return { userId, username, sessionId, kind, scopes, isAdmin }
+  }
+
+  async #begin(session: ProvenSession, { passwordHash }: PasswordProof): Promise<void> {
+    const isBegun = await this.#deps.repositories.sessions.insertProven(session, passwordHash)
+    if (!isBegun) throw wrongCredentials()
+  }
+
+  /** Nobody waits for it, and nothing depends on it. */
+  #noteUse(id: string): void {
+    this.#deps.repositories.sessions.noteUse(id).catch((err: unknown) => {
+      if (!isDatabaseGone(err)) this.#deps.log.warn({ err }, 'the use of a session was not noted')
+    })
+  }
+
+  #newSession(userId: string) {
+    // Whole seconds, as `exp` has them: what the caller is told is what the token says.
+    const now = Math.floor(Date.now() / 1000)
+    return { id: newId(), userId, expiresAt: new Date((now + this.#deps.sessionSeconds) * 1000) }
+  }
+
+  async #sign(session: { id: string; userId: string; expiresAt: Date }): Promise<IssuedToken> {
+    const { id: sessionId, userId, expiresAt } = session
+    const accessToken = await this.#deps.tokens.sign({ userId, sessionId, expiresAt })
+    return { accessToken, expiresAt, userId }
+  }
+}
+
+/** What is stored of a random secret. */
+export const hashOf = (secret: string) => createHash('sha256').update(secret).digest()
+
+const notRotatable = (kind: SessionKind) =>
+  new AppError(
+    'invalid_input',
+    kind === 'personal'
+      ? 'A personal access token cannot be rotated. Make a new one on the account page.'
+      : 'Only tokens of authenticate_user can be rotated. A connected client refreshes its own.',
+  )

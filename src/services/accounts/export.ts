@@ -1,0 +1,267 @@
+/** Everything the gateway keeps of a user, as one JSON document that is never whole in memory. */
+
+import { AppError } from '../../errors.ts'
+import type { ExportedConversation, ExportedMessage } from '../../repositories/accounts/exports.ts'
+import type { Repositories } from '../../repositories/index.ts'
+import { inChunks } from './chunks.ts'
+import type { HeavyReads } from '../../concurrency/heavy-reads.ts'
+import type { Memory } from '../../concurrency/memory.ts'
+import { OpenExports } from './open-exports.ts'
+import { requireScopes, type Scope } from '../access/scopes.ts'
+import type { Caller, ListedSession, SessionService } from '../access/sessions.ts'
+import { mapInSlices } from '../../concurrency/slices.ts'
+import { type ConversationVault, textOf, type Vault } from '../keys/vault.ts'
+
+type Deps = {
+  repositories: Pick<Repositories, 'apiKeys' | 'budgets' | 'conversations' | 'exports'>
+  sessions: Pick<SessionService, 'confirm' | 'list' | 'requireProof'>
+  vault: Vault
+  heavyReads: HeavyReads
+  memory: Pick<Memory, 'refuseWhenShort'>
+  /** Without a slash at the end. */
+  publicUrl: string
+}
+
+type LedgerRow = Awaited<ReturnType<Repositories['exports']['listLedger']>>[number]
+type Limit = Awaited<ReturnType<Repositories['budgets']['listLimits']>>[number]
+
+/** What the document tells, and what it takes to read a whole account. */
+const NEEDED_SCOPES: readonly Scope[] = ['account', 'conversations:read', 'usage:read']
+
+/** However slowly it is read. What is larger than can be fetched in it is for the operator to copy. */
+export const EXPORT_DEADLINE_MS = 10 * 60_000
+/** Before each the session is looked at again; so much may still be under way when it ends. */
+const CHUNK_CHARACTERS = 64 * 1024
+
+const LEDGER_ROWS_PER_PAGE = 1000
+
+export class ExportService {
+  readonly #deps: Deps
+  readonly #open = new OpenExports()
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  /** Where the document can be fetched, with a cookie of the pages or an access token. */
+  get downloadUrl(): string {
+    return `${this.#deps.publicUrl}/account/export`
+  }
+
+  /** @throws AppError insufficient_scope. */
+  async counts({ userId, scopes }: Caller) {
+    requireScopes(scopes, NEEDED_SCOPES)
+    const { conversations, exports } = this.#deps.repositories
+    const [conversationCount, messages, usageRows] = await Promise.all([
+      conversations.count(userId),
+      exports.countMessages(userId),
+      exports.countLedger(userId),
+    ])
+    return { conversations: conversationCount, messages, usageRows }
+  }
+
+  /**
+   * The caller's document in pieces, each to be written before the next is read. It holds what was
+   * said and billed when it began, and no secret: of the Anthropic key the last four characters, of
+   * sessions no token.
+   *
+   * @throws AppError insufficient_scope, before there is a first piece. Instead of any piece:
+   *   unauthenticated when the caller's session has ended, request_too_large when the time is over;
+   *   instead of the first proof_required, or rate_limited or overloaded when too many are being read.
+   */
+  stream(caller: Caller, deadlineMs = EXPORT_DEADLINE_MS): AsyncIterable<string> {
+    requireScopes(caller.scopes, NEEDED_SCOPES)
+    const chunks = inChunks(this.#document(caller), CHUNK_CHARACTERS)
+    const whileAllowed = this.#whileAllowed(caller, performance.now() + deadlineMs, chunks)
+    return this.#bounded(caller, whileAllowed)
+  }
+
+  async *#bounded(caller: Caller, pieces: AsyncIterable<string>) {
+    await this.#deps.sessions.requireProof(caller)
+    this.#deps.memory.refuseWhenShort()
+    this.#open.begin(caller.userId)
+    try {
+      yield* pieces
+    } finally {
+      this.#open.end(caller.userId)
+    }
+  }
+
+  async *#whileAllowed(caller: Caller, until: number, chunks: AsyncIterable<string>) {
+    for await (const chunk of chunks) {
+      if (performance.now() > until) throw tookTooLong()
+      await this.#deps.sessions.confirm(caller, NEEDED_SCOPES)
+      yield chunk
+    }
+  }
+
+  async *#document(caller: Caller): AsyncGenerator<string, void, undefined> {
+    const { exports, budgets } = this.#deps.repositories
+    yield `{"exported_at":${JSON.stringify(new Date())}`
+    const { until, ...user } = await this.#user(caller.userId)
+    yield `,"user":${JSON.stringify(user)}`
+    const limits = await budgets.listLimits(caller.userId)
+    yield `,"budgets":${JSON.stringify(limits.map(toBudget))}`
+    const sessions = await this.#deps.sessions.list(caller)
+    yield `,"sessions":${JSON.stringify(sessions.map(toSession))}`
+    yield ',"conversations":['
+    yield* this.#conversations(caller.userId, until)
+    yield '],"usage":['
+    yield* this.#elements(caller.userId, {
+      read: (last: LedgerRow | undefined) =>
+        exports.listLedger(caller.userId, until, {
+          afterId: last?.id ?? '0',
+          limit: LEDGER_ROWS_PER_PAGE,
+        }),
+      toElement: toUsage,
+      bytesOf: () => 0,
+    })
+    yield ']}'
+  }
+
+  async #user(userId: string) {
+    const { exports, apiKeys } = this.#deps.repositories
+    const { id, username, email, createdAt, until } = await exports.getUser(userId)
+    const key = await apiKeys.findStatus(userId)
+    return {
+      until,
+      id,
+      username,
+      email,
+      created_at: createdAt,
+      anthropic_key: key
+        ? { last_four: key.lastFour, stored_at: key.createdAt, rejected_at: key.rejectedAt }
+        : null,
+    }
+  }
+
+  async *#conversations(userId: string, until: string) {
+    const { exports } = this.#deps.repositories
+    let separator = ''
+    let last: ExportedConversation | undefined
+    for (;;) {
+      const read = () => exports.listConversations(userId, until, last?.id)
+      const page = await this.#deps.heavyReads.run(userId, read)
+      if (page.length === 0) return
+      last = page.at(-1)
+      for (const conversation of page) {
+        const vault = this.#deps.vault.openConversation(conversation)
+        const head = JSON.stringify(toConversation(vault, conversation))
+        yield `${separator}${head.slice(0, -1)},"messages":[`
+        yield* this.#messages(vault, conversation, until)
+        yield ']}'
+        separator = ','
+      }
+    }
+  }
+
+  #messages(vault: ConversationVault, conversation: ExportedConversation, until: string) {
+    return this.#elements(conversation.userId, {
+      read: (last: ExportedMessage | undefined) =>
+        this.#deps.repositories.exports.listMessages(conversation, until, last?.position ?? 0),
+      toElement: (message) => toMessage(vault, message),
+      bytesOf: ({ content }) => content?.length ?? 0,
+    })
+  }
+
+  /**
+   * The elements of a JSON array, without its brackets, page after page until one is empty. A page
+   * is text when its turn of reading ends: however slowly it is taken, no other waits for that.
+   */
+  async *#elements<Row>(userId: string, { read, toElement, bytesOf }: Elements<Row>) {
+    let [separator, last] = ['', undefined as Row | undefined]
+    for (;;) {
+      const page = await this.#deps.heavyReads.run(userId, async () => {
+        const rows = await read(last)
+        last = rows.at(-1)
+        return mapInSlices(rows, bytesOf, (row) => JSON.stringify(toElement(row)))
+      })
+      if (page.length === 0) return
+      yield separator + page.join(',')
+      separator = ','
+    }
+  }
+}
+
+type Elements<Row> = {
+  /** The page after a row, the first without one. */
+  read(last: Row | undefined): Promise<Row[]>
+  toElement(row: Row): object
+  bytesOf(row: Row): number
+}
+
+const toBudget = ({ period, setBy, limitNanoUsd, limitTokens }: Limit) => ({
+  period,
+  set_by: setBy,
+  limit_usd: toUsd(limitNanoUsd),
+  limit_tokens: limitTokens === null ? null : Number(limitTokens),
+})
+
+const toSession = (session: ListedSession) => ({
+  id: session.id,
+  kind: session.kind,
+  name: session.name,
+  client_id: session.clientId,
+  scopes: session.scopes,
+  limit_usd: toUsd(session.limitNanoUsd),
+  created_at: session.createdAt,
+  expires_at: session.expiresAt,
+  last_used_at: session.lastUsedAt,
+})
+
+const toConversation = (vault: ConversationVault, row: ExportedConversation) => ({
+  id: row.id,
+  title: vault.openTitle(row.title),
+  system_prompt: row.systemPrompt === null ? null : vault.openSystemPrompt(row.systemPrompt),
+  model: row.model,
+  is_active: row.isActive,
+  created_at: row.createdAt,
+  updated_at: row.updatedAt,
+})
+
+/** `blocks` only where Claude sent more than text: thinking, for example. */
+function toMessage(vault: ConversationVault, row: ExportedMessage) {
+  const blocks = row.content === null ? [] : vault.openContent(row.id, row.content)
+  const stopSequence = row.stopSequence && vault.openStopSequence(row.id, row.stopSequence)
+  return {
+    id: row.id,
+    role: row.role,
+    status: row.status,
+    content: textOf(blocks),
+    ...(blocks.every(({ type }) => type === 'text') ? {} : { blocks }),
+    model: row.model,
+    token_count: row.tokenCount,
+    created_at: row.createdAt,
+    finished_at: row.finishedAt,
+    stop_sequence: stopSequence,
+    error_code: row.errorCode,
+    request_id: row.requestId,
+    tag: row.tag,
+  }
+}
+
+const toUsage = (row: LedgerRow) => ({
+  conversation_id: row.conversationId,
+  message_id: row.messageId,
+  session_id: row.sessionId,
+  model: row.model,
+  input_tokens: row.inputTokens,
+  cache_write_5m_tokens: row.cacheWrite5mTokens,
+  cache_write_1h_tokens: row.cacheWrite1hTokens,
+  cache_read_tokens: row.cacheReadTokens,
+  output_tokens: row.outputTokens,
+  cost_usd: toUsd(row.costNanoUsd),
+  estimated: row.estimated,
+  request_id: row.requestId,
+  tag: row.tag,
+  booked_on: row.bookedOn,
+  created_at: row.createdAt,
+})
+
+const toUsd = (nanoUsd: string | bigint | null) => (nanoUsd === null ? null : Number(nanoUsd) / 1e9)
+
+const tookTooLong = () =>
+  new AppError(
+    'request_too_large',
+    `The export was not read within ${EXPORT_DEADLINE_MS / 60_000} minutes. Fetch it over a faster connection, or ask the operator for a copy.`,
+  )

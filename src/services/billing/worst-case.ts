@@ -1,0 +1,52 @@
+/** What a call may use at most, before it is made: what its budgets must have room for. */
+
+import { textBlock } from '../../claude/history.ts'
+import { inputTokensAtMost } from '../../claude/prices/input-bound.ts'
+import type { PriceTable } from '../../claude/prices/prices.ts'
+import type { WorstCase } from './budgets.ts'
+import { type Turn, toMessages } from '../conversations/history-window.ts'
+import type { ResolvedModel } from '../turns/turn.ts'
+
+/** An input of fewer is not worth a count: it would leave hardly more room. */
+const WORTH_A_COUNT_TOKENS = 512
+/** Anthropic calls its count an estimate, so that a bit more is taken for the most. */
+const COUNT_MARGIN_SHARE = 0.05
+const COUNT_MARGIN_TOKENS = 64
+
+type Asked = {
+  model: ResolvedModel
+  systemPrompt: string | undefined
+  turns: readonly Turn[]
+  message: string
+  wantedTokens: number
+  /** Anthropic's count of the input; null: it could not be had. Undefined while it was not asked for. */
+  counted: number | null | undefined
+  at: Date
+}
+
+/** Input and output in tokens, and the dearest prices that they can be charged at. */
+export function worstCaseOf(asked: Asked, prices: PriceTable): WorstCase {
+  const { model, wantedTokens, at } = asked
+  const inputTokens = inputAtMost(asked)
+  const maxTokens = Math.min(wantedTokens, model.info?.maxOutputTokens ?? wantedTokens)
+  const unitPrices = prices.dearestPrices(model.id, inputTokens, at)
+  return { inputTokens, maxTokens, unitPrices }
+}
+
+/** Whether a count may make room where the worst case has none. */
+export function isWorthACount({ counted }: Pick<Asked, 'counted'>, worst: WorstCase): boolean {
+  return counted === undefined && worst.inputTokens >= WORTH_A_COUNT_TOKENS
+}
+
+function inputAtMost({ model, systemPrompt, turns, message, counted }: Asked): number {
+  const inBytes = inputTokensAtMost({
+    ...(systemPrompt ? { system: [textBlock(systemPrompt)] } : {}),
+    messages: [...toMessages(turns), { role: 'user', content: [textBlock(message)] }],
+  })
+  // A prompt that is longer than its window is refused, and not billed.
+  const inWindow = model.info?.contextTokens ?? inBytes
+  return Math.min(inBytes, inWindow, counted ? withMargin(counted) : inBytes)
+}
+
+const withMargin = (counted: number): number =>
+  Math.ceil(counted * (1 + COUNT_MARGIN_SHARE)) + COUNT_MARGIN_TOKENS

@@ -1,0 +1,124 @@
+/** The conversation that a turn is added to: a new one, or one of the user's. */
+
+import { isBlank } from '../../text/blank-text.ts'
+import { resolveModel } from '../../claude/models.ts'
+import { newId } from '../../crypto/random.ts'
+import { AppError } from '../../errors.ts'
+import { conversationBusy, conversationNotFound } from '../../repositories/conversations/conversations.ts'
+import type { SendableConversation } from '../../repositories/turns/load-turn-context.ts'
+import type { NewTurn } from '../../repositories/turns/start-turns.ts'
+import type { SendInput } from '../turns/send-message.ts'
+import { toTitle } from './title.ts'
+import type { ResolvedModel } from '../turns/turn.ts'
+import type { ConversationVault, Vault } from '../keys/vault.ts'
+
+/** The conversation as the turn finds it: new, or read from the database. */
+export type OpenedConversation = {
+  id: string
+  vault: ConversationVault
+  model: ResolvedModel
+  systemPrompt: string | undefined
+  /** What has to be stored of it besides the turn. */
+  changes: Pick<NewTurn, 'opening' | 'title'>
+  /** What its system prompt is to be once the turn is delivered; undefined: as it is. */
+  newSystemPrompt: string | null | undefined
+  messageCount: number
+  historyStart: number
+  historyOmitted: number
+  history: SendableConversation['history']
+}
+
+type Deps = {
+  vault: Vault
+  defaultModel: string
+  retiredModels: 'refuse' | 'map'
+}
+
+export class ConversationOpening {
+  readonly #deps: Deps
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  /**
+   * @param found the conversation of the user's that the input names, if there is one.
+   * @throws AppError not_found, conversation_busy or model_retired.
+   */
+  open(
+    userId: string,
+    input: SendInput,
+    found: SendableConversation | undefined,
+  ): OpenedConversation {
+    if (input.conversationId === undefined) return this.#create(userId, input)
+    if (found === undefined) throw conversationNotFound()
+    if (found.runningMessageId !== null) throw conversationBusy()
+    return this.#continue(input, found)
+  }
+
+  #create(userId: string, input: SendInput): OpenedConversation {
+    const id = newId()
+    const { wrapped: dataKey, vault } = this.#deps.vault.createConversationKey(id, userId)
+    const systemPrompt = readable(input.systemPrompt)
+    return {
+      id,
+      vault,
+      model: this.#resolve(input.model ?? this.#deps.defaultModel),
+      systemPrompt,
+      changes: {
+        // The model asked for counts once it has answered: a mistyped one must not stick.
+        opening: { dataKey, model: this.#deps.defaultModel },
+        title: vault.sealTitle(toTitle(input.message)),
+      },
+      newSystemPrompt: systemPrompt,
+      messageCount: 0,
+      historyStart: 1,
+      historyOmitted: 0,
+      history: { messages: [], isWhole: true },
+    }
+  }
+
+  #continue(input: SendInput, found: SendableConversation): OpenedConversation {
+    const vault = this.#deps.vault.openConversation(found)
+    const stored = found.systemPrompt && vault.openSystemPrompt(found.systemPrompt)
+    const kept = readable(stored ?? undefined)
+    const systemPrompt = input.systemPrompt === undefined ? kept : readable(input.systemPrompt)
+    const { id, messageCount, historyStart, historyOmitted, history } = found
+    return {
+      id,
+      vault,
+      model:
+        input.model === undefined ? this.#resolveKept(found.model) : this.#resolve(input.model),
+      systemPrompt,
+      changes: {
+        opening: null,
+        title: found.isListed ? null : vault.sealTitle(toTitle(input.message)),
+      },
+      newSystemPrompt: systemPrompt === kept ? undefined : (systemPrompt ?? null),
+      messageCount,
+      historyStart,
+      historyOmitted,
+      history,
+    }
+  }
+
+  #resolve(model: string): ResolvedModel {
+    return resolveModel(model, this.#deps.retiredModels)
+  }
+
+  /** A conversation may outlive its model: then it goes on with the default, and says so. */
+  #resolveKept(model: string): ResolvedModel {
+    try {
+      return this.#resolve(model)
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'model_retired') throw error
+      const fallback = this.#resolve(this.#deps.defaultModel)
+      const warning = `${model}, this conversation's model, was retired; ${fallback.id} answered.`
+      return { ...fallback, warnings: [warning, ...fallback.warnings] }
+    }
+  }
+}
+
+/** A blank system prompt is none: Anthropic would refuse it. */
+const readable = (text: string | undefined) =>
+  text === undefined || isBlank(text) ? undefined : text

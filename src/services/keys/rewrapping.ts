@@ -1,0 +1,92 @@
+/** Moving data keys under the current key-encryption key, while the gateway works. */
+
+import type { Repositories, Transact } from '../../repositories/index.ts'
+import type { Vault } from './vault.ts'
+
+type Deps = { transact: Transact; vault: Vault }
+
+/** So few at a time that nobody waits for it. */
+const KEYS_PER_ROUND = 100
+/** A replica that still has the older key may seal under it until it is restarted. */
+const LOOK_AGAIN_MS = 60 * 60_000
+
+export class Rewrapping {
+  readonly #deps: Deps
+  #nextLookAt = 0
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  /**
+   * Re-wraps some of the data keys that an older key still wraps; what they sealed stays as it is.
+   *
+   *
+   * @returns how many were moved.
+   */
+  async runRound(): Promise<number> {
+    if (performance.now() < this.#nextLookAt) return 0
+    // Also after an error: one key that is not configured must not be tried every round.
+    this.#nextLookAt = performance.now() + LOOK_AGAIN_MS
+    const moved = await this.#deps.transact(async (repositories) => {
+      const users = await this.#moveUsers(repositories)
+      return (
+        users +
+        (await this.#moveConversations(repositories)) +
+        (await this.#moveNames(repositories)) +
+        (await this.#moveSigning(repositories)) +
+        (await this.#moveOAuthRecords(repositories))
+      )
+    })
+    if (moved > 0) this.#nextLookAt = 0
+    return moved
+  }
+
+  async #moveUsers({ dataKeys }: Repositories): Promise<number> {
+    const { vault } = this.#deps
+    const rows = await dataKeys.listUsers(vault.currentKeyId, KEYS_PER_ROUND)
+    for (const { id, dataKey } of rows) {
+      await dataKeys.updateUser(id, vault.rewrapUser(id, dataKey))
+    }
+    return rows.length
+  }
+
+  async #moveConversations({ dataKeys }: Repositories): Promise<number> {
+    const { vault } = this.#deps
+    const rows = await dataKeys.listConversations(vault.currentKeyId, KEYS_PER_ROUND)
+    for (const row of rows) {
+      await dataKeys.updateConversation(row.id, vault.rewrapConversation(row))
+    }
+    return rows.length
+  }
+
+  async #moveNames({ dataKeys }: Repositories): Promise<number> {
+    const { vault } = this.#deps
+    const wrapped = await dataKeys.findNames(vault.currentKeyId)
+    if (wrapped === undefined) return 0
+    await dataKeys.updateNames(vault.rewrapNameKey(wrapped))
+    return 1
+  }
+
+  async #moveSigning({ dataKeys }: Repositories): Promise<number> {
+    const { vault } = this.#deps
+    const rows = await dataKeys.listSigning(vault.currentKeyId, KEYS_PER_ROUND)
+    for (const { kid, sealed } of rows) {
+      await dataKeys.updateSigning(
+        kid,
+        vault.sealSigningKey(kid, vault.openSigningKey(kid, sealed)),
+      )
+    }
+    return rows.length
+  }
+
+  async #moveOAuthRecords({ dataKeys }: Repositories): Promise<number> {
+    const { vault } = this.#deps
+    const rows = await dataKeys.listOAuthRecords(vault.currentKeyId, KEYS_PER_ROUND)
+    for (const { model, key, sealed } of rows) {
+      const record = vault.openOAuthRecord(model, key, sealed)
+      await dataKeys.updateOAuthRecord(model, key, vault.sealOAuthRecord(model, key, record))
+    }
+    return rows.length
+  }
+}

@@ -1,0 +1,41 @@
+import type { Repositories } from '../../repositories/index.ts'
+import type { Caller } from '../access/sessions.ts'
+
+type Deps = {
+  repositories: Pick<Repositories, 'conversations' | 'sessions' | 'signInFailures' | 'statistics'>
+  /** Id of the key-encryption key that seals new values. */
+  encryptionKeyId: string
+}
+
+/** The figures of the metrics resource: an ordinary user's own, an admin's are everybody's. */
+export class MetricsService {
+  readonly #deps: Deps
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  async read(caller: Caller) {
+    const scope = caller.isAdmin ? null : caller.userId
+    const { conversations, sessions, signInFailures, statistics } = this.#deps.repositories
+    const [lastDay, total, times, failures, live] = await Promise.all([
+      statistics.lastDay(scope),
+      conversations.count(scope),
+      statistics.sendTimes(scope),
+      signInFailures.countLastDay(scope),
+      sessions.countLive(scope),
+    ])
+    return {
+      scope: caller.isAdmin ? ('everybody' as const) : ('own' as const),
+      activeUsers: lastDay.activeUsers,
+      totalConversations: total,
+      messagesLast24h: lastDay.messages,
+      performance: times,
+      security: {
+        encryptionKeyId: this.#deps.encryptionKeyId,
+        failedSignInsLast24h: failures,
+        activeSessions: live,
+      },
+    }
+  }
+}

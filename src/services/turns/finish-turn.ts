@@ -1,0 +1,166 @@
+/** How a turn ends: one statement, before its caller hears of it. */
+
+import type { ClaudeOutcome } from '../../claude/client.ts'
+import type { PriceTable } from '../../claude/prices/prices.ts'
+import { AppError } from '../../errors.ts'
+import { violatedConstraint } from '../../repositories/constraints.ts'
+import type { Repositories } from '../../repositories/index.ts'
+import type { ConversationChanges, UsedShares } from '../../repositories/turns/finish-turns.ts'
+import type { AnswerNotices } from './answer-notices.ts'
+import { usedWarnings, WARN_FROM_PERCENT } from '../billing/budgets.ts'
+import { UNTITLED } from '../conversations/title.ts'
+import type { BegunTurn } from './turn.ts'
+import {
+  type SendReceipt,
+  type StoredReceipt,
+  type TurnTiming,
+  toLedgerRow,
+  toReceipt,
+  toSpent,
+  toTurnEnd,
+} from './receipt.ts'
+import type { ConversationVault } from '../keys/vault.ts'
+
+type Deps = {
+  repositories: Pick<Repositories, 'answers' | 'sessions' | 'turnEndings'>
+  prices: PriceTable
+  notices: AnswerNotices
+}
+
+/** `receipt`: of a delivered answer. */
+export type FinishedTurn = {
+  receipt: SendReceipt | null
+  /** Whether the session that asked for it still lived when its end was written. */
+  isAskerLive: boolean
+}
+
+export class TurnEnding {
+  readonly #deps: Deps
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  /**
+   * Writes how the turn ended: settlement, answer, ledger and conversation together. May be called
+   * again when it is not known whether it succeeded.
+   *
+   * @throws AppError interrupted when the turn was closed in the meantime.
+   */
+  async finish(
+    turn: BegunTurn,
+    outcome: ClaudeOutcome,
+    timing: TurnTiming,
+    warnings: readonly string[],
+  ): Promise<FinishedTurn> {
+    try {
+      return await this.#finishOnce(turn, outcome, timing, warnings)
+    } catch (error) {
+      const isRepeat =
+        error instanceof AlreadyFinished || violatedConstraint(error) === 'ledger_message_unique'
+      if (!isRepeat) throw error
+      return this.#storedReceipt(turn, outcome)
+    }
+  }
+
+  async #finishOnce(
+    turn: BegunTurn,
+    outcome: ClaudeOutcome,
+    timing: TurnTiming,
+    warnings: readonly string[],
+  ): Promise<FinishedTurn> {
+    const ledgerRow = toLedgerRow(turn, outcome, this.#deps.prices)
+    const delivered = outcome.status === 'complete' || outcome.status === 'refused'
+    const history = { sent: turn.history.messages, omitted: turn.omitted }
+    const receipt = delivered
+      ? toReceipt(turn, outcome, ledgerRow?.costNanoUsd, history, warnings)
+      : null
+    // Not billed, and nothing to read: only how it ended is of use to anybody.
+    const isForgotten = ledgerRow === null && outcome.status !== 'complete'
+    const sealed = isForgotten ? NOTHING : sealAnswer(turn, outcome)
+    const ended = await this.#deps.repositories.turnEndings.end({
+      answerId: turn.answerId,
+      conversationId: turn.conversationId,
+      userId: turn.userId,
+      end: toTurnEnd(outcome, sealed, receipt, timing),
+      reservation: turn.reservation,
+      spent: toSpent(ledgerRow, outcome),
+      ledgerRow,
+      limits: turn.limits,
+      leastPercent: WARN_FROM_PERCENT,
+      changes: receipt === null || isForgotten ? {} : toChanges(turn),
+      forgotten: isForgotten ? { title: turn.vault.sealTitle(UNTITLED) } : null,
+    })
+    if (!ended) throw new AlreadyFinished()
+    this.#deps.notices.finished(turn.answerId)
+    return { receipt: receipt && withUsage(receipt, ended.used), isAskerLive: ended.isAskerLive }
+  }
+
+  /** After a commit whose acknowledgement was lost, the stored end is this call's own. */
+  async #storedReceipt(turn: BegunTurn, outcome: ClaudeOutcome): Promise<FinishedTurn> {
+    const { answers, sessions } = this.#deps.repositories
+    const stored = await answers.find(turn.answerId, turn.userId)
+    if (stored?.requestId !== outcome.requestId || stored.status === 'interrupted') {
+      throw closedMeanwhile(turn)
+    }
+    const { sessionId } = turn.reservation
+    const isAskerLive = sessionId !== undefined && (await sessions.isLive(sessionId))
+    return { receipt: stored.result && fromStored(turn.vault, stored), isAskerLive }
+  }
+}
+
+/** What the conversation keeps. A failed turn cuts nothing: its own message may have been too long. */
+function toChanges(turn: BegunTurn): ConversationChanges {
+  const { vault, model, history, omitted, position, historyStart, newSystemPrompt } = turn
+  const start = omitted === 0 ? historyStart : (history.firstPosition ?? position)
+  return {
+    model: model.id,
+    historyStart: start === historyStart ? undefined : start,
+    systemPrompt:
+      typeof newSystemPrompt === 'string'
+        ? vault.sealSystemPrompt(newSystemPrompt)
+        : newSystemPrompt,
+  }
+}
+
+/** Of a turn of which no text is kept. */
+const NOTHING = { content: null, stopSequence: null }
+
+const withUsage = (receipt: SendReceipt, used: UsedShares): SendReceipt => ({
+  ...receipt,
+  warnings: [...receipt.warnings, ...usedWarnings(used)],
+})
+
+/** The turn is not running any more. */
+class AlreadyFinished extends Error {
+  override readonly name = 'AlreadyFinished'
+}
+
+function sealAnswer({ vault, answerId }: BegunTurn, outcome: ClaudeOutcome) {
+  const { status, content, stopSequence } = outcome
+  return {
+    content:
+      status === 'refused' || content.length === 0 ? null : vault.sealContent(answerId, content),
+    stopSequence: stopSequence === null ? null : vault.sealStopSequence(answerId, stopSequence),
+  }
+}
+
+/** The receipt as its caller got it. */
+export function fromStored(
+  vault: ConversationVault,
+  stored: { id: string; result: Record<string, unknown> | null; stopSequence: Buffer | null },
+): SendReceipt {
+  const { budget_used: used, ...receipt } = stored.result as StoredReceipt & {
+    budget_used?: UsedShares
+  }
+  const sealed = stored.stopSequence
+  const stopSequence = sealed === null ? null : vault.openStopSequence(stored.id, sealed)
+  return withUsage({ ...receipt, stop_sequence: stopSequence }, used ?? {})
+}
+
+const closedMeanwhile = ({ conversationId, answerId }: BegunTurn) =>
+  new AppError(
+    'interrupted',
+    'The connection to the database was lost for too long and this answer was given up. Send again.',
+    { details: { conversation_id: conversationId, message_id: answerId } },
+  )

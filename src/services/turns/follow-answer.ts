@@ -1,0 +1,196 @@
+/** Following an answer, wherever it is generated: in this process or in another. */
+
+import { AppError } from '../../errors.ts'
+import type { StoredAnswer } from '../../repositories/turns/answers.ts'
+import type { Repositories, Transact } from '../../repositories/index.ts'
+import type { AnswerSignals } from './answer-signals.ts'
+import { holdSession, reachOf, sessionEnded } from '../access/authority.ts'
+import type { RunningAnswers } from './running-answers.ts'
+import type { SessionWatch } from '../access/session-watch.ts'
+import type { Caller } from '../access/sessions.ts'
+import { fromStored } from './finish-turn.ts'
+import type { SendReceipt } from './receipt.ts'
+import { textOf, type Vault } from '../keys/vault.ts'
+
+/** An answer as it stands: finished, given up, or so far. */
+export type AnswerView = SendReceipt & { content: string; error_code: string | null }
+
+export type FollowOptions = {
+  waitSeconds: number
+  signal: AbortSignal
+  onText?: ((textSoFar: string) => void) | undefined
+}
+
+type Deps = {
+  repositories: Pick<Repositories, 'answerNotices' | 'answers'>
+  transact: Transact
+  running: RunningAnswers
+  watch: SessionWatch
+  signals: AnswerSignals
+  vault: Vault
+}
+
+/** Between two looks at an answer of another process, when no signal comes. */
+const POLL_MS = 1000
+/** What cancelling waits for the answer's process to write its end. */
+const CANCEL_WAIT_SECONDS = 5
+
+export class AnswerService {
+  readonly #deps: Deps
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  /**
+   * The answer after `waitSeconds` at the latest; earlier when it ends, or when this process does.
+   * Giving up the wait, by time or by `signal`, does nothing to the answer.
+   *
+   * @throws AppError not_found, also when the message is somebody else's, of a conversation that the
+   *   caller's session does not reach, or is not an answer; unauthenticated when the session ends
+   *   during the wait.
+   */
+  async get(caller: Caller, answerId: string, options: FollowOptions): Promise<AnswerView> {
+    const view = await this.#look(caller, answerId)
+    if (view.status !== 'running') return view
+    return this.#deps.watch.during(caller, options.onText, ({ ended, onText }) => {
+      const signal = AbortSignal.any([options.signal, ended])
+      const load = () => this.#look(caller, answerId)
+      return this.#follow(view, { ...options, signal, onText, load })
+    })
+  }
+
+  async #follow(
+    first: AnswerView,
+    { load, ...options }: FollowOptions & { load: () => Promise<AnswerView> },
+  ): Promise<AnswerView> {
+    const until = performance.now() + options.waitSeconds * 1000
+    let view = first
+    while (view.status === 'running') {
+      options.onText?.(view.content)
+      const leftMs = until - performance.now()
+      if (leftMs <= 0 || options.signal.aborted || this.#deps.running.isStopping) break
+      await this.#wait(view.message_id, leftMs, options)
+      view = await load()
+    }
+    return view
+  }
+
+  /**
+   * Asks whichever process generates the answer to stop, and waits a moment for its end. An answer
+   * that has ended already stays as it is.
+   *
+   * @throws AppError not_found and unauthenticated like {@link get}.
+   */
+  async cancel(caller: Caller, answerId: string, signal: AbortSignal): Promise<AnswerView> {
+    const view = await this.#look(caller, answerId)
+    if (view.status !== 'running') return view
+    await this.#deps.transact(async ({ authority, answers }) => {
+      await holdSession({ authority }, caller, ['messages:send'])
+      await answers.requestCancel(answerId, caller.userId)
+    })
+    await this.#tellToStop(answerId)
+    return this.get(caller, answerId, { waitSeconds: CANCEL_WAIT_SECONDS, signal })
+  }
+
+  /** The same for an account that is being deleted, by whomever. */
+  async stop(userId: string, answerId: string): Promise<void> {
+    const load = async () => {
+      const row = await this.#deps.repositories.answers.find(answerId, userId)
+      if (!row) throw answerNotFound()
+      return this.#toView(row)
+    }
+    await this.#deps.repositories.answers.requestCancel(answerId, userId)
+    await this.#tellToStop(answerId)
+    const { signal } = new AbortController()
+    await this.#follow(await load(), { waitSeconds: CANCEL_WAIT_SECONDS, signal, load })
+  }
+
+  async #tellToStop(answerId: string): Promise<void> {
+    await this.#deps.repositories.answerNotices.tell('cancel', [answerId])
+    this.#deps.running.cancel(answerId)
+  }
+
+  async #wait(answerId: string, leftMs: number, { signal, onText }: FollowOptions): Promise<void> {
+    const local = this.#deps.running.find(answerId)
+    if (!local) return this.#deps.signals.finished(answerId, Math.min(leftMs, POLL_MS))
+    const stop = local.answer.onText(onText)
+    await settledWithin(local.done, leftMs, signal)
+    stop()
+  }
+
+  /** In one statement with whether the caller may still have it. */
+  async #look(caller: Caller, answerId: string): Promise<AnswerView> {
+    const row = await this.#deps.repositories.answers.findReached(answerId, reachOf(caller))
+    if (row === undefined) throw sessionEnded([caller.kind])
+    if (row === null) throw answerNotFound()
+    return this.#toView(row)
+  }
+
+  #toView(row: StoredAnswer): AnswerView {
+    const vault = this.#deps.vault.openConversation({ ...row, id: row.conversationId })
+    const stored = row.content === null ? '' : textOf(vault.openContent(row.id, row.content))
+    const local = row.status === 'running' ? this.#deps.running.find(row.id) : undefined
+    const receipt = row.result === null ? emptyReceipt(row) : fromStored(vault, row)
+    return { ...receipt, content: local?.answer.textSoFar ?? stored, error_code: row.errorCode }
+  }
+}
+
+/** Whether the promise settled, either way, before the time was over or the signal aborted. */
+export async function settledWithin(
+  promise: Promise<unknown>,
+  ms: number,
+  signal?: AbortSignal,
+): Promise<'settled' | 'time'> {
+  let giveUp = () => {}
+  const time = new Promise<'time'>((resolve) => {
+    const timer = setTimeout(resolve, ms, 'time')
+    const onAbort = () => resolve('time')
+    signal?.addEventListener('abort', onAbort, { once: true })
+    if (signal?.aborted) onAbort()
+    giveUp = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
+    }
+  })
+  const settled = promise.then(
+    () => 'settled' as const,
+    () => 'settled' as const,
+  )
+  return Promise.race([settled, time]).finally(giveUp)
+}
+
+/** For an answer that has no result, yet or for ever. */
+export function emptyReceipt(row: {
+  id: string
+  conversationId: string
+  status: SendReceipt['status']
+  model: string
+  requestId?: string | null
+}): SendReceipt {
+  return {
+    conversation_id: row.conversationId,
+    message_id: row.id,
+    status: row.status,
+    model: row.model,
+    usage: null,
+    cost_usd: null,
+    stop_reason: null,
+    stop_sequence: null,
+    truncated: false,
+    refused: false,
+    refusal_category: null,
+    request_id: row.requestId ?? null,
+    history: null,
+    warnings: row.status === 'running' ? [unfinished(row.id)] : [],
+  }
+}
+
+/** Where a model reads it, which may take a text that breaks off for the whole answer. */
+const unfinished = (answerId: string) =>
+  `unfinished: call get_message with message_id ${answerId}. The content is only the text so far.`
+
+const answerNotFound = () =>
+  new AppError('not_found', 'You have no answer with this message_id.', {
+    details: { field: 'message_id' },
+  })

@@ -1,0 +1,90 @@
+/** One idempotency key, one call to Claude: recognising a repeat, and answering it. */
+
+import { AppError, isErrorCode } from '../../errors.ts'
+import type { Repositories } from '../../repositories/index.ts'
+import type { AnswerService, FollowOptions } from './follow-answer.ts'
+import { reachOf } from '../access/authority.ts'
+import type { SendInput, SendResult } from './send-message.ts'
+import type { Caller } from '../access/sessions.ts'
+import type { IdempotencyMarks } from './turn.ts'
+import type { SendReceipt } from './receipt.ts'
+import type { UserVault } from '../keys/vault.ts'
+
+type Deps = {
+  repositories: Pick<Repositories, 'answers'>
+  answers: AnswerService
+}
+
+/**
+ * What may be stored of a call's key; undefined for a call without one. A session that reads only
+ * what it began has keys of its own: it neither finds nor meets those of others.
+ */
+export function toMarks(
+  vault: UserVault,
+  caller: Caller,
+  input: SendInput,
+): IdempotencyMarks | undefined {
+  const { idempotencyKey, ...call } = input
+  if (idempotencyKey === undefined) return undefined
+  const given = Object.entries(call).filter(([, value]) => value !== undefined)
+  const ofUser = vault.idempotencyHash(idempotencyKey)
+  const own = vault.idempotencyHash(idempotencyKey, caller.sessionId)
+  return {
+    hash: reachOf(caller).readsAll ? ofUser : own,
+    fingerprint: vault.requestFingerprint(JSON.stringify(given.sort())),
+    known: { own, ofUser },
+  }
+}
+
+/** The answer that a key already stands for. */
+export class Replays {
+  readonly #deps: Deps
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  /**
+   * The stored result of a key's first call, or, while that runs, what it has become after the
+   * wait; undefined when the key is new.
+   *
+   * @throws AppError unauthenticated; idempotency_conflict for other arguments; cancelled, interrupted or the first
+   *   call's own code when it ended without an answer but was billed.
+   */
+  async find(
+    caller: Caller,
+    marks: IdempotencyMarks,
+    options: FollowOptions,
+  ): Promise<SendResult | undefined> {
+    const { answers } = this.#deps.repositories
+    const first = await answers.findByIdempotencyHash(reachOf(caller), marks.known)
+    if (!first) return undefined
+    if (!first.requestFingerprint?.equals(marks.fingerprint)) throw otherArguments()
+    if (first.status === 'running') await answers.putJoined(first.id)
+    const { error_code: errorCode, ...view } = await this.#deps.answers.get(
+      caller,
+      first.id,
+      options,
+    )
+    if (!['complete', 'refused', 'running'].includes(view.status)) throw ended(view, errorCode)
+    return { ...view, replayed: true }
+  }
+}
+
+const otherArguments = () =>
+  new AppError(
+    'idempotency_conflict',
+    'This idempotency_key was used with other arguments. Use a new key for a new message.',
+    { details: { field: 'idempotency_key' } },
+  )
+
+function ended(view: SendReceipt, errorCode: string | null) {
+  return new AppError(
+    isErrorCode(errorCode) ? errorCode : 'interrupted',
+    `The first call with this idempotency_key ended as ${view.status} and may have been billed. get_message shows what there is; use a new key to send again.`,
+    {
+      retryable: false,
+      details: { conversation_id: view.conversation_id, message_id: view.message_id },
+    },
+  )
+}

@@ -1,0 +1,161 @@
+import { AppError } from '../../errors.ts'
+import { wholeText } from '../../text/whole-text.ts'
+import type { SendResult } from './send-message.ts'
+
+/** Why an answer was stopped from inside: its turn ends as `interrupted`, not as `cancelled`. */
+export const INTERRUPTED = Symbol('interrupted')
+
+/** One answer that this process is generating. It belongs to nobody's connection. */
+export class RunningAnswer {
+  readonly id: string
+  readonly controller = new AbortController()
+  readonly #listeners = new Set<(textSoFar: string) => void>()
+  readonly #troubled = new Set<() => void>()
+  #text = ''
+
+  constructor(id: string) {
+    this.id = id
+  }
+
+  /** In whole characters. */
+  get textSoFar(): string {
+    return wholeText(this.#text)
+  }
+
+  /** Of the text as it came, without reading it. */
+  get length(): number {
+    return this.#text.length
+  }
+
+  /** Called for every piece of text: cheap, and never throws into the stream it is called from. */
+  readonly report = (textSoFar: string): void => {
+    this.#text = textSoFar
+    for (const listener of this.#listeners) listener(textSoFar)
+  }
+
+  /** Tells whoever waits that the answer cannot be written for now. */
+  reportTrouble(): void {
+    for (const tell of this.#troubled) tell()
+  }
+
+  onTrouble(tell: () => void): void {
+    this.#troubled.add(tell)
+  }
+
+  /** @returns how to stop listening. */
+  onText(listener: ((textSoFar: string) => void) | undefined): () => void {
+    if (!listener) return () => {}
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+}
+
+type Entry = {
+  answer: RunningAnswer
+  /** Rejects with what the caller should be told; resolves or rejects once all is written. */
+  done: Promise<SendResult>
+  /** Seals the text so far, with its estimated tokens. */
+  checkpoint: (text: string) => { content: Buffer; tokens: number }
+  checkpointedLength: number
+}
+
+const hasGrown = ({ answer, checkpointedLength }: Entry) => answer.length !== checkpointedLength
+
+const CHECKPOINTS_AT_ONCE = 32
+
+export type Checkpoint = { answerId: string; content: Buffer; tokens: number }
+
+/** The answers this process is generating: to wait for them, to stop them, to save their text. */
+export class RunningAnswers {
+  readonly #entries = new Map<string, Entry>()
+  #stopping = false
+
+  get ids(): string[] {
+    return [...this.#entries.keys()]
+  }
+
+  get isStopping(): boolean {
+    return this.#stopping
+  }
+
+  /** @throws AppError shutting_down once {@link interrupt} was called. */
+  refuseWhenStopping(): void {
+    if (!this.#stopping) return
+    throw new AppError('shutting_down', 'The gateway is restarting. Try again in a few seconds.', {
+      retryAfterSeconds: 5,
+    })
+  }
+
+  /** Begins the work; it goes on, and is waited for by {@link drain}, whoever still listens. */
+  start(
+    id: string,
+    checkpoint: Entry['checkpoint'],
+    work: (answer: RunningAnswer) => Promise<SendResult>,
+  ): void {
+    const answer = new RunningAnswer(id)
+    const done = work(answer).finally(() => this.#entries.delete(id))
+    // Whoever waits gets the error; an answer that nobody waits for must not end the process.
+    done.catch(() => {})
+    this.#entries.set(id, { answer, done, checkpoint, checkpointedLength: 0 })
+  }
+
+  find(id: string): Pick<Entry, 'answer' | 'done'> | undefined {
+    return this.#entries.get(id)
+  }
+
+  /** Stops one answer because its user asked for that, here or through another replica. */
+  cancel(id: string): void {
+    this.abort(id, new Error('cancelled by its user'))
+  }
+
+  /** Stops one answer, if this process generates it. */
+  abort(id: string, reason: unknown): void {
+    this.#entries.get(id)?.answer.controller.abort(reason)
+  }
+
+  /**
+   * The sealed texts of the answers that have grown since the last time, a few at a time: sealed
+   * when they are asked for, so that a thousand long texts do not keep the event loop at once.
+   */
+  *takeCheckpoints(): Generator<Checkpoint[]> {
+    const grown = [...this.#entries.values()].filter(hasGrown)
+    for (let start = 0; start < grown.length; start += CHECKPOINTS_AT_ONCE) {
+      yield grown.slice(start, start + CHECKPOINTS_AT_ONCE).map((entry) => {
+        const text = entry.answer.textSoFar
+        entry.checkpointedLength = entry.answer.length
+        return { answerId: entry.answer.id, ...entry.checkpoint(text) }
+      })
+    }
+  }
+
+  /** Gives what runs `graceMs`, what begins meanwhile included, then does as {@link interrupt}. */
+  async drain(graceMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const grace = new Promise((resolve) => {
+      timer = setTimeout(resolve, graceMs)
+    })
+    await Promise.race([this.untilIdle(), grace])
+    clearTimeout(timer)
+    await this.interrupt()
+  }
+
+  /** Resolves when nothing runs, what begins meanwhile included. */
+  untilIdle(): Promise<void> {
+    return this.#untilIdle(() => {})
+  }
+
+  /** Takes no new work, interrupts what runs, and waits for its record. */
+  async interrupt(): Promise<void> {
+    this.#stopping = true
+    await this.#untilIdle(({ answer }) => answer.controller.abort(INTERRUPTED))
+  }
+
+  /** Round after round: an answer that was let in just before may begin during the first. */
+  async #untilIdle(touch: (entry: Entry) => void): Promise<void> {
+    while (this.#entries.size > 0) {
+      const all = [...this.#entries.values()]
+      all.forEach(touch)
+      await Promise.allSettled(all.map(({ done }) => done))
+    }
+  }
+}

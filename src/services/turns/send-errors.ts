@@ -1,0 +1,51 @@
+/** What a send tells its caller, however it went. */
+
+import type { ClaudeOutcome } from '../../claude/client.ts'
+import { AppError, toAppError } from '../../errors.ts'
+import { emptyReceipt } from './follow-answer.ts'
+import type { Generated } from './generate-answer.ts'
+import type { SendResult } from './send-message.ts'
+import { INTERRUPTED } from './running-answers.ts'
+import type { BegunTurn } from './turn.ts'
+
+export const deliveredText = (outcome: ClaudeOutcome) =>
+  outcome.status === 'refused' ? '' : outcome.text
+
+export function runningResult(turn: BegunTurn, textSoFar: string): SendResult {
+  const row = { ...turn, id: turn.answerId, status: 'running' as const, model: turn.model.id }
+  return { ...emptyReceipt(row), content: textSoFar, replayed: false }
+}
+
+export const keptForLater = (turn: BegunTurn) =>
+  new AppError(
+    'database_unavailable',
+    'Claude has answered, but the database cannot store it now. The answer is kept and will be stored: call get_message with this message_id later instead of sending again.',
+    {
+      retryAfterSeconds: 10,
+      details: { conversation_id: turn.conversationId, message_id: turn.answerId },
+    },
+  )
+
+/** Why there is no answer, with what is needed to find the turn again. */
+export function toSendError({ turn, outcome }: Generated, signal: AbortSignal): AppError {
+  const isKeySpent = turn.hasIdempotencyKey && outcome.usage !== null
+  const error =
+    signal.reason === INTERRUPTED
+      ? stoppedDuring(isKeySpent)
+      : (outcome.error ?? toAppError(undefined))
+  const { code, message, retryable, retryAfterSeconds, cause } = error
+  const details = {
+    ...error.details,
+    request_id: outcome.requestId,
+    conversation_id: turn.conversationId,
+    message_id: turn.answerId,
+  }
+  return new AppError(code, message, { retryable, retryAfterSeconds, cause, details })
+}
+
+/** A key whose call was billed stands for that call: a repeat gets this end again. */
+function stoppedDuring(isKeySpent: boolean): AppError {
+  const again = isKeySpent ? 'Send again with a new idempotency_key.' : 'Send again.'
+  const message = `The gateway was stopped during this answer. ${again}`
+  return new AppError('interrupted', message, { retryable: !isKeySpent })
+}

@@ -1,0 +1,243 @@
+/** Sending a message: the product. What it promises is in the README under "What is promised". */
+
+import type { ClaudeOutcome } from '../../claude/client.ts'
+import type { Effort } from '../../claude/request.ts'
+import { estimateTokens } from '../../claude/prices/tokens.ts'
+import { totalInputTokens } from '../../claude/prices/usage.ts'
+import { AppError } from '../../errors.ts'
+import { violatedConstraint } from '../../repositories/constraints.ts'
+import type { Repositories } from '../../repositories/index.ts'
+import type { SendOpening } from '../../repositories/turns/load-turn-context.ts'
+import type { Telemetry } from '../../telemetry.ts'
+import { type FollowOptions, settledWithin } from './follow-answer.ts'
+import { sessionEnded } from '../access/authority.ts'
+import type { Credentials, Generation } from './generate-answer.ts'
+import { type Replays, toMarks } from './idempotency.ts'
+import type { KeyLinks } from '../api-keys/key-links.ts'
+import type { LastingEnding } from './lasting-ending.ts'
+import type { RunningAnswer, RunningAnswers } from './running-answers.ts'
+import type { RunningShares } from './running-shares.ts'
+import { deliveredText, keptForLater, runningResult, toSendError } from './send-errors.ts'
+import type { SessionWatch } from '../access/session-watch.ts'
+import type { Caller, SessionService } from '../access/sessions.ts'
+import type { BegunTurn, IdempotencyMarks } from './turn.ts'
+import type { CountInput, TurnBeginning } from './start-turn.ts'
+import type { SendReceipt } from './receipt.ts'
+import type { Vault } from '../keys/vault.ts'
+
+export type SendInput = {
+  message: string
+  conversationId?: string | undefined
+  model?: string | undefined
+  maxTokens?: number | undefined
+  temperature?: number | undefined
+  systemPrompt?: string | undefined
+  stopSequences?: string[] | undefined
+  thinking: 'off' | 'adaptive'
+  effort?: Effort | undefined
+  idempotencyKey?: string | undefined
+  tag?: string | undefined
+}
+
+export type SendResult = SendReceipt & { content: string; replayed: boolean }
+
+/** `signal` stops the answer itself while its first caller waits; running out of time does not. */
+export type SendOptions = FollowOptions
+
+type Deps = {
+  repositories: Pick<Repositories, 'answers' | 'apiKeys'>
+  beginning: TurnBeginning
+  ending: LastingEnding
+  replays: Replays
+  generation: Generation
+  vault: Vault
+  keyLinks: Pick<KeyLinks, 'keyMissing'>
+  running: RunningAnswers
+  sessions: Pick<SessionService, 'confirm'>
+  watch: SessionWatch
+  shares: RunningShares
+  telemetry: Telemetry
+}
+
+/** How long a lost stream's answer waits for the repeat of its call. */
+const REPEAT_WITHIN_MS = 10_000
+
+export class MessageService {
+  readonly #deps: Deps
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  /**
+   * Adds a message to a conversation, or to a new one, and returns Claude's answer, or after
+   * `waitSeconds` what there is of it, as `running`; the answer goes on, for get_message.
+   *
+   * An abort of `signal` stops Claude; what was written until then is kept as `cancelled`, and
+   * what was billed is booked.
+   *
+   * @throws AppError unauthenticated when the caller's session has ended, also during the wait: the
+   *   answer then goes on, and is not handed out. Others as README.md lists for send_message; `details` names the conversation and
+   *   the message when the turn had begun.
+   */
+  async send(caller: Caller, input: SendInput, options: SendOptions): Promise<SendResult> {
+    const startedAt = performance.now()
+    const { running } = this.#deps
+    running.refuseWhenStopping()
+    const release = this.#deps.shares.take(caller.userId, charactersOf(input))
+    const started = await this.#begin(caller, input, options).catch((error: unknown) => {
+      release()
+      throw error
+    })
+    if ('replayed' in started) {
+      release()
+      return started
+    }
+    const { begun, key } = started
+    const saveText = (text: string) => ({
+      content: begun.vault.sealContent(begun.answerId, [{ type: 'text', text }]),
+      tokens: Math.min(begun.maxTokens, estimateTokens(text)),
+    })
+    running.start(begun.answerId, saveText, (answer) =>
+      this.#generate(begun, key, input, answer, startedAt).finally(release),
+    )
+    return this.#deps.watch.during(caller, options.onText, ({ ended, onText }) =>
+      this.#wait(begun, { ...options, onText, caller, ended }),
+    )
+  }
+
+  /** What was read for it, the history above all, is gone when it returns: an answer may take long. */
+  async #begin(
+    caller: Caller,
+    input: SendInput,
+    options: SendOptions,
+  ): Promise<{ begun: BegunTurn; key: OpenedKey } | SendResult> {
+    const { beginning, replays } = this.#deps
+    const opening = await beginning.read(caller, input)
+    const { userVault, ...key } = await this.#openKey(caller, opening)
+    const marks = toMarks(userVault, caller, input)
+    const stored = marks && (await replays.find(caller, marks, options))
+    if (stored) return stored
+    const countInput: CountInput = (turn) =>
+      this.#deps.generation.countInput(turn, key.credentials, input, options.signal)
+    const begun = await beginning
+      .begin(caller, input, marks, opening, countInput)
+      .catch((error: unknown) => this.#lostRace(caller, marks, options, error))
+    return 'replayed' in begun ? begun : { begun, key }
+  }
+
+  /** From here on the answer is the process's own, not its caller's. */
+  async #generate(
+    turn: BegunTurn,
+    { credentials, wasRejected }: OpenedKey,
+    input: SendInput,
+    answer: RunningAnswer,
+    startedAt: number,
+  ): Promise<SendResult> {
+    const { signal } = answer.controller
+    const call = { signal, onText: answer.report }
+    const generated = await this.#deps.generation.run(turn, credentials, input, call)
+    const durationMs = performance.now() - startedAt
+    const timing = { durationMs, stopReason: signal.reason }
+    const end = await this.#deps.ending.finish(generated, timing, answer)
+    this.#observe(generated.outcome, durationMs)
+    // A hint for the account page only; the answer is stored whether or not this is.
+    await this.#rememberKey(turn.userId, generated.outcome, wasRejected).catch(() => {})
+    if (!end.isAskerLive) throw sessionEnded()
+    const { receipt } = end
+    if (!receipt) throw toSendError(generated, signal)
+    return { ...receipt, content: deliveredText(generated.outcome), replayed: false }
+  }
+
+  async #wait(
+    turn: BegunTurn,
+    { waitSeconds, signal, onText, caller, ended }: WaitOptions,
+  ): Promise<SendResult> {
+    const { running } = this.#deps
+    const entry = running.find(turn.answerId)
+    if (!entry) throw new Error('an answer was waited for that never began')
+    const { answer, done } = entry
+    const stopText = answer.onText(onText)
+    const abort = () => this.#callerLeft(answer, turn.hasIdempotencyKey, signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    if (signal.aborted) abort()
+    try {
+      const trouble = new Promise<'trouble'>((resolve) =>
+        answer.onTrouble(() => resolve('trouble')),
+      )
+      const settled = settledWithin(done, waitSeconds * 1000, ended)
+      const end = await Promise.race([settled, trouble])
+      if (end === 'trouble') throw keptForLater(turn)
+      // Its end was written together with whether its asker's session still lived.
+      if (end === 'settled') return await done
+      await this.#deps.sessions.confirm(caller, ['messages:send'])
+      return runningResult(turn, answer.textSoFar)
+    } finally {
+      stopText()
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  /**
+   * A client of the 2026-07-28 era cancels by closing its stream, which is also what a broken
+   * connection looks like. A caller with an idempotency key may be about to repeat the call: it
+   * gets a moment to come back to the answer, on any replica, before that is stopped.
+   */
+  #callerLeft(answer: RunningAnswer, hasIdempotencyKey: boolean, reason: unknown): void {
+    const isExplicit = reason instanceof AppError && reason.code === 'cancelled'
+    const stop = () => void this.#stopUnlessJoined(answer, reason)
+    if (isExplicit || !hasIdempotencyKey) answer.controller.abort(reason)
+    else setTimeout(stop, REPEAT_WITHIN_MS).unref()
+  }
+
+  /** Goes on while that cannot be found out: the key still leads to the answer. */
+  async #stopUnlessJoined({ id, controller }: RunningAnswer, reason: unknown): Promise<void> {
+    const isWanted = await this.#deps.repositories.answers.isJoined(id).catch(() => true)
+    if (!isWanted) controller.abort(reason)
+  }
+
+  async #openKey(caller: Caller, { userDataKey, apiKey }: SendOpening) {
+    const { userId } = caller
+    if (apiKey === null) throw await this.#deps.keyLinks.keyMissing(caller)
+    const userVault = this.#deps.vault.openUser(userId, userDataKey)
+    const credentials = {
+      apiKey: userVault.openApiKey(apiKey.sealed),
+      endUserId: userVault.endUserId(),
+    }
+    return { credentials, userVault, wasRejected: apiKey.rejectedAt !== null }
+  }
+
+  /** Of two first calls with one key, the one that began second finds the other's turn. */
+  async #lostRace(
+    caller: Caller,
+    marks: IdempotencyMarks | undefined,
+    options: SendOptions,
+    error: unknown,
+  ) {
+    if (!marks || violatedConstraint(error) !== 'messages_idempotency') throw error
+    const stored = await this.#deps.replays.find(caller, marks, options)
+    if (!stored) throw error
+    return stored
+  }
+
+  #observe({ usage, upstreamMs }: ClaudeOutcome, durationMs: number): void {
+    this.#deps.telemetry.answer({
+      inputTokens: usage === null ? 0 : totalInputTokens(usage),
+      outputTokens: usage?.outputTokens ?? 0,
+      overheadMs: durationMs - upstreamMs,
+    })
+  }
+
+  async #rememberKey(userId: string, { status, error }: ClaudeOutcome, wasRejected: boolean) {
+    const { apiKeys } = this.#deps.repositories
+    if (error?.code === 'upstream_key_rejected') await apiKeys.updateRejected(userId, new Date())
+    else if (wasRejected && status === 'complete') await apiKeys.updateRejected(userId, null)
+  }
+}
+
+const charactersOf = ({ message, systemPrompt = '' }: SendInput) =>
+  message.length + systemPrompt.length
+
+type WaitOptions = SendOptions & { caller: Caller; ended: AbortSignal }
+
+type OpenedKey = { credentials: Credentials; wasRejected: boolean }

@@ -1,0 +1,229 @@
+/** How a turn begins: two statements, one that reads and one that writes, before Claude is called. */
+
+import type { PriceTable } from '../../claude/prices/prices.ts'
+import { estimateTokens } from '../../claude/prices/tokens.ts'
+import { newId } from '../../crypto/random.ts'
+import type { AppError } from '../../errors.ts'
+import type { LimitSet } from '../../repositories/billing/budgets.ts'
+import { conversationBusy, conversationNotFound } from '../../repositories/conversations/conversations.ts'
+import type { Repositories } from '../../repositories/index.ts'
+import type { SendOpening } from '../../repositories/turns/load-turn-context.ts'
+import type { NewTurn, Verdict } from '../../repositories/turns/start-turns.ts'
+import { reachOf, sessionEnded } from '../access/authority.ts'
+import { periodsAt } from '../../repositories/billing/periods.ts'
+import {
+  type Budgets,
+  budgetExceeded,
+  isLimited,
+  loweredWarning,
+  type WorstCase,
+} from '../billing/budgets.ts'
+import type { ConversationOpening, OpenedConversation } from '../conversations/conversation-context.ts'
+import type { AskedTurn } from './generate-answer.ts'
+import type { HistoryReading } from '../conversations/history-reading.ts'
+import type { SendInput } from './send-message.ts'
+import type { Caller } from '../access/sessions.ts'
+import { storageFull } from '../conversations/storage.ts'
+import type { BegunTurn, IdempotencyMarks } from './turn.ts'
+import { isWorthACount, worstCaseOf } from '../billing/worst-case.ts'
+
+type Deps = {
+  repositories: Pick<Repositories, 'sendOpenings' | 'turnBeginnings'>
+  conversations: ConversationOpening
+  histories: HistoryReading
+  prices: PriceTable
+  budgets: Budgets
+  replicaId: string
+  leaseSeconds: number
+  defaultMaxTokens: number
+  maxMessagesSent: number
+  /** Of one user; null: no limit. */
+  maxStoredBytes: number | null
+}
+
+type Sender = Pick<Caller, 'userId' | 'sessionId' | 'kind' | 'scopes'>
+
+/** A turn as it is asked for, before the database has said yes. */
+type Draft = {
+  opened: OpenedConversation
+  wantedTokens: number
+  limits: LimitSet
+  history: Pick<BegunTurn, 'history' | 'omitted'>
+  worst: WorstCase
+  /** Whether it is refused rather than lowered: its input may turn out to be less. */
+  isWhole: boolean
+  newTurn: NewTurn
+}
+
+/** Asks Anthropic how many tokens an input is; null: unknown. */
+export type CountInput = (turn: AskedTurn) => Promise<number | null>
+
+/** Of the model's window, what estimated tokens may fill: the estimate can be a quarter too low. */
+const WINDOW_SHARE = 0.75
+const UNKNOWN_MODEL_WINDOW_TOKENS = 200_000
+/** So many times another turn may come in between before the conversation counts as busy. */
+const MAX_TRIES = 3
+
+export class TurnBeginning {
+  readonly #deps: Deps
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  /** What {@link begin} goes by. @throws AppError not_found when the account was deleted. */
+  async read(sender: Sender, { conversationId }: SendInput): Promise<SendOpening> {
+    return this.#deps.repositories.sendOpenings.get(reachOf(sender), conversationId)
+  }
+
+  /**
+   * Makes the user's message durable, reserves its conversation, and its worst case of the budget.
+   * Only where that does not fit, Anthropic is asked for a count of the input, which is free and less.
+   *
+   * @throws AppError unauthenticated, not_found, conversation_busy, model_retired, budget_exceeded,
+   *   model_price_unknown, storage_full, rate_limited, overloaded; nothing is stored then.
+   */
+  async begin(
+    sender: Sender,
+    input: SendInput,
+    marks: IdempotencyMarks | undefined,
+    opening: SendOpening,
+    countInput: CountInput,
+  ): Promise<BegunTurn> {
+    let current = opening
+    let counted: number | null | undefined
+    for (let tries = 1; tries <= MAX_TRIES; ) {
+      const now = new Date()
+      const draft = await this.#draft(sender, input, marks, current, now, counted)
+      const verdict = await this.#deps.repositories.turnBeginnings.begin(draft.newTurn)
+      if (verdict.outcome === 'begun') return toBegunTurn(draft, verdict)
+      if (verdict.outcome === 'exceeded') {
+        if (!draft.isWhole) throw budgetExceeded(verdict.limited, now)
+        counted = await countInput(toAsked(draft))
+        continue
+      }
+      if (verdict.outcome === 'session_ended') throw await this.#ended(sender, input)
+      if (verdict.outcome === 'full') throw storageFull(this.#deps.maxStoredBytes)
+      if (verdict.outcome === 'not_found') throw conversationNotFound()
+      if (verdict.outcome === 'busy') throw conversationBusy()
+      current = await this.read(sender, input)
+      counted = undefined
+      tries += 1
+    }
+    throw conversationBusy()
+  }
+
+  /** A session also ends with its account, of which its caller should hear. */
+  async #ended(sender: Sender, input: SendInput): Promise<AppError> {
+    await this.read(sender, input)
+    return sessionEnded([sender.kind])
+  }
+
+  async #draft(
+    sender: Sender,
+    input: SendInput,
+    marks: IdempotencyMarks | undefined,
+    opening: SendOpening,
+    now: Date,
+    counted: number | null | undefined,
+  ): Promise<Draft> {
+    const { budgets, conversations, replicaId, leaseSeconds } = this.#deps
+    const opened = conversations.open(sender.userId, input, opening.conversation)
+    const wantedTokens = input.maxTokens ?? this.#deps.defaultMaxTokens
+    const limits = budgets.limitsOf(opening)
+    const history = await this.#deps.histories.read(sender.userId, opened, {
+      maxMessages: this.#deps.maxMessagesSent,
+      maxTokens: historyTokens(opened, input.message, wantedTokens),
+    })
+    const asked = {
+      model: opened.model,
+      systemPrompt: opened.systemPrompt,
+      turns: history.history.turns,
+      message: input.message,
+      wantedTokens,
+      counted,
+      at: now,
+    }
+    const worst = worstCaseOf(asked, this.#deps.prices)
+    const isWhole = isLimited(limits) && isWorthACount(asked, worst)
+    const userMessageId = newId()
+    const content = opened.vault.sealContent(userMessageId, [{ type: 'text', text: input.message }])
+    const newTurn: NewTurn = {
+      ...reachOf(sender),
+      isConnection: opening.connection !== null,
+      conversationId: opened.id,
+      ...opened.changes,
+      messageCount: opened.messageCount,
+      userMessageId,
+      answerId: newId(),
+      content,
+      tokenCount: estimateTokens(input.message),
+      model: opened.model.id,
+      idempotencyHash: marks?.hash ?? null,
+      requestFingerprint: marks?.fingerprint ?? null,
+      replicaId,
+      leaseSeconds,
+      tag: input.tag ?? null,
+      periods: periodsAt(now),
+      limits,
+      worst: budgets.costOf(worst, limits, isWhole),
+      storage: { newBytes: newBytes(opened, content), limitBytes: this.#deps.maxStoredBytes },
+    }
+    return { opened, wantedTokens, limits, history, worst, isWhole, newTurn }
+  }
+}
+
+/** The system prompt is stored with the answer, but it is known already. */
+function newBytes({ changes, newSystemPrompt }: OpenedConversation, content: Buffer): number {
+  const prompt = newSystemPrompt ? Buffer.byteLength(newSystemPrompt) : 0
+  return content.length + (changes.title?.length ?? 0) + prompt
+}
+
+const toAsked = ({ opened, wantedTokens, history }: Draft): AskedTurn => ({
+  model: opened.model,
+  systemPrompt: opened.systemPrompt,
+  maxTokens: wantedTokens,
+  history: history.history,
+})
+
+function historyTokens(opened: OpenedConversation, message: string, maxTokens: number): number {
+  const windowTokens = opened.model.info?.contextTokens ?? UNKNOWN_MODEL_WINDOW_TOKENS
+  const fixed = estimateTokens(opened.systemPrompt ?? '') + estimateTokens(message)
+  const answerTokens = Math.min(maxTokens, opened.model.info?.maxOutputTokens ?? maxTokens)
+  return windowTokens * WINDOW_SHARE - answerTokens - fixed
+}
+
+function toBegunTurn(
+  { opened, wantedTokens, limits, history, worst, newTurn }: Draft,
+  { maxTokens, nanoUsd, tokens }: Extract<Verdict, { outcome: 'begun' }>,
+): BegunTurn {
+  const { userId, sessionId, isConnection, answerId, idempotencyHash, tag, periods } = newTurn
+  const isLowered = maxTokens < worst.maxTokens
+  const warnings = isLowered ? [loweredWarning(worst.maxTokens, maxTokens, limits)] : []
+  return {
+    conversationId: opened.id,
+    userId,
+    answerId,
+    vault: opened.vault,
+    model: { ...opened.model, warnings: [...opened.model.warnings, ...warnings] },
+    systemPrompt: opened.systemPrompt,
+    newSystemPrompt: opened.newSystemPrompt,
+    // What the model could not write anyway is left for the request to lower, and to say so.
+    maxTokens: isLowered ? maxTokens : wantedTokens,
+    ...history,
+    tag,
+    hasIdempotencyKey: idempotencyHash !== null,
+    position: opened.messageCount + 1,
+    historyStart: opened.historyStart,
+    limits,
+    reservation: {
+      ...periods,
+      nanoUsd,
+      tokens,
+      likelyInputTokens: worst.inputTokens,
+      maxTokens,
+      sessionId,
+      isConnection,
+    },
+  }
+}

@@ -1,0 +1,98 @@
+import express, { type RequestHandler, Router } from 'express'
+import { MCP_PATH, OPEN_MCP_PATH } from '../network/mcp-addresses.ts'
+import { identifyVisitor, visitOf } from './session/browser-session.ts'
+import { createPageCookies } from './session/cookies.ts'
+import { refuseForgedForms } from './session/csrf.ts'
+import { pageSecurity } from './kit/page-security.ts'
+import { homePage } from './pages/home/view.ts'
+import { mcpAddressPage } from './pages/mcp-address/view.ts'
+import { SECTIONS } from './kit/layout.ts'
+import { notice } from './kit/notices.ts'
+import { STYLESHEET, STYLESHEET_PATH } from './kit/stylesheet.ts'
+import { accountRoutes } from './pages/account/routes.ts'
+import { connectRoutes } from './pages/connect/routes.ts'
+import { dataRoutes } from './pages/data/routes.ts'
+import { type Desk, requireSignIn } from './page-context.ts'
+import { keyRoutes } from './pages/key/routes.ts'
+import { passwordRoutes } from './pages/password/routes.ts'
+import { sendPage } from './kit/send-page.ts'
+import { sessionRoutes } from './pages/sessions/routes.ts'
+import { signInRoutes } from './pages/sign-in/routes.ts'
+import { signUpRoutes } from './pages/sign-up/routes.ts'
+import { tokenRoutes } from './pages/tokens/routes.ts'
+import { usageRoutes } from './pages/usage/routes.ts'
+
+type PageRouteOptions = Omit<Desk, 'cookies'> & {
+  /** Answers 403 to a name that is not ours (DNS rebinding). */
+  hostGuard: RequestHandler
+}
+
+const MAX_FORM_BYTES = 16 * 1024
+const PAGES = ['/sign-up', '/sign-in', '/sign-out', '/account', '/connect']
+const MEMBERS_PAGES = ['/account', '/connect']
+
+/** For the log, which knows the pages by their addresses. */
+export const PAGE_PATHS = ['/', '/sign-up', '/sign-in', '/sign-out', ...Object.keys(SECTIONS)]
+
+/** The pages. What a request for one passes, top to bottom. */
+export function createPageRoutes(options: PageRouteOptions): Router {
+  const { services, origins, limiters, hostGuard } = options
+  const cookies = createPageCookies(origins.public)
+  const desk: Desk = { ...options, cookies }
+  const arrival = [
+    hostGuard,
+    pageSecurity,
+    // Whole before anybody is identified: who takes an hour to send it is who they are then.
+    express.urlencoded({ extended: false, limit: MAX_FORM_BYTES, parameterLimit: 50 }),
+    identifyVisitor(services.sessions, cookies.session),
+    ...limiters.requests,
+  ]
+  const router = Router()
+  router.get(STYLESHEET_PATH, (_req, res) => {
+    res.setHeader('Cache-Control', 'public, max-age=31536000, immutable')
+    res.type('css').send(STYLESHEET)
+  })
+  router.get('/', ...arrival, home(desk))
+  router.get([MCP_PATH, OPEN_MCP_PATH], ...arrival, mcpAddress(desk))
+  router.use(PAGES, ...arrival)
+  router.use(MEMBERS_PAGES, requireSignIn)
+  router.use(PAGES, refuseForgedForms(cookies.csrf, origins.public))
+  router.use(signUpRoutes(desk))
+  router.use(signInRoutes(desk))
+  router.use(connectRoutes(desk))
+  router.use(accountRoutes(desk))
+  router.use(keyRoutes(desk))
+  router.use(sessionRoutes(desk))
+  router.use(tokenRoutes(desk))
+  router.use(usageRoutes(desk))
+  router.use(passwordRoutes(desk))
+  router.use(dataRoutes(desk))
+  return router
+}
+
+/** Programs were answered before. */
+const mcpAddress =
+  ({ origins, isOpenMcpServed }: Desk): RequestHandler =>
+  (req, res) => {
+    const origin = origins.askedBy(req)
+    const openUrl = isOpenMcpServed ? `${origin}${OPEN_MCP_PATH}` : null
+    res.vary('Accept')
+    sendPage(req, res, mcpAddressPage({ mcpUrl: `${origin}${MCP_PATH}`, openUrl }))
+  }
+
+const home =
+  ({ origins, registrationOpen }: Desk): RequestHandler =>
+  (req, res) => {
+    const done = notice(req.path, req.query.done)
+    const isSignedIn = visitOf(req).caller !== null
+    sendPage(
+      req,
+      res,
+      homePage({
+        publicUrl: origins.askedBy(req),
+        isSignedIn,
+        registrationOpen,
+        ...(done ? { notice: done } : {}),
+      }),
+    )
+  }

@@ -1,0 +1,86 @@
+/** What was sent by a form, and what is said beside its fields when it is refused. */
+
+import type { Request } from 'express'
+import type { z } from 'zod'
+import { AppError, type ErrorCode } from '../../errors.ts'
+import { check } from '../../text/problems.ts'
+import type { FormErrors } from './form.ts'
+import { inPlainTime } from './format.ts'
+
+/** One value, as it was typed; '' when the field is missing. */
+export function textField(req: Request, name: string): string {
+  const value: unknown = req.body?.[name]
+  return typeof value === 'string' ? value : ''
+}
+
+/** The values of the boxes that were ticked. */
+export function chosenValues(req: Request, name: string): string[] {
+  const value: unknown = req.body?.[name]
+  const values: unknown[] = Array.isArray(value) ? value : [value]
+  return values.filter((chosen) => typeof chosen === 'string')
+}
+
+export type Refusal = { status: number; retryAfterSeconds?: number | undefined; errors: FormErrors }
+
+/** RFC 9110, 15.5.21: understood, and not acceptable. */
+const UNPROCESSABLE = 422
+
+/** What the rules say of the values, by field; undefined when all are kept. */
+export function brokenRules(rules: Record<string, z.ZodType>, values: Record<string, unknown>) {
+  const errors: Record<string, string> = {}
+  for (const [name, rule] of Object.entries(rules)) {
+    const [problem] = check(rule, values[name]).problems ?? []
+    if (problem) errors[name] = asSentence(name, problem.words)
+  }
+  return Object.keys(errors).length === 0 ? undefined : refused(errors)
+}
+
+export const refused = (errors: FormErrors): Refusal => ({ status: UNPROCESSABLE, errors })
+
+/**
+ * Runs what a form asks for.
+ *
+ * @param fields beside which field a code's message stands; any other stands above the form.
+ * @returns why it was refused.
+ * @throws whatever is not for the form's reader to mend.
+ */
+export async function attempt<T>(
+  work: () => Promise<T>,
+  fields: Partial<Record<ErrorCode, string>> = {},
+): Promise<{ done: T } | { refusal: Refusal }> {
+  try {
+    return { done: await work() }
+  } catch (error) {
+    if (!(error instanceof AppError) || UNMENDABLE.has(error.code)) throw error
+    const { status: given, retryAfterSeconds } = error
+    // A 401 would have to name an HTTP authentication scheme (RFC 9110, 15.5.2).
+    const status = given === 401 ? UNPROCESSABLE : given
+    return {
+      refusal: { status, retryAfterSeconds, errors: { [besideOf(error, fields)]: asRead(error) } },
+    }
+  }
+}
+
+/** An invalid_input that names no field is about all of them. */
+function besideOf({ code, details }: AppError, fields: Partial<Record<ErrorCode, string>>): string {
+  const isOfWhole = code === 'invalid_input' && details?.field === undefined
+  return isOfWhole ? '' : (fields[code] ?? '')
+}
+
+/** Rules name their field as programs do; people read a sentence. */
+function asRead({ message, details }: AppError): string {
+  const prefix = `${details?.field} `
+  if (!message.startsWith(prefix)) return inPlainTime(message)
+  return asSentence(String(details?.field), message.slice(prefix.length).replace(/\.$/, ''))
+}
+
+const UNMENDABLE = new Set<ErrorCode>([
+  'internal',
+  'not_found',
+  'unauthenticated',
+  'proof_required',
+])
+
+/** Rules read on from the name of what they are about, unless they are a sentence of their own. */
+const asSentence = (name: string, rule: string) =>
+  /^[A-Z]/.test(rule) ? rule : `The ${name.replaceAll('_', ' ')} ${rule}.`

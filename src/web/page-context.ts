@@ -1,0 +1,52 @@
+/** What every page's route needs to answer. */
+
+import type { Request, RequestHandler, Response } from 'express'
+import type { AuthorizationServer } from '../oauth/authorization-server.ts'
+import type { OwnOrigins } from '../network/own-origins.ts'
+import type { Services } from '../services/index.ts'
+import type { Caller } from '../services/access/sessions.ts'
+import { visitOf } from './session/browser-session.ts'
+import type { PageCookies } from './session/cookies.ts'
+import { CSRF_FIELD, csrfToken } from './session/csrf.ts'
+import type { RateLimiters } from '../http/rate-limit/rate-limit.ts'
+import { hidden } from './kit/form.ts'
+import type { Html } from './kit/html.ts'
+
+export type Desk = {
+  services: Services
+  authorizationServer: AuthorizationServer
+  origins: OwnOrigins
+  isOpenMcpServed: boolean
+  registrationOpen: boolean
+  limiters: RateLimiters
+  cookies: PageCookies
+}
+
+/** The hidden field that every form of ours carries. */
+export const csrfField = (req: Request, res: Response, { cookies }: Pick<Desk, 'cookies'>): Html =>
+  hidden(CSRF_FIELD, csrfToken(req, res, cookies.csrf))
+
+/** @throws Error where {@link requireSignIn} did not run before. */
+export function callerOf(req: Request): Caller {
+  const { caller } = visitOf(req)
+  if (!caller) throw new Error('requireSignIn has to run first')
+  return caller
+}
+
+/** Sends a visitor who is not signed in to do that, and back. */
+export const requireSignIn: RequestHandler = (req, res, next) => {
+  if (visitOf(req).caller) return next()
+  sendToSignIn(req, res)
+}
+
+export const sendToSignIn = (req: Request, res: Response): void =>
+  res.redirect(303, `/sign-in?return_to=${encodeURIComponent(addressOf(req))}`)
+
+/** Without what was done there before, and for a form without its query. */
+function addressOf({ method, originalUrl }: Request): string {
+  const [path = '', query] = originalUrl.split('?', 2)
+  const isRead = method === 'GET' || method === 'HEAD'
+  const params = new URLSearchParams(isRead ? query : '')
+  params.delete('done')
+  return params.size === 0 ? path : `${path}?${params}`
+}

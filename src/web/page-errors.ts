@@ -1,0 +1,53 @@
+import type { ErrorRequestHandler, Request } from 'express'
+import { AppError, toAppError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { peekVisit } from './session/browser-session.ts'
+import { isMcp } from '../http/error-handler.ts'
+import { applyPageSecurity } from './kit/page-security.ts'
+import { isPageVisit } from './page-visit.ts'
+import { errorPage, titleOf } from './kit/error-page.ts'
+import { inPlainTime } from './kit/format.ts'
+import { sendToSignIn } from './page-context.ts'
+import { askForProof } from './pages/proof/routes.ts'
+import { sendPage } from './kit/send-page.ts'
+
+/** The door of the pages: what was thrown becomes a calm page. Other clients' errors pass by. */
+export function pageErrors(log: Logger): ErrorRequestHandler {
+  return (thrown: unknown, req, res, next) => {
+    if (res.headersSent || !isForPerson(req)) return next(thrown)
+    const error = toPageError(thrown)
+    if (error.code === 'internal') log.error({ err: error }, 'page failed')
+    if (error.code === 'proof_required') return askForProof(req, res)
+    applyPageSecurity(res)
+    // Whoever was signed in when the request came, and is no longer.
+    if (error.code === 'unauthenticated') return sendToSignIn(req, res)
+    res.removeHeader('Content-Disposition')
+    const { status, retryAfterSeconds } = error
+    const page = errorPage({
+      title: titleOf(status),
+      message: inPlainTime(error.message),
+      isSignedIn: Boolean(peekVisit(req)?.caller),
+    })
+    sendPage(req, res, page, { status, retryAfterSeconds })
+  }
+}
+
+/** A browser names HTML as what it takes; clients of an API take anything. */
+const isForPerson = (req: Request) =>
+  PAGES.test(req.path) ||
+  ((!isMcp(req) || isPageVisit(req)) && req.accepts(['json', 'html']) === 'html')
+
+const PAGES = /^\/(?:$|(?:sign-(?:up|in|out)|account|connect)(?:\/|$))/
+
+function toPageError(thrown: unknown): AppError {
+  if (thrown instanceof AppError) return thrown
+  const { status, limit } = (thrown ?? {}) as { status?: unknown; limit?: unknown }
+  if (status === 413) {
+    const most = typeof limit === 'number' ? `: it may have ${limit} bytes` : ''
+    return new AppError('request_too_large', `The form that was sent is too large${most}.`)
+  }
+  const isUnreadable = typeof status === 'number' && status >= 400 && status < 500
+  return isUnreadable
+    ? new AppError('invalid_input', 'The form that was sent cannot be read.')
+    : toAppError(thrown)
+}

@@ -1,0 +1,31 @@
+import { Router } from 'express'
+import { overviewPage } from './view.ts'
+import { callerOf, type Desk } from '../../page-context.ts'
+import { sendPage } from '../../kit/send-page.ts'
+
+/** /account: what there is, at a glance. */
+export function accountRoutes({ services, origins }: Desk): Router {
+  const router = Router()
+
+  router.get('/account', async (req, res) => {
+    const caller = callerOf(req)
+    const [key, sessions, budgets] = await Promise.all([
+      services.accounts.keyStatus(caller.userId),
+      services.sessions.list(caller),
+      services.budgetSettings.show(caller, undefined),
+    ])
+    const month = budgets.find(({ period }) => period === 'month')
+    const page = overviewPage({
+      username: caller.username,
+      publicUrl: origins.askedBy(req),
+      key,
+      connections: sessions.filter(({ kind }) => kind === 'connection').length,
+      tokens: sessions.filter(({ kind }) => kind === 'personal').length,
+      spentNanoUsd: month?.spent.nanoUsd ?? 0n,
+      limitNanoUsd: month?.limit.nanoUsd ?? null,
+    })
+    sendPage(req, res, page)
+  })
+
+  return router
+}

@@ -1,0 +1,116 @@
+/** /connect/:uid: a client's request for access, and its user's decision. */
+
+import { type Request, type RequestHandler, type Response, Router } from 'express'
+import { z } from 'zod'
+import { AppError } from '../../../errors.ts'
+import type { PendingConnection } from '../../../oauth/authorization-server.ts'
+import { isReading, type Scope } from '../../../services/access/scopes.ts'
+import { allowFormsToEndAt } from '../../kit/page-security.ts'
+import { consentPage, EXPIRY_DAYS } from './view.ts'
+import type { FormErrors } from '../../kit/form.ts'
+import { callerOf, csrfField, type Desk } from '../../page-context.ts'
+import { attempt, brokenRules, chosenValues, type Refusal, textField } from '../../kit/forms.ts'
+import { takesProof } from '../proof/routes.ts'
+import { sendPage } from '../../kit/send-page.ts'
+import { toAmount, toNanoUsd, UsdAmount } from '../../kit/usd-amount.ts'
+
+const DAY_MS = 86_400_000
+
+const Days = z.enum(Object.keys(EXPIRY_DAYS), 'must be one of the choices')
+
+export function connectRoutes(desk: Desk): Router {
+  const { services, authorizationServer } = desk
+  const router = Router()
+
+  const show = async (
+    req: Request,
+    res: Response,
+    pending: PendingConnection,
+    given: { values: Record<string, string>; chosen: readonly string[]; errors?: FormErrors },
+    refusal?: Refusal,
+  ) => {
+    const { userId, username } = callerOf(req)
+    const key = await services.accounts.keyStatus(userId)
+    if (!key && !refusal && req.query.key !== 'later') {
+      return res.redirect(303, `/account/key?return_to=${encodeURIComponent(req.path)}`)
+    }
+    const sessions = await services.sessions.list(callerOf(req))
+    const existing = sessions.find(({ clientId }) => clientId === pending.client.id)
+    const limit = existing?.limitNanoUsd ?? null
+    allowFormsToEndAt(res, pending.redirectUri)
+    const page = consentPage({
+      csrfField: csrfField(req, res, desk),
+      path: req.path,
+      client: pending.client,
+      redirectUri: pending.redirectUri,
+      asked: pending.scopes,
+      chosen: pending.scopes.filter((scope) => given.chosen.includes(scope)),
+      username,
+      hasKey: key !== null,
+      existing,
+      form: {
+        values: { limit: toAmount(limit), ...given.values },
+        errors: refusal?.errors ?? {},
+      },
+    })
+    sendPage(req, res, page, refusal)
+  }
+
+  const findPending = async (req: Request, res: Response) => {
+    const pending = await authorizationServer.pending(req, res)
+    if (pending.uid === req.params.uid) return pending
+    throw new AppError('not_found', 'This request to connect has expired. Connect again.')
+  }
+
+  router.get('/connect/:uid', async (req, res) => {
+    const pending = await findPending(req, res)
+    await show(req, res, pending, { values: {}, chosen: withoutAccount(pending.scopes) })
+  })
+
+  /** Also the page that asks for the password ends there. */
+  const allowItsEnd: RequestHandler = async (req, res, next) => {
+    const { redirectUri } = await findPending(req, res)
+    allowFormsToEndAt(res, redirectUri)
+    next()
+  }
+
+  router.post('/connect/:uid', allowItsEnd, ...takesProof(desk), async (req, res) => {
+    const pending = await findPending(req, res)
+    if (textField(req, 'decision') !== 'approve') return authorizationServer.deny(req, res)
+    const values = { days: textField(req, 'days'), limit: textField(req, 'limit').trim() }
+    const chosen = chosenValues(req, 'permissions')
+    const refuse = (refusal: Refusal) => show(req, res, pending, { values, chosen }, refusal)
+    const scopes = pending.scopes.filter((scope) => chosen.includes(scope))
+    const broken = brokenRules(
+      { limit: UsdAmount, days: Days, permissions: AtLeastOne, confirmed: Ticked },
+      { ...values, permissions: scopes, confirmed: isConfirmed(req, scopes) },
+    )
+    if (broken) return refuse(broken)
+    const expiresAt = new Date(Date.now() + Number(values.days) * DAY_MS)
+    const approval = { scopes, expiresAt, limitNanoUsd: toNanoUsd(values.limit) }
+    const result = await attempt(() =>
+      authorizationServer.approve(req, res, callerOf(req), approval),
+    )
+    if ('refusal' in result) await refuse(result.refusal)
+  })
+
+  return router
+}
+
+/** To be chosen by hand: who has it can lock its user out. */
+const withoutAccount = (asked: readonly Scope[]) => asked.filter((scope) => scope !== 'account')
+
+/**
+ * One click, or two on one spot, give no more than reading: a site that has its visitor click where
+ * this page is about to appear gets no further (double click-jacking). The box is never ticked
+ * beforehand, not even after a form was refused.
+ */
+const isConfirmed = (req: Request, scopes: readonly Scope[]) =>
+  scopes.every(isReading) || textField(req, 'confirmed') === 'yes'
+
+const Ticked = z.literal(
+  true,
+  'Tick the box above the buttons to let it do more than read, or deny.',
+)
+
+const AtLeastOne = z.array(z.string()).min(1, 'Choose at least one permission, or deny.')

@@ -1,0 +1,68 @@
+/** The password again, for a form that needs it: asked on a page, given with the form that waited. */
+
+import type { Request, RequestHandler, Response } from 'express'
+import { AppError } from '../../../errors.ts'
+import { visitOf } from '../../session/browser-session.ts'
+import { CSRF_FIELD, tokenOfSession } from '../../session/csrf.ts'
+import { type FormBody, holdForm, takeForm } from '../../session/held-form.ts'
+import { hidden } from '../../kit/form.ts'
+import { HELD_FIELD, PROOF_FIELD, proofPage } from './view.ts'
+import { callerOf, type Desk } from '../../page-context.ts'
+import { attempt, type Refusal, textField } from '../../kit/forms.ts'
+import { sendPage } from '../../kit/send-page.ts'
+
+const BESIDE = { invalid_credentials: PROOF_FIELD } as const
+
+/**
+ * Before a form's handler that may throw `proof_required`. When the form comes back with the password,
+ * it takes that like a sign-in, within the same limits, and hands on the form that waited.
+ */
+export function takesProof({ services, limiters }: Pick<Desk, 'services' | 'limiters'>) {
+  const take: RequestHandler = async (req, res, next) => {
+    const form = heldForm(req)
+    const password = textField(req, PROOF_FIELD)
+    const result = await attempt(() => services.accounts.prove(callerOf(req), password), BESIDE)
+    if ('refusal' in result) return askForProof(req, res, form, result.refusal)
+    req.body = form
+    next()
+  }
+  return [...limiters.signIns, take].map(onlyWithProof)
+}
+
+const onlyWithProof =
+  (handler: RequestHandler): RequestHandler =>
+  (req, res, next) =>
+    textField(req, HELD_FIELD) === '' ? next() : handler(req, res, next)
+
+/** Instead of doing what a form asks for, which is kept in the page. */
+export function askForProof(
+  req: Request,
+  res: Response,
+  { [CSRF_FIELD]: _used, ...form }: FormBody = req.body,
+  refusal?: Refusal,
+): void {
+  const { sessionSecret, path } = bindingOf(req)
+  const page = proofPage({
+    csrfField: hidden(CSRF_FIELD, tokenOfSession(sessionSecret)),
+    username: callerOf(req).username,
+    path,
+    held: holdForm(form, { sessionSecret, path }),
+    form: { values: {}, errors: refusal?.errors ?? {} },
+  })
+  sendPage(req, res, page, refusal)
+}
+
+function heldForm(req: Request): FormBody {
+  const form = takeForm(textField(req, HELD_FIELD), bindingOf(req))
+  if (form) return form
+  throw new AppError(
+    'forbidden',
+    'This form has gone stale: it waited for a password in another session. Go back and send it again.',
+  )
+}
+
+function bindingOf(req: Request): { sessionSecret: string; path: string } {
+  const { sessionSecret } = visitOf(req)
+  if (sessionSecret === null) throw new Error('requireSignIn has to run first')
+  return { sessionSecret, path: req.path }
+}

@@ -1,0 +1,72 @@
+import { type Request, type Response, Router } from 'express'
+import { z } from 'zod'
+import { TokenName } from '../../../services/access/field-rules.ts'
+import { isScope, type Scope } from '../../../services/access/scopes.ts'
+import { EXPIRY_DAYS } from '../connect/view.ts'
+import { notice } from '../../kit/notices.ts'
+import { newTokenPage, tokensPage } from './view.ts'
+import { callerOf, csrfField, type Desk } from '../../page-context.ts'
+import { attempt, brokenRules, chosenValues, type Refusal, textField } from '../../kit/forms.ts'
+import { takesProof } from '../proof/routes.ts'
+import { sendPage } from '../../kit/send-page.ts'
+import { endSession } from '../sessions/routes.ts'
+
+const DAY_MS = 86_400_000
+const CREATED = { status: 201 }
+
+const RULES = {
+  name: TokenName,
+  days: z.enum(Object.keys(EXPIRY_DAYS), 'must be one of the choices'),
+  permissions: z.array(z.string()).min(1, 'Choose at least one permission.'),
+}
+const BESIDE = { invalid_input: 'name' } as const
+/** Not `account`: a token that can change the account is to be asked for. */
+const USUAL: readonly Scope[] = ['conversations:read', 'messages:send', 'usage:read']
+
+/** /account/tokens: personal access tokens. */
+export function tokenRoutes(desk: Desk): Router {
+  const { services, origins } = desk
+  const router = Router()
+
+  const show = async (
+    req: Request,
+    res: Response,
+    given: { values: Record<string, string>; chosen: readonly string[] },
+    refusal?: Refusal,
+  ) => {
+    const sessions = await services.sessions.list(callerOf(req))
+    const page = tokensPage({
+      csrfField: csrfField(req, res, desk),
+      notice: notice(req.path, req.query.done),
+      tokens: sessions.filter(({ kind }) => kind === 'personal'),
+      chosen: given.chosen,
+      form: { values: given.values, errors: refusal?.errors ?? {} },
+    })
+    sendPage(req, res, page, refusal)
+  }
+
+  router.get('/account/tokens', (req, res) => show(req, res, { values: {}, chosen: USUAL }))
+
+  router.post('/account/tokens', ...takesProof(desk), async (req, res) => {
+    const values = { name: textField(req, 'name').trim(), days: textField(req, 'days') }
+    const scopes = chosenValues(req, 'permissions').filter(isScope)
+    const refuse = (refusal: Refusal) => show(req, res, { values, chosen: scopes }, refusal)
+    const broken = brokenRules(RULES, { ...values, permissions: scopes })
+    if (broken) return refuse(broken)
+    const expiresAt = new Date(Date.now() + Number(values.days) * DAY_MS)
+    const wanted = { name: values.name, scopes, expiresAt }
+    const result = await attempt(
+      () => services.personalTokens.create(callerOf(req), wanted),
+      BESIDE,
+    )
+    if ('refusal' in result) return refuse(result.refusal)
+    sendPage(req, res, newTokenPage(result.done.token, values.name, origins.askedBy(req)), CREATED)
+  })
+
+  router.post('/account/tokens/:id/end', async (req, res) => {
+    await endSession(req, services)
+    res.redirect(303, '/account/tokens?done=ended')
+  })
+
+  return router
+}

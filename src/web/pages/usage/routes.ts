@@ -1,0 +1,103 @@
+import { type Request, type Response, Router } from 'express'
+import type { LimitSource } from '../../../services/billing/budgets.ts'
+import type { Caller } from '../../../services/access/sessions.ts'
+import { usd } from '../../kit/format.ts'
+import { notice } from '../../kit/notices.ts'
+import { LIMIT_FIELDS, usagePage } from './view.ts'
+import { callerOf, csrfField, type Desk } from '../../page-context.ts'
+import { brokenRules, type Refusal, refused, textField } from '../../kit/forms.ts'
+import { sendPage } from '../../kit/send-page.ts'
+import { toAmount, toNanoUsd, UsdAmount } from '../../kit/usd-amount.ts'
+
+const PERIODS = ['day', 'month'] as const
+type Period = (typeof PERIODS)[number]
+type Sources = Record<Period, LimitSource>
+/** One of the two fields: what it showed, what was sent, and what stands behind it. */
+type Entry = { period: Period; name: string; typed: string; before: string; source: LimitSource }
+
+/** /account/usage: what this month cost, and the limits that its user sets. */
+export function usageRoutes(desk: Desk): Router {
+  const { services } = desk
+  const router = Router()
+
+  const show = async (
+    req: Request,
+    res: Response,
+    sources: Sources,
+    given?: { values: Record<string, string>; refusal: Refusal },
+  ) => {
+    const caller = callerOf(req)
+    const from = `${new Date().toISOString().slice(0, 7)}-01`
+    // An admin's report is about everybody; this page is about its reader.
+    const reader = { ...caller, isAdmin: false }
+    const [report, budgets, storage] = await Promise.all([
+      services.usage.report(reader, { from }, 'model'),
+      services.budgetSettings.show(caller, undefined),
+      services.storage.use(caller.userId),
+    ])
+    const page = usagePage({
+      csrfField: csrfField(req, res, desk),
+      notice: notice(req.path, req.query.done),
+      report,
+      budgets,
+      storage,
+      sources,
+      form: {
+        values: given?.values ?? ownAmounts(sources),
+        errors: given?.refusal.errors ?? {},
+      },
+    })
+    sendPage(req, res, page, given?.refusal)
+  }
+
+  router.get('/account/usage', async (req, res) => {
+    await show(req, res, await services.budgetSettings.sources(callerOf(req)))
+  })
+
+  router.post('/account/usage', async (req, res) => {
+    const sources = await services.budgetSettings.sources(callerOf(req))
+    const entries = entriesOf(req, sources)
+    const values = Object.fromEntries(entries.map(({ name, typed }) => [name, typed]))
+    // What was left as it was need not be anything that this form would take.
+    const changed = entries.filter(({ typed, before }) => typed !== before)
+    const rules = Object.fromEntries(changed.map(({ name }) => [name, UsdAmount]))
+    const refusal = brokenRules(rules, values) ?? raised(changed)
+    if (refusal) return show(req, res, sources, { values, refusal })
+    for (const entry of changed) await store(callerOf(req), entry)
+    res.redirect(303, '/account/usage?done=limits-saved')
+  })
+
+  /** A limit in tokens, which only tools set, stays. */
+  const store = (caller: Caller, { period, typed, source }: Entry) => {
+    const nanoUsd = toNanoUsd(typed)
+    const tokens = source.own?.tokens ?? null
+    const limit = nanoUsd === null && tokens === null ? null : { nanoUsd, tokens }
+    return services.budgetSettings.set(caller, undefined, period, limit)
+  }
+
+  return router
+}
+
+function entriesOf(req: Request, sources: Sources): Entry[] {
+  const before = ownAmounts(sources)
+  return PERIODS.map((period) => {
+    const name = LIMIT_FIELDS[period]
+    const typed = textField(req, name).trim()
+    return { period, name, typed, before: before[name] ?? '', source: sources[period] }
+  })
+}
+
+const ownAmounts = (sources: Sources): Record<string, string> =>
+  Object.fromEntries(
+    PERIODS.map((period) => [LIMIT_FIELDS[period], toAmount(sources[period].own?.nanoUsd ?? null)]),
+  )
+
+/** A limit above the given one would be kept and never count: nobody wants that. */
+function raised(changed: readonly Entry[]): Refusal | undefined {
+  const errors = changed.flatMap(({ name, typed, source }) => {
+    const [wanted, most] = [toNanoUsd(typed), source.given.nanoUsd]
+    if (wanted === null || most === null || wanted <= most) return []
+    return [[name, `You are limited to ${usd(most)}. Yours can only be lower.`]]
+  })
+  return errors.length === 0 ? undefined : refused(Object.fromEntries(errors))
+}

@@ -1,0 +1,65 @@
+/**
+ * Who looks at a page: the session behind the cookie.
+ *
+ * Nothing is decided here about what a visitor may see.
+ */
+
+import type { Request, RequestHandler, Response } from 'express'
+import type { PasswordProof } from '../../services/access/authority.ts'
+import type { Caller, SessionService } from '../../services/access/sessions.ts'
+import { browserName } from './browser-name.ts'
+import type { PageCookie } from './cookies.ts'
+
+/** A visitor, signed in or not. */
+export type Visit = {
+  caller: Caller | null
+  /** Of a session that is good; what its forms are bound to. */
+  sessionSecret: string | null
+}
+
+const SESSION_LIFE_MS = 12 * 3_600_000
+
+const visits = new WeakMap<Request, Visit>()
+
+/** Undefined for a request that is none of the pages'. */
+export const peekVisit = (req: Request): Visit | undefined => visits.get(req)
+
+/** @throws Error where {@link identifyVisitor} did not run before. */
+export function visitOf(req: Request): Visit {
+  const visit = visits.get(req)
+  if (!visit) throw new Error('identifyVisitor has to run first')
+  return visit
+}
+
+export function identifyVisitor(
+  sessions: Pick<SessionService, 'findBrowserSession'>,
+  cookie: PageCookie,
+): RequestHandler {
+  return async (req, _res, next) => {
+    const secret = cookie.read(req)
+    const caller = secret === undefined ? undefined : await sessions.findBrowserSession(secret)
+    const sessionSecret = caller && secret !== undefined ? secret : null
+    visits.set(req, { caller: caller ?? null, sessionSecret })
+    next()
+  }
+}
+
+/**
+ * Signs a browser in. It always gets a new secret, so that one planted before is worth nothing
+ * (session fixation), and the session it had ends.
+ *
+ * @throws AppError invalid_credentials when the password has been changed since it was checked.
+ */
+export async function beginSession(
+  { req, res }: { req: Request; res: Response },
+  sessions: Pick<SessionService, 'beginBrowserSession' | 'revoke'>,
+  cookie: PageCookie,
+  proof: PasswordProof,
+): Promise<void> {
+  const expiresAt = new Date(Date.now() + SESSION_LIFE_MS)
+  const name = browserName(req.headers['user-agent'])
+  const secret = await sessions.beginBrowserSession(proof, expiresAt, name)
+  const { caller } = visitOf(req)
+  if (caller) await sessions.revoke(caller)
+  cookie.write(res, secret, SESSION_LIFE_MS)
+}

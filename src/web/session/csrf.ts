@@ -1,0 +1,79 @@
+/**
+ * That a form was sent from our own page.
+ *
+ * Two checks, either of which would do: what the browser says of the sender (Sec-Fetch-Site, else
+ * Origin), and a token in the form that only our page could hold. A signed-in visitor's token is
+ * bound to the session; a signed-out one's to a cookie made for it (OWASP CSRF Prevention Cheat
+ * Sheet: signed double-submit).
+ */
+
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { Request, RequestHandler, Response } from 'express'
+import { AppError } from '../../errors.ts'
+import { visitOf } from './browser-session.ts'
+import type { PageCookie } from './cookies.ts'
+
+/** The name of the hidden field. */
+export const CSRF_FIELD = 'csrf_token'
+
+/** The token for the forms of the page being sent. Sets the cookie of a visitor who has none. */
+export function csrfToken(req: Request, res: Response, cookie: PageCookie): string {
+  const known = secretOf(req, cookie)
+  if (known !== undefined) return tokenFrom(known)
+  const secret = randomBytes(32).toString('base64url')
+  cookie.write(res, secret)
+  return tokenFrom(secret)
+}
+
+/** Refuses a form that another site sent, or that was made for another session. */
+export function refuseForgedForms(cookie: PageCookie, publicUrl: string): RequestHandler {
+  const ownOrigin = new URL(publicUrl).origin
+  return (req, _res, next) => {
+    if (req.method === 'GET' || req.method === 'HEAD') return next()
+    const secret = secretOf(req, cookie)
+    const given: unknown = req.body?.[CSRF_FIELD]
+    if (!isFromOwnPage(req, ownOrigin)) return next(forged())
+    // From another site a browser would not send it either (SameSite); from ours it should have.
+    if (secret === undefined) return next(noCookie())
+    next(isSame(given, tokenFrom(secret)) ? undefined : forged())
+  }
+}
+
+function secretOf(req: Request, cookie: PageCookie): string | undefined {
+  return visitOf(req).sessionSecret ?? cookie.read(req)
+}
+
+/** The same for a visitor who is signed in. */
+export const tokenOfSession = (secret: string) => tokenFrom(secret)
+
+const tokenFrom = (secret: string) =>
+  createHmac('sha256', secret).update('form').digest('base64url')
+
+function isSame(given: unknown, expected: string): boolean {
+  if (typeof given !== 'string') return false
+  const [a, b] = [Buffer.from(given), Buffer.from(expected)]
+  return a.length === b.length && timingSafeEqual(a, b)
+}
+
+/** What only a browser can send; a client without either header has no cookies to abuse. */
+function isFromOwnPage(req: Request, ownOrigin: string): boolean {
+  const site = req.headers['sec-fetch-site']
+  if (site !== undefined) return site === 'same-origin'
+  const { origin, host } = req.headers
+  // Reached by another name than PUBLIC_URL's (loopback), page and form still share a host.
+  return origin === undefined || origin === ownOrigin || hostOf(origin) === host
+}
+
+const hostOf = (origin: string) => (URL.canParse(origin) ? new URL(origin).host : undefined)
+
+const noCookie = () =>
+  new AppError(
+    'forbidden',
+    'Your browser sent no cookie with this form, and without one nobody can sign in here. Allow cookies for this site, then go back, reload the page and send the form again.',
+  )
+
+const forged = () =>
+  new AppError(
+    'forbidden',
+    'This form has gone stale, or was sent from another site. Go back, reload the page and send it again.',
+  )

@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest'
+import { Gathered } from '../../../src/database/statements/batcher.ts'
+import { AppError } from '../../../src/errors.ts'
+
+/** Answers with what it was asked and how many were asked together; notes every run. */
+function doubling(fail: (asked: readonly number[]) => Error | undefined = () => undefined) {
+  const runs: number[][] = []
+  const run = async (asked: readonly number[]) => {
+    runs.push([...asked])
+    const error = fail(asked)
+    if (error) throw error
+    return asked.map((one) => one * 2)
+  }
+  return { runs, run }
+}
+
+const settled = async (promises: Promise<number>[]) =>
+  (await Promise.allSettled(promises)).map((end) =>
+    end.status === 'fulfilled' ? end.value : (end.reason as Error).message,
+  )
+
+test('those who ask at one moment are asked together, and each gets its own answer', async () => {
+  const { runs, run } = doubling()
+  const gathered = new Gathered({ run })
+  expect(await Promise.all([1, 2, 3].map((one) => gathered.ask(one)))).toEqual([2, 4, 6])
+  expect(await gathered.ask(4)).toBe(8)
+  expect(runs).toEqual([[1, 2, 3], [4]])
+})
+
+test('those with the same key are asked apart', async () => {
+  const { runs, run } = doubling()
+  const gathered = new Gathered({ run, keyOf: (one) => String(one % 10) })
+  const answers = [1, 11, 2, 21, 12].map((one) => gathered.ask(one))
+  expect(await Promise.all(answers)).toEqual([2, 22, 4, 42, 24])
+  expect(runs).toEqual([[1, 2], [11, 12], [21]])
+})
+
+test('a crowd is asked in parts', async () => {
+  const { runs, run } = doubling()
+  const gathered = new Gathered({ run })
+  const crowd = Array.from({ length: 100 }, (_, index) => index)
+  expect(await Promise.all(crowd.map((one) => gathered.ask(one)))).toEqual(
+    crowd.map((one) => one * 2),
+  )
+  expect(runs.map(({ length }) => length)).toEqual([32, 32, 32, 4])
+})
+
+test('after a failure each is asked by itself, once', async () => {
+  const { runs, run } = doubling((asked) => (asked.includes(2) ? new Error('not 2') : undefined))
+  const gathered = new Gathered({ run })
+  expect(await settled([1, 2, 3].map((one) => gathered.ask(one)))).toEqual([2, 'not 2', 6])
+  expect(runs).toEqual([[1, 2, 3], [1], [2], [3]])
+})
+
+test('where nobody knows whether it was done, it is not done again', async () => {
+  const gone = new AppError('database_unavailable', 'gone')
+  const { runs, run } = doubling(() => gone)
+  const gathered = new Gathered({ run })
+  expect(await settled([1, 2].map((one) => gathered.ask(one)))).toEqual(['gone', 'gone'])
+  expect(runs).toEqual([[1, 2]])
+})

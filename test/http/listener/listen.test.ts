@@ -1,0 +1,69 @@
+/** Requests and responses are born as Express's own, on every version of Node.js this runs on. */
+
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { setFlagsFromString } from 'node:v8'
+import express from 'express'
+import { afterEach, expect, test } from 'vitest'
+import { type Listening, listen } from '../../../src/http/listener/listen.ts'
+
+let listening: Listening | undefined
+afterEach(() => {
+  listening?.cut()
+  listening = undefined
+})
+
+test('Express finds its prototypes already there, and nothing is missing of Node’s', async () => {
+  const app = express()
+  app.set('trust proxy', 1)
+  app.use(express.json())
+  app.post('/here', (req, res) => {
+    res.set('X-Kind', req.is('json') || 'none')
+    res.json({ ip: req.ip, query: req.query.a, body: req.body, host: req.hostname })
+  })
+  const seen: object[] = []
+  const born = Object.assign(
+    (req: IncomingMessage, res: ServerResponse) => {
+      seen.push(Object.getPrototypeOf(req), Object.getPrototypeOf(res))
+      expect(req).toBeInstanceOf(IncomingMessage)
+      expect(res).toBeInstanceOf(ServerResponse)
+      app(req, res)
+    },
+    { request: app.request, response: app.response },
+  )
+  listening = await listen(born, { host: '127.0.0.1', port: 0, tls: undefined })
+  Object.assign(app, { request: born.request, response: born.response })
+  for (const round of [1, 2]) {
+    const response = await fetch(`${listening.url}/here?a=${round}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-forwarded-for': '198.51.100.7' },
+      body: JSON.stringify({ round }),
+    })
+    expect(response.headers.get('x-kind')).toBe('json')
+    expect(await response.json()).toEqual({
+      ip: '198.51.100.7',
+      query: String(round),
+      body: { round },
+      host: '127.0.0.1',
+    })
+  }
+  expect(seen).toEqual([app.request, app.response, app.request, app.response])
+  expect(seen[0]).toBe(app.request)
+  expect(seen[1]).toBe(app.response)
+})
+
+test('requests and responses keep their fields where V8 finds them at once', async () => {
+  setFlagsFromString('--allow-natives-syntax')
+  const isFast = new Function('object', 'return %HasFastProperties(object)')
+  setFlagsFromString('--no-allow-natives-syntax')
+  const app = express()
+  app.post('/here', express.json(), (req, res) => {
+    res.json([isFast(req), isFast(res)])
+  })
+  listening = await listen(app, { host: '127.0.0.1', port: 0, tls: undefined })
+  const response = await fetch(`${listening.url}/here`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{}',
+  })
+  expect(await response.json()).toEqual([true, true])
+})
