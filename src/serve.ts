@@ -3,15 +3,15 @@
 import { join, resolve } from 'node:path'
 import type { App } from './app.ts'
 import { type Config, loadConfig } from './config/config.ts'
+import { checkCertificate, checkDataDir, checkPricesFile } from './config/setting-files.ts'
+import { NAME_IN_CLIENTS } from './config/tool-names.ts'
 import type { Database } from './database/open.ts'
+import { openConfiguredDatabase } from './database/open-configured.ts'
 import type { Listening } from './http/listener/listen.ts'
 import { createLogger, type Logger } from './log.ts'
-import { openConfiguredDatabase } from './database/open-configured.ts'
-import { checkCertificate, checkDataDir, checkPricesFile } from './config/setting-files.ts'
-import { type StopTimes, stop, type UnderWay } from './stop.ts'
 import { endOnSignals, type StopSignal, stopOnSignals } from './process/stop-signals.ts'
-import { NAME_IN_CLIENTS } from './config/tool-names.ts'
 import { isUnderNpm, onNpmGone } from './process/under-npm.ts'
+import { type StopTimes, stop, type UnderWay } from './stop.ts'
 
 /** Over its longest times a stop may still need this for its last answers and writes. */
 const STOP_MARGIN_MS = 10_000

@@ -5,9 +5,9 @@
 
 import { randomUUID } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
+import { parseEncryptionKey } from '../../src/config/encryption-key.ts'
 import { KeyRing } from '../../src/crypto/sealed.ts'
 import type { Schema } from '../../src/database/schema.ts'
-import { parseEncryptionKey } from '../../src/config/encryption-key.ts'
 import { Vault } from '../../src/services/keys/vault.ts'
 import { bearer, ENCRYPTION_KEY, type User } from '../harness/identity.ts'
 import type { ChatMessage } from '../load/calls.ts'

@@ -1,7 +1,7 @@
 /** The address that clients are given: whether it leads here, and under the same name. */
 
 import type { Config } from '../config/config.ts'
-import type { Finding } from './check.ts'
+import type { Finding } from './finding.ts'
 
 const WITHIN_MS = 10_000
 /** What every client that signs in reads first, and the field that has to be as it was asked for. */

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Config } from '../config/config.ts'
+import { checkDataDir } from '../config/setting-files.ts'
 import { pendingMigrations } from '../database/migrations/migrate.ts'
+import { openConfiguredDatabase } from '../database/open-configured.ts'
 import { AppError } from '../errors.ts'
 import { createLogger } from '../log.ts'
-import { openConfiguredDatabase } from '../database/open-configured.ts'
-import { checkDataDir } from '../config/setting-files.ts'
-import type { Finding } from './check.ts'
+import type { Finding } from './finding.ts'
 
 /** Changes nothing in a database, and makes none; at most the folder for it. */
 export async function checkDatabase(config: Config): Promise<Finding> {

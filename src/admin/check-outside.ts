@@ -6,7 +6,7 @@ import type { Config } from '../config/config.ts'
 import { AppError } from '../errors.ts'
 import { tryRedis } from '../http/rate-limit/redis-stores.ts'
 import { Outgoing } from '../network/outgoing.ts'
-import type { Finding } from './check.ts'
+import type { Finding } from './finding.ts'
 
 const WITHIN_MS = 10_000
 

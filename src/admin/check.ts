@@ -5,15 +5,8 @@ import { checkCertificate, checkPricesFile } from '../config/setting-files.ts'
 import { checkAddresses } from './check-addresses.ts'
 import { checkDatabase } from './check-database.ts'
 import { checkProxies, checkRedis, checkUpstream } from './check-outside.ts'
+import type { Finding } from './finding.ts'
 
-export type Finding = {
-  /** The setting that leads there. */
-  setting: string
-  /** `unknown`: it cannot be told now. */
-  state: 'ok' | 'wrong' | 'unknown'
-  /** What was found, or what is wrong and what to do. */
-  words: string
-}
 /** Nothing where the setting is not set. Never throws. */
 type Look = (config: Config) => Promise<Finding | undefined>
 

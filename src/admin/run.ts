@@ -2,10 +2,10 @@
 
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { UsageError, valuesOf, wordsOf } from './arguments.ts'
-import { COMMANDS, type Command, type Run } from './commands.ts'
 import type { Config } from '../config/config.ts'
 import { readDotEnv } from '../config/dot-env.ts'
+import { UsageError, valuesOf, wordsOf } from './arguments.ts'
+import { COMMANDS, type Command, type Run } from './commands.ts'
 
 const PROGRAM = 'npm run admin --'
 

@@ -1,6 +1,11 @@
 import { APIConnectionError, APIError } from '@anthropic-ai/sdk/core/error'
 import type { AppError } from '../errors.ts'
 import type { Outgoing } from '../network/outgoing.ts'
+import { assertPlausibleKey, toProofFailure } from './key-proof.ts'
+import { type ClaudeOutcome, toOutcome } from './outcome.ts'
+import { boundsOf } from './prices/usage-bounds.ts'
+import { type BuiltRequest, withoutTemperature } from './request.ts'
+import { Reply } from './stream.ts'
 import { ForeignAnswer, UnreadableAnswer } from './transport/answer-errors.ts'
 import {
   brokenStream,
@@ -10,13 +15,13 @@ import {
   toFailure,
   unusableKeyFailure,
 } from './transport/failure.ts'
-import { assertPlausibleKey, toProofFailure } from './key-proof.ts'
-import { type ClaudeOutcome, toOutcome } from './outcome.ts'
-import { type BuiltRequest, withoutTemperature } from './request.ts'
 import { withRetry } from './transport/retry.ts'
-import { Reply } from './stream.ts'
-import { type AnswerHooks, type AnswerStream, isSendableKey, Transport } from './transport/transport.ts'
-import { boundsOf } from './prices/usage-bounds.ts'
+import {
+  type AnswerHooks,
+  type AnswerStream,
+  isSendableKey,
+  Transport,
+} from './transport/transport.ts'
 import { type Limits, Watch } from './transport/watch.ts'
 
 export type { ClaudeOutcome } from './outcome.ts'

@@ -152,7 +152,7 @@ const BY_ID: ReadonlyMap<string, ModelInfo> = new Map(
   MODELS.flatMap((info) => [info.id, ...info.pointers].map((id) => [id, info] as const)),
 )
 
-interface ResolvedModel {
+export interface ResolvedModel {
   /** What to send: aliases and pointers are replaced by the full id, an unknown id is kept. */
   id: string
   /** Undefined for a model this release does not know. */

@@ -1,8 +1,8 @@
 import type { AppError } from '../errors.ts'
 import { wholeText } from '../text/whole-text.ts'
 import type { ContentBlock } from './content.ts'
-import type { Reply } from './stream.ts'
 import type { Rate, Usage } from './prices/usage.ts'
+import type { Reply } from './stream.ts'
 
 export type UsageEstimated =
   | 'stream_cancelled'

@@ -1,6 +1,7 @@
 /** What a model will take of the parameters that were asked for. Each choice says what it changed. */
+
+import type { ChatRequest } from './chat-request.ts'
 import { EFFORTS, type Effort, type ThinkingType } from './models.ts'
-import type { ChatRequest } from './request.ts'
 
 /** At most what the model can write; the API refuses more. */
 export function clampMaxTokens({ model, info, maxTokens }: ChatRequest, warnings: string[]) {

@@ -1,28 +1,9 @@
 import { isBlank } from '../text/blank-text.ts'
+import type { ChatRequest } from './chat-request.ts'
 import type { ContentBlock, Turn } from './content.ts'
 import { replayHistory, textBlock } from './history.ts'
-import type { Effort, ModelInfo, ThinkingType } from './models.ts'
+import type { Effort, ThinkingType } from './models.ts'
 import { chooseEffort, chooseTemperature, chooseThinking, clampMaxTokens } from './parameters.ts'
-
-export type { Turn } from './content.ts'
-export type { Effort } from './models.ts'
-
-export interface ChatRequest {
-  model: string
-  /** What the gateway knows of the model; undefined for one it does not know. */
-  info: ModelInfo | undefined
-  /** Complete turns, oldest first. */
-  history: Turn[]
-  message: string
-  system?: string
-  maxTokens: number
-  temperature?: number
-  stopSequences?: string[]
-  thinking: 'off' | 'adaptive'
-  effort?: Effort
-  /** An opaque hash, for `metadata.user_id`: never a name or an address. */
-  endUserId: string
-}
 
 /** The version that still takes sampling parameters, and the one everything else uses. */
 type ApiVersion = '2023-06-01' | '2026-10-21'

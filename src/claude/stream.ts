@@ -1,8 +1,8 @@
 import { AnswerContent } from './answer-content.ts'
 import { ReportedUsage } from './prices/reported-usage.ts'
-import { type Fields, fieldsOf, toLabel, toText } from './upstream-value.ts'
 import { addUsage, type Rate, type Usage } from './prices/usage.ts'
 import { type Bounds, outputTokensAtMost, usageAtMost } from './prices/usage-bounds.ts'
+import { type Fields, fieldsOf, toLabel, toText } from './upstream-value.ts'
 
 /**
  * An answer as it grows out of its events (Anthropic API docs: Streaming messages). Unknown events

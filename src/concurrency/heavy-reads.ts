@@ -4,8 +4,8 @@
  * that user, and no number of readers fills the memory.
  */
 
-import { BoundedQueue } from './bounded-queue.ts'
 import { AppError } from '../errors.ts'
+import { BoundedQueue } from './bounded-queue.ts'
 
 type Options = {
   /** At the same time in this process. */

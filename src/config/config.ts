@@ -5,8 +5,8 @@
  */
 
 import { z } from 'zod'
-import { misspeltSettings } from './misspelt-settings.ts'
 import { check } from '../text/problems.ts'
+import { misspeltSettings } from './misspelt-settings.ts'
 import { readSecretFiles } from './secret-files.ts'
 import { SECRET_SETTINGS, SETTINGS } from './settings.ts'
 

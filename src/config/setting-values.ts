@@ -2,11 +2,11 @@
 
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { parseBypass } from '../network/no-proxy.ts'
+import { AMOUNT_EXAMPLES, parseUsd } from '../text/usd-amount.ts'
 import { databaseUrlProblem } from './database-url.ts'
 import { parseEncryptionKey } from './encryption-key.ts'
-import { parseBypass } from '../network/no-proxy.ts'
 import { TOOL_PREFIX_PATTERN, TOOL_PREFIX_RULE } from './tool-names.ts'
-import { AMOUNT_EXAMPLES, parseUsd } from '../text/usd-amount.ts'
 import { USERNAME_PATTERN, USERNAME_RULE } from './username.ts'
 
 export const count = (min: number, max: number) => wholeNumber(min, max, 'a whole number')

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import * as argon2 from 'argon2'
-import { AppError } from '../errors.ts'
 import { FairQueue } from '../concurrency/fair-queue.ts'
+import { AppError } from '../errors.ts'
 import type { KeyRing } from './sealed.ts'
 
 /**

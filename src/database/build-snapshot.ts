@@ -7,11 +7,16 @@ import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Kysely, sql } from 'kysely'
-import { connectInMemory } from './embedded/open.ts'
-import { migrateToLatest } from './migrations/migrate.ts'
-import { oneConnection } from './embedded/session.ts'
 import { pgliteDialect } from './embedded/dialect.ts'
-import { currentKey, hasCurrentSnapshot, KEY_FILE, SNAPSHOT_FILE } from './embedded/snapshot-store.ts'
+import { connectInMemory } from './embedded/open.ts'
+import { oneConnection } from './embedded/session.ts'
+import {
+  currentKey,
+  hasCurrentSnapshot,
+  KEY_FILE,
+  SNAPSHOT_FILE,
+} from './embedded/snapshot-store.ts'
+import { migrateToLatest } from './migrations/migrate.ts'
 
 /** Does nothing when the folder has one of this build's migrations and PGlite version. */
 export async function buildSnapshot(folder: string): Promise<'built' | 'current'> {

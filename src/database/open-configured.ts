@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config/config.ts'
-import { type Database, type DatabaseOptions, openDatabase } from './open.ts'
 import { AppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { type Database, type DatabaseOptions, openDatabase } from './open.ts'
 
 type Options = {
   onEnd?: DatabaseOptions['onEnd']

@@ -6,8 +6,8 @@
 
 import { isIP } from 'node:net'
 import { MCP_PATH } from '../network/mcp-addresses.ts'
-import { LEGACY_PROTOCOL_VERSIONS } from './protocol/legacy.ts'
 import { MODERN_PROTOCOL_VERSION } from './direct/recognise.ts'
+import { LEGACY_PROTOCOL_VERSIONS } from './protocol/legacy.ts'
 import { DESCRIPTION, SERVER_NAME, serverInfo } from './protocol/server-info.ts'
 
 export const SERVER_CARD_PATH = '/mcp/server-card'

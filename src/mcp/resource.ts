@@ -1,8 +1,8 @@
 /** A resource as this gateway defines it: once, and knowing no SDK. */
 
-import type { Services } from '../services/index.ts'
+import type { Caller } from '../services/access/caller.ts'
 import type { Scope } from '../services/access/scopes.ts'
-import type { Caller } from '../services/access/sessions.ts'
+import type { Services } from '../services/index.ts'
 
 export type Resource = {
   uri: string

@@ -6,11 +6,11 @@
 
 import { AppError, toAppError, toErrorBody } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { check, inWords, type Problem } from '../text/problems.ts'
-import type { Services } from '../services/index.ts'
+import type { Caller } from '../services/access/caller.ts'
 import { insufficientScope, type Scope } from '../services/access/scopes.ts'
-import type { Caller } from '../services/access/sessions.ts'
+import type { Services } from '../services/index.ts'
 import type { Telemetry } from '../telemetry.ts'
+import { check, inWords, type Problem } from '../text/problems.ts'
 import type { CatalogueEntry } from './catalogue.ts'
 import type { Toolset } from './toolset.ts'
 

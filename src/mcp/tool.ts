@@ -4,9 +4,9 @@
  */
 
 import { z } from 'zod'
-import type { Services } from '../services/index.ts'
+import type { Caller } from '../services/access/caller.ts'
 import type { Scope } from '../services/access/scopes.ts'
-import type { Caller } from '../services/access/sessions.ts'
+import type { Services } from '../services/index.ts'
 
 /** `public` tools may be called without a token. */
 export type Access = 'public' | 'user'

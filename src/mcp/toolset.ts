@@ -5,8 +5,8 @@
  * prefix, whichever of them the list shows.
  */
 
-import type { Caller } from '../services/access/sessions.ts'
 import { USUAL_TOOL_PREFIX } from '../config/tool-names.ts'
+import type { Caller } from '../services/access/caller.ts'
 import { type CatalogueEntry, catalogue, type JsonSchema } from './catalogue.ts'
 import { INSTRUCTIONS } from './protocol/instructions.ts'
 import type { Tool } from './tool.ts'

@@ -1,16 +1,16 @@
 /** What every page's route needs to answer. */
 
 import type { Request, RequestHandler, Response } from 'express'
-import type { AuthorizationServer } from '../oauth/authorization-server.ts'
+import type { RateLimiters } from '../http/rate-limit/rate-limit.ts'
 import type { OwnOrigins } from '../network/own-origins.ts'
+import type { AuthorizationServer } from '../oauth/authorization-server.ts'
+import type { Caller } from '../services/access/caller.ts'
 import type { Services } from '../services/index.ts'
-import type { Caller } from '../services/access/sessions.ts'
+import { hidden } from './kit/form.ts'
+import type { Html } from './kit/html.ts'
 import { visitOf } from './session/browser-session.ts'
 import type { PageCookies } from './session/cookies.ts'
 import { CSRF_FIELD, csrfToken } from './session/csrf.ts'
-import type { RateLimiters } from '../http/rate-limit/rate-limit.ts'
-import { hidden } from './kit/form.ts'
-import type { Html } from './kit/html.ts'
 
 export type Desk = {
   services: Services

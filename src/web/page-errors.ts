@@ -1,15 +1,15 @@
 import type { ErrorRequestHandler, Request } from 'express'
 import { AppError, toAppError } from '../errors.ts'
-import type { Logger } from '../log.ts'
-import { peekVisit } from './session/browser-session.ts'
 import { isMcp } from '../http/error-handler.ts'
-import { applyPageSecurity } from './kit/page-security.ts'
-import { isPageVisit } from './page-visit.ts'
+import type { Logger } from '../log.ts'
 import { errorPage, titleOf } from './kit/error-page.ts'
 import { inPlainTime } from './kit/format.ts'
-import { sendToSignIn } from './page-context.ts'
-import { askForProof } from './pages/proof/routes.ts'
+import { applyPageSecurity } from './kit/page-security.ts'
 import { sendPage } from './kit/send-page.ts'
+import { sendToSignIn } from './page-context.ts'
+import { isPageVisit } from './page-visit.ts'
+import { askForProof } from './pages/proof/routes.ts'
+import { peekVisit } from './session/browser-session.ts'
 
 /** The door of the pages: what was thrown becomes a calm page. Other clients' errors pass by. */
 export function pageErrors(log: Logger): ErrorRequestHandler {

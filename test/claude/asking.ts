@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll } from 'vitest'
+import type { ChatRequest } from '../../src/claude/chat-request.ts'
 import { AnthropicClaude, type ClaudeOutcome } from '../../src/claude/client.ts'
 import { resolveModel } from '../../src/claude/models.ts'
-import { buildRequest, type ChatRequest } from '../../src/claude/request.ts'
+import { buildRequest } from '../../src/claude/request.ts'
 import type { Limits as Watched } from '../../src/claude/transport/watch.ts'
 import { type ClaudeStandIn, startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
+import type { ChatRequest } from '../../src/claude/chat-request.ts'
+import type { Turn } from '../../src/claude/content.ts'
 import { resolveModel } from '../../src/claude/models.ts'
-import { buildRequest, type ChatRequest, type Turn } from '../../src/claude/request.ts'
+import { buildRequest } from '../../src/claude/request.ts'
 
 const TODAY = new Date('2026-11-22T12:00:00Z')
 

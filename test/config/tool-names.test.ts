@@ -2,9 +2,9 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { createToolsets } from '../../src/mcp/toolset.ts'
 import { SETTINGS } from '../../src/config/settings.ts'
 import { NAME_IN_CLIENTS, USUAL_TOOL_PREFIX } from '../../src/config/tool-names.ts'
+import { createToolsets } from '../../src/mcp/toolset.ts'
 
 const root = new URL('../../', import.meta.url)
 const read = (file: string) => readFileSync(new URL(file, root), 'utf8')

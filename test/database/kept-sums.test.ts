@@ -5,8 +5,8 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { migrationFiles } from '../../src/database/migrations/migration-files.ts'
 import { type Database, openDatabase } from '../../src/database/open.ts'
-import { createRepositories, createTransact } from '../../src/repositories/index.ts'
 import { USAGE_GROUPS } from '../../src/repositories/billing/ledger.ts'
+import { createRepositories, createTransact } from '../../src/repositories/index.ts'
 import {
   describeDatabases,
   type FreshDatabase,

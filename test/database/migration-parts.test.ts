@@ -3,7 +3,11 @@
 import { sql } from 'kysely'
 import { expect, test } from 'vitest'
 import { migrateToLatest, pendingMigrations } from '../../src/database/migrations/migrate.ts'
-import { migrationFiles, partsOf, statementsIn } from '../../src/database/migrations/migration-files.ts'
+import {
+  migrationFiles,
+  partsOf,
+  statementsIn,
+} from '../../src/database/migrations/migration-files.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { ownDatabase } from '../support/own-database.ts'
 

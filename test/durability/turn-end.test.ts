@@ -4,29 +4,25 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ClaudeOutcome } from '../../src/claude/client.ts'
 import { loadPriceTable } from '../../src/claude/prices/prices.ts'
+import { HeavyReads } from '../../src/concurrency/heavy-reads.ts'
 import { newId } from '../../src/crypto/random.ts'
 import { KeyRing } from '../../src/crypto/sealed.ts'
 import { migrateToLatest } from '../../src/database/migrations/migrate.ts'
 import { type Database, openDatabase } from '../../src/database/open.ts'
 import { createLogger } from '../../src/log.ts'
 import { createRepositories } from '../../src/repositories/index.ts'
-import { AnswerNotices } from '../../src/services/turns/answer-notices.ts'
+import { ALL_SCOPES } from '../../src/services/access/scopes.ts'
 import { Budgets } from '../../src/services/billing/budgets.ts'
 import { ConversationOpening } from '../../src/services/conversations/conversation-context.ts'
-import { HeavyReads } from '../../src/concurrency/heavy-reads.ts'
 import { HistoryReading } from '../../src/services/conversations/history-reading.ts'
-import type { SendInput, SendResult } from '../../src/services/turns/send-message.ts'
-import { Orphans } from '../../src/services/turns/orphans.ts'
-import {
-  INTERRUPTED,
-  type RunningAnswer,
-  RunningAnswers,
-} from '../../src/services/turns/running-answers.ts'
-import { ALL_SCOPES } from '../../src/services/access/scopes.ts'
-import type { BegunTurn } from '../../src/services/turns/turn.ts'
-import { TurnBeginning } from '../../src/services/turns/start-turn.ts'
-import { TurnEnding } from '../../src/services/turns/finish-turn.ts'
 import { Vault } from '../../src/services/keys/vault.ts'
+import { AnswerNotices } from '../../src/services/turns/answer-events.ts'
+import { TurnEnding } from '../../src/services/turns/finish-turn.ts'
+import { Orphans } from '../../src/services/turns/orphans.ts'
+import type { SendResult } from '../../src/services/turns/receipt.ts'
+import { type RunningAnswer, RunningAnswers } from '../../src/services/turns/running-answers.ts'
+import { TurnBeginning } from '../../src/services/turns/start-turn.ts'
+import { type BegunTurn, INTERRUPTED, type SendInput } from '../../src/services/turns/turn.ts'
 import {
   describeDatabases,
   type FreshDatabase,

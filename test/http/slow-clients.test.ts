@@ -9,8 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 import express from 'express'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { jsonBody } from '../../src/http/mcp/json-body.ts'
 import { type Listening, listen } from '../../src/http/listener/listen.ts'
+import { jsonBody } from '../../src/http/mcp/json-body.ts'
 import { makeCertificate } from '../support/certificate.ts'
 
 /** A hundredth of what is true, and still long on a busy machine. */

@@ -3,12 +3,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/ajv'
 import { describe, expect, test } from 'vitest'
+import { USUAL_TOOL_PREFIX } from '../../src/config/tool-names.ts'
 import { AppError, ERROR_CODES, type ErrorCode, toErrorBody } from '../../src/errors.ts'
 import { catalogue } from '../../src/mcp/catalogue.ts'
 import { resources } from '../../src/mcp/resources/index.ts'
 import { tools } from '../../src/mcp/tools/index.ts'
 import { createToolsets } from '../../src/mcp/toolset.ts'
-import { USUAL_TOOL_PREFIX } from '../../src/config/tool-names.ts'
 
 type JsonSchema = {
   type?: string

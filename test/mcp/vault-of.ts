@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { KeyRing } from '../../src/crypto/sealed.ts'
 import { parseEncryptionKey } from '../../src/config/encryption-key.ts'
+import { KeyRing } from '../../src/crypto/sealed.ts'
 import { Vault } from '../../src/services/keys/vault.ts'
 import type { TestApp } from '../support/start-app.ts'
 

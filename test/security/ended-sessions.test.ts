@@ -1,7 +1,7 @@
 /** Ended means ended: whatever a session began to ask for does not happen once it has ended. */
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { Caller } from '../../src/services/access/sessions.ts'
+import type { Caller } from '../../src/services/access/caller.ts'
 import { csrfTokenIn, PASSWORD, signIn } from '../http/pages/visiting.ts'
 import { beginForm } from '../http/slow-form.ts'
 import { describeDatabases } from '../support/databases.ts'

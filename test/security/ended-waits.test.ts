@@ -1,7 +1,7 @@
 /** What was waited for is not handed to a session that has ended meanwhile. */
 
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import type { Caller } from '../../src/services/access/sessions.ts'
+import type { Caller } from '../../src/services/access/caller.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { browserSession, personalToken } from '../support/signed-up.ts'
 import { startApp, type TestApp, type TestUser } from '../support/start-app.ts'

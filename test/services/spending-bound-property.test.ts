@@ -7,8 +7,8 @@
 
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import type { LedgerRow } from '../../src/repositories/index.ts'
 import { periodsAt } from '../../src/repositories/billing/periods.ts'
+import type { LedgerRow } from '../../src/repositories/index.ts'
 import type { Fault } from '../support/claude-stand-in/faults.ts'
 import { ODDITIES } from '../support/claude-stand-in/oddity.ts'
 import type { Reply } from '../support/claude-stand-in/reply.ts'

@@ -2,7 +2,7 @@
 
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Caller } from '../../src/services/access/sessions.ts'
+import type { Caller } from '../../src/services/access/caller.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { CHOSEN_PASSWORD, proofOf, type SignedUp, signUp } from '../support/signed-up.ts'
 import { startApp, type TestApp } from '../support/start-app.ts'

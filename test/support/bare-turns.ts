@@ -3,8 +3,8 @@
 import type { Kysely } from 'kysely'
 import { newId } from '../../src/crypto/random.ts'
 import type { Schema } from '../../src/database/schema.ts'
-import type { NewTurn } from '../../src/repositories/turns/start-turns.ts'
 import type { EndingTurn, TurnEnd } from '../../src/repositories/turns/finish-turns.ts'
+import type { NewTurn } from '../../src/repositories/turns/start-turns.ts'
 
 const MODEL = 'claude-sonnet-5'
 const NO_LIMIT = { nanoUsd: null, tokens: null }

@@ -1,7 +1,7 @@
 /** A user of the pages: with a password of their own, in a browser session, without a key. */
 
 import { randomBytes } from 'node:crypto'
-import type { Caller } from '../../src/services/access/sessions.ts'
+import type { Caller } from '../../src/services/access/caller.ts'
 import type { TestApp } from './start-app.ts'
 
 export const CHOSEN_PASSWORD = 'correct horse battery staple'

@@ -5,9 +5,9 @@ import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { loadPriceTable } from '../../src/claude/prices/prices.ts'
 import { loadConfig } from '../../src/config/config.ts'
+import { SETTINGS } from '../../src/config/settings.ts'
 import { tools } from '../../src/mcp/tools/index.ts'
 import { check, inWords } from '../../src/text/problems.ts'
-import { SETTINGS } from '../../src/config/settings.ts'
 
 const said = (rule: z.ZodType, value: unknown) =>
   check(rule, value).problems?.map((problem) => inWords(problem, 'the value'))

@@ -2,8 +2,9 @@
  * The most that can be billed where Anthropic's own count is missing. Budgets are held by these, so
  * they are upper bounds, not guesses; what they are too high by is the price of not knowing.
  */
-import { inputTokensAtMost } from './input-bound.ts'
+
 import type { BuiltRequest } from '../request.ts'
+import { inputTokensAtMost } from './input-bound.ts'
 import type { Usage } from './usage.ts'
 
 /** No model writes more than a token a millisecond; thinking is written unseen, but no faster. */

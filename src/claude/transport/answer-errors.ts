@@ -4,9 +4,9 @@
  */
 
 import { APIConnectionError, APIError } from '@anthropic-ai/sdk/core/error'
+import { fieldsOf } from '../upstream-value.ts'
 import { parseJson } from './event-stream.ts'
 import type { Head } from './exchange.ts'
-import { fieldsOf } from '../upstream-value.ts'
 
 /** Not by Anthropic: the request has not got there, and nothing is billed for it. */
 export class ForeignAnswer extends APIError {}

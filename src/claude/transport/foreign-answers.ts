@@ -1,9 +1,9 @@
 /** What is said of an answer that is not Anthropic's: which setting to look at, and who has to. */
 
 import { AppError } from '../../errors.ts'
+import { toLabel } from '../upstream-value.ts'
 import type { ForeignAnswer } from './answer-errors.ts'
 import { retryAfterMs } from './retry.ts'
-import { toLabel } from '../upstream-value.ts'
 
 const CHECK_THE_WAY =
   'The operator of the gateway should check the way there: HTTPS_PROXY, NO_PROXY, ' +

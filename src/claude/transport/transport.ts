@@ -1,9 +1,9 @@
+import type { BuiltRequest } from '../request.ts'
+import { fieldsOf, toTokens } from '../upstream-value.ts'
 import { requestIdOf, toAnswerError } from './answer-errors.ts'
 import { streamBytesAtMost, WholeBody, within } from './body-bounds.ts'
 import { EventReader, parseJson } from './event-stream.ts'
 import type { Head } from './exchange.ts'
-import type { BuiltRequest } from '../request.ts'
-import { fieldsOf, toTokens } from '../upstream-value.ts'
 import { type Attempt, Wire, type WireOptions } from './wire.ts'
 
 /** An answer that has begun to come. */

@@ -12,12 +12,12 @@ import { APIConnectionError, APIConnectionTimeoutError } from '@anthropic-ai/sdk
 import type { Dispatcher } from 'undici'
 import { Outgoing, tunnelFailureOf } from '../../network/outgoing.ts'
 import { VERSION } from '../../version.ts'
+import type { BuiltRequest } from '../request.ts'
 import { ForeignAnswer, ProxyAway, toAnswerError, UnreadableAnswer } from './answer-errors.ts'
 import { WholeBody } from './body-bounds.ts'
 import { codingsOf } from './content-coding.ts'
 import { Exchange, type Head, type OnData } from './exchange.ts'
 import { OneTimeBody } from './one-time-body.ts'
-import type { BuiltRequest } from '../request.ts'
 
 export type Attempt = {
   method: 'GET' | 'POST'

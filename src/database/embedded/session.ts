@@ -3,11 +3,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PGlite } from '@electric-sql/pglite'
 import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
+import { takingTurns } from '../../concurrency/semaphore.ts'
 import { isCrash, toDatabaseError } from '../errors.ts'
+import { preparedName } from '../statements/prepared.ts'
 import type { LogSpace } from './durability/log-space.ts'
 import { PgliteStatements } from './statements.ts'
-import { preparedName } from '../statements/prepared.ts'
-import { takingTurns } from '../../concurrency/semaphore.ts'
 
 export type OneConnection = {
   /** The session, in turn. @throws AppError database_unavailable when it does not come free. */

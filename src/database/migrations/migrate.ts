@@ -7,12 +7,12 @@
  */
 
 import { type Kysely, sql } from 'kysely'
-import { migrationFiles, partsOf } from './migration-files.ts'
-import { applyPart } from './migration-part.ts'
 import type { DatabaseKind } from '../open.ts'
 import { Patience } from '../patience.ts'
 import { LIFT_LIMITS } from '../postgresql/dialect.ts'
 import { hasSharedSessions } from '../postgresql/shared-sessions.ts'
+import { migrationFiles, partsOf } from './migration-files.ts'
+import { applyPart } from './migration-part.ts'
 
 const TABLE = 'schema_migrations'
 /** Kysely's Migrator takes it too, with which earlier builds migrate. */

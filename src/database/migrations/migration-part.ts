@@ -1,10 +1,10 @@
 /** One part of a migration: whole or not at all, and tried again while others are in its way. */
 
 import { type Kysely, sql } from 'kysely'
-import { type MigrationPart, statementsIn, wordsIn } from './migration-files.ts'
 import type { DatabaseKind } from '../open.ts'
 import type { Patience } from '../patience.ts'
 import { LIFT_LIMITS } from '../postgresql/dialect.ts'
+import { type MigrationPart, statementsIn, wordsIn } from './migration-files.ts'
 import { holdersOf, type LockHolder, lockTables, tablesNamed } from './table-locks.ts'
 
 type Place<S> = { connection: Kysely<S>; kind: DatabaseKind; patience: Patience }

@@ -7,11 +7,11 @@ import {
   type PostgresQueryResult,
 } from 'kysely'
 import { type ClientBase, Pool, type PoolClient, types } from 'pg'
+import { takingTurns } from '../../concurrency/semaphore.ts'
 import { endsConnection, isConflict, isReadOnly, toDatabaseError, unavailable } from '../errors.ts'
 import { DISCARD_PLANS, PlanAge, preparedName } from '../statements/prepared.ts'
 import { applySettings } from '../statements/session-settings.ts'
 import { SharedSession, stepOf } from './shared-sessions.ts'
-import { takingTurns } from '../../concurrency/semaphore.ts'
 
 /** Run on a connection, it lifts every time limit until the connection is given back. */
 export const LIFT_LIMITS =

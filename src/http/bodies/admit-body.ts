@@ -7,8 +7,8 @@
 import type { Request, RequestHandler } from 'express'
 import { ipKeyGenerator } from 'express-rate-limit'
 import type { Memory } from '../../concurrency/memory.ts'
-import type { BodyBudget, Held, Sender } from './body-budget.ts'
 import { bearerToken } from '../mcp/authenticate.ts'
+import type { BodyBudget, Held, Sender } from './body-budget.ts'
 import type { KnownTokens } from './known-tokens.ts'
 
 export type BodyAdmission = {

@@ -10,11 +10,12 @@ import type { Request, RequestHandler } from 'express'
 import { AppError, toAppError } from '../../errors.ts'
 import type { Inspected } from '../../mcp/index.ts'
 import type { Asker } from '../../mcp/run-tool.ts'
-import type { Caller, SessionService } from '../../services/access/sessions.ts'
+import type { Caller } from '../../services/access/caller.ts'
+import type { SessionService } from '../../services/access/sessions.ts'
 import type { KnownTokens } from '../bodies/known-tokens.ts'
 import { networkOf } from '../rate-limit/network.ts'
-import { mistakeInArgument, mistakeInHeader } from './token-mistakes.ts'
 import { wantsShortNames } from '../tool-names-asked.ts'
+import { mistakeInArgument, mistakeInHeader } from './token-mistakes.ts'
 
 /** What is known of one request to /mcp on its way through the middleware. */
 export type McpRequest = {

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import express, { type Request, type RequestHandler } from 'express'
 import { admittedBody } from '../bodies/admit-body.ts'
-import { bodyError, refuseCostlyShape } from './body-limits.ts'
 import { CollectedBytes } from '../bodies/collected-bytes.ts'
+import { bodyError, refuseCostlyShape } from './body-limits.ts'
 
 /**
  * Reads a JSON body into `req.body`. What nearly every client sends takes a shorter way than

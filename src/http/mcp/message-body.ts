@@ -2,8 +2,8 @@
 
 import type { Request, RequestHandler } from 'express'
 import { findOutOfBounds } from '../../mcp/index.ts'
-import { INVALID_REQUEST, SERVER_ERROR, sendJsonRpcError } from './json-rpc.ts'
 import { replaceHeader } from '../replace-header.ts'
+import { INVALID_REQUEST, SERVER_ERROR, sendJsonRpcError } from './json-rpc.ts'
 
 const isJsonPost = (req: Request) => req.method === 'POST' && Boolean(req.is('application/json'))
 

@@ -2,8 +2,8 @@ import { type RequestHandler, Router } from 'express'
 import { toAppError, toErrorBody } from '../../errors.ts'
 import type { Services } from '../../services/index.ts'
 import { bearerToken } from '../mcp/authenticate.ts'
-import { sendExport } from '../send-export.ts'
 import { mistakeInHeader } from '../mcp/token-mistakes.ts'
+import { sendExport } from '../send-export.ts'
 
 type ExportRouteOptions = {
   services: Pick<Services, 'exports' | 'sessions'>

@@ -1,11 +1,11 @@
 import { type RequestHandler, Router } from 'express'
 import { MCP_PATH, OPEN_MCP_PATH } from '../../network/mcp-addresses.ts'
+import type { OwnOrigins } from '../../network/own-origins.ts'
 import type { AuthorizationServer } from '../../oauth/authorization-server.ts'
 import { ROUTES } from '../../oauth/provider.ts'
-import type { OwnOrigins } from '../../network/own-origins.ts'
 import { DEFAULT_SCOPES } from '../../services/access/scopes.ts'
-import { RESOURCE_METADATA } from '../mcp/challenge.ts'
 import { pageSecurity } from '../../web/kit/page-security.ts'
+import { RESOURCE_METADATA } from '../mcp/challenge.ts'
 import type { RateLimiters } from '../rate-limit/rate-limit.ts'
 import { namesQuery } from '../tool-names-asked.ts'
 

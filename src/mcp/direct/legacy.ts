@@ -3,12 +3,12 @@
 import { randomUUID } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { UrlElicitationRequiredError } from '@modelcontextprotocol/sdk/types.js'
-import { streamedAnswer, toRpcError, wholeAnswer } from './response.ts'
 import type { CancellableCalls } from '../protocol/cancellable-calls.ts'
-import { pageToOpen } from '../protocol/url-elicitation.ts'
-import type { FormedCall } from './recognise.ts'
 import { noProgress, throttledProgress } from '../protocol/progress.ts'
+import { pageToOpen } from '../protocol/url-elicitation.ts'
 import { type Asker, runTool, type ToolResult, type ToolRunner } from '../run-tool.ts'
+import type { FormedCall } from './recognise.ts'
+import { streamedAnswer, toRpcError, wholeAnswer } from './response.ts'
 
 /** `calls`: those under way, which a notification may cancel. */
 export function createLegacyCalls(runner: ToolRunner, calls: CancellableCalls) {

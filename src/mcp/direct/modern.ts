@@ -6,12 +6,12 @@ import {
   inputRequired,
   SERVER_INFO_META_KEY,
 } from '@modelcontextprotocol/server'
-import { type CallAnswer, streamedAnswer, toRpcError, wholeAnswer } from './response.ts'
-import { PAGE_REQUEST, pageToOpen } from '../protocol/url-elicitation.ts'
-import type { Fields, FormedCall, PlainCall } from './recognise.ts'
 import { noProgress, throttledProgress } from '../protocol/progress.ts'
-import { type Asker, runTool, type ToolResult, type ToolRunner } from '../run-tool.ts'
 import type { ServerInfo } from '../protocol/server-info.ts'
+import { PAGE_REQUEST, pageToOpen } from '../protocol/url-elicitation.ts'
+import { type Asker, runTool, type ToolResult, type ToolRunner } from '../run-tool.ts'
+import type { Fields, FormedCall, PlainCall } from './recognise.ts'
+import { type CallAnswer, streamedAnswer, toRpcError, wholeAnswer } from './response.ts'
 
 export function createModernCalls(runner: ToolRunner, info: ServerInfo) {
   const _meta = { [SERVER_INFO_META_KEY]: info }

@@ -21,11 +21,11 @@ import {
   SUPPORTED_PROTOCOL_VERSIONS,
 } from '@modelcontextprotocol/sdk/types.js'
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/ajv'
-import { isDrained } from '../direct/response.ts'
-import type { CancellableCalls } from './cancellable-calls.ts'
 import { orPageToOpen } from '../direct/legacy.ts'
-import { noProgress, throttledProgress } from './progress.ts'
+import { isDrained } from '../direct/response.ts'
 import { type Ask, type Asker, runTool, type ToolRunner } from '../run-tool.ts'
+import type { CancellableCalls } from './cancellable-calls.ts'
+import { noProgress, throttledProgress } from './progress.ts'
 import {
   CAPABILITIES,
   KEEP_ALIVE_MS,

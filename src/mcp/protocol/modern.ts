@@ -17,12 +17,11 @@ import {
   type ServerContext,
 } from '@modelcontextprotocol/server'
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/server/validators/ajv'
-import { isDrained } from '../direct/response.ts'
 import { orPageToOpen } from '../direct/modern.ts'
-import { PAGE_REQUEST } from './url-elicitation.ts'
 import type { Fields } from '../direct/recognise.ts'
-import { noProgress, throttledProgress } from './progress.ts'
+import { isDrained } from '../direct/response.ts'
 import { type Ask, runTool, type ToolRunner } from '../run-tool.ts'
+import { noProgress, throttledProgress } from './progress.ts'
 import {
   CAPABILITIES,
   KEEP_ALIVE_MS,
@@ -30,6 +29,7 @@ import {
   resourceListFor,
   type ServerInfo,
 } from './server-info.ts'
+import { PAGE_REQUEST } from './url-elicitation.ts'
 
 const LISTED_FOR_MS = 300_000
 

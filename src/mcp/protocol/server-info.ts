@@ -1,7 +1,7 @@
 /** What the gateway offers over MCP, in terms that both eras' SDKs take as they are. */
 
 import { AppError, toAppError, toErrorBody } from '../../errors.ts'
-import type { Caller } from '../../services/access/sessions.ts'
+import type { Caller } from '../../services/access/caller.ts'
 import { VERSION } from '../../version.ts'
 import { resources } from '../resources/index.ts'
 import { type Asker, refuseMissingScope, type ToolRunner } from '../run-tool.ts'

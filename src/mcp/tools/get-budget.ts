@@ -1,6 +1,6 @@
 import { z } from 'zod'
+import type { Caller } from '../../services/access/caller.ts'
 import type { Services } from '../../services/index.ts'
-import type { Caller } from '../../services/access/sessions.ts'
 import { defineTool, storableText } from '../tool.ts'
 import { budget, toBudget, toUsd } from './budget.ts'
 

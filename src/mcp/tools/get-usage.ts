@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import type { Services } from '../../services/index.ts'
 import { MOST_ROWS } from '../../services/billing/usage.ts'
+import type { Services } from '../../services/index.ts'
 import { defineTool } from '../tool.ts'
 import { untrustedMark, untrustedText } from '../untrusted-text.ts'
 

@@ -4,9 +4,9 @@
  */
 
 import type { Kysely } from 'kysely'
+import type { Schema, SessionKind } from '../../database/schema.ts'
 import { Gathered, lockLimitOf } from '../../database/statements/batcher.ts'
 import { prepare } from '../../database/statements/prepared.ts'
-import type { Schema, SessionKind } from '../../database/schema.ts'
 
 /** A session as its requests name it: by the id in a signed token, or by the hash of a secret. */
 export type SessionProof = { id: string; userId: string } | { tokenHash: Buffer }

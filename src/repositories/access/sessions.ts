@@ -1,7 +1,7 @@
 import { type Insertable, type Kysely, sql } from 'kysely'
 import type { Schema, SessionKind, SessionsTable } from '../../database/schema.ts'
-import { entranceOf, isProven } from './authority.ts'
 import { byDatabaseClock } from '../database-time.ts'
+import { entranceOf, isProven } from './authority.ts'
 import { NOTED_EVERY } from './session-checks.ts'
 
 export type { SessionKind }

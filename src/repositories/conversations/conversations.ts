@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely'
-import { Gathered } from '../../database/statements/batcher.ts'
-import { prepare } from '../../database/statements/prepared.ts'
-import { recordset } from '../../database/statements/json-rows.ts'
 import type { Schema } from '../../database/schema.ts'
+import { Gathered } from '../../database/statements/batcher.ts'
+import { recordset } from '../../database/statements/json-rows.ts'
+import { prepare } from '../../database/statements/prepared.ts'
 import { AppError } from '../../errors.ts'
 
 /** A place in the list: newest activity first, the id settles ties. */

@@ -1,9 +1,12 @@
 /** The SQL of finish-turns.ts, where its promises and the order of its locks are told. */
 
-import { prepare } from '../../database/statements/prepared.ts'
 import { recordset } from '../../database/statements/json-rows.ts'
+import { prepare } from '../../database/statements/prepared.ts'
 import { isLive } from '../access/reach.ts'
-import type { UsedShares } from './finish-turns.ts'
+import type { BudgetPeriod } from '../billing/budgets.ts'
+
+/** Percent of a limit that is used up, of the limits that are nearly so. */
+export type UsedShares = Partial<Record<BudgetPeriod | 'connection', number>>
 
 const COLUMNS = {
   answerId: 'uuid',

@@ -13,12 +13,17 @@
  */
 
 import type { Kysely } from 'kysely'
+import type { MessageStatus, Schema, StoredReservation } from '../../database/schema.ts'
 import { Gathered, lockLimitOf } from '../../database/statements/batcher.ts'
 import { inPlaces } from '../../database/statements/json-rows.ts'
-import type { BudgetPeriod, MessageStatus, Schema, StoredReservation } from '../../database/schema.ts'
 import type { Amount, LimitSet } from '../billing/budgets.ts'
 import type { NewLedgerRow } from '../billing/ledger.ts'
-import { askedEndings, type EndingRow, endTurns } from './finish-turns-statement.ts'
+import {
+  askedEndings,
+  type EndingRow,
+  endTurns,
+  type UsedShares,
+} from './finish-turns-statement.ts'
 
 /** How a turn ended. */
 export type TurnEnd = {
@@ -37,9 +42,6 @@ export type TurnEnd = {
   /** False when nothing was billed: the caller may use the key for another try. */
   keepIdempotencyKey: boolean
 }
-
-/** Percent of a limit that is used up, of the limits that are nearly so. */
-export type UsedShares = Partial<Record<BudgetPeriod | 'connection', number>>
 
 export type EndingTurn = {
   answerId: string

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely'
-import { prepare } from '../../database/statements/prepared.ts'
-import { recordset } from '../../database/statements/json-rows.ts'
 import type { Schema } from '../../database/schema.ts'
+import { recordset } from '../../database/statements/json-rows.ts'
+import { prepare } from '../../database/statements/prepared.ts'
 
 export type WhichOrphans = 'all' | { among: readonly string[] }
 

@@ -8,13 +8,13 @@
  */
 
 import type { Kysely } from 'kysely'
-import { Gathered } from '../../database/statements/batcher.ts'
-import { prepare } from '../../database/statements/prepared.ts'
-import { inPlaces, recordset } from '../../database/statements/json-rows.ts'
 import type { Schema } from '../../database/schema.ts'
+import { Gathered } from '../../database/statements/batcher.ts'
+import { inPlaces, recordset } from '../../database/statements/json-rows.ts'
+import { prepare } from '../../database/statements/prepared.ts'
 import { AppError } from '../../errors.ts'
-import type { StoredLimit } from '../billing/budgets.ts'
 import { isReached, type Reach } from '../access/reach.ts'
+import type { StoredLimit } from '../billing/budgets.ts'
 import type { SendablePage } from './send-histories.ts'
 
 /** A conversation as a send finds it. */

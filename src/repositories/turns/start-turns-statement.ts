@@ -1,9 +1,22 @@
 /** The SQL of start-turns.ts, where its promises and the order of its locks are told. */
 
-import { prepare } from '../../database/statements/prepared.ts'
 import { recordset } from '../../database/statements/json-rows.ts'
+import { prepare } from '../../database/statements/prepared.ts'
 import { isLive, isReached, mayDo } from '../access/reach.ts'
-import type { Verdict } from './start-turns.ts'
+import type { BudgetPeriod } from '../billing/budgets.ts'
+
+/** Where a limit says no: the user's own budgets, or the cap of the connection that asks. */
+export type Limited = { period: BudgetPeriod; by: 'user' | 'connection' }
+
+export type Verdict =
+  | { outcome: 'begun'; maxTokens: number; nanoUsd: string; tokens: number }
+  | { outcome: 'exceeded'; limited: Limited }
+  /** `session_ended`: or it may not send messages any more. */
+  | { outcome: 'not_found' | 'busy' | 'session_ended' }
+  /** What is kept of the user leaves no room for the message. */
+  | { outcome: 'full' }
+  /** Somebody else's turn came in between: the history has to be read again. */
+  | { outcome: 'moved' }
 
 /** `unprepared`: rows of spending that have to be locked are not there yet. */
 type Outcome = Verdict['outcome'] | 'unprepared'

@@ -16,14 +16,16 @@
 
 import type { Kysely } from 'kysely'
 import { Alone } from '../../database/alone.ts'
-import { Gathered, lockLimitOf } from '../../database/statements/batcher.ts'
 import type { Schema } from '../../database/schema.ts'
-import type { BudgetPeriod, LimitSet, PayingPeriods } from '../billing/budgets.ts'
+import { Gathered, lockLimitOf } from '../../database/statements/batcher.ts'
+import type { LimitSet, PayingPeriods } from '../billing/budgets.ts'
 import {
   askedTurns,
   type BeginningRow,
   beginTurns,
+  type Limited,
   openBooks,
+  type Verdict,
 } from './start-turns-statement.ts'
 
 /** A turn as it begins: the user's message, and the place of the answer that is to come. */
@@ -74,19 +76,6 @@ export type WorstCaseCost = {
   /** With less room than this the turn does not begin. */
   leastTokens: number
 }
-
-/** Where a limit says no: the user's own budgets, or the cap of the connection that asks. */
-export type Limited = { period: BudgetPeriod; by: 'user' | 'connection' }
-
-export type Verdict =
-  | { outcome: 'begun'; maxTokens: number; nanoUsd: string; tokens: number }
-  | { outcome: 'exceeded'; limited: Limited }
-  /** `session_ended`: or it may not send messages any more. */
-  | { outcome: 'not_found' | 'busy' | 'session_ended' }
-  /** What is kept of the user leaves no room for the message. */
-  | { outcome: 'full' }
-  /** Somebody else's turn came in between: the history has to be read again. */
-  | { outcome: 'moved' }
 
 export class TurnBeginningRepository {
   readonly #db: Kysely<Schema>

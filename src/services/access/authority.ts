@@ -2,11 +2,11 @@
 
 import { AppError } from '../../errors.ts'
 import type { HeldSession } from '../../repositories/access/authority.ts'
-import type { Repositories } from '../../repositories/index.ts'
 import type { Reach } from '../../repositories/access/reach.ts'
 import type { SessionKind } from '../../repositories/access/sessions.ts'
+import type { Repositories } from '../../repositories/index.ts'
+import type { Caller } from './caller.ts'
 import { isScope, requireScopes, type Scope } from './scopes.ts'
-import type { Caller } from './sessions.ts'
 
 /** What a right password leaves: whose it is, and the hash that it was checked against. */
 export type PasswordProof = { userId: string; passwordHash: string }

@@ -1,11 +1,11 @@
 /** What users may enter about themselves, wherever they enter it. */
 
 import { z } from 'zod'
+import { USERNAME_PATTERN, USERNAME_RULE } from '../../config/username.ts'
 import { type Guessable, guessable } from '../../crypto/common-passwords.ts'
 import { MAX_PASSWORD_LENGTH } from '../../crypto/passwords.ts'
 import { AppError } from '../../errors.ts'
 import { check } from '../../text/problems.ts'
-import { USERNAME_PATTERN, USERNAME_RULE } from '../../config/username.ts'
 
 const MIN_PASSWORD_LENGTH = 12
 

@@ -1,10 +1,11 @@
 import { newId, newToken } from '../../crypto/random.ts'
 import { AppError } from '../../errors.ts'
 import type { Transact } from '../../repositories/index.ts'
-import { checked, TokenName, wrongField } from './field-rules.ts'
 import { holdSession } from './authority.ts'
+import type { Caller } from './caller.ts'
+import { checked, TokenName, wrongField } from './field-rules.ts'
 import { requireScopes, type Scope } from './scopes.ts'
-import { type Caller, hashOf, PERSONAL_TOKEN_PREFIX } from './sessions.ts'
+import { hashOf, PERSONAL_TOKEN_PREFIX } from './sessions.ts'
 
 type Deps = { transact: Transact }
 

@@ -5,7 +5,6 @@
  * revoked before is found revoked, however many ask.
  */
 
-import type { Repositories } from '../../repositories/index.ts'
 import type {
   AskedSession,
   Count,
@@ -14,6 +13,7 @@ import type {
   SessionProof,
   UserCounter,
 } from '../../repositories/access/session-checks.ts'
+import type { Repositories } from '../../repositories/index.ts'
 
 export type CheckedSession = { session: LiveSession; count: Count | null }
 

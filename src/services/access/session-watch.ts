@@ -4,7 +4,8 @@
  */
 
 import { sessionEnded } from './authority.ts'
-import type { Caller, SessionService } from './sessions.ts'
+import type { Caller } from './caller.ts'
+import type { SessionService } from './sessions.ts'
 
 type Deps = { sessions: Pick<SessionService, 'isLive'> }
 

@@ -3,9 +3,10 @@ import { newId, newToken } from '../../crypto/random.ts'
 import type { AccessTokens } from '../../crypto/tokens.ts'
 import { AppError, isDatabaseGone } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
-import type { Repositories, Transact } from '../../repositories/index.ts'
 import type { Count, UserCounter } from '../../repositories/access/session-checks.ts'
 import type { ProvenSession, SessionKind } from '../../repositories/access/sessions.ts'
+import { periodsAt } from '../../repositories/billing/periods.ts'
+import type { Repositories, Transact } from '../../repositories/index.ts'
 import { visibleName } from '../../text/visible-name.ts'
 import {
   holdSessions,
@@ -14,19 +15,9 @@ import {
   sessionEnded,
   wrongCredentials,
 } from './authority.ts'
-import { periodsAt } from '../../repositories/billing/periods.ts'
+import type { Caller } from './caller.ts'
 import { ALL_SCOPES, isScope, requireScopes, type Scope } from './scopes.ts'
 import { type CheckedSession, SessionChecks } from './session-lookup.ts'
-
-/** Who is asking, after their token and its session were both found good. */
-export type Caller = {
-  userId: string
-  username: string
-  sessionId: string
-  kind: SessionKind
-  scopes: readonly Scope[]
-  isAdmin: boolean
-}
 
 export type IssuedToken = { accessToken: string; expiresAt: Date; userId: string }
 

@@ -2,15 +2,21 @@ import type { Claude } from '../../claude/client.ts'
 import type { Passwords } from '../../crypto/passwords.ts'
 import { generatePassword, newId } from '../../crypto/random.ts'
 import { AppError } from '../../errors.ts'
-import type { Repositories, Transact } from '../../repositories/index.ts'
 import { emailTaken, usernameTaken } from '../../repositories/accounts/users.ts'
-import type { AccountDeletion } from './deletion.ts'
+import type { Repositories, Transact } from '../../repositories/index.ts'
+import {
+  holdSession,
+  holdSessions,
+  type PasswordProof,
+  wrongCredentials,
+} from '../access/authority.ts'
+import type { Caller } from '../access/caller.ts'
 import { checkChosenPassword, checked, Email, Username, wrongField } from '../access/field-rules.ts'
-import { holdSession, holdSessions, type PasswordProof, wrongCredentials } from '../access/authority.ts'
+import { hashOf, type IssuedToken, type SessionService } from '../access/sessions.ts'
+import type { Vault } from '../keys/vault.ts'
+import type { AccountDeletion } from './deletion.ts'
 import type { FormerAccounts } from './former-accounts.ts'
 import type { PasswordCheck } from './password-check.ts'
-import { type Caller, hashOf, type IssuedToken, type SessionService } from '../access/sessions.ts'
-import type { Vault } from '../keys/vault.ts'
 
 export type Registration = { username: string; email: string; apiKey: string }
 export type SignUp = { username: string; email: string; password: string }

@@ -4,8 +4,8 @@ import type { Passwords } from '../../crypto/passwords.ts'
 import { generatePassword } from '../../crypto/random.ts'
 import { AppError } from '../../errors.ts'
 import type { Repositories, Transact } from '../../repositories/index.ts'
-import type { AccountDeletion } from './deletion.ts'
 import type { AccountService } from './accounts.ts'
+import type { AccountDeletion } from './deletion.ts'
 import type { PasswordCheck } from './password-check.ts'
 
 type Deps = {

@@ -1,10 +1,10 @@
 import { AppError } from '../../errors.ts'
 import { isDeadlock } from '../../repositories/accounts/erasure.ts'
 import type { Repositories, Transact } from '../../repositories/index.ts'
-import type { AnswerService } from '../turns/follow-answer.ts'
 import { holdSessions } from '../access/authority.ts'
+import type { Caller } from '../access/caller.ts'
+import type { AnswerService } from '../turns/follow-answer.ts'
 import type { FormerAccounts } from './former-accounts.ts'
-import type { Caller } from '../access/sessions.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'erasure'>

@@ -1,16 +1,17 @@
 /** Everything the gateway keeps of a user, as one JSON document that is never whole in memory. */
 
+import type { HeavyReads } from '../../concurrency/heavy-reads.ts'
+import type { Memory } from '../../concurrency/memory.ts'
+import { mapInSlices } from '../../concurrency/slices.ts'
 import { AppError } from '../../errors.ts'
 import type { ExportedConversation, ExportedMessage } from '../../repositories/accounts/exports.ts'
 import type { Repositories } from '../../repositories/index.ts'
-import { inChunks } from './chunks.ts'
-import type { HeavyReads } from '../../concurrency/heavy-reads.ts'
-import type { Memory } from '../../concurrency/memory.ts'
-import { OpenExports } from './open-exports.ts'
+import type { Caller } from '../access/caller.ts'
 import { requireScopes, type Scope } from '../access/scopes.ts'
-import type { Caller, ListedSession, SessionService } from '../access/sessions.ts'
-import { mapInSlices } from '../../concurrency/slices.ts'
+import type { ListedSession, SessionService } from '../access/sessions.ts'
 import { type ConversationVault, textOf, type Vault } from '../keys/vault.ts'
+import { inChunks } from './chunks.ts'
+import { OpenExports } from './open-exports.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'apiKeys' | 'budgets' | 'conversations' | 'exports'>

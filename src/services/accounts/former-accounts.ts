@@ -4,10 +4,13 @@
  */
 
 import { newId } from '../../crypto/random.ts'
+import type {
+  FormerAccount,
+  StoredAdminLimit,
+} from '../../repositories/accounts/former-accounts.ts'
 import type { StoredLimit } from '../../repositories/billing/budgets.ts'
-import type { FormerAccount, StoredAdminLimit } from '../../repositories/accounts/former-accounts.ts'
-import type { Repositories } from '../../repositories/index.ts'
 import { periodsAt } from '../../repositories/billing/periods.ts'
+import type { Repositories } from '../../repositories/index.ts'
 import type { Vault } from '../keys/vault.ts'
 
 type Deps = { vault: Vault }

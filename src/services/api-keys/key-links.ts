@@ -2,8 +2,9 @@ import { newToken } from '../../crypto/random.ts'
 import { AppError } from '../../errors.ts'
 import type { Repositories, Transact } from '../../repositories/index.ts'
 import { holdSession } from '../access/authority.ts'
+import type { Caller } from '../access/caller.ts'
 import type { Scope } from '../access/scopes.ts'
-import { type Caller, hashOf } from '../access/sessions.ts'
+import { hashOf } from '../access/sessions.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'oneTimeLinks'>

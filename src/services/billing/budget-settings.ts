@@ -4,8 +4,8 @@ import { AppError } from '../../errors.ts'
 import type { BudgetPeriod } from '../../repositories/billing/budgets.ts'
 import type { Repositories, Transact } from '../../repositories/index.ts'
 import { holdSession } from '../access/authority.ts'
+import type { Caller } from '../access/caller.ts'
 import type { Budgets, Limit, LimitSource } from './budgets.ts'
-import type { Caller } from '../access/sessions.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'budgets' | 'users'>

@@ -17,11 +17,12 @@ import type {
   Spending,
   StoredLimit,
 } from '../../repositories/billing/budgets.ts'
-import type { Repositories } from '../../repositories/index.ts'
-import type { SendOpening } from '../../repositories/turns/load-turn-context.ts'
-import type { Limited, WorstCaseCost } from '../../repositories/turns/start-turns.ts'
-import type { UsedShares } from '../../repositories/turns/finish-turns.ts'
 import { nextStart, periodsAt } from '../../repositories/billing/periods.ts'
+import type { Repositories } from '../../repositories/index.ts'
+import type { UsedShares } from '../../repositories/turns/finish-turns-statement.ts'
+import type { SendOpening } from '../../repositories/turns/load-turn-context.ts'
+import type { WorstCaseCost } from '../../repositories/turns/start-turns.ts'
+import type { Limited } from '../../repositories/turns/start-turns-statement.ts'
 
 export type { Limit }
 export type Limits = Record<BudgetPeriod, Limit>

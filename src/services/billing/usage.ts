@@ -1,8 +1,13 @@
-import type { Repositories } from '../../repositories/index.ts'
-import type { DayRange, GroupPage, UsageGroup, UsageSum } from '../../repositories/billing/ledger.ts'
 import type { HeavyReads } from '../../concurrency/heavy-reads.ts'
+import type {
+  DayRange,
+  GroupPage,
+  UsageGroup,
+  UsageSum,
+} from '../../repositories/billing/ledger.ts'
+import type { Repositories } from '../../repositories/index.ts'
+import type { Caller } from '../access/caller.ts'
 import type { Scope } from '../access/scopes.ts'
-import type { Caller } from '../access/sessions.ts'
 
 type Deps = { repositories: Pick<Repositories, 'ledger'>; heavyReads: HeavyReads }
 

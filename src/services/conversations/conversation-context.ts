@@ -1,16 +1,25 @@
 /** The conversation that a turn is added to: a new one, or one of the user's. */
 
-import { isBlank } from '../../text/blank-text.ts'
-import { resolveModel } from '../../claude/models.ts'
+import { type ResolvedModel, resolveModel } from '../../claude/models.ts'
 import { newId } from '../../crypto/random.ts'
 import { AppError } from '../../errors.ts'
-import { conversationBusy, conversationNotFound } from '../../repositories/conversations/conversations.ts'
+import {
+  conversationBusy,
+  conversationNotFound,
+} from '../../repositories/conversations/conversations.ts'
 import type { SendableConversation } from '../../repositories/turns/load-turn-context.ts'
 import type { NewTurn } from '../../repositories/turns/start-turns.ts'
-import type { SendInput } from '../turns/send-message.ts'
-import { toTitle } from './title.ts'
-import type { ResolvedModel } from '../turns/turn.ts'
+import { isBlank } from '../../text/blank-text.ts'
 import type { ConversationVault, Vault } from '../keys/vault.ts'
+import { toTitle } from './title.ts'
+
+/** What a caller says of the conversation, and what it is called by. */
+export type ConversationInput = {
+  message: string
+  conversationId?: string | undefined
+  model?: string | undefined
+  systemPrompt?: string | undefined
+}
 
 /** The conversation as the turn finds it: new, or read from the database. */
 export type OpenedConversation = {
@@ -47,7 +56,7 @@ export class ConversationOpening {
    */
   open(
     userId: string,
-    input: SendInput,
+    input: ConversationInput,
     found: SendableConversation | undefined,
   ): OpenedConversation {
     if (input.conversationId === undefined) return this.#create(userId, input)
@@ -56,7 +65,7 @@ export class ConversationOpening {
     return this.#continue(input, found)
   }
 
-  #create(userId: string, input: SendInput): OpenedConversation {
+  #create(userId: string, input: ConversationInput): OpenedConversation {
     const id = newId()
     const { wrapped: dataKey, vault } = this.#deps.vault.createConversationKey(id, userId)
     const systemPrompt = readable(input.systemPrompt)
@@ -78,7 +87,7 @@ export class ConversationOpening {
     }
   }
 
-  #continue(input: SendInput, found: SendableConversation): OpenedConversation {
+  #continue(input: ConversationInput, found: SendableConversation): OpenedConversation {
     const vault = this.#deps.vault.openConversation(found)
     const stored = found.systemPrompt && vault.openSystemPrompt(found.systemPrompt)
     const kept = readable(stored ?? undefined)

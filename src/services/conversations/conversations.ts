@@ -1,12 +1,12 @@
+import type { HeavyReads } from '../../concurrency/heavy-reads.ts'
+import { mapInSlices } from '../../concurrency/slices.ts'
 import { AppError } from '../../errors.ts'
 import type { ConversationCursor } from '../../repositories/conversations/conversations.ts'
-import type { Repositories } from '../../repositories/index.ts'
 import type { ListedMessage } from '../../repositories/conversations/messages.ts'
-import { cutText, MOST_TEXT_BYTES } from './cut-text.ts'
-import type { HeavyReads } from '../../concurrency/heavy-reads.ts'
-import type { Caller } from '../access/sessions.ts'
-import { mapInSlices } from '../../concurrency/slices.ts'
+import type { Repositories } from '../../repositories/index.ts'
+import type { Caller } from '../access/caller.ts'
 import { textOf, type Vault } from '../keys/vault.ts'
+import { cutText, MOST_TEXT_BYTES } from './cut-text.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'conversations' | 'messages'>

@@ -1,11 +1,11 @@
 /** Reading as much of a conversation as a send can use, and no more. */
 
+import type { HeavyReads } from '../../concurrency/heavy-reads.ts'
+import { mapInSlices } from '../../concurrency/slices.ts'
 import type { Repositories } from '../../repositories/index.ts'
 import type { SendableMessage } from '../../repositories/turns/send-histories.ts'
 import type { OpenedConversation } from './conversation-context.ts'
-import type { HeavyReads } from '../../concurrency/heavy-reads.ts'
 import { fitHistory, type HistoryLimits, SentHistory, TurnsFromNewest } from './history-window.ts'
-import { mapInSlices } from '../../concurrency/slices.ts'
 
 type Deps = { repositories: Pick<Repositories, 'sendHistories'>; heavyReads: HeavyReads }
 

@@ -6,9 +6,9 @@
  * with it miss Anthropic's prompt cache every time (Anthropic API docs: Prompt caching).
  */
 
-import { isBlank } from '../../text/blank-text.ts'
 import type { ContentBlock } from '../../claude/content.ts'
 import { estimateTokens } from '../../claude/prices/tokens.ts'
+import { isBlank } from '../../text/blank-text.ts'
 import { textOf } from '../keys/vault.ts'
 
 /** The earlier turns that go to Claude with a new message. */

@@ -1,8 +1,8 @@
 /** What depends on which key-encryption key: whether one that was replaced may go. */
 
 import type { KeyRing } from '../../crypto/sealed.ts'
-import type { KeyedKind } from '../../repositories/keys/data-keys.ts'
 import type { Repositories } from '../../repositories/index.ts'
+import type { KeyedKind } from '../../repositories/keys/data-keys.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'dataKeys'>

@@ -1,5 +1,5 @@
 import type { Repositories } from '../../repositories/index.ts'
-import type { Caller } from '../access/sessions.ts'
+import type { Caller } from '../access/caller.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'conversations' | 'sessions' | 'signInFailures' | 'statistics'>

@@ -5,21 +5,21 @@ import type { PriceTable } from '../../claude/prices/prices.ts'
 import { AppError } from '../../errors.ts'
 import { violatedConstraint } from '../../repositories/constraints.ts'
 import type { Repositories } from '../../repositories/index.ts'
-import type { ConversationChanges, UsedShares } from '../../repositories/turns/finish-turns.ts'
-import type { AnswerNotices } from './answer-notices.ts'
-import { usedWarnings, WARN_FROM_PERCENT } from '../billing/budgets.ts'
+import type { ConversationChanges } from '../../repositories/turns/finish-turns.ts'
+import { WARN_FROM_PERCENT } from '../billing/budgets.ts'
 import { UNTITLED } from '../conversations/title.ts'
-import type { BegunTurn } from './turn.ts'
+import type { AnswerNotices } from './answer-events.ts'
 import {
+  fromStored,
   type SendReceipt,
-  type StoredReceipt,
   type TurnTiming,
   toLedgerRow,
   toReceipt,
   toSpent,
   toTurnEnd,
+  withUsage,
 } from './receipt.ts'
-import type { ConversationVault } from '../keys/vault.ts'
+import type { BegunTurn } from './turn.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'answers' | 'sessions' | 'turnEndings'>
@@ -126,11 +126,6 @@ function toChanges(turn: BegunTurn): ConversationChanges {
 /** Of a turn of which no text is kept. */
 const NOTHING = { content: null, stopSequence: null }
 
-const withUsage = (receipt: SendReceipt, used: UsedShares): SendReceipt => ({
-  ...receipt,
-  warnings: [...receipt.warnings, ...usedWarnings(used)],
-})
-
 /** The turn is not running any more. */
 class AlreadyFinished extends Error {
   override readonly name = 'AlreadyFinished'
@@ -143,19 +138,6 @@ function sealAnswer({ vault, answerId }: BegunTurn, outcome: ClaudeOutcome) {
       status === 'refused' || content.length === 0 ? null : vault.sealContent(answerId, content),
     stopSequence: stopSequence === null ? null : vault.sealStopSequence(answerId, stopSequence),
   }
-}
-
-/** The receipt as its caller got it. */
-export function fromStored(
-  vault: ConversationVault,
-  stored: { id: string; result: Record<string, unknown> | null; stopSequence: Buffer | null },
-): SendReceipt {
-  const { budget_used: used, ...receipt } = stored.result as StoredReceipt & {
-    budget_used?: UsedShares
-  }
-  const sealed = stored.stopSequence
-  const stopSequence = sealed === null ? null : vault.openStopSequence(stored.id, sealed)
-  return withUsage({ ...receipt, stop_sequence: stopSequence }, used ?? {})
 }
 
 const closedMeanwhile = ({ conversationId, answerId }: BegunTurn) =>

@@ -1,25 +1,20 @@
 /** Following an answer, wherever it is generated: in this process or in another. */
 
+import { settledWithin } from '../../concurrency/timeouts.ts'
 import { AppError } from '../../errors.ts'
-import type { StoredAnswer } from '../../repositories/turns/answers.ts'
 import type { Repositories, Transact } from '../../repositories/index.ts'
-import type { AnswerSignals } from './answer-signals.ts'
+import type { StoredAnswer } from '../../repositories/turns/answers.ts'
 import { holdSession, reachOf, sessionEnded } from '../access/authority.ts'
-import type { RunningAnswers } from './running-answers.ts'
+import type { Caller } from '../access/caller.ts'
 import type { SessionWatch } from '../access/session-watch.ts'
-import type { Caller } from '../access/sessions.ts'
-import { fromStored } from './finish-turn.ts'
-import type { SendReceipt } from './receipt.ts'
 import { textOf, type Vault } from '../keys/vault.ts'
+import type { AnswerSignals } from './answer-events.ts'
+import { emptyReceipt, fromStored, type SendReceipt } from './receipt.ts'
+import type { RunningAnswers } from './running-answers.ts'
+import type { FollowOptions } from './turn.ts'
 
 /** An answer as it stands: finished, given up, or so far. */
 export type AnswerView = SendReceipt & { content: string; error_code: string | null }
-
-export type FollowOptions = {
-  waitSeconds: number
-  signal: AbortSignal
-  onText?: ((textSoFar: string) => void) | undefined
-}
 
 type Deps = {
   repositories: Pick<Repositories, 'answerNotices' | 'answers'>
@@ -135,60 +130,6 @@ export class AnswerService {
     return { ...receipt, content: local?.answer.textSoFar ?? stored, error_code: row.errorCode }
   }
 }
-
-/** Whether the promise settled, either way, before the time was over or the signal aborted. */
-export async function settledWithin(
-  promise: Promise<unknown>,
-  ms: number,
-  signal?: AbortSignal,
-): Promise<'settled' | 'time'> {
-  let giveUp = () => {}
-  const time = new Promise<'time'>((resolve) => {
-    const timer = setTimeout(resolve, ms, 'time')
-    const onAbort = () => resolve('time')
-    signal?.addEventListener('abort', onAbort, { once: true })
-    if (signal?.aborted) onAbort()
-    giveUp = () => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', onAbort)
-    }
-  })
-  const settled = promise.then(
-    () => 'settled' as const,
-    () => 'settled' as const,
-  )
-  return Promise.race([settled, time]).finally(giveUp)
-}
-
-/** For an answer that has no result, yet or for ever. */
-export function emptyReceipt(row: {
-  id: string
-  conversationId: string
-  status: SendReceipt['status']
-  model: string
-  requestId?: string | null
-}): SendReceipt {
-  return {
-    conversation_id: row.conversationId,
-    message_id: row.id,
-    status: row.status,
-    model: row.model,
-    usage: null,
-    cost_usd: null,
-    stop_reason: null,
-    stop_sequence: null,
-    truncated: false,
-    refused: false,
-    refusal_category: null,
-    request_id: row.requestId ?? null,
-    history: null,
-    warnings: row.status === 'running' ? [unfinished(row.id)] : [],
-  }
-}
-
-/** Where a model reads it, which may take a text that breaks off for the whole answer. */
-const unfinished = (answerId: string) =>
-  `unfinished: call get_message with message_id ${answerId}. The content is only the text so far.`
 
 const answerNotFound = () =>
   new AppError('not_found', 'You have no answer with this message_id.', {

@@ -1,13 +1,12 @@
 /** Asking Claude for the answer to a turn that has begun. Knows nothing of how either is stored. */
 
 import type { Claude, ClaudeOutcome } from '../../claude/client.ts'
-import { type BuiltRequest, buildRequest } from '../../claude/request.ts'
 import { UNKNOWN_RATE } from '../../claude/prices/usage.ts'
+import { type BuiltRequest, buildRequest } from '../../claude/request.ts'
 import { toAppError } from '../../errors.ts'
 import { isLimited } from '../billing/budgets.ts'
 import { halveHistory, SentHistory, toMessages } from '../conversations/history-window.ts'
-import type { SendInput } from './send-message.ts'
-import type { BegunTurn } from './turn.ts'
+import type { BegunTurn, SendInput } from './turn.ts'
 
 /** With whose key, and as whom Anthropic may tell users apart. */
 export type Credentials = { apiKey: string; endUserId: string }

@@ -2,13 +2,12 @@
 
 import { AppError, isErrorCode } from '../../errors.ts'
 import type { Repositories } from '../../repositories/index.ts'
-import type { AnswerService, FollowOptions } from './follow-answer.ts'
 import { reachOf } from '../access/authority.ts'
-import type { SendInput, SendResult } from './send-message.ts'
-import type { Caller } from '../access/sessions.ts'
-import type { IdempotencyMarks } from './turn.ts'
-import type { SendReceipt } from './receipt.ts'
+import type { Caller } from '../access/caller.ts'
 import type { UserVault } from '../keys/vault.ts'
+import type { AnswerService } from './follow-answer.ts'
+import type { SendReceipt, SendResult } from './receipt.ts'
+import type { FollowOptions, IdempotencyMarks, SendInput } from './turn.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'answers'>

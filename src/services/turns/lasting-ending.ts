@@ -3,11 +3,11 @@
 import type { ClaudeOutcome } from '../../claude/client.ts'
 import { AppError, isDatabaseGone } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
+import type { FinishedTurn, TurnEnding } from './finish-turn.ts'
 import type { Generated } from './generate-answer.ts'
+import type { TurnTiming } from './receipt.ts'
 import type { RunningAnswer } from './running-answers.ts'
 import type { BegunTurn } from './turn.ts'
-import type { FinishedTurn, TurnEnding } from './finish-turn.ts'
-import type { TurnTiming } from './receipt.ts'
 
 type Deps = { ending: Pick<TurnEnding, 'finish'>; log: Logger }
 

@@ -6,7 +6,10 @@ import { totalInputTokens } from '../../claude/prices/usage.ts'
 import type { Amount, StoredReservation } from '../../repositories/billing/budgets.ts'
 import type { NewLedgerRow } from '../../repositories/billing/ledger.ts'
 import type { TurnEnd } from '../../repositories/turns/finish-turns.ts'
-import { INTERRUPTED } from './running-answers.ts'
+import type { UsedShares } from '../../repositories/turns/finish-turns-statement.ts'
+import { usedWarnings } from '../billing/budgets.ts'
+import type { ConversationVault } from '../keys/vault.ts'
+import { INTERRUPTED } from './turn.ts'
 
 /** send_message's result but for its text, which is sealed apart from it. */
 export type SendReceipt = {
@@ -31,6 +34,8 @@ export type SendReceipt = {
   history: { sent: number; omitted: number } | null
   warnings: string[]
 }
+
+export type SendResult = SendReceipt & { content: string; replayed: boolean }
 
 /** As it is stored: a stop sequence is the caller's text, and sealed apart from the rest. */
 export type StoredReceipt = Omit<SendReceipt, 'stop_sequence'>
@@ -144,6 +149,55 @@ export function toReceipt(
     warnings: [...warnings, ...outcome.warnings, ...emptyAnswerWarning(outcome, truncated)],
   }
 }
+
+/** The receipt as its caller got it. */
+export function fromStored(
+  vault: ConversationVault,
+  stored: { id: string; result: Record<string, unknown> | null; stopSequence: Buffer | null },
+): SendReceipt {
+  const { budget_used: used, ...receipt } = stored.result as StoredReceipt & {
+    budget_used?: UsedShares
+  }
+  const sealed = stored.stopSequence
+  const stopSequence = sealed === null ? null : vault.openStopSequence(stored.id, sealed)
+  return withUsage({ ...receipt, stop_sequence: stopSequence }, used ?? {})
+}
+
+/** With a word of warning for each limit that is nearly used up. */
+export const withUsage = (receipt: SendReceipt, used: UsedShares): SendReceipt => ({
+  ...receipt,
+  warnings: [...receipt.warnings, ...usedWarnings(used)],
+})
+
+/** For an answer that has no result, yet or for ever. */
+export function emptyReceipt(row: {
+  id: string
+  conversationId: string
+  status: SendReceipt['status']
+  model: string
+  requestId?: string | null
+}): SendReceipt {
+  return {
+    conversation_id: row.conversationId,
+    message_id: row.id,
+    status: row.status,
+    model: row.model,
+    usage: null,
+    cost_usd: null,
+    stop_reason: null,
+    stop_sequence: null,
+    truncated: false,
+    refused: false,
+    refusal_category: null,
+    request_id: row.requestId ?? null,
+    history: null,
+    warnings: row.status === 'running' ? [unfinished(row.id)] : [],
+  }
+}
+
+/** Where a model reads it, which may take a text that breaks off for the whole answer. */
+const unfinished = (answerId: string) =>
+  `unfinished: call get_message with message_id ${answerId}. The content is only the text so far.`
 
 /** How the turn is stored. A refused answer's text is discarded, a broken one's is kept. */
 export function toTurnEnd(

@@ -1,9 +1,7 @@
 import { AppError } from '../../errors.ts'
 import { wholeText } from '../../text/whole-text.ts'
-import type { SendResult } from './send-message.ts'
-
-/** Why an answer was stopped from inside: its turn ends as `interrupted`, not as `cancelled`. */
-export const INTERRUPTED = Symbol('interrupted')
+import type { SendResult } from './receipt.ts'
+import { INTERRUPTED } from './turn.ts'
 
 /** One answer that this process is generating. It belongs to nobody's connection. */
 export class RunningAnswer {

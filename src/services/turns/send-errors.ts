@@ -2,11 +2,9 @@
 
 import type { ClaudeOutcome } from '../../claude/client.ts'
 import { AppError, toAppError } from '../../errors.ts'
-import { emptyReceipt } from './follow-answer.ts'
 import type { Generated } from './generate-answer.ts'
-import type { SendResult } from './send-message.ts'
-import { INTERRUPTED } from './running-answers.ts'
-import type { BegunTurn } from './turn.ts'
+import { emptyReceipt, type SendResult } from './receipt.ts'
+import { type BegunTurn, INTERRUPTED } from './turn.ts'
 
 export const deliveredText = (outcome: ClaudeOutcome) =>
   outcome.status === 'refused' ? '' : outcome.text

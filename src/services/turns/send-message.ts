@@ -1,45 +1,29 @@
 /** Sending a message: the product. What it promises is in the README under "What is promised". */
 
 import type { ClaudeOutcome } from '../../claude/client.ts'
-import type { Effort } from '../../claude/request.ts'
 import { estimateTokens } from '../../claude/prices/tokens.ts'
 import { totalInputTokens } from '../../claude/prices/usage.ts'
+import { settledWithin } from '../../concurrency/timeouts.ts'
 import { AppError } from '../../errors.ts'
 import { violatedConstraint } from '../../repositories/constraints.ts'
 import type { Repositories } from '../../repositories/index.ts'
 import type { SendOpening } from '../../repositories/turns/load-turn-context.ts'
 import type { Telemetry } from '../../telemetry.ts'
-import { type FollowOptions, settledWithin } from './follow-answer.ts'
 import { sessionEnded } from '../access/authority.ts'
+import type { Caller } from '../access/caller.ts'
+import type { SessionWatch } from '../access/session-watch.ts'
+import type { SessionService } from '../access/sessions.ts'
+import type { KeyLinks } from '../api-keys/key-links.ts'
+import type { Vault } from '../keys/vault.ts'
 import type { Credentials, Generation } from './generate-answer.ts'
 import { type Replays, toMarks } from './idempotency.ts'
-import type { KeyLinks } from '../api-keys/key-links.ts'
 import type { LastingEnding } from './lasting-ending.ts'
+import type { SendResult } from './receipt.ts'
 import type { RunningAnswer, RunningAnswers } from './running-answers.ts'
 import type { RunningShares } from './running-shares.ts'
 import { deliveredText, keptForLater, runningResult, toSendError } from './send-errors.ts'
-import type { SessionWatch } from '../access/session-watch.ts'
-import type { Caller, SessionService } from '../access/sessions.ts'
-import type { BegunTurn, IdempotencyMarks } from './turn.ts'
 import type { CountInput, TurnBeginning } from './start-turn.ts'
-import type { SendReceipt } from './receipt.ts'
-import type { Vault } from '../keys/vault.ts'
-
-export type SendInput = {
-  message: string
-  conversationId?: string | undefined
-  model?: string | undefined
-  maxTokens?: number | undefined
-  temperature?: number | undefined
-  systemPrompt?: string | undefined
-  stopSequences?: string[] | undefined
-  thinking: 'off' | 'adaptive'
-  effort?: Effort | undefined
-  idempotencyKey?: string | undefined
-  tag?: string | undefined
-}
-
-export type SendResult = SendReceipt & { content: string; replayed: boolean }
+import type { BegunTurn, FollowOptions, IdempotencyMarks, SendInput } from './turn.ts'
 
 /** `signal` stops the answer itself while its first caller waits; running out of time does not. */
 export type SendOptions = FollowOptions

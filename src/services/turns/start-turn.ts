@@ -5,12 +5,17 @@ import { estimateTokens } from '../../claude/prices/tokens.ts'
 import { newId } from '../../crypto/random.ts'
 import type { AppError } from '../../errors.ts'
 import type { LimitSet } from '../../repositories/billing/budgets.ts'
-import { conversationBusy, conversationNotFound } from '../../repositories/conversations/conversations.ts'
+import { periodsAt } from '../../repositories/billing/periods.ts'
+import {
+  conversationBusy,
+  conversationNotFound,
+} from '../../repositories/conversations/conversations.ts'
 import type { Repositories } from '../../repositories/index.ts'
 import type { SendOpening } from '../../repositories/turns/load-turn-context.ts'
-import type { NewTurn, Verdict } from '../../repositories/turns/start-turns.ts'
+import type { NewTurn } from '../../repositories/turns/start-turns.ts'
+import type { Verdict } from '../../repositories/turns/start-turns-statement.ts'
 import { reachOf, sessionEnded } from '../access/authority.ts'
-import { periodsAt } from '../../repositories/billing/periods.ts'
+import type { Caller } from '../access/caller.ts'
 import {
   type Budgets,
   budgetExceeded,
@@ -18,14 +23,15 @@ import {
   loweredWarning,
   type WorstCase,
 } from '../billing/budgets.ts'
-import type { ConversationOpening, OpenedConversation } from '../conversations/conversation-context.ts'
-import type { AskedTurn } from './generate-answer.ts'
+import type {
+  ConversationOpening,
+  OpenedConversation,
+} from '../conversations/conversation-context.ts'
 import type { HistoryReading } from '../conversations/history-reading.ts'
-import type { SendInput } from './send-message.ts'
-import type { Caller } from '../access/sessions.ts'
 import { storageFull } from '../conversations/storage.ts'
-import type { BegunTurn, IdempotencyMarks } from './turn.ts'
-import { isWorthACount, worstCaseOf } from '../billing/worst-case.ts'
+import type { AskedTurn } from './generate-answer.ts'
+import type { BegunTurn, IdempotencyMarks, SendInput } from './turn.ts'
+import { isWorthACount, worstCaseOf } from './worst-case.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'sendOpenings' | 'turnBeginnings'>

@@ -1,11 +1,31 @@
 /** A turn that has begun: durable, and its conversation and its share of the budget reserved. */
 
-import type { ModelInfo } from '../../claude/models.ts'
+import type { Effort, ResolvedModel } from '../../claude/models.ts'
 import type { LimitSet, StoredReservation } from '../../repositories/billing/budgets.ts'
+import type { ConversationInput } from '../conversations/conversation-context.ts'
 import type { SentHistory } from '../conversations/history-window.ts'
 import type { ConversationVault } from '../keys/vault.ts'
 
-export type ResolvedModel = { id: string; info: ModelInfo | undefined; warnings: string[] }
+/** What a caller sends. */
+export type SendInput = ConversationInput & {
+  maxTokens?: number | undefined
+  temperature?: number | undefined
+  stopSequences?: string[] | undefined
+  thinking: 'off' | 'adaptive'
+  effort?: Effort | undefined
+  idempotencyKey?: string | undefined
+  tag?: string | undefined
+}
+
+/** `signal` ends the wait. */
+export type FollowOptions = {
+  waitSeconds: number
+  signal: AbortSignal
+  onText?: ((textSoFar: string) => void) | undefined
+}
+
+/** Why an answer was stopped from inside: its turn ends as `interrupted`, not as `cancelled`. */
+export const INTERRUPTED = Symbol('interrupted')
 
 /** What may be stored of an idempotency key. */
 export type IdempotencyMarks = {

@@ -2,8 +2,8 @@ import type { Request, Response } from 'express'
 import { peekVisit } from '../session/browser-session.ts'
 import { CSRF_FIELD, tokenOfSession } from '../session/csrf.ts'
 import { hidden } from './form.ts'
-import { document, type Page } from './layout.ts'
 import type { Refusal } from './forms.ts'
+import { document, type Page } from './layout.ts'
 
 /** Sends a page within its frame; after a refused form with that refusal's status. */
 export function sendPage(

@@ -6,7 +6,8 @@
 
 import type { Request, RequestHandler, Response } from 'express'
 import type { PasswordProof } from '../../services/access/authority.ts'
-import type { Caller, SessionService } from '../../services/access/sessions.ts'
+import type { Caller } from '../../services/access/caller.ts'
+import type { SessionService } from '../../services/access/sessions.ts'
 import { browserName } from './browser-name.ts'
 import type { PageCookie } from './cookies.ts'
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { openDatabase } from '../../../src/database/open.ts'
-import { prepare } from '../../../src/database/statements/prepared.ts'
 import { inPlaces, recordset } from '../../../src/database/statements/json-rows.ts'
+import { prepare } from '../../../src/database/statements/prepared.ts'
 import { describeDatabases, freshDatabaseOptions } from '../../support/databases.ts'
 
 const COLUMNS = {

@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely'
 import { expect, test } from 'vitest'
 import { openDatabase } from '../../../src/database/open.ts'
-import { prepare } from '../../../src/database/statements/prepared.ts'
 import type { Schema } from '../../../src/database/schema.ts'
+import { prepare } from '../../../src/database/statements/prepared.ts'
 import { describeDatabases, freshDatabaseOptions } from '../../support/databases.ts'
 
 const ONE_ROW = 'plan_of_a_small_table'

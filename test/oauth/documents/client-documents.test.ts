@@ -3,8 +3,8 @@
 import type { RequestListener } from 'node:http'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { createLogger } from '../../../src/log.ts'
-import { ClientDocuments } from '../../../src/oauth/documents/client-documents.ts'
 import { Outgoing } from '../../../src/network/outgoing.ts'
+import { ClientDocuments } from '../../../src/oauth/documents/client-documents.ts'
 import { type DocumentHost, startDocumentHost } from '../../support/document-host.ts'
 
 let host: DocumentHost

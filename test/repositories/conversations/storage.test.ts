@@ -11,8 +11,8 @@ import {
   createTransact,
   type Repositories,
 } from '../../../src/repositories/index.ts'
-import type { NewTurn } from '../../../src/repositories/turns/start-turns.ts'
 import type { EndingTurn } from '../../../src/repositories/turns/finish-turns.ts'
+import type { NewTurn } from '../../../src/repositories/turns/start-turns.ts'
 import { bareEnd, bareTurn, insertUser } from '../../support/bare-turns.ts'
 import {
   describeDatabases,

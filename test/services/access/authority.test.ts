@@ -1,7 +1,7 @@
 /** Effects and the end of the session that asks for them, at one moment. */
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Caller } from '../../../src/services/access/sessions.ts'
+import type { Caller } from '../../../src/services/access/caller.ts'
 import { describeDatabases } from '../../support/databases.ts'
 import { browserSession, CHOSEN_PASSWORD, signUp } from '../../support/signed-up.ts'
 import { startApp, type TestApp } from '../../support/start-app.ts'

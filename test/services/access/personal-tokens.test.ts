@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { MAX_PERSONAL_TOKENS, type PersonalTokens } from '../../../src/services/access/personal-tokens.ts'
+import type { Caller } from '../../../src/services/access/caller.ts'
+import {
+  MAX_PERSONAL_TOKENS,
+  type PersonalTokens,
+} from '../../../src/services/access/personal-tokens.ts'
 import { ALL_SCOPES } from '../../../src/services/access/scopes.ts'
-import type { Caller } from '../../../src/services/access/sessions.ts'
 import { describeDatabases } from '../../support/databases.ts'
 import { personalToken, signUp } from '../../support/signed-up.ts'
 import { startApp, type TestApp } from '../../support/start-app.ts'

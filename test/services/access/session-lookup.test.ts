@@ -2,8 +2,8 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { SessionProof } from '../../../src/repositories/access/session-checks.ts'
+import type { Caller } from '../../../src/services/access/caller.ts'
 import { type CheckedSession, SessionChecks } from '../../../src/services/access/session-lookup.ts'
-import type { Caller } from '../../../src/services/access/sessions.ts'
 import { describeDatabases } from '../../support/databases.ts'
 import { personalToken, signUp } from '../../support/signed-up.ts'
 import { startApp, type TestApp } from '../../support/start-app.ts'

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openDatabase } from '../../../src/database/open.ts'
-import type { Caller } from '../../../src/services/access/sessions.ts'
+import type { Caller } from '../../../src/services/access/caller.ts'
 import { startSecondReplica } from '../../mcp/second-replica.ts'
 import { dumpTables, placesOf } from '../../security/at-rest.ts'
 import {

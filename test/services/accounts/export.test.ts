@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Caller } from '../../../src/services/access/sessions.ts'
+import type { Caller } from '../../../src/services/access/caller.ts'
 import { describeDatabases } from '../../support/databases.ts'
 import { keepConversation } from '../../support/kept-conversation.ts'
 import { personalToken, type SignedUp, signUp } from '../../support/signed-up.ts'

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { KeyLinks } from '../../../src/services/api-keys/key-links.ts'
 import { hashOf } from '../../../src/services/access/sessions.ts'
+import type { KeyLinks } from '../../../src/services/api-keys/key-links.ts'
 import { describeDatabases } from '../../support/databases.ts'
 import { type SignedUp, signUp } from '../../support/signed-up.ts'
 import { startApp, type TestApp } from '../../support/start-app.ts'

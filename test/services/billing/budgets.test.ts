@@ -4,9 +4,9 @@ import { sql } from 'kysely'
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { UnitPrices } from '../../../src/claude/prices/prices.ts'
 import type { BudgetPeriod, StoredLimit } from '../../../src/repositories/billing/budgets.ts'
+import { periodsAt } from '../../../src/repositories/billing/periods.ts'
 import { createRepositories } from '../../../src/repositories/index.ts'
 import type { NewTurn } from '../../../src/repositories/turns/start-turns.ts'
-import { periodsAt } from '../../../src/repositories/billing/periods.ts'
 import {
   Budgets,
   budgetExceeded,

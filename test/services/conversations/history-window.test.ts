@@ -1,7 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { estimateTokens } from '../../../src/claude/prices/tokens.ts'
-import { fitHistory, halveHistory, type Turn, TurnsFromNewest } from '../../../src/services/conversations/history-window.ts'
+import {
+  fitHistory,
+  halveHistory,
+  type Turn,
+  TurnsFromNewest,
+} from '../../../src/services/conversations/history-window.ts'
 
 const NO_TOKEN_LIMIT = Number.POSITIVE_INFINITY
 const text = (value: string) => [{ type: 'text', text: value }]

@@ -21,9 +21,9 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip, createGzip } from 'node:zlib'
+import { type TarPart, tarEnd, tarHeader, tarPadding, tarParts } from '../tar.ts'
 import { flushFolder, flushFolders } from './flush-folder.ts'
 import { LOG_FOLDER } from './flushing-fs.ts'
-import { type TarPart, tarEnd, tarHeader, tarPadding, tarParts } from '../tar.ts'
 
 export type CopyReason = 'hourly' | 'before-migration'
 export type Copy = { path: string; takenAt: Date; reason: CopyReason }

@@ -1,7 +1,7 @@
 import { Router } from 'express'
-import { overviewPage } from './view.ts'
-import { callerOf, type Desk } from '../../page-context.ts'
 import { sendPage } from '../../kit/send-page.ts'
+import { callerOf, type Desk } from '../../page-context.ts'
+import { overviewPage } from './view.ts'
 
 /** /account: what there is, at a glance. */
 export function accountRoutes({ services, origins }: Desk): Router {

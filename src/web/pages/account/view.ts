@@ -1,8 +1,8 @@
 import { MCP_PATH } from '../../../network/mcp-addresses.ts'
 import { count, usd } from '../../kit/format.ts'
 import { html } from '../../kit/html.ts'
-import type { KeyStatus } from '../key/view.ts'
 import type { Page } from '../../kit/layout.ts'
+import type { KeyStatus } from '../key/view.ts'
 
 type Overview = {
   username: string

@@ -5,14 +5,14 @@ import { z } from 'zod'
 import { AppError } from '../../../errors.ts'
 import type { PendingConnection } from '../../../oauth/authorization-server.ts'
 import { isReading, type Scope } from '../../../services/access/scopes.ts'
-import { allowFormsToEndAt } from '../../kit/page-security.ts'
-import { consentPage, EXPIRY_DAYS } from './view.ts'
 import type { FormErrors } from '../../kit/form.ts'
-import { callerOf, csrfField, type Desk } from '../../page-context.ts'
 import { attempt, brokenRules, chosenValues, type Refusal, textField } from '../../kit/forms.ts'
-import { takesProof } from '../proof/routes.ts'
+import { allowFormsToEndAt } from '../../kit/page-security.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import { toAmount, toNanoUsd, UsdAmount } from '../../kit/usd-amount.ts'
+import { callerOf, csrfField, type Desk } from '../../page-context.ts'
+import { takesProof } from '../proof/routes.ts'
+import { consentPage, EXPIRY_DAYS } from './view.ts'
 
 const DAY_MS = 86_400_000
 

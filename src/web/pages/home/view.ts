@@ -1,7 +1,7 @@
 import { MCP_PATH } from '../../../network/mcp-addresses.ts'
-import { howToConnect } from '../mcp-address/view.ts'
 import { type Html, html } from '../../kit/html.ts'
 import { type Page, PRODUCT } from '../../kit/layout.ts'
+import { howToConnect } from '../mcp-address/view.ts'
 
 type Home = { publicUrl: string; isSignedIn: boolean; registrationOpen: boolean; notice?: Html }
 

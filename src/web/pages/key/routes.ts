@@ -1,13 +1,13 @@
 import { type Request, type Response, Router } from 'express'
 import { AnthropicApiKey } from '../../../services/access/field-rules.ts'
 import { EMPTY_FORM, type FormErrors } from '../../kit/form.ts'
-import { keyPage, wrongLinkPage } from './view.ts'
-import { notice } from '../../kit/notices.ts'
-import { callerOf, csrfField, type Desk } from '../../page-context.ts'
 import { attempt, brokenRules, type Refusal, textField } from '../../kit/forms.ts'
-import { takesProof } from '../proof/routes.ts'
+import { notice } from '../../kit/notices.ts'
 import { knownReturnTo } from '../../kit/return-to.ts'
 import { sendPage } from '../../kit/send-page.ts'
+import { callerOf, csrfField, type Desk } from '../../page-context.ts'
+import { takesProof } from '../proof/routes.ts'
+import { keyPage, wrongLinkPage } from './view.ts'
 
 const LINK = /^[\w-]{1,128}$/
 const BESIDE = { invalid_api_key: 'key' } as const

@@ -1,10 +1,10 @@
 import { type Request, type Response, Router } from 'express'
 import { ChosenPassword } from '../../../services/access/field-rules.ts'
-import { notice } from '../../kit/notices.ts'
-import { passwordPage } from './view.ts'
-import { callerOf, csrfField, type Desk } from '../../page-context.ts'
 import { attempt, brokenRules, type Refusal, textField } from '../../kit/forms.ts'
+import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
+import { callerOf, csrfField, type Desk } from '../../page-context.ts'
+import { passwordPage } from './view.ts'
 
 const BESIDE = { invalid_credentials: 'current_password', invalid_input: 'new_password' } as const
 

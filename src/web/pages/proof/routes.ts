@@ -2,14 +2,14 @@
 
 import type { Request, RequestHandler, Response } from 'express'
 import { AppError } from '../../../errors.ts'
+import { hidden } from '../../kit/form.ts'
+import { attempt, type Refusal, textField } from '../../kit/forms.ts'
+import { sendPage } from '../../kit/send-page.ts'
+import { callerOf, type Desk } from '../../page-context.ts'
 import { visitOf } from '../../session/browser-session.ts'
 import { CSRF_FIELD, tokenOfSession } from '../../session/csrf.ts'
 import { type FormBody, holdForm, takeForm } from '../../session/held-form.ts'
-import { hidden } from '../../kit/form.ts'
 import { HELD_FIELD, PROOF_FIELD, proofPage } from './view.ts'
-import { callerOf, type Desk } from '../../page-context.ts'
-import { attempt, type Refusal, textField } from '../../kit/forms.ts'
-import { sendPage } from '../../kit/send-page.ts'
 
 const BESIDE = { invalid_credentials: PROOF_FIELD } as const
 

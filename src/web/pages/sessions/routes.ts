@@ -3,9 +3,9 @@ import { z } from 'zod'
 import { AppError } from '../../../errors.ts'
 import type { Services } from '../../../services/index.ts'
 import { notice } from '../../kit/notices.ts'
-import { sessionsPage } from './view.ts'
-import { callerOf, csrfField, type Desk } from '../../page-context.ts'
 import { sendPage } from '../../kit/send-page.ts'
+import { callerOf, csrfField, type Desk } from '../../page-context.ts'
+import { sessionsPage } from './view.ts'
 
 /** /account/connections: everything by which somebody acts as this user, and its end. */
 export function sessionRoutes(desk: Desk): Router {

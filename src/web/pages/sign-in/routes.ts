@@ -1,13 +1,13 @@
 import { type Request, type Response, Router } from 'express'
-import { beginSession, visitOf } from '../../session/browser-session.ts'
 import { networkOf } from '../../../http/rate-limit/network.ts'
 import { EMPTY_FORM, type FormState } from '../../kit/form.ts'
-import { notice } from '../../kit/notices.ts'
-import { type Entrance, signInPage } from './view.ts'
-import { csrfField, type Desk } from '../../page-context.ts'
 import { attempt, type Refusal, textField } from '../../kit/forms.ts'
+import { notice } from '../../kit/notices.ts'
 import { knownReturnTo } from '../../kit/return-to.ts'
 import { sendPage } from '../../kit/send-page.ts'
+import { csrfField, type Desk } from '../../page-context.ts'
+import { beginSession, visitOf } from '../../session/browser-session.ts'
+import { type Entrance, signInPage } from './view.ts'
 
 /** /sign-in and /sign-out. */
 export function signInRoutes(desk: Desk): Router {

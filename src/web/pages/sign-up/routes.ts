@@ -1,14 +1,14 @@
 import { type Request, type Response, Router } from 'express'
-import { ChosenPassword, Email, Username } from '../../../services/access/field-rules.ts'
-import { beginSession, visitOf } from '../../session/browser-session.ts'
 import { networkOf } from '../../../http/rate-limit/network.ts'
+import { ChosenPassword, Email, Username } from '../../../services/access/field-rules.ts'
 import { EMPTY_FORM, type FormState } from '../../kit/form.ts'
-import { signUpPage } from '../sign-in/view.ts'
-import type { Desk } from '../../page-context.ts'
 import { attempt, brokenRules, type Refusal, textField } from '../../kit/forms.ts'
 import { knownReturnTo } from '../../kit/return-to.ts'
 import { sendPage } from '../../kit/send-page.ts'
+import type { Desk } from '../../page-context.ts'
+import { beginSession, visitOf } from '../../session/browser-session.ts'
 import { entranceOf } from '../sign-in/routes.ts'
+import { signUpPage } from '../sign-in/view.ts'
 
 const RULES = { username: Username, email: Email, password: ChosenPassword }
 const BESIDE = {

@@ -1,11 +1,11 @@
+import { NAME_IN_CLIENTS } from '../../../config/tool-names.ts'
 import { MCP_PATH } from '../../../network/mcp-addresses.ts'
 import { SCOPES } from '../../../services/access/scopes.ts'
 import type { ListedSession } from '../../../services/access/sessions.ts'
-import { NAME_IN_CLIENTS } from '../../../config/tool-names.ts'
-import { EXPIRY_DAYS } from '../connect/view.ts'
 import { checkboxes, type FormState, field, select, summary } from '../../kit/form.ts'
 import { type Html, html } from '../../kit/html.ts'
 import type { Page } from '../../kit/layout.ts'
+import { EXPIRY_DAYS } from '../connect/view.ts'
 import { sessionRow } from '../sessions/view.ts'
 
 type TokensPage = {

@@ -1,13 +1,13 @@
 import { type Request, type Response, Router } from 'express'
+import type { Caller } from '../../../services/access/caller.ts'
 import type { LimitSource } from '../../../services/billing/budgets.ts'
-import type { Caller } from '../../../services/access/sessions.ts'
 import { usd } from '../../kit/format.ts'
-import { notice } from '../../kit/notices.ts'
-import { LIMIT_FIELDS, usagePage } from './view.ts'
-import { callerOf, csrfField, type Desk } from '../../page-context.ts'
 import { brokenRules, type Refusal, refused, textField } from '../../kit/forms.ts'
+import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import { toAmount, toNanoUsd, UsdAmount } from '../../kit/usd-amount.ts'
+import { callerOf, csrfField, type Desk } from '../../page-context.ts'
+import { LIMIT_FIELDS, usagePage } from './view.ts'
 
 const PERIODS = ['day', 'month'] as const
 type Period = (typeof PERIODS)[number]

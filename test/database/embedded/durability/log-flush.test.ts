@@ -3,7 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { LogFlush, type LogSegment } from '../../../../src/database/embedded/durability/log-flush.ts'
+import {
+  LogFlush,
+  type LogSegment,
+} from '../../../../src/database/embedded/durability/log-flush.ts'
 
 describe('a flush of the write-ahead log', () => {
   let folder: string

@@ -1,11 +1,11 @@
 /** What a call may use at most, before it is made: what its budgets must have room for. */
 
 import { textBlock } from '../../claude/history.ts'
+import type { ResolvedModel } from '../../claude/models.ts'
 import { inputTokensAtMost } from '../../claude/prices/input-bound.ts'
 import type { PriceTable } from '../../claude/prices/prices.ts'
-import type { WorstCase } from './budgets.ts'
+import type { WorstCase } from '../billing/budgets.ts'
 import { type Turn, toMessages } from '../conversations/history-window.ts'
-import type { ResolvedModel } from '../turns/turn.ts'
 
 /** An input of fewer is not worth a count: it would leave hardly more room. */
 const WORTH_A_COUNT_TOKENS = 512
