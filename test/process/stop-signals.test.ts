@@ -13,7 +13,7 @@ afterEach(async () => {
 })
 
 async function start(isUnderNpm: boolean): Promise<Child> {
-  const child = runChild(new URL('children/stop.ts', import.meta.url), String(isUnderNpm))
+  const child = runChild(new URL('../children/stop.ts', import.meta.url), String(isUnderNpm))
   children.push(child)
   expect(await nextLine(child)).toBe('ready')
   return child
@@ -42,7 +42,7 @@ test('under npm, which hands Ctrl-C on, two at the same moment are one', async (
 })
 
 test('before anything is served the first ends it, as the shell knows it', async () => {
-  const child = runChild(new URL('children/start.ts', import.meta.url))
+  const child = runChild(new URL('../children/start.ts', import.meta.url))
   children.push(child)
   expect(await nextLine(child)).toBe('ready')
   child.process.kill('SIGINT')

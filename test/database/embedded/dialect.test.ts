@@ -77,7 +77,7 @@ test('streaming is refused', async () => {
 
 test('the process ends by itself once the database is closed', async () => {
   const other = await freshDatabaseOptions('embedded')
-  const child = runChild(new URL('children/open-and-close.ts', import.meta.url), other.dataDir)
+  const child = runChild(new URL('../children/open-and-close.ts', import.meta.url), other.dataDir)
   expect(await nextLine(child)).toBe('closed')
   expect(await child.exit).toBe(0)
   await other.drop()

@@ -38,7 +38,7 @@ afterEach(async () => {
 })
 
 function startClaimer(): Child {
-  const child = runChild(new URL('children/claim.ts', import.meta.url), folder)
+  const child = runChild(new URL('../children/claim.ts', import.meta.url), folder)
   children.push(child)
   return child
 }
@@ -115,7 +115,7 @@ test('a holder that goes within a few seconds is waited for', async () => {
 
 test.runIf(process.platform === 'linux')('a zombie does not hold it', async () => {
   // The shell is replaced by a program that never asks how its child ended.
-  const claim = fileURLToPath(new URL('children/claim.ts', import.meta.url))
+  const claim = fileURLToPath(new URL('../children/claim.ts', import.meta.url))
   const node = `"${process.execPath}" --import tsx "${claim}" "${folder}"`
   const command = `exec 3<&0; ${node} <&3 & echo $!; exec sleep 600`
   const parent = spawn('sh', ['-c', command], { stdio: ['pipe', 'pipe', 'inherit'] })

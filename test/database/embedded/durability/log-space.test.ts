@@ -45,7 +45,7 @@ const trial = await smallDisk(1)
 if (trial) await removeDisk(trial)
 else process.stdout.write('a full disk is left out: this process may not mount one\n')
 
-const FILL = new URL('children/fill-the-log.ts', import.meta.url)
+const FILL = new URL('../../children/fill-the-log.ts', import.meta.url)
 /** Of a process that goes round in circles. */
 const HANGS_AFTER_MS = 90_000
 
