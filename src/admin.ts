@@ -2,5 +2,5 @@
 
 import './process/node-version.ts'
 
-const { runAdmin } = await import('./admin/run.ts')
+const { runAdmin } = await import('./run-admin.ts')
 await runAdmin(process.argv.slice(2))

@@ -16,7 +16,7 @@ async function start(): Promise<void> {
   const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => unknown }
   enableCompileCache?.(COMPILE_CACHE)
   // Not a static import: that would be compiled before the cache is there.
-  const { readDotEnv } = await import('./config/dot-env.ts')
+  const { readDotEnv } = await import('./process/dot-env.ts')
   const settingsFile = readDotEnv()
   const { serve } = await import('./serve.ts')
   await serve(settingsFile)

@@ -2,10 +2,10 @@
 
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { parseBypass } from '../network/no-proxy.ts'
 import { AMOUNT_EXAMPLES, parseUsd } from '../text/usd-amount.ts'
 import { databaseUrlProblem } from './database-url.ts'
 import { parseEncryptionKey } from './encryption-key.ts'
+import { parseBypass } from './no-proxy.ts'
 import { TOOL_PREFIX_PATTERN, TOOL_PREFIX_RULE } from './tool-names.ts'
 import { USERNAME_PATTERN, USERNAME_RULE } from './username.ts'
 

@@ -7,7 +7,7 @@
  */
 
 import { type Dispatcher, Pool, ProxyAgent, request } from 'undici'
-import { type Bypass, isBypassed, parseBypass } from './no-proxy.ts'
+import { type Bypass, isBypassed, parseBypass } from '../config/no-proxy.ts'
 
 export type Proxies = {
   httpsProxy?: URL | undefined

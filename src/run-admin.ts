@@ -2,10 +2,10 @@
 
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import type { Config } from '../config/config.ts'
-import { readDotEnv } from '../config/dot-env.ts'
-import { UsageError, valuesOf, wordsOf } from './arguments.ts'
-import { COMMANDS, type Command, type Run } from './commands.ts'
+import { UsageError, valuesOf, wordsOf } from './admin/arguments.ts'
+import { COMMANDS, type Command, type Run } from './admin/commands.ts'
+import type { Config } from './config/config.ts'
+import { readDotEnv } from './process/dot-env.ts'
 
 const PROGRAM = 'npm run admin --'
 
@@ -49,8 +49,8 @@ const helpOn = (command: Described | undefined) =>
 /** What is wrong with the settings themselves is told all at once, and then nothing is opened. */
 async function checkSettings(args: string[]): Promise<boolean> {
   explained(CHECK, () => valuesOf(args, []))
-  const { loadConfig } = await import('../config/config.ts')
-  const { check } = await import('./check.ts')
+  const { loadConfig } = await import('./config/config.ts')
+  const { check } = await import('./admin/check.ts')
   return check(loadConfig(), (line) => void process.stdout.write(`${line}\n`))
 }
 
@@ -97,10 +97,10 @@ function refuseEmptyFolder({ url, dataDir }: Config['database']): void {
 
 /** Loads the gateway only now: that takes longer than most mistakes deserve. */
 async function onGateway(run: Run): Promise<boolean> {
-  const { createApp } = await import('../app.ts')
-  const { loadConfig } = await import('../config/config.ts')
-  const { createLogger } = await import('../log.ts')
-  const { checkPricesFile } = await import('../config/setting-files.ts')
+  const { createApp } = await import('./app.ts')
+  const { loadConfig } = await import('./config/config.ts')
+  const { createLogger } = await import('./log.ts')
+  const { checkPricesFile } = await import('./config/setting-files.ts')
   const config = loadConfig()
   refuseEmptyFolder(config.database)
   checkPricesFile(config.chat.pricesFile)

@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { isUnderNpm } from '../process/under-npm.ts'
+import { isUnderNpm } from './under-npm.ts'
 
 /**
  * Puts what `.env` in the working folder sets into the environment, which wins where it has the name
