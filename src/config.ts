@@ -138,6 +138,7 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
       dataDir: env.DATA_DIR,
       durability: env.EMBEDDED_DURABILITY,
       poolSize: env.DATABASE_POOL_SIZE,
+      pooler: env.DATABASE_POOLER,
     },
     secrets: {
       encryptionKey: env.ENCRYPTION_KEY,

@@ -54,6 +54,12 @@ export const SETTINGS = {
     .optional()
     .describe('Password for `DATABASE_URL`, as it is, where the URL has a user and no password.'),
   DATABASE_POOL_SIZE: count(1, 200).default(10).describe('Connections to PostgreSQL per process.'),
+  DATABASE_POOLER: z
+    .enum(['session', 'transaction'])
+    .default('session')
+    .describe(
+      '`transaction` for a `DATABASE_URL` that leads to a pooler in transaction mode: nothing is kept in a session then, and replicas look for news once a second.',
+    ),
   ENCRYPTION_KEY: encryptionKey
     .optional()
     .describe(

@@ -27,7 +27,13 @@ test('without any setting everything has its default', () => {
     },
     mcp: { maxToolInputElements: 10_000, toolPrefix: 'claude-api-gateway_' },
     oauth: { documentMode: 'auto', privateClientHosts: [] },
-    database: { url: undefined, dataDir: './data', durability: 'full', poolSize: 10 },
+    database: {
+      url: undefined,
+      dataDir: './data',
+      durability: 'full',
+      poolSize: 10,
+      pooler: 'session',
+    },
     secrets: { encryptionKey: undefined, encryptionKeysPrevious: [] },
     accounts: {
       registrationOpen: true,
@@ -88,6 +94,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
     'postgres://gateway:hush@db.example/gateway',
   ],
   DATABASE_POOL_SIZE: ['25', ({ database }) => database.poolSize, 25],
+  DATABASE_POOLER: ['transaction', ({ database }) => database.pooler, 'transaction'],
   ENCRYPTION_KEY: [KEY.toString('base64'), ({ secrets }) => secrets.encryptionKey, KEY],
   ENCRYPTION_KEYS_PREVIOUS: [
     `${KEY.toString('hex')}, ${OTHER_KEY.toString('base64url')},`,
@@ -230,6 +237,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     /must look like postgres:\/\/user:password@host:5432\/database/,
   ],
   DATABASE_POOL_SIZE: [badNumber('0', '201'), /must be a whole number/],
+  DATABASE_POOLER: [['statement', 'pgbouncer'], /must be session or transaction$/],
   ENCRYPTION_KEY: [
     ['hunter2-hunter2', 'your-32-byte-encryption-key', Buffer.alloc(32).toString('base64')],
     /encryption key.*openssl rand -base64 32/,
