@@ -20,6 +20,7 @@ import { oauthErrorPage } from './http/views/oauth-error.ts'
 import { createLogger, type Logger } from './log.ts'
 import { MCP_PATH } from './mcp-addresses.ts'
 import { AuthorizationServer } from './oauth/authorization-server.ts'
+import { ClientDocuments } from './oauth/client-documents.ts'
 import { ACCESS_TOKEN_SECONDS } from './oauth/provider.ts'
 import { openConfiguredDatabase } from './open-configured-database.ts'
 import { Outgoing } from './outgoing.ts'
@@ -111,12 +112,14 @@ async function assemble(config: Config, database: Database, log: Logger) {
     log,
     telemetry,
   })
+  const { privateClientHosts: privateHosts, documentMode: mode } = config.oauth
+  const clientDocuments = new ClientDocuments({ mode, privateHosts, outgoing, log })
   const authorizationServer = new AuthorizationServer({
     origins,
     keys: signingKeys.current,
     store: { repositories, transact, vault: new Vault(keyRing) },
     tokens,
-    privateClientHosts: config.oauth.privateClientHosts,
+    documents: clientDocuments,
     errorPage: oauthErrorPage,
     log,
   })
@@ -126,6 +129,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
   const listener = database.listen(ANSWERS_CHANNEL, services.onSignal)
   warnOfRetiredDefault(config, log)
   await services.upkeep.start()
+  clientDocuments.start()
 
   return {
     http: createHttpApp({
@@ -152,6 +156,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
       await services.upkeep.stop()
       await services.notices.flush()
       await listener.close()
+      clientDocuments.stop()
       await outgoing.close()
       await shared?.close()
       await database.close()

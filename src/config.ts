@@ -129,6 +129,7 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
       shutdownGraceSeconds: env.SHUTDOWN_GRACE_SECONDS,
     },
     oauth: {
+      documentMode: env.CLIENT_ID_DOCUMENTS,
       privateClientHosts: env.PRIVATE_CLIENT_HOSTS.map((host) => host.toLowerCase()),
     },
     mcp: { maxToolInputElements: env.MAX_TOOL_INPUT_ELEMENTS },

@@ -9,9 +9,17 @@ import { readDotEnv } from './dot-env.ts'
 
 const PROGRAM = 'npm run admin --'
 
+type Described = Pick<Command, 'usage' | 'note'>
+
+/** Needs no gateway, nor any of what one needs. */
+const CHECK: Described = {
+  usage: 'check',
+  note: 'opens the database, Anthropic, proxies, Redis and the public address once; exit code 1 when one is wrong',
+}
+
 const USAGE = `Usage: ${PROGRAM} <command>
 
-${Object.values(COMMANDS)
+${[CHECK, ...Object.values(COMMANDS)]
   .map(({ usage, note }) => `  ${usage}\n      ${note}`)
   .join('\n')}
 
@@ -19,27 +27,46 @@ It needs the gateway's own settings. On PostgreSQL it runs beside the gateway; t
 is for one process, so stop the gateway first.
 `
 
-const usageOf = ({ usage }: Command) => `Usage: ${PROGRAM} ${usage}`
+const usageOf = ({ usage }: Described) => `Usage: ${PROGRAM} ${usage}`
 
 /** @returns whether all is well. */
 async function main(args: string[]): Promise<boolean> {
   const { words, wantsHelp } = wordsOf(args)
+  const isCheck = words.join(' ') === CHECK.usage
   const command = COMMANDS[words.slice(0, 2).join(' ')]
   if (args.length === 0 || wantsHelp || words[0] === 'help') {
-    process.stdout.write(command ? `${usageOf(command)}\n    ${command.note}\n` : USAGE)
+    process.stdout.write(helpOn(isCheck ? CHECK : command))
     return true
   }
+  if (isCheck) return checkSettings(args)
   if (!command) throw new Error(`There is no such command.\n\n${nearUsage(words[0])}`)
   return onGateway(prepare(command, args, words.slice(2)))
 }
 
-/** @throws Error with the problem, and the usage of this command. */
+const helpOn = (command: Described | undefined) =>
+  command ? `${usageOf(command)}\n    ${command.note}\n` : USAGE
+
+/** What is wrong with the settings themselves is told all at once, and then nothing is opened. */
+async function checkSettings(args: string[]): Promise<boolean> {
+  explained(CHECK, () => valuesOf(args, []))
+  const { loadConfig } = await import('./config.ts')
+  const { check } = await import('./admin/check.ts')
+  return check(loadConfig(), (line) => void process.stdout.write(`${line}\n`))
+}
+
 function prepare(command: Command, args: string[], operands: string[]): Run {
-  try {
+  return explained(command, () => {
     const values = valuesOf(args, command.options)
     const names = /^\S+ \S+ USERNAME\b/.test(command.usage) ? 1 : 0
     refuseOperands(operands, names)
     return command.prepare(values, operands[0] ?? '')
+  })
+}
+
+/** @throws Error with the problem, and the usage of this command. */
+function explained<T>(command: Described, work: () => T): T {
+  try {
+    return work()
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
     throw new Error(`${error.message}\n\n${usageOf(command)}`)
@@ -55,7 +82,9 @@ function refuseOperands(operands: string[], expected: number): void {
 
 /** The commands that begin with the same word, or where to find all. */
 function nearUsage(area: string | undefined): string {
-  const near = Object.entries(COMMANDS).filter(([words]) => words.split(' ')[0] === area)
+  const near = Object.entries<Described>({ check: CHECK, ...COMMANDS }).filter(
+    ([words]) => words.split(' ')[0] === area,
+  )
   if (near.length === 0) return `To see all: ${PROGRAM} help`
   return near.map(([, command]) => usageOf(command)).join('\n')
 }

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { databaseUrlProblem } from './database-url.ts'
 import { parseEncryptionKey } from './encryption-key.ts'
 import { parseBypass } from './no-proxy.ts'
+import { AMOUNT_EXAMPLES, parseUsd } from './usd-amount.ts'
 import { USERNAME_PATTERN, USERNAME_RULE } from './username.ts'
 
 export const count = (min: number, max: number) => wholeNumber(min, max, 'a whole number')
@@ -22,11 +23,8 @@ const wholeNumber = (min: number, max: number, what: string) =>
 /** Decimal USD, exact to a nano-USD. */
 export const usd = z
   .string()
-  .regex(/^\d{1,9}(\.\d{1,9})?$/, 'must be an amount in USD, for example 25 or 0.50')
-  .transform((text) => {
-    const [whole = '0', fraction = ''] = text.split('.')
-    return BigInt(whole) * 1_000_000_000n + BigInt(fraction.padEnd(9, '0'))
-  })
+  .refine((text) => parseUsd(text) !== undefined, `must be an amount in USD ${AMOUNT_EXAMPLES}`)
+  .transform((text) => parseUsd(text) ?? 0n)
 
 export const list = z.string().transform((text) =>
   text

@@ -181,6 +181,12 @@ export const SETTINGS = {
     .describe(
       'Web pages that may call `/mcp` from a browser, besides those of loopback and `PUBLIC_URL`: origins like `https://app.example`, or host names for every scheme and port.',
     ),
+  CLIENT_ID_DOCUMENTS: z
+    .enum(['auto', 'on', 'off'])
+    .default('auto')
+    .describe(
+      'Whether OAuth clients may introduce themselves by a document at an address of theirs, as Claude Code does. `auto`: while the gateway reaches claude.ai and chatgpt.com, else they register; `off`: they always register.',
+    ),
   PRIVATE_CLIENT_HOSTS: list
     .default([])
     .describe(

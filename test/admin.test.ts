@@ -95,7 +95,7 @@ test('a mistake ends with 2 and the usage of its own command, before anything is
       'Give --usd, --tokens or both, or use budget reset.',
       BUDGET_SET,
     ],
-    [[...anAda, '--period', 'day', '--usd', '5 USD'], '--usd takes an amount', BUDGET_SET],
+    [[...anAda, '--period', 'day', '--usd', '5 EUR'], '--usd takes an amount', BUDGET_SET],
     [[...anAda, '--usd', '-5', '--period', 'day'], `--usd: ${negative}`, BUDGET_SET],
     [[...anAda, '--period', 'day', '--usd=-5'], `--usd: ${negative}`, BUDGET_SET],
     [[...anAda, '--period', 'day', '--tokens', '-1'], `--tokens: ${negative}`, BUDGET_SET],
@@ -149,6 +149,8 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
   let app: TestApp
   let user: TestUser
   let settings: Record<string, string>
+  /** An answer that does not come, until it is cancelled. */
+  let stalledId: string
   const sql = (statement: string) => runSql(settings.DATABASE_URL as string, statement)
 
   beforeAll(async () => {
@@ -161,7 +163,8 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
     app.claude.script({ kind: 'stream_drop', afterChunks: 0 })
     await client.call('send_message', { message: 'Hi.' })
     app.claude.script({ kind: 'stream_stall', afterChunks: 0 })
-    await client.call('send_message', { message: 'Hi.', wait_seconds: 0 })
+    const sent = await client.call('send_message', { message: 'Hi.', wait_seconds: 0 })
+    stalledId = sent.structured.data.message_id
   })
   afterAll(() => app.close())
 
@@ -430,6 +433,8 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
       async () => {
         const mary = await app.register('mary')
         const client = await app.connect('modern', mary.accessToken)
+        const ada = await app.connect('legacy', user.accessToken)
+        await ada.call('cancel_message', { message_id: stalledId })
         await vi.waitUntil(() => app.claude.openStreams() === 0, PATIENCE)
         app.claude.script({ kind: 'stream_stall', afterChunks: 1 })
         await client.call('send_message', { message: 'Hi.', tag: 'hers', wait_seconds: 0 })

@@ -10,7 +10,10 @@ const ANY_PACKAGE = ['zod']
 
 /** Imports point down this list. Root files (errors, config, log, telemetry, ...) are open to all. */
 const RULES: Record<string, Rule> = {
-  admin: { folders: ['services', 'repositories'], packages: /^$/ },
+  admin: {
+    folders: ['http', 'services', 'repositories', 'claude', 'database'],
+    packages: /^$/,
+  },
   http: {
     folders: ['mcp', 'oauth', 'services'],
     packages: /^(express|helmet|express-rate-limit|rate-limit-redis|redis)$/,
@@ -41,7 +44,7 @@ const ROOT_MAY_IMPORT: Record<string, RegExp> = {
   'settings.ts': /^setting-(hosts|values)\.ts$/,
   'setting-hosts.ts': /^setting-values\.ts$/,
   'outgoing.ts': /^no-proxy\.ts$/,
-  'setting-values.ts': /^(database-url|encryption-key|no-proxy|username)\.ts$/,
+  'setting-values.ts': /^(database-url|encryption-key|no-proxy|username|usd-amount)\.ts$/,
 }
 const ROOT_PACKAGES: Record<string, string> = {
   'log.ts': 'pino',

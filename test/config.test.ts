@@ -26,7 +26,7 @@ test('without any setting everything has its default', () => {
       shutdownGraceSeconds: 30,
     },
     mcp: { maxToolInputElements: 10_000 },
-    oauth: { privateClientHosts: [] },
+    oauth: { documentMode: 'auto', privateClientHosts: [] },
     database: { url: undefined, dataDir: './data', durability: 'full', poolSize: 10 },
     secrets: { encryptionKey: undefined, encryptionKeysPrevious: [] },
     accounts: {
@@ -149,6 +149,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
     ['a.example', 'b.example'],
   ],
   ALLOWED_ORIGINS: ['a.example', ({ http }) => http.allowedOrigins, ['a.example']],
+  CLIENT_ID_DOCUMENTS: ['off', ({ oauth }) => oauth.documentMode, 'off'],
   PRIVATE_CLIENT_HOSTS: [
     'Apps.internal, cimd.internal',
     ({ oauth }) => oauth.privateClientHosts.join(),
@@ -252,7 +253,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
   MAX_CONVERSATION_LENGTH: [badNumber('1', '100001'), /must be a whole number/],
   MAX_STORED_BYTES_PER_USER: [badNumber(), /must be a whole number/],
   BUDGET_USD_PER_DAY: [['ten', '-1', '1e3', '0.1234567891'], /amount in USD/],
-  BUDGET_USD_PER_MONTH: [['ten', '$5'], /amount in USD/],
+  BUDGET_USD_PER_MONTH: [['ten', '5 EUR', '1,000'], /amount in USD/],
   BUDGET_TOKENS_PER_DAY: [badNumber(), /must be a whole number/],
   BUDGET_TOKENS_PER_MONTH: [badNumber(), /must be a whole number/],
   UNPRICED_MODELS: [['maybe'], /must be refuse or allow$/],
@@ -299,6 +300,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     ['*', 'https://*', 'a.example, https://*.b.example', 'https://a.example/page', 'a.example:80x'],
     /entry [12] is not understood: list origins, comma separated, like https:\/\/app\.example/,
   ],
+  CLIENT_ID_DOCUMENTS: [['yes', 'OFF'], /must be auto, on or off$/],
   TRUST_PROXY: [
     ['true', '0', 'proxy.example', '10.0.0.0/33', '10.0.0', '1.5', 'loopback,', 'loopback/8'],
     /number of proxies in front \(1\), or their addresses or subnets/,

@@ -1,6 +1,7 @@
 /** What the operator typed, or a mistake in it. */
 
 import { parseArgs } from 'node:util'
+import { AMOUNT_EXAMPLES, parseUsd } from '../usd-amount.ts'
 
 const OPTIONS = {
   after: { type: 'string' },
@@ -92,9 +93,10 @@ export function dayOf(day: string): string {
 export function nanoUsdOf(value: string | undefined): bigint | null {
   if (value === undefined) return null
   refuseNegative('usd', value)
-  const [, whole, fraction = ''] = /^(\d{1,9})(?:\.(\d{1,9}))?$/.exec(value) ?? []
-  if (whole === undefined) throw new UsageError('--usd takes an amount like 25 or 0.50.')
-  return BigInt(whole + fraction.padEnd(9, '0'))
+  const nanoUsd = parseUsd(value)
+  if (nanoUsd !== undefined) return nanoUsd
+  // Unquoted, a shell makes nothing of $5.
+  throw new UsageError(`--usd takes an amount ${AMOUNT_EXAMPLES} (in single quotes: '$5').`)
 }
 
 export function tokensOf(value: string | undefined): number | null {

@@ -69,7 +69,7 @@ function heldBy({ host, pid }: ProcessIdentity, path: string): AppError {
   return new AppError(
     'database_unavailable',
     `The data folder ${path} is used by process ${pid}${where}. Stop it first, or set DATA_DIR to another folder.`,
-    { retryable: false },
+    { retryable: false, details: { held_by: pid } },
   )
 }
 

@@ -41,6 +41,20 @@ export async function openRedisStores(url: string, onError: (error: unknown) => 
   }
 }
 
+/** Connects once and asks once. @throws what the client throws, or that there was no answer in time. */
+export async function tryRedis(url: string, withinMs: number): Promise<void> {
+  const client = createClient({ url, socket: { reconnectStrategy: false } })
+  client.on('error', () => {})
+  const late = sleep(withinMs, undefined, { ref: false }).then(() => {
+    throw new Error('no answer')
+  })
+  try {
+    await Promise.race([client.connect().then(() => client.ping()), late])
+  } finally {
+    client.destroy()
+  }
+}
+
 /** Its scripts are loaded whenever the server gets to it. */
 const answeringInTime = (store: RedisStore, breaker: CircuitBreaker): Store => ({
   prefix: store.prefix,

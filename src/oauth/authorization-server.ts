@@ -3,21 +3,18 @@
  * consent page needs. The protocol is oidc-provider's; what is kept, and who decides, is ours.
  */
 
-import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { newId } from '../crypto/random.ts'
-import type { AccessTokens } from '../crypto/tokens.ts'
 import { AppError } from '../errors.ts'
-import type { Logger } from '../log.ts'
 import { holdSessions } from '../services/authority.ts'
 import { isScope, type Scope } from '../services/scopes.ts'
 import { type Caller, hashOf } from '../services/sessions.ts'
 import { visibleName } from '../visible-name.ts'
-import { ClientDocuments } from './client-documents.ts'
 import { FlowCookies } from './flow-cookies.ts'
+import { type IssuerOptions, Issuers } from './issuers.ts'
 import { errors, type InteractionResults, type Provider } from './oidc-provider.ts'
-import { createProvider, PENDING_SECONDS, type ProviderOptions } from './provider.ts'
-import { addShims, seenAt } from './shims.ts'
+import { PENDING_SECONDS } from './provider.ts'
+import { seenAt } from './shims.ts'
 
 /** A client's request for access that waits for its user on the consent page. */
 export type PendingConnection = {
@@ -42,39 +39,26 @@ export type Approval = {
   limitNanoUsd: bigint | null
 }
 
-type Options = Omit<ProviderOptions, 'origin' | 'documents'> & {
-  /** Names whose clients' documents may lie at private addresses. */
-  privateClientHosts: readonly string[]
-  tokens: Pick<AccessTokens, 'verify'>
-  log: Logger
-}
-type Issuer = { provider: Provider; callback: ReturnType<Provider['callback']> }
 type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>
 
 /** So long after its connection's end a registered client is still known, to hear `invalid_grant`. */
 const CLIENT_GRACE_MS = 24 * 60 * 60 * 1000
 
 export class AuthorizationServer {
-  readonly #options: Options
+  readonly #options: IssuerOptions
   readonly #cookies: FlowCookies
-  readonly #documents: ClientDocuments
-  #keys: ProviderOptions['keys']
-  /** By the origin that is their issuer; made when somebody asks under it. */
-  #issuers = new Map<string, Issuer>()
+  readonly #issuers: Issuers
 
-  constructor(options: Options) {
+  constructor(options: IssuerOptions) {
     this.#options = options
     const isSecure = options.origins.public.startsWith('https:')
     this.#cookies = new FlowCookies({ isSecure, seconds: PENDING_SECONDS })
-    this.#documents = new ClientDocuments(options.privateClientHosts)
-    this.#keys = options.keys
-    this.#issuerAt(options.origins.public)
+    this.#issuers = new Issuers(options, this.#cookies)
   }
 
   /** Signs with other keys from now on. What is pending goes on: nothing is kept in memory. */
-  replaceKeys(keys: ProviderOptions['keys']): void {
-    this.#keys = keys
-    this.#issuers = new Map()
+  replaceKeys(keys: IssuerOptions['keys']): void {
+    this.#issuers.replaceKeys(keys)
   }
 
   /** The endpoints of OAuth: /oauth/* and the metadata documents. */
@@ -82,7 +66,7 @@ export class AuthorizationServer {
     const origin = this.#options.origins.askedBy(req)
     seenAt(req, origin)
     req.headers.cookie = this.#cookies.forProvider(req)
-    await this.#issuerAt(origin).callback(req, res)
+    await this.#issuers.at(origin).callback(req, res)
   }
 
   /** @throws AppError not_found when it has expired, or was begun in another browser. */
@@ -177,32 +161,11 @@ export class AuthorizationServer {
 
   /** For what is the same under every name: everything that is stored. */
   get #provider(): Provider {
-    return this.#issuerAt(this.#options.origins.public).provider
+    return this.#issuers.at(this.#options.origins.public).provider
   }
 
   #providerFor(req: IncomingMessage): Provider {
-    return this.#issuerAt(this.#options.origins.askedBy(req)).provider
-  }
-
-  #issuerAt(origin: string): Issuer {
-    const known = this.#issuers.get(origin)
-    if (known) return known
-    const provider = this.#build(origin)
-    const issuer = { provider, callback: provider.callback() }
-    this.#issuers.set(origin, issuer)
-    return issuer
-  }
-
-  #build(origin: string): Provider {
-    const [documents, keys] = [this.#documents, this.#keys]
-    const provider = createProvider({ ...this.#options, origin, documents, keys })
-    const { tokens, errorPage } = this.#options
-    addShims(provider, { cookies: this.#cookies, tokens, errorPage })
-    provider.on('server_error', (_ctx, err) => this.#options.log.error({ err }, 'OAuth failed'))
-    // Koa's own event for what its callers should hear of; its default handler writes to stderr.
-    const koa: EventEmitter = provider
-    koa.on('error', (err) => this.#options.log.error({ err }, 'OAuth failed'))
-    return provider
+    return this.#issuers.at(this.#options.origins.askedBy(req)).provider
   }
 
   async #find(req: IncomingMessage, res: ServerResponse): Promise<Interaction> {

@@ -4,10 +4,15 @@
  * that it is good, and comes here after that.
  */
 
+import type { Logger } from '../log.ts'
+import type { Outgoing } from '../outgoing.ts'
 import { fetchUnderPolicy } from './fetch-policy.ts'
+import { type Reason, reasonOf, reasonOfStatus } from './fetch-reasons.ts'
+import { WayOut } from './way-out.ts'
 
 type Document = { body: string; fetchedAt: number }
-type Failure = { error: unknown; until: number }
+/** Without an error something was answered, though no document. */
+type Failure = { error?: unknown; reason: Reason; until: number }
 type HeaderList = ConstructorParameters<typeof Headers>[0]
 
 /** Who asks waits so long for the document as it is now, then gets the one from before. */
@@ -18,22 +23,68 @@ const MAX_STALE_MS = 24 * 3_600_000
 const FAILURE_MS = 5_000
 const MAX_KEPT = 500
 
+const MAX_LOGGED_CHARS = 300
+
+/** Who is behind a document: what most people connect, and answers everybody. */
+const PROBES = ['https://claude.ai/oauth/claude-code-client-metadata', 'https://chatgpt.com/']
+const PROBE_WITHIN_MS = 5000
+
+/** `auto`: announced while hosts elsewhere can be reached; `off`: none is taken. */
+export type DocumentMode = 'auto' | 'on' | 'off'
+
+type Options = {
+  mode: DocumentMode
+  /** Names whose documents may lie at private addresses. */
+  privateHosts: readonly string[]
+  outgoing: Outgoing
+  log: Logger
+}
+
 export class ClientDocuments {
-  readonly #privateHosts: readonly string[]
+  readonly #options: Options
+  readonly #wayOut: WayOut
   readonly #documents = new Map<string, Document>()
   readonly #failures = new Map<string, Failure>()
   readonly #underWay = new Map<string, Promise<Response>>()
 
-  /** `privateHosts`: names whose documents may lie at private addresses. */
-  constructor(privateHosts: readonly string[]) {
-    this.#privateHosts = privateHosts
+  constructor(options: Options) {
+    const { outgoing, log } = options
+    this.#options = options
+    const probe = (url: string) => {
+      const signal = AbortSignal.timeout(PROBE_WITHIN_MS)
+      return fetchUnderPolicy(url, { method: 'HEAD', signal }, [], outgoing)
+    }
+    this.#wayOut = new WayOut({ tryIt: () => Promise.all(PROBES.map(probe)), log })
+  }
+
+  /** Begins to find out whether they can be fetched, where that decides. */
+  start(): void {
+    if (this.#options.mode === 'auto') void this.#wayOut.start()
+  }
+
+  stop(): void {
+    this.#wayOut.stop()
+  }
+
+  get areTaken(): boolean {
+    return this.#options.mode !== 'off'
+  }
+
+  /** Clients that have one register instead, where it is not said that documents are taken. */
+  get areAnnounced(): boolean {
+    return this.#options.mode === 'on' || (this.areTaken && this.#wayOut.isOpen)
+  }
+
+  /** Why a document could not be fetched when it was tried last; undefined when it could. */
+  whyNot(url: string): string | undefined {
+    return this.#failures.get(url)?.reason.shown
   }
 
   /** @throws Error saying why there is none; the provider answers `invalid_client`. */
   async get(url: string, headers: HeaderList): Promise<Response> {
     const kept = this.#kept(url)
     const failure = this.#failures.get(url)
-    if (failure && performance.now() < failure.until) {
+    if (failure?.error !== undefined && performance.now() < failure.until) {
       if (kept) return toResponse(kept)
       throw failure.error
     }
@@ -60,15 +111,28 @@ export class ClientDocuments {
   }
 
   async #fetch(url: string, headers: HeaderList): Promise<Response> {
+    const { privateHosts, outgoing } = this.#options
+    const isListed = privateHosts.includes(new URL(url).hostname)
     try {
-      const answer = await fetchUnderPolicy(url, headers ? { headers } : {}, this.#privateHosts)
-      this.#failures.delete(url)
+      const given = headers ? { headers } : {}
+      const answer = await fetchUnderPolicy(url, given, privateHosts, outgoing)
+      if (answer.status === 200) this.#failures.delete(url)
+      else this.#note(url, { reason: reasonOfStatus(answer.status, isListed) })
       await this.#keep(url, answer.clone())
       return answer
     } catch (error) {
-      put(this.#failures, url, { error, until: performance.now() + FAILURE_MS })
+      this.#note(url, { error, reason: reasonOf(error, isListed) })
+      if (this.#options.mode === 'auto') this.#wayOut.doubt()
       throw error
     }
+  }
+
+  #note(url: string, failure: Omit<Failure, 'until'>): void {
+    put(this.#failures, url, { ...failure, until: performance.now() + FAILURE_MS })
+    this.#options.log.warn(
+      { document: url.slice(0, MAX_LOGGED_CHARS), reason: failure.reason.logged },
+      "a client's document could not be fetched",
+    )
   }
 
   /** A host that answers with anything but a document has taken it back. */

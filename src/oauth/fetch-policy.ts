@@ -4,72 +4,56 @@
  *
  * https only; public addresses only, resolved once and connected to as resolved, so that a second
  * answer of a hostile name server changes nothing; no redirect is followed; time and size bounded.
+ *
+ * A proxy resolves names itself, and where it connects to is its rules' to say. What is known here to
+ * lie inside is not asked of it all the same.
  */
 
 import { request } from 'node:https'
-import { BlockList, isIPv6 } from 'node:net'
+import { isIPv6 } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Outgoing, tunnelFailureOf } from '../outgoing.ts'
+import { VERSION } from '../version.ts'
+import { NotPublic, ProxyUnreached } from './fetch-reasons.ts'
+import { isPublicAddress } from './public-addresses.ts'
 import { resolveHost } from './resolve-host.ts'
 
 const MAX_BYTES = 16 * 1024
+const WITHIN_MS = 2500
+/** Before a proxy is asked, this machine's own name servers have so long to say that a name is inside. */
+const OWN_NAMES_MS = 500
+const USER_AGENT = `claude-api-gateway/${VERSION}`
 
-/** IANA special-purpose address registries: what is not an address of the public internet. */
-const SPECIAL_IPV4: readonly [string, number][] = [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.0.2.0', 24],
-  ['192.31.196.0', 24],
-  ['192.52.193.0', 24],
-  ['192.88.99.0', 24],
-  ['192.168.0.0', 16],
-  ['192.175.48.0', 24],
-  ['198.18.0.0', 15],
-  ['198.51.100.0', 24],
-  ['203.0.113.0', 24],
-  ['224.0.0.0', 3],
-]
-
-/** Only 2000::/3 is given out; within it, what tunnels to other addresses or is documentation. */
-const SPECIAL_IPV6: readonly [string, number][] = [
-  ['2001::', 23],
-  ['2001:db8::', 32],
-  ['2002::', 16],
-  ['2620:4f:8000::', 48],
-  ['3fff::', 20],
-]
-
-const special = new BlockList()
-for (const [net, prefix] of SPECIAL_IPV4) special.addSubnet(net, prefix, 'ipv4')
-for (const [net, prefix] of SPECIAL_IPV6) special.addSubnet(net, prefix, 'ipv6')
-const globalUnicast = new BlockList()
-globalUnicast.addSubnet('2000::', 3, 'ipv6')
-
-export function isPublicAddress(address: string): boolean {
-  if (!isIPv6(address)) return !special.check(address, 'ipv4')
-  return globalUnicast.check(address, 'ipv6') && !special.check(address, 'ipv6')
+type Options = {
+  method?: 'GET' | 'HEAD'
+  signal?: AbortSignal | null
+  headers?: ConstructorParameters<typeof Headers>[0]
 }
-
-type Options = { signal?: AbortSignal | null; headers?: ConstructorParameters<typeof Headers>[0] }
+type Asked = { method: 'GET' | 'HEAD'; headers: Record<string, string>; signal: AbortSignal }
 
 /**
- * `privateHosts`: names whose documents may lie at private addresses.
+ * `privateHosts`: names whose documents may lie at private addresses; `outgoing`: directly, unless it
+ * is given.
  *
  * @throws Error saying why nothing was fetched; the provider answers `invalid_client`.
  */
 export async function fetchUnderPolicy(
   given: string | URL,
-  { signal, headers }: Options,
+  { method = 'GET', signal, headers }: Options,
   privateHosts: readonly string[],
+  outgoing: Outgoing = new Outgoing(),
 ): Promise<Response> {
   const url = new URL(given)
   if (url.protocol !== 'https:') throw new Error('only https is fetched')
-  const inTime = signal ?? AbortSignal.timeout(2500)
+  const inTime = signal ?? AbortSignal.timeout(WITHIN_MS)
+  const named = { ...Object.fromEntries(new Headers(headers)), 'user-agent': USER_AGENT }
+  const asked: Asked = { method, headers: named, signal: inTime }
+  if (outgoing.proxyFor(url) !== undefined) {
+    await Promise.race([refuseInside(url.hostname, privateHosts), end(inTime)])
+    return getByProxy(url, asked, outgoing)
+  }
   const address = await Promise.race([resolveOnce(url.hostname, privateHosts), end(inTime)])
-  return get(url, address, new Headers(headers), inTime)
+  return get(url, address, asked)
 }
 
 /** Rejects when the time is over. */
@@ -81,24 +65,47 @@ const end = (signal: AbortSignal) =>
   })
 
 async function resolveOnce(hostname: string, privateHosts: readonly string[]): Promise<string> {
-  const name = hostname.replace(/^\[|\]$/g, '')
-  const isAllowed = privateHosts.includes(name.toLowerCase())
+  const name = bare(hostname)
+  const isAllowed = privateHosts.includes(name)
   const addresses = await resolveHost(name, isAllowed)
   const [first] = addresses
   if (first === undefined) throw new Error('the host has no address')
-  if (!isAllowed && !addresses.every(isPublicAddress)) {
-    throw new Error('the host has an address that is not public')
-  }
+  if (!isAllowed && !addresses.every(isPublicAddress)) throw new NotPublic()
   return first
 }
 
-function get(url: URL, address: string, headers: Headers, signal: AbortSignal): Promise<Response> {
+/** A name that nobody here knows is for the proxy. @throws NotPublic */
+async function refuseInside(hostname: string, privateHosts: readonly string[]): Promise<void> {
+  const name = bare(hostname)
+  if (privateHosts.includes(name)) return
+  const known = resolveHost(name, false).catch((): string[] => [])
+  const unknown = sleep(OWN_NAMES_MS, [], { ref: false })
+  const addresses = await Promise.race([known, unknown])
+  if (!addresses.every(isPublicAddress)) throw new NotPublic()
+}
+
+const bare = (hostname: string) => hostname.replace(/^\[|\]$/g, '').toLowerCase()
+
+async function getByProxy(url: URL, asked: Asked, outgoing: Outgoing): Promise<Response> {
+  const { status, headers, body } = await outgoing.requestByProxy(url, asked).catch(toUnreached)
+  const document = new Bounded()
+  for await (const chunk of body) document.add(chunk)
+  return document.toResponse(status, headers)
+}
+
+function toUnreached(error: unknown): never {
+  const failure = tunnelFailureOf(error)
+  throw failure && 'code' in failure ? new ProxyUnreached(failure.code) : error
+}
+
+function get(url: URL, address: string, { method, headers, signal }: Asked): Promise<Response> {
   const family = isIPv6(address) ? 6 : 4
   return new Promise((resolve, reject) => {
     const call = request(
       url,
       {
-        headers: Object.fromEntries(headers),
+        method,
+        headers,
         signal,
         agent: false,
         // Node asks for all addresses or for one, depending on its version.
@@ -106,19 +113,16 @@ function get(url: URL, address: string, headers: Headers, signal: AbortSignal): 
           options.all ? found(null, [{ address, family }]) : found(null, address, family),
       },
       (answer) => {
-        const { statusCode: status = 0 } = answer
-        const chunks: Buffer[] = []
-        let bytes = 0
+        const document = new Bounded()
         answer.on('data', (chunk: Buffer) => {
-          bytes += chunk.length
-          if (bytes > MAX_BYTES) answer.destroy(new Error('the document is too large'))
-          else chunks.push(chunk)
+          try {
+            document.add(chunk)
+          } catch (error) {
+            answer.destroy(error as Error)
+          }
         })
         answer.on('error', reject)
-        answer.on('end', () => {
-          const body = status === 200 ? Buffer.concat(chunks) : null
-          resolve(new Response(body, { status, headers: cacheHeaders(answer.headers) }))
-        })
+        answer.on('end', () => resolve(document.toResponse(answer.statusCode ?? 0, answer.headers)))
       },
     )
     call.on('error', reject)
@@ -126,8 +130,28 @@ function get(url: URL, address: string, headers: Headers, signal: AbortSignal): 
   })
 }
 
+type HeaderFields = Record<string, string | string[] | undefined>
+
+/** The body of an answer, as far as a document may be long. */
+class Bounded {
+  readonly #chunks: Uint8Array[] = []
+  #bytes = 0
+
+  /** @throws Error when it is longer. */
+  add(chunk: Uint8Array): void {
+    this.#bytes += chunk.length
+    if (this.#bytes > MAX_BYTES) throw new Error('the document is too large')
+    this.#chunks.push(chunk)
+  }
+
+  toResponse(status: number, headers: HeaderFields): Response {
+    const body = status === 200 ? Buffer.concat(this.#chunks) : null
+    return new Response(body, { status, headers: cacheHeaders(headers) })
+  }
+}
+
 /** All that is looked at of the answer's headers. */
-function cacheHeaders(headers: Record<string, string | string[] | undefined>): [string, string][] {
+function cacheHeaders(headers: HeaderFields): [string, string][] {
   const names = ['cache-control', 'expires', 'content-type']
   return names.flatMap((name) => {
     const value = headers[name]

@@ -7,6 +7,7 @@ import type { OwnOrigins } from '../own-origins.ts'
 import { ALL_SCOPES } from '../services/scopes.ts'
 import type { ClientDocuments } from './client-documents.ts'
 import { adaptClientMetadata } from './client-metadata.ts'
+import type { ErrorPage, UnreadDocument } from './error-page.ts'
 import { PROVIDER_COOKIES } from './flow-cookies.ts'
 import {
   type Configuration,
@@ -32,7 +33,7 @@ export type ProviderOptions = {
   store: RecordStore
   documents: ClientDocuments
   /** The page that tells somebody in a browser what went wrong. */
-  errorPage: (error: { error: string; description: string; onward?: URL }) => string
+  errorPage: ErrorPage
 }
 
 export const ROUTES = {
@@ -116,7 +117,7 @@ function configuration(options: ProviderOptions): Configuration {
           return newId()
         },
       },
-      clientIdMetadataDocument: { enabled: true, ack: 'draft-02' },
+      clientIdMetadataDocument: { enabled: documents.areTaken, ack: 'draft-02' },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => resource,
@@ -139,9 +140,18 @@ function configuration(options: ProviderOptions): Configuration {
     fetch: async (url, init) => adapted(await documents.get(String(url), init?.headers)),
     renderError: (ctx, { error, error_description: description = '' }) => {
       ctx.type = 'html'
-      ctx.body = errorPage({ error, description })
+      const document = unreadDocument(ctx.query.client_id, documents)
+      ctx.body = errorPage({ error, description, document })
     },
   }
+}
+
+/** Of a client that introduced itself by an address, and of which nothing else is known. */
+function unreadDocument(clientId: unknown, documents: ClientDocuments): UnreadDocument | undefined {
+  if (typeof clientId !== 'string' || !/^https:\/\//i.test(clientId)) return undefined
+  const reason = documents.areTaken ? documents.whyNot(clientId) : null
+  if (reason === undefined) return undefined
+  return { url: clientId, reason, isAnnounced: documents.areAnnounced }
 }
 
 /** By the resources that there are: two addresses of one endpoint, which takes the same tokens at both. */

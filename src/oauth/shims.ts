@@ -4,6 +4,8 @@ import type { IncomingMessage } from 'node:http'
 import type { AccessTokens } from '../crypto/tokens.ts'
 import { ALL_SCOPES, DEFAULT_SCOPES, isScope } from '../services/scopes.ts'
 import { withAccessTokenRevocation } from './access-token-revocation.ts'
+import type { ClientDocuments } from './client-documents.ts'
+import type { ErrorPage } from './error-page.ts'
 import type { FlowCookies } from './flow-cookies.ts'
 import type { KoaContextWithOIDC, Provider } from './oidc-provider.ts'
 import { ROUTES } from './provider.ts'
@@ -22,15 +24,17 @@ export function seenAt(req: IncomingMessage, origin: string): void {
   req.headers['x-forwarded-host'] = host
 }
 
-type ErrorPage = (error: { error: string; description: string; onward?: URL }) => string
-
 type ShimOptions = {
   cookies: FlowCookies
+  documents: Pick<ClientDocuments, 'areAnnounced'>
   tokens: Pick<AccessTokens, 'verify'>
   errorPage: ErrorPage
 }
 
-export function addShims(provider: Provider, { cookies, tokens, errorPage }: ShimOptions): void {
+export function addShims(
+  provider: Provider,
+  { cookies, documents, tokens, errorPage }: ShimOptions,
+): void {
   provider.use(async (ctx, next) => {
     await next()
     cookies.forBrowser(ctx.req, ctx.res)
@@ -41,7 +45,7 @@ export function addShims(provider: Provider, { cookies, tokens, errorPage }: Shi
   provider.use(withRefreshRotationAtToken)
   provider.use(withAccessTokenRevocation(provider, tokens))
   provider.use(withoutStoring)
-  provider.use(withOurMetadata)
+  provider.use(withOurMetadata(documents))
   provider.use(withCrossOriginRegistration)
 }
 
@@ -116,14 +120,23 @@ async function withoutStoring(ctx: KoaContextWithOIDC, next: Next): Promise<void
 
 const SECRET_ROUTES: readonly string[] = [ROUTES.token, ROUTES.registration, ROUTES.revocation]
 
-/** The provider's own metadata list only the scopes that are not a resource's. */
-async function withOurMetadata(ctx: KoaContextWithOIDC, next: Next): Promise<void> {
-  await next()
-  const isMetadata = ctx.path.startsWith('/.well-known/') && ctx.status === 200
-  if (!isMetadata) return
-  const scopes_supported = [...ALL_SCOPES, 'offline_access']
-  const response_modes_supported = ['query', 'fragment']
-  ctx.body = { ...Object(ctx.body), scopes_supported, response_modes_supported }
+/**
+ * The provider's own metadata list only the scopes that are not a resource's, and say that clients'
+ * documents are taken also where none can be fetched.
+ */
+function withOurMetadata(documents: ShimOptions['documents']) {
+  return async (ctx: KoaContextWithOIDC, next: Next): Promise<void> => {
+    await next()
+    const isMetadata = ctx.path.startsWith('/.well-known/') && ctx.status === 200
+    if (!isMetadata) return
+    const { client_id_metadata_document_supported: _taken, ...metadata } = Object(ctx.body)
+    ctx.body = {
+      ...metadata,
+      scopes_supported: [...ALL_SCOPES, 'offline_access'],
+      response_modes_supported: ['query', 'fragment'],
+      ...(documents.areAnnounced && { client_id_metadata_document_supported: true }),
+    }
+  }
 }
 
 /** A client in a web page (the Inspector) registers from there; the provider allows the rest. */

@@ -60,8 +60,11 @@ async function brokenRules(page: Page, runOnly: readonly string[]): Promise<stri
 const resize = (page: Page, width: number) => page.setViewportSize({ width, height: HEIGHT })
 
 const overflow = (page: Page) =>
-  page.evaluate<string[]>(`document.documentElement.scrollWidth > innerWidth
-    ? ['scrolls sideways, at ' + innerWidth + ' px'] : []`)
+  page.evaluate<string[]>(`(document.documentElement.scrollWidth > innerWidth
+    ? ['scrolls sideways, at ' + innerWidth + ' px'] : []).concat([...document.querySelectorAll('main *')]
+      .filter((part) => part.scrollWidth > part.clientWidth + 1
+        && /auto|scroll/.test(getComputedStyle(part).overflowX))
+      .map(({ outerHTML }) => 'a part scrolls sideways, at ' + innerWidth + ' px: ' + outerHTML))`)
 
 const unlabelled = (page: Page) =>
   page.evaluate<string[]>(`[...document.querySelectorAll('input, select, textarea')]

@@ -5,7 +5,7 @@ import { CHOSEN_PASSWORD } from '../support/signed-up.ts'
 import { askForAccess } from './people.ts'
 import type { Site } from './site.ts'
 
-export const VISITORS = ['stranger', 'newcomer', 'member'] as const
+export const VISITORS = ['stranger', 'newcomer', 'member', 'returner'] as const
 export type Visitor = (typeof VISITORS)[number]
 
 type Way = (page: Page, site: Site) => Promise<Response | null>
@@ -21,6 +21,8 @@ export type SitePage = {
 export const MEMBER = 'ada'
 /** As long as a username may be. */
 export const NEWCOMER = 'newcomer_'.repeat(8).slice(0, 64)
+/** Somebody who gave their password a while ago. */
+export const RETURNER = 'returner'
 /** Where claude.ai lets its users be sent back to. */
 export const CLAUDE = 'https://claude.ai/api/mcp/auth_callback'
 
@@ -57,6 +59,20 @@ const askedAtLength: Way = async (page, site) => {
   await asked('Client_of_the_long_name_'.repeat(6), `https://${host}/callback`)(page, site)
   await page.getByRole('link', { name: 'Skip for now' }).click()
   return page.reload()
+}
+
+const askedForPassword: Way = (page, site) =>
+  sent('/account/tokens', { Name: 'Build server' }, 'Create token')(page, site)
+
+const refusedPassword: Way = async (page, site) => {
+  await askedForPassword(page, site)
+  await page.getByLabel('Your password').fill('wrong')
+  const [response] = await Promise.all([
+    page.waitForResponse((answer) => answer.request().method() === 'POST'),
+    page.getByRole('button', { name: 'Go on' }).click(),
+  ])
+  await page.waitForLoadState()
+  return response
 }
 
 const REFUSED_SIGN_UP = { Username: MEMBER, Email: 'not an address', Password: 'short' }
@@ -111,6 +127,8 @@ export const PAGES: readonly SitePage[] = [
     status: 201,
     open: sent('/account/tokens', { Name: 'Build server' }, 'Create token'),
   },
+  { name: 'proof', visitor: 'returner', status: 200, open: askedForPassword },
+  { name: 'proof-refused', visitor: 'returner', status: 422, open: refusedPassword },
   { name: 'usage', visitor: 'member', status: 200, open: at('/account/usage') },
   { name: 'password', visitor: 'member', status: 200, open: at('/account/password') },
   {

@@ -23,8 +23,12 @@ export async function enter({ app, url }: Site, page: Page, username: string) {
   return caller
 }
 
+/** As if they had signed in some time ago. */
+export const forgetProof = ({ app }: Site, { sessionId }: { sessionId: string }) =>
+  app.app.db.updateTable('sessions').set({ provenAt: null }).where('id', '=', sessionId).execute()
+
 type Member = Awaited<ReturnType<typeof enter>>
-export type App = { name: string; redirectUri: string; limit?: string }
+export type App = { name: string; redirectUri: string; limit?: string; scope?: string }
 
 /** Gives somebody a key, a limit, a token, messages sent to two models, and connected apps. */
 export async function settle(
@@ -72,7 +76,7 @@ async function connect(site: Site, page: Page, app: App): Promise<void> {
 }
 
 /** @returns where a newly registered client sends its user. */
-export async function askForAccess(site: Site, { name, redirectUri }: App): Promise<string> {
+export async function askForAccess(site: Site, { name, redirectUri, scope }: App): Promise<string> {
   const registered = await site.fetch(`${site.app.baseUrl}/oauth/register`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -83,5 +87,5 @@ export async function askForAccess(site: Site, { name, redirectUri }: App): Prom
     }),
   })
   const { client_id: clientId } = (await registered.json()) as { client_id: string }
-  return createFlow(site.url).authorization(clientId, { redirectUri }).url.href
+  return createFlow(site.url).authorization(clientId, { redirectUri, scope }).url.href
 }

@@ -4,18 +4,17 @@ import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hasChromium, observe, openChromium } from '../support/chromium.ts'
+import { CHOSEN_PASSWORD } from '../support/signed-up.ts'
 import { type Connector, openConnector } from './connector.ts'
 import { inspect, NOTE_VIOLATIONS } from './inspection.ts'
-import { CLAUDE, MEMBER, NEWCOMER, PAGES, VISITORS, type Visitor } from './pages.ts'
-import { enter, MEMBER_KEY, settle } from './people.ts'
+import { CLAUDE, MEMBER, NEWCOMER, PAGES, RETURNER, VISITORS, type Visitor } from './pages.ts'
+import { askForAccess, enter, forgetProof, MEMBER_KEY, settle } from './people.ts'
 import { makeReadmeImages } from './readme-images.ts'
 import { openSite, type Site } from './site.ts'
 
 const SCREENSHOTS = fileURLToPath(new URL('../output/screenshots/', import.meta.url))
-const APPS = [
-  { name: 'Claude', redirectUri: CLAUDE, limit: '20' },
-  { name: 'Visual Studio Code', redirectUri: 'http://127.0.0.1:33418/' },
-]
+const CLAUDE_APP = { name: 'Claude', redirectUri: CLAUDE, limit: '20' }
+const APPS = [CLAUDE_APP, { name: 'Visual Studio Code', redirectUri: 'http://127.0.0.1:33418/' }]
 const PASSWORD = 'correct horse battery staple'
 
 describe.runIf(hasChromium)('in a browser', () => {
@@ -152,6 +151,7 @@ describe.runIf(hasChromium)('in a browser', () => {
       await enter(site, seats.newcomer.page, NEWCOMER)
       const member = await enter(site, seats.member.page, MEMBER)
       await settle(site, seats.member.page, member, APPS)
+      await forgetProof(site, await enter(site, seats.returner.page, RETURNER))
     })
 
     test.each(PAGES)('$name', async ({ name, visitor, status, open }) => {
@@ -162,6 +162,21 @@ describe.runIf(hasChromium)('in a browser', () => {
       expect(await inspect(page, `${SCREENSHOTS}${name}`)).toEqual([])
       expect(observed.errors.filter((text) => !text.includes(`status of ${status}`))).toEqual([])
       expect([...observed.origins]).toEqual([site.url])
+    })
+
+    test('where the password is asked for again, the way to the client goes on', async () => {
+      const { page } = seats.returner
+      await page.route('https://claude.ai/**', (route) => route.fulfill({ body: 'Connected' }))
+      await page.goto(await askForAccess(site, { ...CLAUDE_APP, scope: 'usage:read account' }))
+      await page.getByRole('link', { name: 'Skip for now' }).click()
+      await page.getByLabel('See and change your account').check()
+      await page.getByLabel('I have just started this connection myself').check()
+      await page.getByRole('button', { name: 'Approve' }).click()
+      await page.getByLabel('Your password').fill('wrong')
+      await page.getByRole('button', { name: 'Go on' }).click()
+      await page.getByLabel('Your password').fill(CHOSEN_PASSWORD)
+      await page.getByRole('button', { name: 'Go on' }).click()
+      await page.waitForURL('https://claude.ai/**')
     })
   })
 })

@@ -1,12 +1,18 @@
 /** The MCP Inspector's command line against the gateway, in both protocol eras. */
 
+import { openUrlOf } from '../support/clients.ts'
 import type { Tool } from './tool.ts'
 
 export type Call = { what: string; ok: boolean; problem: string }
 
+type IsGood = (result: unknown, said: string) => boolean
+
 const eras = ['legacy', 'modern'] as const
 
-/** Lists the tools, calls a public one, and one that needs the token. */
+/**
+ * Where no token is needed it lists the tools and calls a public one; where one is, it wants to sign in
+ * without, and calls a tool with it.
+ */
 export async function tryInspector(
   inspector: Tool,
   mcpUrl: string,
@@ -15,21 +21,30 @@ export async function tryInspector(
 ): Promise<Call[]> {
   const calls: Call[] = []
   for (const era of eras) {
-    const ask = async (what: string, args: string[], isGood: (result: unknown) => boolean) => {
-      const common = ['--cli', mcpUrl, '--transport', 'http', '--protocol-era', era]
+    const ask = async (url: string, what: string, args: string[], isGood: IsGood) => {
+      const common = ['--cli', url, '--transport', 'http', '--protocol-era', era]
       const run = await inspector([...common, '--format', 'json', ...args], folder)
-      const ok = run.exitCode === 0 && isGood(parsed(run.stdout))
+      const ok = isGood(
+        run.exitCode === 0 ? parsed(run.stdout) : undefined,
+        run.stdout + run.stderr,
+      )
       const problem = ok ? '' : `exit ${run.exitCode}: ${run.stdout}${run.stderr}`
       calls.push({ what: `inspector, ${era} era: ${what}`, ok, problem })
     }
-    await ask('tools/list', ['--method', 'tools/list'], hasTools)
-    await ask('health_check', toolCall('health_check'), (result) =>
+    const list = ['--method', 'tools/list']
+    await ask(openUrlOf(mcpUrl), 'tools/list', list, hasTools)
+    await ask(openUrlOf(mcpUrl), 'health_check', toolCall('health_check'), (result) =>
       contains(result, { success: true, data: { status: 'healthy' } }),
     )
+    await ask(mcpUrl, 'wants to sign in', list, (_result, said) => said.includes('auth_required'))
     const message = ['--tool-arg', 'message=Hello from the Inspector']
     const bearer = ['--header', `Authorization: Bearer ${accessToken}`]
-    await ask('send_message', [...bearer, ...toolCall('send_message'), ...message], (result) =>
-      contains(result, { success: true, data: { content: 'Hello from the Inspector' } }),
+    await ask(
+      mcpUrl,
+      'send_message',
+      [...bearer, ...toolCall('send_message'), ...message],
+      (result) =>
+        contains(result, { success: true, data: { content: 'Hello from the Inspector' } }),
     )
   }
   return calls

@@ -73,6 +73,7 @@ describeDatabases('budgets', (kind) => {
       (await data(client, 'set_budget', { period: 'day', ...args })).budgets[0]
     const given = { limit_usd: 0.5, limit_tokens: 50_000 }
     expect(await set({ limit_usd: 0.25 })).toMatchObject({ ...given, limit_usd: 0.25 })
+    expect(await set({ limit_usd: '$0.20' })).toMatchObject({ ...given, limit_usd: 0.2 })
     expect(await set({ limit_usd: 7, limit_tokens: 60_000 })).toMatchObject(given)
     expect(await set({ limit_tokens: 0 })).toMatchObject({ ...given, limit_tokens: 0 })
     expect(await set({ limit_usd: null, limit_tokens: 10 })).toMatchObject({
@@ -136,7 +137,11 @@ describeDatabases('budgets', (kind) => {
     ['period', { limit_usd: 1 }],
     ['limit_usd', { period: 'day', limit_usd: -0.01 }],
     ['limit_usd', { period: 'day', limit_usd: 1_000_001 }],
-    ['limit_usd', { period: 'day', limit_usd: '5' }],
+    ['limit_usd', { period: 'day', limit_usd: 'lots' }],
+    ['limit_usd', { period: 'day', limit_usd: '$1,000' }],
+    ['limit_usd', { period: 'day', limit_usd: '-$5' }],
+    ['limit_usd', { period: 'day', limit_usd: '1000001' }],
+    ['limit_usd', { period: 'day', limit_usd: '' }],
     ['limit_tokens', { period: 'day', limit_tokens: 0.5 }],
     ['limit_tokens', { period: 'day', limit_tokens: -1 }],
     ['limit_tokens', { period: 'day', limit_tokens: 1e17 }],

@@ -2,12 +2,15 @@
 
 import type { RequestListener } from 'node:http'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { createLogger } from '../../src/log.ts'
 import { ClientDocuments } from '../../src/oauth/client-documents.ts'
+import { Outgoing } from '../../src/outgoing.ts'
 import { type DocumentHost, startDocumentHost } from '../support/document-host.ts'
 
 let host: DocumentHost
 let answer: RequestListener
 let documents: ClientDocuments
+let lines: { msg: string; document: string; reason: string }[]
 
 beforeAll(async () => {
   host = await startDocumentHost((req, res) => answer(req, res))
@@ -15,7 +18,10 @@ beforeAll(async () => {
 afterAll(() => host.close())
 beforeEach(() => {
   vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
-  documents = new ClientDocuments(['localhost'])
+  lines = []
+  const log = createLogger('warn', { write: (line) => lines.push(JSON.parse(line)) })
+  const outgoing = new Outgoing()
+  documents = new ClientDocuments({ mode: 'on', privateHosts: ['localhost'], outgoing, log })
   answer = says('first')
 })
 
@@ -72,4 +78,29 @@ test('that could not be had is not asked for again at once', async () => {
   const before = host.requests.length
   await expect(get()).rejects.toThrow(/hang up|ECONNRESET/)
   expect(host.requests.length).toBe(before)
+})
+
+test('that cannot be had is named in the log with the reason, until it can', async () => {
+  const document = `${host.url}/document`
+  expect(documents.whyNot(document)).toBeUndefined()
+  answer = (_req, res) => void res.writeHead(404).end()
+  await get()
+  answer = (req) => void req.socket.destroy()
+  await expect(get()).rejects.toThrow()
+  expect(lines).toMatchObject(
+    [
+      { msg: "a client's document could not be fetched", document, reason: /status 404/ },
+      { document, reason: /ECONNRESET/ },
+    ].map((line) => ({ ...line, reason: expect.stringMatching(line.reason) })),
+  )
+  // Of a host inside, what it answers is for nobody but the operator.
+  expect(documents.whyNot(document)).toBe('the log of the gateway says why')
+})
+
+test.each([
+  ['https://10.0.0.1/client', 'its host has no public address'],
+  ['https://no-such-name.invalid/client', 'its host has no public address'],
+])('at %s is refused for one reason, whether there is anybody or not', async (url, reason) => {
+  await expect(documents.get(url, {})).rejects.toThrow()
+  expect(documents.whyNot(url)).toMatch(reason)
 })

@@ -4,8 +4,14 @@ import dns from 'node:dns'
 import dnsPromises from 'node:dns/promises'
 import type { RequestListener } from 'node:http'
 import { syncBuiltinESMExports } from 'node:module'
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { fetchUnderPolicy, isPublicAddress } from '../../src/oauth/fetch-policy.ts'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { fetchUnderPolicy } from '../../src/oauth/fetch-policy.ts'
+import { reasonOf } from '../../src/oauth/fetch-reasons.ts'
+import { isPublicAddress } from '../../src/oauth/public-addresses.ts'
+import { Outgoing } from '../../src/outgoing.ts'
+import { VERSION } from '../../src/version.ts'
+import { deadUrl } from '../claude/asking.ts'
+import { type ConnectProxy, startConnectProxy, type Way } from '../support/connect-proxy.ts'
 import { type DocumentHost, startDocumentHost } from '../support/document-host.ts'
 import { type NameServer, startNameServer } from '../support/name-server.ts'
 
@@ -116,7 +122,8 @@ describe('a document', () => {
   let host: DocumentHost
   const answers: Record<string, RequestListener> = {
     '/good': (req, res) => {
-      const answered = { accept: req.headers.accept, host: req.headers.host }
+      const { accept, host, 'user-agent': agent } = req.headers
+      const answered = { accept, host, agent }
       res.setHeader('Cache-Control', 'max-age=60').setHeader('Set-Cookie', 'a=b')
       res.setHeader('Content-Type', 'application/json').end(JSON.stringify(answered))
     },
@@ -152,6 +159,7 @@ describe('a document', () => {
     expect(await answer.json()).toEqual({
       accept: 'application/json',
       host: new URL(host.url).host,
+      agent: `claude-api-gateway/${VERSION}`,
     })
     expect(Object.fromEntries(answer.headers)).toEqual({
       'cache-control': 'max-age=60',
@@ -192,6 +200,92 @@ describe('a document', () => {
   test('that breaks off is none', async () => {
     trust()
     await expect(get('/broken')).rejects.toThrow(/aborted|hang up/)
+  })
+
+  describe('behind a proxy', () => {
+    let proxy: ConnectProxy
+    let way: (to: string) => Way
+    let names: NameServer
+    let zone: Record<string, string[]>
+    let outgoing: Outgoing
+    beforeAll(async () => {
+      proxy = await startConnectProxy((to) => way(to))
+    })
+    beforeEach(async () => {
+      way = () => ({ port: host.port })
+      zone = {}
+      names = await startNameServer((name) => zone[name] ?? [])
+      proxy.asked.length = 0
+      outgoing = new Outgoing({ httpsProxy: new URL(proxy.url) })
+    })
+    afterEach(async () => {
+      await names.close()
+      await outgoing.close()
+    })
+    afterAll(() => proxy.close())
+    const fetchBy = (url: string, privateHosts: string[] = [], through = outgoing) =>
+      fetchUnderPolicy(url, { signal: AbortSignal.timeout(10_000) }, privateHosts, through)
+    const asked = () => proxy.asked.map(({ to }) => to)
+
+    test('is fetched by it under a name that only it knows, and says who asks', async () => {
+      trust()
+      const answer = await fetchBy('https://outside.example/good')
+      expect(await answer.json()).toMatchObject({
+        host: 'outside.example',
+        agent: `claude-api-gateway/${VERSION}`,
+      })
+      expect(asked()).toEqual(['outside.example:443'])
+      expect((await fetchBy('https://outside.example/redirect')).status).toBe(302)
+      await expect(fetchBy('https://outside.example/too-large')).rejects.toThrow('too large')
+    })
+
+    test('is checked by its own certificate', async () => {
+      await expect(fetchBy('https://documents.example/good')).rejects.toThrow(/self-signed/)
+    })
+
+    test.each([
+      'https://127.0.0.1/good',
+      'https://2130706433/good',
+      'https://10.1.2.3/good',
+      'https://[::1]/good',
+      'https://localhost/good',
+      'https://inside.example/good',
+      'https://partly.example/good',
+    ])('%s is not asked of it', async (url) => {
+      zone = { 'inside.example': ['10.0.0.1'], 'partly.example': ['1.1.1.1', '127.0.0.1'] }
+      await expect(fetchBy(url)).rejects.toThrow('not public')
+      expect(asked()).toEqual([])
+    })
+
+    test('inside is asked of it when its name is listed', async () => {
+      trust()
+      zone = { 'inside.example': ['10.0.0.1'] }
+      expect((await fetchBy('https://inside.example/good', ['inside.example'])).status).toBe(200)
+    })
+
+    test('is fetched without it where NO_PROXY says so', async () => {
+      trust()
+      const direct = new Outgoing({ httpsProxy: new URL(proxy.url), noProxy: ['localhost'] })
+      expect((await fetchBy(`${host.url}/good`, ['localhost'], direct)).status).toBe(200)
+      expect(asked()).toEqual([])
+    })
+
+    test('is not fetched when it refuses or is away, and that is why', async () => {
+      const why = (answer: Promise<unknown>) =>
+        answer.then(
+          () => 'fetched',
+          (error: unknown) => reasonOf(error, false).shown,
+        )
+      way = () => ({ status: 403 })
+      expect(await why(fetchBy('https://a.example/good'))).toMatch(/proxy.*refused it \(403\)/)
+      way = () => ({ status: 407 })
+      expect(await why(fetchBy('https://a.example/good'))).toMatch(/proxy.*refused it \(407\)/)
+      const away = new Outgoing({ httpsProxy: new URL(await deadUrl()) })
+      expect(await why(fetchBy('https://a.example/good', [], away))).toMatch(
+        /proxy on the way could not be reached/,
+      )
+      await away.close()
+    })
   })
 
   describe('whose name server is hostile', () => {

@@ -1,5 +1,6 @@
 /** On one computer `localhost`, `127.0.0.1` and `[::1]` are one gateway, whichever of them was printed. */
 
+import { networkInterfaces } from 'node:os'
 import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bearer, message, post, postByHand, toolCall } from '../http/posting.ts'
@@ -124,6 +125,21 @@ describe.each(['127.0.0.1', 'localhost', '[::1]', undefined])('printed as %s', (
     const answer = await fetch(url, { redirect: 'manual' })
     expect(answer.headers.get('location') ?? (await answer.text())).toContain('invalid_target')
   })
+})
+
+const hasIpv6 = Object.values(networkInterfaces())
+  .flat()
+  .some((own) => own?.address === '::1')
+
+test.runIf(hasIpv6).each(eras)('an official client at [::1] connects (%s era)', async (era) => {
+  const port = await freePort()
+  const env = { HOST: '::1', PORT: String(port), PUBLIC_URL: `http://localhost:${port}` }
+  const app = await startApp({ kind: 'embedded', env })
+  const origin = `http://[::1]:${port}`
+  const { client } = await connectByOAuth(era, `${origin}/mcp`, newPerson(origin))
+  expect((await client.call('get_conversations')).isError).toBe(false)
+  await client.close()
+  await app.close()
 })
 
 test('with a name for others the gateway has no second one', async () => {

@@ -34,7 +34,7 @@ export async function startGatewayProcess(
   const { PATH, HOME } = process.env
   const child = spawn(process.execPath, [MAIN], {
     // No load balancer is in front that would have to notice its end.
-    env: { PATH, HOME, PORT: '0', DRAIN_SECONDS: '0', ...settings },
+    env: { PATH, HOME, PORT: '0', DRAIN_SECONDS: '0', CLIENT_ID_DOCUMENTS: 'on', ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
     cwd,
   })

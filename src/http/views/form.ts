@@ -81,6 +81,9 @@ ${errorText(id, error)}
 </fieldset>`
 }
 
+/** Nothing is sent by email: a new password comes from whoever runs the gateway. */
+export const forgotten = html`<p class="soft">Forgot your password? Ask the operator of this gateway for a new one. They make it with <code>npm run admin -- user reset-password</code> and your username.</p>`
+
 /** Asks once more: what it opens says what will happen, and holds the button that does it. */
 export const confirmation = (label: string, body: Html): Html =>
   html`<details class="ask"><summary>${label}</summary><div class="card">${body}</div></details>`

@@ -1,4 +1,4 @@
-import { type FormState, field, summary } from './form.ts'
+import { type FormState, field, forgotten, summary } from './form.ts'
 import { type Html, html } from './html.ts'
 import type { Page } from './layout.ts'
 
@@ -21,5 +21,6 @@ ${csrfField}
 ${field({ name: 'current_password', label: 'Current password', type: 'password', autocomplete: 'current-password', maxLength: 256 }, form)}
 ${field({ name: 'new_password', label: 'New password', type: 'password', autocomplete: 'new-password', minLength: 12, maxLength: 256, hint: '12 to 256 characters, and none that many people use. A few words make a good one.' }, form)}
 <button class="start">Change password</button>
-</form>`,
+</form>
+${forgotten}`,
 })

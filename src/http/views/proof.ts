@@ -1,4 +1,4 @@
-import { type FormState, field, hidden, summary } from './form.ts'
+import { type FormState, field, forgotten, hidden, summary } from './form.ts'
 import { type Html, html } from './html.ts'
 import type { Page } from './layout.ts'
 
@@ -27,7 +27,8 @@ ${csrfField}${hidden(HELD_FIELD, held)}
 <input type="hidden" name="username" autocomplete="username" value="${username}">
 ${field({ name: PROOF_FIELD, label: 'Your password', type: 'password', autocomplete: 'current-password', maxLength: 256 }, form)}
 <div class="actions"><button>Go on</button><a href="${back}">Back</a></div>
-</form>`,
+</form>
+${forgotten}`,
   }
 }
 

@@ -1,4 +1,4 @@
-import { type FormState, field, hidden, summary } from './form.ts'
+import { type FormState, field, forgotten, hidden, summary } from './form.ts'
 import { type Html, html } from './html.ts'
 import type { Page } from './layout.ts'
 
@@ -33,6 +33,7 @@ ${field(
 )}
 <button>Sign in</button>
 </form>
+${forgotten}
 ${registrationOpen && html`<p>New here? <a href="${withReturn('/sign-up', returnTo)}">Create an account</a></p>`}`,
   }
 }

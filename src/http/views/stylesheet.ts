@@ -142,7 +142,6 @@ button:hover, .button:hover { background: var(--strong-hover); }
 .facts dt { white-space: nowrap; }
 .facts dd { margin: 0; color: var(--text); overflow-wrap: anywhere; }
 
-.scroll { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); font-size: 0.9rem; padding-bottom: 0.5rem; }
 th, td { padding: 0.55rem 0 0.55rem clamp(0.75rem, 2vw, 1.25rem); text-align: right; border-top: 1px solid var(--line); white-space: nowrap; }
@@ -150,6 +149,15 @@ th:first-child, td:first-child { text-align: left; padding-left: 0; }
 thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: 0.875rem; }
 tbody th { font-weight: 500; }
 tfoot th, tfoot td { font-weight: 620; }
+tbody th { overflow-wrap: anywhere; white-space: normal; }
+@media (max-width: 40rem) {
+  .stacks thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  .stacks, .stacks tbody, .stacks tfoot, .stacks tr { display: grid; }
+  .stacks tr { gap: 0.15rem; padding: 0.7rem 0; border-top: 1px solid var(--line); }
+  .stacks tbody tr:first-child { border-top: 0; padding-top: 0; }
+  .stacks th, .stacks td { display: flex; justify-content: space-between; gap: 1rem; padding: 0; border: 0; text-align: left; }
+  .stacks td::before { content: attr(data-label); content: attr(data-label) / ""; color: var(--soft); font-weight: 400; }
+}
 progress { width: 100%; height: 0.6rem; appearance: none; border: 0; border-radius: 99px; overflow: hidden; background: var(--line); }
 progress::-webkit-progress-bar { background: var(--line); }
 progress::-webkit-progress-value { background: var(--strong); }

@@ -84,16 +84,29 @@ const limitField = (
 const GIVERS = { admin: 'Set for you by an admin', default: 'This gateway’s limit for everybody' }
 
 const table = (rows: Report['rows'], total: Figures) => html`
-<div class="scroll" role="group" aria-labelledby="cost" tabindex="0"><table>
-<thead><tr><th scope="col">Model</th><th scope="col">Cost</th><th scope="col">Calls</th><th scope="col">Input tokens</th><th scope="col">Output tokens</th></tr></thead>
-<tbody>${rows.map((row) => html`<tr><th scope="row">${row.key}</th>${cells(row)}</tr>`)}</tbody>
-<tfoot><tr><th scope="row">Together</th>${cells(total)}</tr></tfoot>
-</table></div>
+<table class="stacks" role="table" aria-labelledby="cost">
+<thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Model</th>${Object.values(COLUMNS).map((name) => html`<th role="columnheader" scope="col">${name}</th>`)}</tr></thead>
+<tbody role="rowgroup">${rows.map((row) => figures(row.key ?? '', row))}</tbody>
+<tfoot role="rowgroup">${figures('Together', total)}</tfoot>
+</table>
 ${total.estimatedCalls > 0 && html`<p class="soft">The tokens of ${count(total.estimatedCalls)} calls are estimated: they broke off before Anthropic counted.</p>`}
 ${total.unpricedCalls > 0 && html`<p class="soft">The price of ${count(total.unpricedCalls)} calls is not known, and not in the sum.</p>`}`
 
-const cells = ({ calls, inputTokens, outputTokens, costUsd }: Figures) =>
-  html`<td>${usd(BigInt(Math.round(costUsd * 1e9)))}</td><td>${count(calls)}</td><td>${count(inputTokens)}</td><td>${count(outputTokens)}</td>`
+const COLUMNS = {
+  cost: 'Cost',
+  calls: 'Calls',
+  input: 'Input tokens',
+  output: 'Output tokens',
+} as const
+
+/** On a narrow screen each figure stands below the other, named. Roles are lost there without saying them. */
+const figures = (name: string, { calls, inputTokens, outputTokens, costUsd }: Figures) =>
+  html`<tr role="row"><th role="rowheader" scope="row">${name}</th>
+${cell('cost', usd(BigInt(Math.round(costUsd * 1e9))))}${cell('calls', count(calls))}
+${cell('input', count(inputTokens))}${cell('output', count(outputTokens))}</tr>`
+
+const cell = (column: keyof typeof COLUMNS, value: string) =>
+  html`<td role="cell" data-label="${COLUMNS[column]}">${value}</td>`
 
 function storageUsed({ bytes, limitBytes }: Storage): Html {
   if (limitBytes === null) return html`<p>${size(bytes)} of messages are kept, without a limit</p>`

@@ -1,9 +1,18 @@
 import { z } from 'zod'
 import { AppError } from '../../errors.ts'
+import { AMOUNT_EXAMPLES, parseUsd } from '../../usd-amount.ts'
 import { defineTool, storableText } from '../tool.ts'
 import { budget, toBudget } from './budget.ts'
 
 const MAX_USD = 1_000_000
+
+const usdNumber = z.number().min(0).max(MAX_USD)
+const usdText = z
+  .string()
+  .refine(
+    (text) => (parseUsd(text) ?? Number.POSITIVE_INFINITY) <= MAX_USD * 1e9,
+    `must be an amount ${AMOUNT_EXAMPLES}, up to ${MAX_USD}`,
+  )
 
 export const setBudget = defineTool({
   name: 'set_budget',
@@ -16,11 +25,9 @@ export const setBudget = defineTool({
   input: z.object({
     period: z.enum(['day', 'month']).describe('Which budget.'),
     limit_usd: z
-      .number()
-      .min(0)
-      .max(MAX_USD)
+      .union([usdNumber, usdText])
       .nullish()
-      .describe('USD; null or left out: no limit.'),
+      .describe('USD, as a number or a text like "$5"; null or left out: no limit.'),
     limit_tokens: z
       .number()
       .int()
@@ -37,7 +44,7 @@ export const setBudget = defineTool({
   async run(args, { caller, services }) {
     refuseContradiction(args)
     const limit = {
-      nanoUsd: typeof args.limit_usd === 'number' ? BigInt(Math.round(args.limit_usd * 1e9)) : null,
+      nanoUsd: toNanoUsd(args.limit_usd),
       tokens: args.limit_tokens ?? null,
     }
     const { username, period } = args
@@ -46,15 +53,20 @@ export const setBudget = defineTool({
   },
 })
 
+function toNanoUsd(amount: number | string | null | undefined): bigint | null {
+  if (typeof amount === 'string') return parseUsd(amount) ?? null
+  return typeof amount === 'number' ? BigInt(Math.round(amount * 1e9)) : null
+}
+
 /** A limit that was forgotten must not read as no limit at all. */
 function refuseContradiction(args: {
-  limit_usd?: number | null | undefined
+  limit_usd?: number | string | null | undefined
   limit_tokens?: number | null | undefined
   reset: boolean
 }): void {
   const limits = [args.limit_usd, args.limit_tokens]
   const isWrong = args.reset
-    ? limits.some((limit) => typeof limit === 'number')
+    ? limits.some((limit) => limit !== null && limit !== undefined)
     : limits.every((limit) => limit === undefined)
   if (!isWrong) return
   throw new AppError(

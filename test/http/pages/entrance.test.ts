@@ -1,6 +1,7 @@
 /** Signing up, in and out. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { COMMANDS } from '../../../src/admin/commands.ts'
 import type { Browser } from '../../support/browser.ts'
 import { startApp, type TestApp } from '../../support/start-app.ts'
 import {
@@ -105,6 +106,12 @@ describe('signing in', () => {
     const page = await signIn(browserOf(app), username, password)
     expect(page.url.pathname).toBe('/account')
     expect(page.text).toContain(`Hello, ${username}`)
+  })
+
+  test('says what to do about a forgotten password, by the command that helps', async () => {
+    const page = await browserOf(app).open('/sign-in')
+    const [, named = ''] = /npm run admin -- (user [\w-]+) and your username/.exec(page.text) ?? []
+    expect(Object.keys(COMMANDS)).toContain(named)
   })
 
   test('takes the blank off a username, and leaves a password as it is', async () => {

@@ -72,12 +72,25 @@ describe('what a tool has set', () => {
   })
 })
 
-test.each(['lots', '-1', '1e3', '1.234'])('%j is refused beside its field', async (amount) => {
-  const page = await save(visitorOfAll, { monthly_limit: amount })
-  expect(page.status).toBe(422)
-  expect(page.html).toMatch(/id="field-monthly_limit-error">The monthly limit must be an amount/)
-  expect((await limitsOf(visitorOfAll)).month).toBeNull()
-})
+test.each(['$5', '5 USD', 'usd 5', '5,00', '5.0', 'US$ 5', ' 5$ '])(
+  '%j is five',
+  async (amount) => {
+    const visitor = await signUp(app)
+    const page = await save(visitor, { daily_limit: amount })
+    expect(page.text).toContain('Your limits are saved.')
+    expect((await limitsOf(visitor)).day).toEqual({ nanoUsd: 5_000_000_000n, tokens: null })
+  },
+)
+
+test.each(['lots', '-1', '$-1', '1e3', '1.234', '1,000', '$', '5 EUR', '1000000'])(
+  '%j is refused beside its field',
+  async (amount) => {
+    const page = await save(visitorOfAll, { monthly_limit: amount })
+    expect(page.status).toBe(422)
+    expect(page.html).toMatch(/id="field-monthly_limit-error">The monthly limit must be an amount/)
+    expect((await limitsOf(visitorOfAll)).month).toBeNull()
+  },
+)
 
 let visitorOfAll: Visitor
 beforeAll(async () => {

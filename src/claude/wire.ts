@@ -1,0 +1,134 @@
+/**
+ * One HTTP attempt at a time, without retries: the only place that puts a key on the wire.
+ *
+ * It throws the Anthropic SDK's errors, but does not use its client: that one costs four times the CPU
+ * per call, and reads keys, addresses and headers from the environment. Here a key lives in the
+ * arguments of its call and nowhere else. Redirects are not followed.
+ */
+
+import type { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { APIConnectionError, APIConnectionTimeoutError } from '@anthropic-ai/sdk/core/error'
+import type { Dispatcher } from 'undici'
+import { Outgoing, tunnelFailureOf } from '../outgoing.ts'
+import { VERSION } from '../version.ts'
+import { ForeignAnswer, ProxyAway, toAnswerError, UnreadableAnswer } from './answer-errors.ts'
+import { WholeBody } from './body-bounds.ts'
+import { codingsOf } from './content-coding.ts'
+import { Exchange, type Head, type OnData } from './exchange.ts'
+import { OneTimeBody } from './one-time-body.ts'
+import type { BuiltRequest } from './request.ts'
+
+export type Attempt = {
+  method: 'GET' | 'POST'
+  path: string
+  apiKey: string
+  apiVersion: BuiltRequest['apiVersion']
+  signal: AbortSignal
+  body?: string
+  onSent?: () => void
+}
+
+/** So long an error may take to come, once it has begun. */
+const ERROR_BODY_MS = 5000
+
+export type WireOptions = {
+  baseUrl: string
+  maxConnections: number
+  /** The way there; directly, unless it is given. */
+  outgoing?: Outgoing | undefined
+}
+
+export class Wire {
+  readonly #origin: string
+  readonly #basePath: string
+  readonly #pool: Dispatcher
+  readonly #proxy: ReturnType<Outgoing['proxyFor']>
+
+  constructor(options: WireOptions) {
+    const { outgoing = new Outgoing() } = options
+    const url = new URL(options.baseUrl)
+    this.#origin = url.origin
+    this.#basePath = url.pathname.replace(/\/+$/, '')
+    this.#proxy = outgoing.proxyFor(url)
+    this.#pool = outgoing.open(url, {
+      connections: options.maxConnections,
+      keepAliveTimeout: 30_000,
+      // The caller's signal bounds the whole call, so undici's own limits would only cut it short.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    })
+  }
+
+  /** Ends every connection, calls in flight included. */
+  async close(): Promise<void> {
+    await this.#pool.destroy()
+  }
+
+  /**
+   * @param onSuccess told of the head of an answer that is none of an error; gives back undefined
+   *   when it is none of Claude's either.
+   * @throws APIError or UnreadableAnswer when what was asked for does not begin to come.
+   */
+  async attempt(attempt: Attempt, onSuccess: (head: Head) => OnData | undefined) {
+    const failed = new WholeBody()
+    let failure: Head | undefined
+    const exchange = new Exchange((head) => {
+      const onData = head.status === 200 ? onSuccess(head) : undefined
+      if (onData === undefined) failure = head
+      else if (codingsOf(head.headers['content-encoding']) === undefined) return refuse
+      return onData ?? failed.add
+    }, attempt.signal)
+    this.#send(attempt, exchange)
+    await exchange.opened.catch((thrown: unknown) => {
+      throw this.#proxy === undefined ? toConnectionError(thrown) : toTunnelError(thrown)
+    })
+    const { ended } = exchange
+    if (failure === undefined) return { ended }
+    // What has come of the body tells more than that the rest has not.
+    await Promise.race([ended.catch(() => {}), sleep(ERROR_BODY_MS, undefined, { ref: false })])
+    exchange.abandon()
+    throw toAnswerError(failure, failed.text)
+  }
+
+  #send({ method, path, apiKey, apiVersion, body, onSent }: Attempt, exchange: Exchange): void {
+    const payload = body === undefined ? undefined : Buffer.from(body)
+    this.#pool.dispatch(
+      {
+        origin: this.#origin,
+        method,
+        path: this.#basePath + path,
+        headers: {
+          authorization: `Bearer ${apiKey}`,
+          'anthropic-version': apiVersion,
+          'content-type': 'application/json',
+          'accept-encoding': 'identity',
+          'user-agent': USER_AGENT,
+          ...(payload && { 'content-length': String(payload.byteLength) }),
+        },
+        ...(payload && { body: new OneTimeBody(payload, onSent) as unknown as Readable }),
+      },
+      exchange,
+    )
+  }
+}
+
+const USER_AGENT = `claude-api-gateway/${VERSION}`
+
+const refuse: OnData = () => {
+  throw new UnreadableAnswer()
+}
+
+/** What a proxy answers of its own is as foreign as what it would answer in Claude's place. */
+function toTunnelError(thrown: unknown): Error {
+  const failure = tunnelFailureOf(thrown)
+  if (failure === undefined) return toConnectionError(thrown)
+  if ('code' in failure) return new ProxyAway({ cause: thrown as Error })
+  return new ForeignAnswer(failure.status, undefined, undefined, new Headers())
+}
+
+function toConnectionError(thrown: unknown): Error {
+  const cause = thrown instanceof Error ? thrown : undefined
+  const isTimeout = cause !== undefined && 'code' in cause && /TIMEOUT/.test(String(cause.code))
+  return isTimeout ? new APIConnectionTimeoutError() : new APIConnectionError({ cause })
+}
