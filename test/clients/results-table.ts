@@ -6,11 +6,14 @@ import { type Outcomes, steps } from './trial.ts'
 const [BEGIN, END] = ['<!-- clients: begin -->\n', '<!-- clients: end -->']
 const HEADINGS = ['client', 'version', ...steps, 'tried on']
 
+const SKIPPED = 'skipped'
+
 export type Row = readonly string[]
 
-/** @param outcomes a step that is missing was not tried. */
+/** @param outcomes a step that is missing was not tried; without any the client was skipped. */
 export function rowOf(client: Client, outcomes: Outcomes, day: string): Row {
-  const cells = steps.map((step) => outcomes.get(step)?.says ?? 'not tried')
+  const missing = outcomes.size === 0 ? SKIPPED : 'not tried'
+  const cells = steps.map((step) => outcomes.get(step)?.says ?? missing)
   return [client.title, versionOf(client), ...cells, day]
 }
 
@@ -36,10 +39,14 @@ export function rowsIn(readme: string): Row[] {
   return lines.slice(2).map((line) => line.slice(2, -2).split(' | '))
 }
 
-/** Puts rows in the place of those of the same clients; the order is that of the list. */
+/**
+ * Puts rows in the place of those of the same clients, in the order of the list. A client that was
+ * skipped keeps what was found of it before.
+ */
 export function withRows(readme: string, rows: readonly Row[], clients: readonly Client[]): string {
   const [before, , after] = split(readme)
-  const known = [...rows, ...rowsIn(readme)]
+  const tried = rows.filter((cells) => !cells.includes(SKIPPED))
+  const known = [...tried, ...rowsIn(readme)]
   const table = clients.flatMap(({ title }) => {
     const row = known.find(([name]) => name === title)
     return row ? [row] : []

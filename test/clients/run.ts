@@ -21,6 +21,9 @@ import { type Outcome, type Outcomes, type Step, tryAll } from './trial.ts'
 /** For one client, its installation not included. */
 const TIMEOUT_MS = 240_000
 
+/** Programs that were ended just now may still be writing. */
+const REMOVAL = { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }
+
 const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,
   options: { readme: { type: 'boolean', default: false } },
@@ -36,7 +39,7 @@ try {
   for (const client of wanted) rows.push(await tryClient(client, site))
 } finally {
   await site.close()
-  await rm(folder, { recursive: true, force: true })
+  await rm(folder, REMOVAL)
 }
 console.log(`\n${toMarkdown(rows)}`)
 if (options.readme) await writeFile(README, withRows(await readFile(README, 'utf8'), rows, clients))
@@ -59,7 +62,7 @@ async function tryClient(client: Client, site: Site): Promise<Row> {
   )
   if (problem !== undefined) console.log(`  SKIPPED, it cannot be installed: ${problem}`)
   const outcomes: Outcomes = problem === undefined ? await trial(client, place, site) : new Map()
-  await rm(place, { recursive: true, force: true })
+  await rm(place, REMOVAL)
   return rowOf(client, outcomes, today)
 }
 

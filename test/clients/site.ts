@@ -36,6 +36,8 @@ export async function openSite(folder: string): Promise<Site> {
     PORT: String(port),
     DATA_DIR: join(folder, 'data'),
     ANTHROPIC_BASE_URL: claude.url,
+    // As it is for everybody: where the clients' documents cannot be fetched, they register.
+    CLIENT_ID_DOCUMENTS: 'auto',
   })
   return {
     mcpUrl: `${gateway.url}${MCP_PATH}`,

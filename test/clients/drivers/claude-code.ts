@@ -11,7 +11,7 @@ export const claudeCode: Driver = ({ site, start }) => {
     ENABLE_TOOL_SEARCH: 'false',
   }
   const [, ...add] = readmeCommand('claude mcp add', site.mcpUrl)
-  const name = 'claude-gateway'
+  const name = add.at(-2) as string
   return {
     async connect() {
       await start('claude', add, { env }).output()

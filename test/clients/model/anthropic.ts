@@ -1,6 +1,6 @@
 /** Anthropic's Messages API. */
 
-import { type Dialect, event, type Saying, textOf } from './dialect.ts'
+import { type Dialect, event, type Saying, type Tool, textOf } from './dialect.ts'
 
 const usage = { input_tokens: 10, output_tokens: 10 }
 
@@ -27,7 +27,7 @@ export const anthropic: Dialect = {
       : [{ type: 'text', text: last.content }]
     const result = blocks.findLast(({ type }: { type: string }) => type === 'tool_result')
     return {
-      tools: tools.map(({ name }: { name: string }) => name),
+      tools: tools.map(({ name }: Tool) => ({ name })),
       lastText: textOf(blocks),
       toolResult: result && textOf(result.content),
     }

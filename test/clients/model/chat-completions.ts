@@ -1,6 +1,6 @@
 /** OpenAI's Chat Completions API, which most others speak, too. */
 
-import { type Dialect, event, type Saying, textOf } from './dialect.ts'
+import { type Dialect, event, type Saying, type Tool, textOf } from './dialect.ts'
 
 const usage = { prompt_tokens: 10, completion_tokens: 10, total_tokens: 20 }
 
@@ -34,7 +34,7 @@ export const chatCompletions: Dialect = {
   read({ tools = [], messages }) {
     const last = messages.at(-1)
     return {
-      tools: tools.map((tool: { function?: { name: string } }) => tool.function?.name ?? ''),
+      tools: tools.map((tool: { function: Tool }) => ({ name: tool.function.name })),
       lastText: textOf(last.content),
       toolResult: last.role === 'tool' ? textOf(last.content) : undefined,
     }

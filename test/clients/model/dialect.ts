@@ -2,10 +2,12 @@
 
 type Json = ReturnType<typeof JSON.parse>
 
+/** Some APIs put the tools of one server into a namespace. */
+export type Tool = { name: string; namespace?: string }
+
 /** What was asked. */
 export type Asked = {
-  /** Names of the tools offered. */
-  tools: string[]
+  tools: readonly Tool[]
   /** All text of the user's last turn. */
   lastText: string
   /** Set where the last turn is a tool's answer. */
@@ -14,7 +16,7 @@ export type Asked = {
 
 /** What the model says: a tool call, or text. */
 export type Saying =
-  | { call: { name: string; args: Record<string, unknown> }; text?: never }
+  | { call: Tool & { args: Record<string, unknown> }; text?: never }
   | { text: string; call?: never }
 
 export type Dialect = {

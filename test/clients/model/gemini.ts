@@ -1,6 +1,6 @@
 /** Google's Gemini API. */
 
-import { type Dialect, event, type Saying, textOf } from './dialect.ts'
+import { type Dialect, event, type Saying, type Tool, textOf } from './dialect.ts'
 
 const answerOf = ({ text, call }: Saying) => ({
   candidates: [
@@ -22,7 +22,7 @@ export const gemini: Dialect = {
     const result = parts.find((part: { functionResponse?: object }) => part.functionResponse)
     return {
       tools: tools.flatMap(({ functionDeclarations = [] }) =>
-        functionDeclarations.map(({ name }: { name: string }) => name),
+        functionDeclarations.map(({ name }: Tool) => ({ name })),
       ),
       lastText: textOf(parts),
       toolResult: result && JSON.stringify(result.functionResponse.response),

@@ -1,6 +1,6 @@
 /** OpenAI's Responses API. */
 
-import { type Dialect, event, type Saying, textOf } from './dialect.ts'
+import { type Dialect, event, type Saying, type Tool, textOf } from './dialect.ts'
 
 const usage = {
   input_tokens: 10,
@@ -13,9 +13,9 @@ const usage = {
 function itemOf({ text, call }: Saying) {
   const id = `item_${Date.now()}`
   if (call) {
-    const { name, args } = call
+    const { args, ...tool } = call
     const call_id = `call_${Date.now()}`
-    return { type: 'function_call', id, call_id, name, arguments: JSON.stringify(args) }
+    return { type: 'function_call', id, call_id, ...tool, arguments: JSON.stringify(args) }
   }
   const content = [{ type: 'output_text', text, annotations: [] }]
   return { type: 'message', id, role: 'assistant', status: 'completed', content }
@@ -31,11 +31,17 @@ const responseOf = (saying: Saying, model: string) => ({
   usage,
 })
 
+/** A tool, or a namespace of them; built-in tools have no name. */
+const flat = ({ name, type, tools = [] }: Tool & { type: string; tools?: Tool[] }): Tool[] =>
+  type === 'namespace'
+    ? tools.map((tool) => ({ name: tool.name, namespace: name }))
+    : [{ name: name ?? '' }]
+
 export const responses: Dialect = {
   read({ tools = [], input }) {
     const last = Array.isArray(input) ? input.at(-1) : { content: input }
     return {
-      tools: tools.map(({ name }: { name?: string }) => name ?? ''),
+      tools: tools.flatMap(flat),
       lastText: textOf(last.content ?? ''),
       toolResult: last.type === 'function_call_output' ? textOf(last.output) : undefined,
     }

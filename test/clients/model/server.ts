@@ -40,7 +40,6 @@ async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> 
   const { pathname } = new URL(req.url ?? '', 'http://model')
   const dialect = dialects.find(([path]) => path.test(pathname))?.[1]
   const isAsked = dialect !== undefined && req.method === 'POST'
-  if (process.env.LAB) console.error(req.method, req.url, text.slice(0, Number(process.env.LAB)))
   if (!isAsked) {
     res.writeHead(404, { 'content-type': 'application/json' }).end('{"error":{"message":"none"}}')
     return
@@ -59,7 +58,7 @@ function whatToSay(dialect: Dialect, body: unknown): Saying {
   const { tools, lastText, toolResult } = dialect.read(body)
   if (toolResult !== undefined) return { text: toolResult }
   const wish = wishIn(lastText)
-  const name = wish && tools.find((tool) => tool.endsWith(wish.tool))
-  if (wish === undefined || name === undefined) return { text: 'Yes.' }
-  return { call: { name, args: wish.args } }
+  const tool = wish && tools.find(({ name }) => name.endsWith(wish.tool))
+  if (wish === undefined || tool === undefined) return { text: 'Yes.' }
+  return { call: { ...tool, args: wish.args } }
 }
