@@ -132,12 +132,13 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
       documentMode: env.CLIENT_ID_DOCUMENTS,
       privateClientHosts: env.PRIVATE_CLIENT_HOSTS.map((host) => host.toLowerCase()),
     },
-    mcp: { maxToolInputElements: env.MAX_TOOL_INPUT_ELEMENTS },
+    mcp: { maxToolInputElements: env.MAX_TOOL_INPUT_ELEMENTS, toolPrefix: env.TOOL_PREFIX },
     database: {
       url: withPassword(env.DATABASE_URL, env.DATABASE_PASSWORD),
       dataDir: env.DATA_DIR,
       durability: env.EMBEDDED_DURABILITY,
       poolSize: env.DATABASE_POOL_SIZE,
+      pooler: env.DATABASE_POOLER,
     },
     secrets: {
       encryptionKey: env.ENCRYPTION_KEY,

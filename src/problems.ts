@@ -57,8 +57,10 @@ const shortened = (name: string) =>
 const MISSING = 'is missing'
 
 /** What rules of their own refuse (`custom`) is there, even where nothing is. */
+const MISSED = new Set(['invalid_type', 'invalid_value', 'invalid_union'])
+
 const isMissing = ({ code, input }: { code?: string; input?: unknown }) =>
-  input === undefined && (code === 'invalid_type' || code === 'invalid_value')
+  input === undefined && MISSED.has(code ?? '')
 
 const KINDS: Record<string, string> = {
   array: 'a list',
@@ -101,9 +103,23 @@ function wordsFor(issue: z.core.$ZodRawIssue): string {
       return `must be a multiple of ${issue.divisor}`
     case 'invalid_format':
       return `must be ${FORMATS[issue.format] ?? 'written in another way'}`
+    case 'invalid_union':
+      return ofUnion(issue.errors.flat())
     default:
-      return 'is of no kind that is taken here'
+      return OF_NO_KIND
   }
+}
+
+const OF_NO_KIND = 'is of no kind that is taken here'
+
+/** Of a value of one of the kinds, what is wrong with it as that; else which kinds there are. */
+function ofUnion(issues: readonly z.core.$ZodIssue[]): string {
+  const near = issues.find(({ code }) => code !== 'invalid_type')
+  if (near) return near.message
+  const kinds = issues.flatMap((issue) =>
+    issue.code === 'invalid_type' ? (KINDS[issue.expected] ?? []) : [],
+  )
+  return kinds.length === 0 ? OF_NO_KIND : `must be ${inOr([...new Set(kinds)])}`
 }
 
 /** "a", "a or b", "a, b or c". */

@@ -10,6 +10,7 @@ import { openConfiguredDatabase } from './open-configured-database.ts'
 import { checkCertificate, checkDataDir, checkPricesFile } from './setting-files.ts'
 import { type StopTimes, stop, type UnderWay } from './stop.ts'
 import { endOnSignals, type StopSignal, stopOnSignals } from './stop-signals.ts'
+import { NAME_IN_CLIENTS } from './tool-names.ts'
 import { isUnderNpm, onNpmGone } from './under-npm.ts'
 
 /** Over its longest times a stop may still need this for its last answers and writes. */
@@ -131,7 +132,7 @@ function greet(config: Config, app: App, { url, recovery, settingsFile }: Start)
     isEmbedded ? `  Data           ${dataDir}` : '  Data           PostgreSQL (DATABASE_URL)',
     ...(settingsFile === undefined ? [] : [`  Settings       ${settingsFile}`]),
     `  Sign up        ${address}/`,
-    `  Connect        claude mcp add --transport http claude-gateway ${address}/mcp`,
+    `  Connect        claude mcp add --transport http ${NAME_IN_CLIENTS} ${address}/mcp`,
     `  Check          curl ${url}/health`,
     ...(isEmbedded ? embeddedNotice(config.database.durability) : []),
     ...(recovery ? recoveryWarning(recovery, dataDir) : []),

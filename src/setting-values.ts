@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { databaseUrlProblem } from './database-url.ts'
 import { parseEncryptionKey } from './encryption-key.ts'
 import { parseBypass } from './no-proxy.ts'
+import { TOOL_PREFIX_PATTERN, TOOL_PREFIX_RULE } from './tool-names.ts'
 import { AMOUNT_EXAMPLES, parseUsd } from './usd-amount.ts'
 import { USERNAME_PATTERN, USERNAME_RULE } from './username.ts'
 
@@ -78,6 +79,12 @@ function isListOfNetworks(text: string): boolean {
     return bits > 0 && isPrefix && rest.length === 0
   })
 }
+
+/** `none`, since blank counts as not set. */
+export const toolPrefix = z
+  .string()
+  .regex(TOOL_PREFIX_PATTERN, TOOL_PREFIX_RULE)
+  .transform((text) => (text === 'none' ? '' : text))
 
 const webUrl = (example: string) =>
   z.url({

@@ -12,10 +12,12 @@ import {
   proxyUrl,
   redisUrl,
   seconds,
+  toolPrefix,
   trustProxy,
   usd,
   usernames,
 } from './setting-values.ts'
+import { USUAL_TOOL_PREFIX } from './tool-names.ts'
 
 /**
  * Every setting, in the order README.md and .env.example show them; a test holds those to it.
@@ -52,6 +54,12 @@ export const SETTINGS = {
     .optional()
     .describe('Password for `DATABASE_URL`, as it is, where the URL has a user and no password.'),
   DATABASE_POOL_SIZE: count(1, 200).default(10).describe('Connections to PostgreSQL per process.'),
+  DATABASE_POOLER: z
+    .enum(['session', 'transaction'])
+    .default('session')
+    .describe(
+      '`transaction` for a `DATABASE_URL` that leads to a pooler in transaction mode: nothing is kept in a session then, and replicas look for news once a second.',
+    ),
   ENCRYPTION_KEY: encryptionKey
     .optional()
     .describe(
@@ -206,6 +214,11 @@ export const SETTINGS = {
     .default(4_194_304)
     .describe(
       'Largest request body; without a token in the `Authorization` header 256 KiB at most.',
+    ),
+  TOOL_PREFIX: toolPrefix
+    .default(USUAL_TOOL_PREFIX)
+    .describe(
+      'What the names of the tools begin with in the list, at most 24 characters; `none` for nothing. One client can ask for that by itself with `/mcp?tools=short`.',
     ),
   MAX_TOOL_INPUT_ELEMENTS: count(10, 1_000_000)
     .default(10_000)

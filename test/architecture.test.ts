@@ -31,7 +31,7 @@ const RULES: Record<string, Rule> = {
 const ROOT_MAY_IMPORT: Record<string, RegExp> = {
   'main.ts': /^(dot-env|node-version|serve)\.ts$/,
   'serve.ts':
-    /^(app|config|log|open-configured-database|setting-files|stop|stop-signals|under-npm|database\/open|http\/listen)\.ts$/,
+    /^(tool-names|app|config|log|open-configured-database|setting-files|stop|stop-signals|under-npm|database\/open|http\/listen)\.ts$/,
   'stop.ts': /^(app|http\/listen)\.ts$/,
   'open-configured-database.ts': /^(config|errors|log|database\/open)\.ts$/,
   'app.ts': /./,
@@ -41,10 +41,11 @@ const ROOT_MAY_IMPORT: Record<string, RegExp> = {
   'misspelt-settings.ts': /^settings\.ts$/,
   'config.ts': /^(misspelt-settings|problems|settings|secret-files)\.ts$/,
   'secret-files.ts': /^setting-files\.ts$/,
-  'settings.ts': /^setting-(hosts|values)\.ts$/,
+  'settings.ts': /^(setting-(hosts|values)|tool-names)\.ts$/,
   'setting-hosts.ts': /^setting-values\.ts$/,
   'outgoing.ts': /^no-proxy\.ts$/,
-  'setting-values.ts': /^(database-url|encryption-key|no-proxy|username|usd-amount)\.ts$/,
+  'setting-values.ts':
+    /^(database-url|encryption-key|no-proxy|tool-names|username|usd-amount)\.ts$/,
 }
 const ROOT_PACKAGES: Record<string, string> = {
   'log.ts': 'pino',

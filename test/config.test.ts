@@ -25,9 +25,15 @@ test('without any setting everything has its default', () => {
       drainSeconds: 5,
       shutdownGraceSeconds: 30,
     },
-    mcp: { maxToolInputElements: 10_000 },
+    mcp: { maxToolInputElements: 10_000, toolPrefix: 'claude-api-gateway_' },
     oauth: { documentMode: 'auto', privateClientHosts: [] },
-    database: { url: undefined, dataDir: './data', durability: 'full', poolSize: 10 },
+    database: {
+      url: undefined,
+      dataDir: './data',
+      durability: 'full',
+      poolSize: 10,
+      pooler: 'session',
+    },
     secrets: { encryptionKey: undefined, encryptionKeysPrevious: [] },
     accounts: {
       registrationOpen: true,
@@ -88,6 +94,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
     'postgres://gateway:hush@db.example/gateway',
   ],
   DATABASE_POOL_SIZE: ['25', ({ database }) => database.poolSize, 25],
+  DATABASE_POOLER: ['transaction', ({ database }) => database.pooler, 'transaction'],
   ENCRYPTION_KEY: [KEY.toString('base64'), ({ secrets }) => secrets.encryptionKey, KEY],
   ENCRYPTION_KEYS_PREVIOUS: [
     `${KEY.toString('hex')}, ${OTHER_KEY.toString('base64url')},`,
@@ -159,6 +166,7 @@ const GOOD: Record<Name, [string, (config: ReturnType<typeof loadConfig>) => unk
   TLS_CERT_FILE: ['cert.pem', ({ http }) => http.tls?.certFile, 'cert.pem'],
   TLS_KEY_FILE: ['key.pem', ({ http }) => http.tls?.keyFile, 'key.pem'],
   MAX_BODY_BYTES: ['1024', ({ http }) => http.maxBodyBytes, 1024],
+  TOOL_PREFIX: ['none', ({ mcp }) => mcp.toolPrefix, ''],
   MAX_TOOL_INPUT_ELEMENTS: ['10', ({ mcp }) => mcp.maxToolInputElements, 10],
   METRICS: ['loopback', ({ http }) => http.metrics.mode, 'loopback'],
   METRICS_TOKEN: ['0123456789abcdef', ({ http }) => http.metrics.token, '0123456789abcdef'],
@@ -229,6 +237,7 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     /must look like postgres:\/\/user:password@host:5432\/database/,
   ],
   DATABASE_POOL_SIZE: [badNumber('0', '201'), /must be a whole number/],
+  DATABASE_POOLER: [['statement', 'pgbouncer'], /must be session or transaction$/],
   ENCRYPTION_KEY: [
     ['hunter2-hunter2', 'your-32-byte-encryption-key', Buffer.alloc(32).toString('base64')],
     /encryption key.*openssl rand -base64 32/,
@@ -306,6 +315,10 @@ const BAD: Partial<Record<Name, [string[], RegExp]>> = {
     /number of proxies in front \(1\), or their addresses or subnets/,
   ],
   MAX_BODY_BYTES: [badNumber('1023', '33554433'), /must be a whole number/],
+  TOOL_PREFIX: [
+    ['a b', 'claude.', '1claude_', '-claude_', 'ä_', 'x'.repeat(25)],
+    /must be none, or at most 24 letters, digits, _ and -/,
+  ],
   MAX_TOOL_INPUT_ELEMENTS: [badNumber('9', '1000001'), /must be a whole number/],
   METRICS: [['on', 'public'], /must be off, loopback or token$/],
   METRICS_TOKEN: [['short-token-123'], /must have at least 16 characters$/],

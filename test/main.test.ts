@@ -107,7 +107,7 @@ describe('a gateway that runs', { timeout: PROCESS_TIMEOUT_MS }, () => {
     expect(greeting).toContain('Claude API Gateway is running.')
     expect(greeting).toMatch(new RegExp(`^  MCP endpoint +${url}/mcp$`, 'm'))
     expect(greeting).toMatch(new RegExp(`^  Data +${dataDir}$`, 'm'))
-    expect(greeting).toContain(`claude mcp add --transport http claude-gateway ${url}/mcp`)
+    expect(greeting).toContain(`claude mcp add --transport http claude ${url}/mcp`)
     const [, check = ''] = /Check +curl (\S+)/.exec(greeting) ?? []
     expect(await (await fetch(check)).json()).toMatchObject({ status: 'healthy' })
   })

@@ -76,6 +76,11 @@ const EXPLANATIONS: readonly Explanation[] = [
       `${user} may not connect to the database ${database} of ${server}: grant connect on database ${database} to ${user}.`,
   },
   {
+    matches: words(/transaction blocks not allowed/i),
+    say: ({ server }) =>
+      `The pooler at ${server} is in statement mode, which has no transactions. Give the gateway a pool in transaction or session mode (PgBouncer: pool_mode=transaction).`,
+  },
+  {
     matches: words(/unsupported startup parameter/),
     say: ({ message }) =>
       `The pooler takes no options in DATABASE_URL (${message}). Leave out schema= and options=, and have it set for the role instead: alter role ... set search_path = ...`,

@@ -12,6 +12,7 @@ import { applyPart } from './migration-part.ts'
 import type { DatabaseKind } from './open.ts'
 import { Patience } from './patience.ts'
 import { LIFT_LIMITS } from './postgresql.ts'
+import { hasSharedSessions } from './shared-sessions.ts'
 
 const TABLE = 'schema_migrations'
 /** Kysely's Migrator takes it too, with which earlier builds migrate. */
@@ -19,6 +20,7 @@ const LOCK_ID = '3853314791062309107'
 /** A backup, or another replica's migration, is to be over by then. */
 const MOST_WAIT_MS = 15 * 60_000
 const LOCK_PAUSE_MS = 500
+const OTHER_MIGRATES = 'Another process is migrating the database'
 
 type Say = (message: string) => void
 type Files = ReadonlyMap<string, string>
@@ -56,7 +58,9 @@ export async function migrateToLatest<S>(
     }
     if (kind === 'embedded') return apply()
     await sql.raw(LIFT_LIMITS).execute(connection)
-    return exclusively(connection, patience, apply)
+    return hasSharedSessions(db)
+      ? exclusivelyBeside(db, patience, apply)
+      : exclusively(connection, patience, apply)
   })
 }
 
@@ -80,13 +84,34 @@ async function exclusively<S, T>(
     const { rows } = await sql<{ taken: boolean }>`
       select pg_try_advisory_lock(${lock}) as taken`.execute(connection)
     if (rows[0]?.taken) break
-    await patience.wait(LOCK_PAUSE_MS, 'Another process is migrating the database')
+    await patience.wait(LOCK_PAUSE_MS, OTHER_MIGRATES)
   }
   try {
     return await work()
   } finally {
     // A connection that broke has let go of it.
     await sql`select pg_advisory_unlock(${lock})`.execute(connection).catch(() => {})
+  }
+}
+
+/** Where a session is not ours to keep a lock in, a transaction beside the work keeps it. */
+async function exclusivelyBeside<S, T>(
+  db: Kysely<S>,
+  patience: Patience,
+  work: () => Promise<T>,
+): Promise<T> {
+  const lock = sql.lit(BigInt(LOCK_ID))
+  const attempt = () =>
+    db.transaction().execute(async (trx) => {
+      await sql`set local idle_in_transaction_session_timeout = 0`.execute(trx)
+      const { rows } = await sql<{ taken: boolean }>`
+        select pg_try_advisory_xact_lock(${lock}) as taken`.execute(trx)
+      return rows[0]?.taken ? { done: await work() } : undefined
+    })
+  for (;;) {
+    const outcome = await attempt()
+    if (outcome) return outcome.done
+    await patience.wait(LOCK_PAUSE_MS, OTHER_MIGRATES)
   }
 }
 

@@ -4,6 +4,7 @@ import { type Kysely, sql } from 'kysely'
 import { type MigrationPart, statementsIn, wordsIn } from './migration-files.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Patience } from './patience.ts'
+import { LIFT_LIMITS } from './postgresql.ts'
 import { holdersOf, type LockHolder, lockTables, tablesNamed } from './table-locks.ts'
 
 type Place<S> = { connection: Kysely<S>; kind: DatabaseKind; patience: Patience }
@@ -55,7 +56,7 @@ async function buildIndexes<S>(
   { text }: Part,
   record: (db: Kysely<S>) => Promise<void>,
 ): Promise<void> {
-  await sql`set lock_timeout = 0`.execute(connection)
+  await sql.raw(LIFT_LIMITS).execute(connection)
   for (const statement of statementsIn(text)) {
     const index = /^create (?:unique )?index concurrently (\w+)/.exec(statement)?.[1]
     if (index !== undefined && (await isBuilt(connection, index))) continue

@@ -18,6 +18,7 @@ import { refuseSharedSessions } from './pooler.ts'
 import { postgresqlDialect } from './postgresql.ts'
 import type { Recovery } from './recovery.ts'
 import type { Schema } from './schema.ts'
+import { noteShared } from './shared-sessions.ts'
 
 export type DatabaseOptions = {
   /** Of a PostgreSQL server, 14 or newer. Left out: the embedded database. */
@@ -28,6 +29,8 @@ export type DatabaseOptions = {
   durability?: Durability | undefined
   /** Connections to PostgreSQL at most; 10 unless given. The embedded database has one. */
   poolSize?: number | undefined
+  /** What hands out the sessions of the server: `session` unless given, as a server itself does. */
+  pooler?: 'session' | 'transaction' | undefined
   /** PostgreSQL cancels a statement after this; 30 000 unless given, 0 is never. */
   statementTimeoutMs?: number | undefined
   /** How long a query waits in turn for a connection that others hold; 15 000 unless given. */
@@ -58,7 +61,7 @@ export type Database = {
   refusesWrites(): boolean
   /**
    * Hears what other processes send to a channel with NOTIFY, though not reliably: see listenTo.
-   * The embedded database has no other processes.
+   * The embedded database has no other processes; through a pooler in transaction mode nothing is heard.
    */
   listen(channel: string, onPayload: (payload: string) => void): Listener
   /** What the embedded database lost at this start, as it did not open; undefined for nothing. */
@@ -83,20 +86,26 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   if (options.url === undefined) return openEmbedded(options)
   const onError = options.onError ?? (() => {})
   const connectTimeoutMs = options.connectTimeoutMs ?? 5_000
+  const sharesSessions = options.pooler === 'transaction'
   const url = await connectableUrl(options.url, options.warn ?? (() => {}), connectTimeoutMs)
+  if (!sharesSessions) await refuseSharedSessions(url, connectTimeoutMs).catch(explain(url))
   const listen: Database['listen'] = (channel, onPayload) =>
     listenTo({ url, channel, onPayload, onError: (error) => onError(error as Error) })
   const dialect = postgresqlDialect({
     url,
-    poolSize: options.poolSize ?? 10,
+    // One migrates while another keeps the lock.
+    poolSize: Math.max(options.poolSize ?? 10, sharesSessions ? 2 : 1),
+    sharesSessions,
     statementTimeoutMs: options.statementTimeoutMs ?? 30_000,
     acquireTimeoutMs,
     connectTimeoutMs,
     onError,
   })
-  return openPostgresql(listen, dialect).catch((error: unknown) => {
-    throw explainConnectError(error, url)
-  })
+  // Nobody can listen in a session that is lent for a transaction at a time.
+  const hear = sharesSessions ? NOBODY_TO_HEAR : listen
+  const database = await openPostgresql(hear, dialect).catch(explain(url))
+  if (sharesSessions) noteShared(database.db)
+  return database
 }
 
 /** @throws AppError database_unavailable: retryable when the server is only away. */
@@ -106,12 +115,14 @@ async function connectableUrl(
   connectTimeoutMs: number,
 ): Promise<string> {
   try {
-    const url = await toDriverUrl(given, warn, connectTimeoutMs)
-    await refuseSharedSessions(url, connectTimeoutMs)
-    return url
+    return await toDriverUrl(given, warn, connectTimeoutMs)
   } catch (error) {
     throw explainConnectError(error, given)
   }
+}
+
+const explain = (url: string) => (error: unknown) => {
+  throw explainConnectError(error, url)
 }
 
 async function openPostgresql(listen: Database['listen'], dialect: Dialect): Promise<Database> {
@@ -138,7 +149,7 @@ async function openEmbedded({
     const session = oneConnection(opened.pglite, acquireTimeoutMs, { space: opened.space, onEnd })
     const housekeeping = new Housekeeping({ dataDir, session, ...opened, log })
     const dialect = pgliteDialect(opened.pglite, session, () => flush.settled())
-    const database = assemble('embedded', dialect, NOBODY_ELSE, async () => {
+    const database = assemble('embedded', dialect, NOBODY_TO_HEAR, async () => {
       // Kysely closes a driver only once it was used.
       const { pglite } = opened
       if (!pglite.closed && !session.hasCrashed) await pglite.close()
@@ -157,7 +168,7 @@ async function openEmbedded({
   }
 }
 
-const NOBODY_ELSE: Database['listen'] = () => ({ close: async () => {} })
+const NOBODY_TO_HEAR: Database['listen'] = () => ({ close: async () => {} })
 
 function assemble(
   kind: DatabaseKind,

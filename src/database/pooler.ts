@@ -58,6 +58,6 @@ async function backendOf(client: Client): Promise<number> {
 const sharedSessions = () =>
   new AppError(
     'database_unavailable',
-    'DATABASE_URL leads to a pooler that shares sessions between its clients (transaction or statement mode). The gateway needs sessions of its own: give it a pool in session mode (PgBouncer: pool_mode=session), or the server itself. It keeps DATABASE_POOL_SIZE connections and one to listen.',
+    'DATABASE_URL leads to a pooler that shares sessions between its clients (transaction or statement mode). The gateway needs sessions of its own: give it a pool in session mode (PgBouncer: pool_mode=session) or the server itself, of which it keeps DATABASE_POOL_SIZE connections and one to listen; or set DATABASE_POOLER=transaction for a pool in transaction mode.',
     { retryable: false },
   )

@@ -10,6 +10,7 @@ import { type ClientBase, Pool, type PoolClient, types } from 'pg'
 import { endsConnection, isConflict, isReadOnly, toDatabaseError, unavailable } from './errors.ts'
 import { DISCARD_PLANS, PlanAge, preparedName } from './prepared.ts'
 import { applySettings } from './session-settings.ts'
+import { SharedSession, stepOf } from './shared-sessions.ts'
 import { takingTurns } from './turns.ts'
 
 /** Run on a connection, it lifts every time limit until the connection is given back. */
@@ -32,6 +33,8 @@ export type PostgresqlOptions = {
   acquireTimeoutMs: number
   /** How long to wait for a new connection, and in a queue that stands still. */
   connectTimeoutMs: number
+  /** Behind a pooler in transaction mode. */
+  sharesSessions: boolean
   /** Told of connections that broke while nobody was using them. */
   onError: (error: Error) => void
 }
@@ -47,6 +50,7 @@ export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
     types: { getTypeParser },
     onConnect: (client) => {
       servers.connected(client)
+      if (options.sharesSessions) return
       return applySettings(client, options.statementTimeoutMs, options.connectTimeoutMs)
     },
   })
@@ -69,7 +73,11 @@ export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
           turns.giveBack()
           throw unavailable(error)
         })
-        return new LimitedClient(client, clientLimitMs, servers, turns.giveBack)
+        const shared = options.sharesSessions
+          ? new SharedSession(options.statementTimeoutMs)
+          : undefined
+        const onRelease = turns.giveBack
+        return new LimitedClient(client, { limitMs: clientLimitMs, servers, shared, onRelease })
       },
       end: () => pool.end(),
     },
@@ -131,17 +139,26 @@ class Servers {
 const CONFLICT_TRIES = 5
 const CONFLICT_PAUSE_MS = 20
 
+type ClientOptions = {
+  limitMs: number
+  servers: Servers
+  shared: SharedSession | undefined
+  onRelease: () => void
+}
+
 class LimitedClient implements PostgresPoolClient {
   readonly #client: PoolClient
   readonly #servers: Servers
+  readonly #shared: SharedSession | undefined
   readonly #onRelease: () => void
   #limitMs: number
   /** Its session differs from a fresh one, still runs an abandoned statement, or is of no use. */
   #spoiled = false
 
-  constructor(client: PoolClient, limitMs: number, servers: Servers, onRelease: () => void) {
+  constructor(client: PoolClient, { limitMs, servers, shared, onRelease }: ClientOptions) {
     this.#client = client
     this.#servers = servers
+    this.#shared = shared
     this.#onRelease = onRelease
     this.#limitMs = limitMs
   }
@@ -151,6 +168,10 @@ class LimitedClient implements PostgresPoolClient {
   query<R>(sql: string | PostgresCursor<R>, parameters: ReadonlyArray<unknown> = []): unknown {
     if (typeof sql !== 'string') throw new Error('Page through results instead of streaming them.')
     if (sql === LIFT_LIMITS || sql === LIFT_STATEMENT_LIMIT) this.#limitMs = 0
+    if (sql === LIFT_LIMITS && this.#shared) {
+      this.#shared.lift()
+      return Promise.resolve(NOTHING)
+    }
     if (sql === LIFT_LIMITS) this.#spoiled = true
     return this.#run<R>(sql, parameters)
   }
@@ -165,7 +186,7 @@ class LimitedClient implements PostgresPoolClient {
     const standsAlone = this.#client.getTransactionStatus() === 'I'
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#runOnce<R>(text, values)
+        return await this.#runStep<R>(text, values)
       } catch (error) {
         const mayRepeat = standsAlone && tries < CONFLICT_TRIES && isConflict(error)
         if (!mayRepeat) throw this.#noted(error)
@@ -174,9 +195,28 @@ class LimitedClient implements PostgresPoolClient {
     }
   }
 
+  /** Where the session is shared, with the settings that it has elsewhere. */
+  async #runStep<R>(text: string, values: ReadonlyArray<unknown>): Promise<PostgresQueryResult<R>> {
+    if (!this.#shared) return this.#runOnce<R>(text, values)
+    const step = stepOf(text, this.#client.getTransactionStatus() !== 'I')
+    if (step === 'stands outside') return this.#runOnce<R>(text, values)
+    if (step === 'begins') return this.#runOnce<R>(this.#shared.begin(text), values)
+    try {
+      await this.#runOnce(this.#shared.begin(), [])
+      const result = await this.#runOnce<R>(text, values)
+      await this.#runOnce('commit', [])
+      return result
+    } catch (error) {
+      await this.#runOnce('rollback', []).catch(() => {
+        this.#spoiled = true
+      })
+      throw error
+    }
+  }
+
   async #runOnce<R>(text: string, values: ReadonlyArray<unknown>): Promise<PostgresQueryResult<R>> {
     const limit = this.#limitMs ? { query_timeout: this.#limitMs } : {}
-    const name = preparedName(text)
+    const name = this.#shared ? undefined : preparedName(text)
     const prepared = name === undefined ? {} : { name }
     if (name !== undefined && planAge(this.#client).countRun()) {
       await this.#client.query({ text: DISCARD_PLANS, ...limit })
@@ -193,5 +233,7 @@ class LimitedClient implements PostgresPoolClient {
     return toDatabaseError(error)
   }
 }
+
+const NOTHING = { command: 'SET', rowCount: null, rows: [] }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

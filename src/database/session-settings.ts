@@ -31,9 +31,6 @@ const SETTINGS = {
   ...PLANNING,
   lock_timeout: LOCK_TIMEOUT,
   idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION,
-  idle_session_timeout: '0',
-  default_transaction_isolation: 'read committed',
-  default_transaction_deferrable: 'off',
   TimeZone: 'UTC',
   DateStyle: 'ISO, MDY',
   IntervalStyle: 'postgres',
@@ -42,12 +39,23 @@ const SETTINGS = {
   standard_conforming_strings: 'on',
 }
 
+/** What can be set only before a transaction begins. */
+const BETWEEN_TRANSACTIONS = {
+  idle_session_timeout: '0',
+  default_transaction_isolation: 'read committed',
+  default_transaction_deferrable: 'off',
+}
+
 /** A limit of PostgreSQL 17, and of no version before. */
 const NO_TRANSACTION_TIMEOUT =
   "select set_config(name, '0', false) from pg_settings where name = 'transaction_timeout'"
 
 function sessionSettings(statementTimeoutMs: number): string {
-  const settings = { statement_timeout: `${statementTimeoutMs}ms`, ...SETTINGS }
+  const settings = {
+    statement_timeout: `${statementTimeoutMs}ms`,
+    ...SETTINGS,
+    ...BETWEEN_TRANSACTIONS,
+  }
   return `${setSession(settings)}; ${NO_TRANSACTION_TIMEOUT}`
 }
 
@@ -56,6 +64,20 @@ export const setSession = (settings: Record<string, string>): string =>
   Object.entries(settings)
     .map(([name, value]) => `set session ${name} = '${value}'`)
     .join('; ')
+
+const LIFTED = {
+  statement_timeout: '0',
+  lock_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+}
+
+/** @returns the statements that set the same for the rest of a transaction. */
+export function transactionSettings(statementTimeoutMs: number, isLifted: boolean): string {
+  const limits = { statement_timeout: `${statementTimeoutMs}ms`, ...SETTINGS }
+  return Object.entries({ ...limits, ...(isLifted ? LIFTED : {}) })
+    .map(([name, value]) => `set local ${name} = '${value}'`)
+    .join('; ')
+}
 
 /** @throws what the driver throws, also when the server is silent for so long. */
 export async function applySettings(

@@ -8,11 +8,13 @@
 
 import type { Request, RequestHandler } from 'express'
 import { AppError, toAppError } from '../errors.ts'
-import { type Inspected, inspectBody } from '../mcp/index.ts'
+import type { Inspected } from '../mcp/index.ts'
 import type { Asker } from '../mcp/run-tool.ts'
 import type { Caller, SessionService } from '../services/sessions.ts'
 import type { KnownTokens } from './known-tokens.ts'
 import { networkOf } from './network.ts'
+import { mistakeInArgument, mistakeInHeader } from './token-mistakes.ts'
+import { wantsShortNames } from './tool-names-asked.ts'
 
 /** What is known of one request to /mcp on its way through the middleware. */
 export type McpRequest = {
@@ -42,18 +44,25 @@ export function mcpRequestOf(req: Request): McpRequest {
 
 type Sessions = Pick<SessionService, 'resolve' | 'resolveAndCount'>
 
-/**
- * Finds out who is asking; refuses nobody yet, so that limits count refused requests too.
- *
- * `knownTokens` are told of good and of bad bearer tokens.
- */
-export function identifyCaller(sessions: Sessions, knownTokens: KnownTokens): RequestHandler {
+type Identification = {
+  sessions: Sessions
+  /** Told of good and of bad bearer tokens. */
+  knownTokens: KnownTokens
+  inspect: (body: unknown) => Inspected
+  /** Of the gateway's own tokens. */
+  issuers: readonly string[]
+}
+
+/** Finds out who is asking; refuses nobody yet, so that limits count refused requests too. */
+export function identifyCaller(how: Identification): RequestHandler {
+  const { inspect, knownTokens } = how
   return async (req, _res, next) => {
-    const inspected = inspectBody(req.body)
-    const { asker, ...found } = await identify(sessions, req, inspected)
+    const inspected = inspect(req.body)
+    const { asker, ...found } = await identify(how, req, inspected)
     // Only what hashes passwords takes turns by it.
     const network = inspected.tool?.limitedAs ? networkOf(req) : undefined
-    const request = { inspected, asker: { ...asker, network }, ...found }
+    const shortNames = wantsShortNames(req)
+    const request = { inspected, asker: { ...asker, network, shortNames }, ...found }
     requests.set(req, request)
     noteToken(knownTokens, req, request)
     next()
@@ -68,40 +77,50 @@ function noteToken(knownTokens: KnownTokens, req: Request, { asker, ...found }: 
 }
 
 async function identify(
-  sessions: Sessions,
+  { sessions, issuers }: Identification,
   req: Request,
   { accessTokenArgument, isToolCall }: Inspected,
 ): Promise<Omit<McpRequest, 'inspected'>> {
   const header = bearerToken(req)
   const given = isToken(accessTokenArgument) ? accessTokenArgument : undefined
+  const inHeader = (refusal: AppError) => mistakeInHeader(refusal, req, issuers)
+  const inArgument = (refusal: AppError) => mistakeInArgument(refusal, given ?? '', issuers)
   const isOneToken = header === undefined || given === undefined || given === header
   if (isOneToken) {
     const isBearer = header !== undefined || given === undefined
-    return identifyOne(sessions, header ?? given, { isBearer, isToolCall })
+    const told = isBearer ? inHeader : inArgument
+    return identifyOne(sessions, header ?? given, { isBearer, isToolCall, told })
   }
   const bearer = await resolved(sessions, header)
-  if (bearer instanceof AppError) return badBearer(bearer, isToolCall)
+  if (bearer instanceof AppError) return badBearer(inHeader(bearer), isToolCall)
   const argument = await resolved(sessions, given)
   if (argument instanceof AppError) {
-    return { asker: { caller: bearer, refusal: argument }, isBearer: true, ...UNCOUNTED }
+    return {
+      asker: { caller: bearer, refusal: inArgument(argument) },
+      isBearer: true,
+      ...UNCOUNTED,
+    }
   }
   const refusal = bearer.userId === argument.userId ? null : twoUsers()
   return { asker: { caller: argument, refusal }, isBearer: false, ...UNCOUNTED }
 }
+
+/** By which a token came, and what is told of a mistake in it. */
+type Way = { isBearer: boolean; isToolCall: boolean; told: (refusal: AppError) => AppError }
 
 const UNCOUNTED = { httpRefusal: null, count: null }
 
 async function identifyOne(
   sessions: Sessions,
   token: string | undefined,
-  { isBearer, isToolCall }: { isBearer: boolean; isToolCall: boolean },
+  { isBearer, isToolCall, told }: Way,
 ): Promise<Omit<McpRequest, 'inspected'>> {
   if (token === undefined) return { asker: NOBODY, isBearer, ...UNCOUNTED }
   try {
     const { caller, count } = await sessions.resolveAndCount(token)
     return { asker: { caller, refusal: null }, isBearer, httpRefusal: null, count }
   } catch (thrown) {
-    const refusal = toAppError(thrown)
+    const refusal = told(toAppError(thrown))
     if (isBearer) return badBearer(refusal, isToolCall)
     return { asker: { caller: null, refusal }, isBearer, ...UNCOUNTED }
   }

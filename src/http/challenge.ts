@@ -13,6 +13,8 @@ import { DEFAULT_SCOPES, insufficientScope } from '../services/scopes.ts'
 import { mcpRequestOf, peekMcpRequest } from './caller.ts'
 import { inOrder } from './in-order.ts'
 import { sendAppError } from './json-rpc.ts'
+import { misplacedToken } from './token-mistakes.ts'
+import { namesQuery } from './tool-names-asked.ts'
 
 /** One of the two addresses of the endpoint. */
 export type Entrance = {
@@ -20,6 +22,8 @@ export type Entrance = {
   origins: OwnOrigins
   /** Whether the open address is one. */
   isOpenServed: boolean
+  /** The text, with tools named as this client sees them. */
+  worded: (req: Request, text: string) => string
 }
 
 /** Where the metadata of a protected resource are: its path stands behind this (RFC 9728, section 3). */
@@ -53,7 +57,7 @@ export function requireCaller(entrance: Entrance): RequestHandler {
 function challenge(req: Request, res: Response, refusal: AppError, entrance: Entrance): void {
   const params = challengeFor(refusal, req)
   if (params) {
-    const resource_metadata = `${entrance.origins.askedBy(req)}${RESOURCE_METADATA}${entrance.path}`
+    const resource_metadata = `${entrance.origins.askedBy(req)}${RESOURCE_METADATA}${entrance.path}${namesQuery(req)}`
     const quoted = Object.entries({ ...params, resource_metadata }).map(
       ([name, value]) => `${name}="${value}"`,
     )
@@ -99,10 +103,14 @@ function needsCaller({ method, isToolCall, tool }: Inspected): boolean {
 }
 
 const missing = (req: Request, entrance: Entrance) =>
-  new AppError('unauthenticated', `This request needs an access token. ${waysIn(req, entrance)}`)
+  withWaysIn(
+    new AppError('unauthenticated', `This request needs an access token.${misplacedToken(req)}`),
+    req,
+    entrance,
+  )
 
 const withWaysIn = ({ code, message, cause }: AppError, req: Request, entrance: Entrance) =>
-  new AppError(code, `${message} ${waysIn(req, entrance)}`, { cause })
+  new AppError(code, entrance.worded(req, `${message} ${waysIn(req, entrance)}`), { cause })
 
 function waysIn(req: Request, { path, origins, isOpenServed }: Entrance): string {
   const origin = origins.askedBy(req)

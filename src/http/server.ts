@@ -56,7 +56,7 @@ const KNOWN_PATHS = [
 /** Every URL of the gateway, in order. */
 export function createHttpApp(parts: HttpParts): Express {
   const { config, origins, services, authorizationServer, log, telemetry, stores } = parts
-  const { http, limits, mcp: mcpLimits } = config
+  const { http, limits, mcp: mcpOptions } = config
   const limiters = rateLimits(limits, stores, log)
   const publicHost = new URL(http.publicUrl).hostname
   const allowedHosts = [...LOOPBACK_NAMES, publicHost, ...http.allowedHosts]
@@ -73,8 +73,9 @@ export function createHttpApp(parts: HttpParts): Express {
     memory: services.memory,
   }
   const mcp = mcpEndpoints({
-    runner: { services, log, telemetry, maxToolInputElements: mcpLimits.maxToolInputElements },
+    runner: { services, log, telemetry, maxToolInputElements: mcpOptions.maxToolInputElements },
     origins,
+    toolPrefix: mcpOptions.toolPrefix,
     isOpenServed: http.mcpOpen,
     limiters,
     allowedHosts,
@@ -103,7 +104,14 @@ export function createHttpApp(parts: HttpParts): Express {
   app.all(OPEN_MCP_PATH, open)
   app.post('/', ...limiters.publicDocuments, mcpIsElsewhere(origins))
   const hostGuard = guards.hostHeaderValidation(allowedHosts)
-  app.use(exportRoutes({ services, limiters: limiters.requests, hostGuard }))
+  app.use(
+    exportRoutes({
+      services,
+      limiters: limiters.requests,
+      hostGuard,
+      issuers: origins.all,
+    }),
+  )
   app.use(
     createPageRoutes({
       services,

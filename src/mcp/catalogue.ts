@@ -1,22 +1,21 @@
-/** The tools as `tools/list` shows them. Schemas are turned into JSON Schema once, at start. */
+/** The tools with their schemas, which are turned into JSON Schema once, at start. */
 
 import { z } from 'zod'
 import { ERROR_CODES, type ErrorCode } from '../errors.ts'
-import { accessTokenArgument, TOOL_PREFIX, type Tool } from './tool.ts'
+import { portable } from './portable-schema.ts'
+import { accessTokenArgument, type Tool } from './tool.ts'
 import { tools } from './tools/index.ts'
+
+export type JsonSchema = { type: 'object'; [keyword: string]: unknown }
 
 export type CatalogueEntry = {
   tool: Tool
   /** The arguments, with `access_token` where a token is needed; unknown fields are refused. */
   input: z.ZodObject
-  listed: {
-    name: string
-    title: string
-    description: string
-    inputSchema: { type: 'object'; [keyword: string]: unknown }
-    outputSchema: { type: 'object'; [keyword: string]: unknown }
-    annotations: Record<string, boolean | string>
-  }
+  inputSchema: JsonSchema
+  /** For who sends a token in the header: without `access_token`, which is taken all the same. */
+  ownInputSchema: JsonSchema
+  outputSchema: JsonSchema
 }
 
 const failure = z.object({
@@ -27,33 +26,21 @@ const failure = z.object({
   details: z.record(z.string(), z.unknown()).optional(),
 })
 
-/** By name on the wire. */
-export const catalogue: ReadonlyMap<string, CatalogueEntry> = new Map(
-  tools.map((tool) => [TOOL_PREFIX + tool.name, toEntry(tool)]),
-)
+/** In the order clients see them. */
+export const catalogue: readonly CatalogueEntry[] = tools.map(toEntry)
 
 function toEntry(tool: Tool): CatalogueEntry {
-  const input = z.strictObject({
-    ...(tool.access === 'user' ? { access_token: accessTokenArgument } : {}),
-    ...tool.input.shape,
-  })
+  const own = z.strictObject(tool.input.shape)
+  const input =
+    tool.access === 'user'
+      ? z.strictObject({ access_token: accessTokenArgument, ...tool.input.shape })
+      : own
   return {
     tool,
     input,
-    listed: {
-      name: TOOL_PREFIX + tool.name,
-      title: tool.title,
-      description: tool.description,
-      inputSchema: toJsonSchema(input, 'input'),
-      outputSchema: toJsonSchema(resultSchema(tool), 'output'),
-      annotations: {
-        title: tool.title,
-        readOnlyHint: tool.hints.readOnly,
-        destructiveHint: tool.hints.destructive,
-        idempotentHint: tool.hints.idempotent,
-        openWorldHint: tool.hints.openWorld,
-      },
-    },
+    inputSchema: toJsonSchema(input, 'input'),
+    ownInputSchema: toJsonSchema(own, 'input'),
+    outputSchema: toJsonSchema(resultSchema(tool), 'output'),
   }
 }
 
@@ -68,12 +55,12 @@ function resultSchema(tool: Tool): z.ZodObject {
  * `additionalProperties: false` on results, so that a client with yesterday's list accepts a
  * field that is new today.
  */
-function toJsonSchema(schema: z.ZodObject, io: 'input' | 'output') {
-  const { $schema: _, ...json } = z.toJSONSchema(schema, {
+function toJsonSchema(schema: z.ZodObject, io: 'input' | 'output'): JsonSchema {
+  const json = z.toJSONSchema(schema, {
     io,
     override: ({ jsonSchema }) => {
       if (io === 'output') delete jsonSchema.additionalProperties
     },
   })
-  return json as { type: 'object'; [keyword: string]: unknown }
+  return portable(json) as JsonSchema
 }

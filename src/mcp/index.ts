@@ -13,8 +13,10 @@ import { createModernHandler } from './modern.ts'
 import { createModernCalls } from './modern-calls.ts'
 import { plainCall } from './plain-call.ts'
 import { wrongParams } from './request-params.ts'
-import { type Asker, findTool, type ToolRunner } from './run-tool.ts'
+import type { Asker, ToolRunner } from './run-tool.ts'
 import { findResource, serverInfo } from './surface.ts'
+import type { Tool } from './tool.ts'
+import { createToolsets, type Toolset } from './toolset.ts'
 import { onWire } from './wire.ts'
 
 /** Express middleware that answers 403 to a foreign Host or Origin header (DNS rebinding). */
@@ -28,7 +30,7 @@ export type Inspected = {
   /** Null where there is none, or one too long to be repeated. */
   id: string | number | null
   /** Undefined unless it is a tools/call of a tool that exists. */
-  tool: NonNullable<ReturnType<typeof findTool>>['tool'] | undefined
+  tool: Tool | undefined
   isToolCall: boolean
   /** What the caller of this has to be allowed; undefined: nothing special. */
   scope: Scope | undefined
@@ -36,8 +38,7 @@ export type Inspected = {
   accessTokenArgument: unknown
 }
 
-/** Looks at a parsed JSON-RPC body without believing anything about it. */
-export function inspectBody(body: unknown): Inspected {
+function inspectBody(body: unknown, findTool: Toolset['find']): Inspected {
   const { method, id, params } = (body ?? {}) as Record<string, unknown>
   const isToolCall = method === 'tools/call'
   const { name, arguments: args } = (isToolCall && params ? params : {}) as Record<string, unknown>
@@ -57,9 +58,23 @@ export function inspectBody(body: unknown): Inspected {
 /** The forms of an answer that a client takes. */
 export type Accepted = { json: boolean; stream: boolean }
 
-/** Answers one POST of the endpoint in the era it was written for. */
-export function createMcpHandler(runner: ToolRunner, publicUrl: string) {
+type McpOptions = {
+  runner: ToolRunner
+  publicUrl: string
+  /** What tools are called with unless a client asks for short names. */
+  toolPrefix: string
+}
+
+/**
+ * `inspect` looks at a parsed JSON-RPC body without believing anything about it; `handle` answers one
+ * POST in the era it was written for; `worded` names tools in a text as the client's list does.
+ */
+export function createMcpHandler({ runner, publicUrl, toolPrefix }: McpOptions) {
   const info = serverInfo(publicUrl)
+  const toolsets = createToolsets(toolPrefix)
+  const toolsetFor = (shortNames?: boolean) => (shortNames ? toolsets.short : toolsets.usual)
+  const worded = (text: string, shortNames: boolean) => toolsetFor(shortNames).worded(text)
+  const inspect = (body: unknown) => inspectBody(body, toolsets.usual.find)
   const calls = new CancellableCalls()
   const legacy = createLegacyHandler(runner, info, calls)
   const modern = createModernHandler(runner, info)
@@ -67,21 +82,23 @@ export function createMcpHandler(runner: ToolRunner, publicUrl: string) {
     legacy: createLegacyCalls(runner, calls),
     modern: createModernCalls(runner, info),
   }
-  return (
+  const handle = (
     req: IncomingMessage,
     res: ServerResponse,
     body: unknown,
     asker: Asker,
     { json, stream }: Accepted,
   ) => {
-    const streams = stream && (!json || inspectBody(body).tool?.streams === true)
-    const call = plainCall(req, body)
+    const toolset = toolsetFor(asker.shortNames)
+    const streams = stream && (!json || inspect(body).tool?.streams === true)
+    const call = plainCall(req, body, toolset)
     if (call) return answerCall[call.era]({ ...call, streams }, res, asker)
     const wrong = wrongParams(body)
     if (wrong) return (streams ? streamedAnswer(res) : wholeAnswer(res)).finish(wrong)
-    const handle = isLegacy(req, body) ? legacy : modern
-    return handle(req, onWire(res), body, asker, streams)
+    const era = isLegacy(req, body) ? legacy : modern
+    return era(req, onWire(res), body, { asker, toolset, streams })
   }
+  return { inspect, handle, worded }
 }
 
 /** By the SDK's own rules; a request that fits neither era is the modern handler's to refuse. */

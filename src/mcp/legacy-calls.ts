@@ -13,7 +13,7 @@ import { type Asker, runTool, type ToolResult, type ToolRunner } from './run-too
 /** `calls`: those under way, which a notification may cancel. */
 export function createLegacyCalls(runner: ToolRunner, calls: CancellableCalls) {
   return async function answerCall(
-    { id, entry, args, progressToken, streams }: FormedCall,
+    { id, toolset, entry, args, progressToken, streams }: FormedCall,
     res: ServerResponse,
     asker: Asker,
   ): Promise<void> {
@@ -28,7 +28,7 @@ export function createLegacyCalls(runner: ToolRunner, calls: CancellableCalls) {
     try {
       // A client that goes away does not stop its call in this era.
       const result = await calls.run(id, asker, async (signal) => {
-        const call = { entry, args, asker, signal, progress }
+        const call = { toolset, entry, args, asker, signal, progress }
         return orPageToOpen(runner, await runTool(runner, call), asker)
       })
       answer.finish({ result, jsonrpc: '2.0', id })

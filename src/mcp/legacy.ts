@@ -25,15 +25,13 @@ import { isDrained } from './call-answer.ts'
 import type { CancellableCalls } from './cancellable-calls.ts'
 import { orPageToOpen } from './legacy-calls.ts'
 import { noProgress, throttledProgress } from './progress.ts'
-import { type Asker, findTool, runTool, type ToolRunner } from './run-tool.ts'
+import { type Ask, type Asker, runTool, type ToolRunner } from './run-tool.ts'
 import {
   CAPABILITIES,
-  INSTRUCTIONS,
   KEEP_ALIVE_MS,
-  RESOURCE_LIST,
   readResource,
+  resourceListFor,
   type ServerInfo,
-  TOOL_LIST,
 } from './surface.ts'
 
 /** Newest first. */
@@ -47,17 +45,21 @@ const jsonSchemaValidator = new AjvJsonSchemaValidator()
 
 /** `calls`: those under way, which a notification may cancel. */
 export function createLegacyHandler(runner: ToolRunner, info: ServerInfo, calls: CancellableCalls) {
-  /** Answers one POST whose body was parsed already. `streams`: the answer may take minutes. */
+  /** Answers one POST whose body was parsed already. */
   return async function handle(
     req: IncomingMessage,
     res: ServerResponse,
     body: unknown,
-    asker: Asker,
-    streams: boolean,
+    { asker, toolset, streams }: Ask,
   ): Promise<void> {
     calls.cancelNamedBy(body, asker)
     await rememberClient(runner, body, asker)
-    const server = createServer(runner, info, { asker, calls, isTaken: () => isDrained(res) })
+    const server = createServer(runner, info, {
+      asker,
+      toolset,
+      calls,
+      isTaken: () => isDrained(res),
+    })
     const transport = new StreamableHTTPServerTransport({
       enableJsonResponse: !streams,
       keepAliveMs: KEEP_ALIVE_MS,
@@ -70,23 +72,23 @@ export function createLegacyHandler(runner: ToolRunner, info: ServerInfo, calls:
   }
 }
 
-type Call = { asker: Asker; calls: CancellableCalls; isTaken: () => boolean }
+type Call = Omit<Ask, 'streams'> & { calls: CancellableCalls; isTaken: () => boolean }
 
 function createServer(
   runner: ToolRunner,
   info: ServerInfo,
-  { asker, calls, isTaken }: Call,
+  { asker, toolset, calls, isTaken }: Call,
 ): Server {
   const server = new Server(info, {
     capabilities: CAPABILITIES,
-    instructions: INSTRUCTIONS,
+    instructions: toolset.instructions,
     jsonSchemaValidator,
   })
-  server.setRequestHandler(ListToolsRequestSchema, () => TOOL_LIST)
-  server.setRequestHandler(ListResourcesRequestSchema, () => RESOURCE_LIST)
+  server.setRequestHandler(ListToolsRequestSchema, () => toolset.listFor(asker.caller))
+  server.setRequestHandler(ListResourcesRequestSchema, () => resourceListFor(asker.caller))
   server.setRequestHandler(ListResourceTemplatesRequestSchema, () => ({ resourceTemplates: [] }))
   server.setRequestHandler(CallToolRequestSchema, ({ params }, { requestId, sendNotification }) => {
-    const entry = findTool(params.name)
+    const entry = toolset.find(params.name)
     if (!entry) throw new McpError(ErrorCode.InvalidParams, `Unknown tool: ${params.name}`)
     const progressToken = params._meta?.progressToken
     const progress =
@@ -101,7 +103,7 @@ function createServer(
             { isTaken },
           )
     return calls.run(requestId, asker, async (signal) => {
-      const call = { entry, args: params.arguments, asker, signal, progress }
+      const call = { toolset, entry, args: params.arguments, asker, signal, progress }
       return orPageToOpen(runner, await runTool(runner, call), asker)
     })
   })

@@ -20,12 +20,12 @@ export function createModernCalls(runner: ToolRunner, info: ServerInfo) {
     res: ServerResponse,
     asker: Asker,
   ): Promise<void> {
-    const { id, entry, args, clientCapabilities, streams } = call
+    const { id, toolset, entry, args, clientCapabilities, streams } = call
     const answer = streams ? streamedAnswer(res) : wholeAnswer(res)
     const signal = abortedByClose(res)
     try {
       const progress = progressOf(call, answer)
-      const outcome = await runTool(runner, { entry, args, asker, signal, progress })
+      const outcome = await runTool(runner, { toolset, entry, args, asker, signal, progress })
       const result = orPageToOpen(outcome, clientCapabilities)
       const resultType = 'resultType' in result ? result.resultType : 'complete'
       answer.finish({ result: { ...result, resultType, _meta }, jsonrpc: '2.0', id })

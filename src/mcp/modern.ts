@@ -22,25 +22,26 @@ import { orPageToOpen } from './modern-calls.ts'
 import { PAGE_REQUEST } from './page-to-open.ts'
 import type { Fields } from './plain-call.ts'
 import { noProgress, throttledProgress } from './progress.ts'
-import { type Asker, findTool, runTool, type ToolRunner } from './run-tool.ts'
+import { type Ask, runTool, type ToolRunner } from './run-tool.ts'
 import {
   CAPABILITIES,
-  INSTRUCTIONS,
   KEEP_ALIVE_MS,
-  RESOURCE_LIST,
   readResource,
+  resourceListFor,
   type ServerInfo,
-  TOOL_LIST,
 } from './surface.ts'
 
-const SHARED_FOR_MS = 300_000
+const LISTED_FOR_MS = 300_000
 
-/** The lists are the same for everybody; what a resource holds is one user's, and new each time. */
+/**
+ * What is listed depends on what its reader may use. What a resource holds is one user's, and new each
+ * time.
+ */
 const CACHE_HINTS = {
-  'server/discover': { ttlMs: SHARED_FOR_MS, cacheScope: 'public' },
-  'tools/list': { ttlMs: SHARED_FOR_MS, cacheScope: 'public' },
-  'resources/list': { ttlMs: SHARED_FOR_MS, cacheScope: 'public' },
-  'resources/templates/list': { ttlMs: SHARED_FOR_MS, cacheScope: 'public' },
+  'server/discover': { ttlMs: LISTED_FOR_MS, cacheScope: 'public' },
+  'tools/list': { ttlMs: LISTED_FOR_MS, cacheScope: 'private' },
+  'resources/list': { ttlMs: LISTED_FOR_MS, cacheScope: 'private' },
+  'resources/templates/list': { ttlMs: LISTED_FOR_MS, cacheScope: 'public' },
   'resources/read': { ttlMs: 0, cacheScope: 'private' },
 } as const
 
@@ -63,42 +64,45 @@ export function createModernHandler(runner: ToolRunner, info: ServerInfo) {
   const streaming = handlerFor('sse')
   const plain = handlerFor('auto')
 
-  /** Answers one POST whose body was parsed already. `streams`: the answer may take minutes. */
+  /** Answers one POST whose body was parsed already. */
   return async function handle(
     req: IncomingMessage,
     res: ServerResponse,
     body: unknown,
-    asker: Asker,
-    streams: boolean,
+    { asker, toolset, streams }: Ask,
   ): Promise<void> {
     // The SDK's channel for what the HTTP side knows of the caller. It reads none of these fields.
-    const extra: Call = { asker, isTaken: () => isDrained(res) }
+    const extra: Call = { asker, toolset, isTaken: () => isDrained(res) }
     const auth = { token: '', clientId: '', scopes: [], extra }
     const request = Object.assign(req, { auth }) as Parameters<typeof plain>[0]
     await (streams ? streaming : plain)(request, res, body)
   }
 }
 
-type Call = { asker: Asker; isTaken: () => boolean }
+type Call = Omit<Ask, 'streams'> & { isTaken: () => boolean }
 
-function createServer(runner: ToolRunner, info: ServerInfo, { asker, isTaken }: Call): Server {
+function createServer(
+  runner: ToolRunner,
+  info: ServerInfo,
+  { asker, toolset, isTaken }: Call,
+): Server {
   const server = new Server(info, {
     capabilities: CAPABILITIES,
-    instructions: INSTRUCTIONS,
+    instructions: toolset.instructions,
     cacheHints: CACHE_HINTS,
     jsonSchemaValidator,
   })
-  server.setRequestHandler('tools/list', () => TOOL_LIST)
-  server.setRequestHandler('resources/list', () => RESOURCE_LIST)
+  server.setRequestHandler('tools/list', () => toolset.listFor(asker.caller))
+  server.setRequestHandler('resources/list', () => resourceListFor(asker.caller))
   server.setRequestHandler('resources/templates/list', () => ({ resourceTemplates: [] }))
   server.setRequestHandler('tools/call', async ({ params }, { mcpReq }) => {
-    const entry = findTool(params.name)
+    const entry = toolset.find(params.name)
     if (!entry) {
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${params.name}`)
     }
     const { signal } = mcpReq
     const progress = progressOf(mcpReq, isTaken)
-    const call = { entry, args: params.arguments, asker, signal, progress }
+    const call = { toolset, entry, args: params.arguments, asker, signal, progress }
     const { envelope = {}, inputResponses } = mcpReq
     const capabilities = (envelope as Fields)[CLIENT_CAPABILITIES_META_KEY] as Fields | undefined
     // It repeats the call afterwards, whatever its user did, and then gets the result as it is.

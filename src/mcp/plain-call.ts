@@ -15,13 +15,14 @@ import {
   PROTOCOL_VERSION_META_KEY,
 } from '@modelcontextprotocol/server'
 import type { CatalogueEntry } from './catalogue.ts'
-import { findTool } from './run-tool.ts'
+import type { Toolset } from './toolset.ts'
 
 export const MODERN_PROTOCOL_VERSION = '2026-07-28'
 
 export type PlainCall = {
   era: 'legacy' | 'modern'
   id: string | number
+  toolset: Toolset
   entry: CatalogueEntry
   args: Fields | undefined
   progressToken: string | number | undefined
@@ -43,7 +44,11 @@ const ENVELOPE = new Set([
 ])
 
 /** Undefined for what only an SDK can answer. */
-export function plainCall({ headers }: IncomingMessage, body: unknown): PlainCall | undefined {
+export function plainCall(
+  { headers }: IncomingMessage,
+  body: unknown,
+  toolset: Toolset,
+): PlainCall | undefined {
   if (!isObject(body) || !hasOnly(body, ['jsonrpc', 'id', 'method', 'params'])) return undefined
   const { jsonrpc, id, method, params } = body
   if (jsonrpc !== '2.0' || method !== 'tools/call' || !isId(id) || !isObject(params)) {
@@ -51,14 +56,14 @@ export function plainCall({ headers }: IncomingMessage, body: unknown): PlainCal
   }
   if (!hasOnly(params, ['name', 'arguments', '_meta'])) return undefined
   const { name, arguments: args, _meta: meta = {} } = params
-  const entry = typeof name === 'string' ? findTool(name) : undefined
+  const entry = typeof name === 'string' ? toolset.find(name) : undefined
   if (!entry || !isObject(meta) || !(args === undefined || isArguments(args))) return undefined
   const { progressToken } = meta
   if (!(progressToken === undefined || isId(progressToken))) return undefined
-  const era = eraOf(headers, entry.listed.name, meta, body)
+  const era = eraOf(headers, name as string, meta, body)
   if (era === undefined || headers['content-type'] !== 'application/json') return undefined
   const clientCapabilities = meta[CLIENT_CAPABILITIES_META_KEY] as Fields
-  return { era, id, entry, args, progressToken, clientCapabilities }
+  return { era, id, toolset, entry, args, progressToken, clientCapabilities }
 }
 
 const isObject = (value: unknown): value is Fields =>

@@ -11,7 +11,8 @@ import type { Services } from '../services/index.ts'
 import { insufficientScope, type Scope } from '../services/scopes.ts'
 import type { Caller } from '../services/sessions.ts'
 import type { Telemetry } from '../telemetry.ts'
-import { type CatalogueEntry, catalogue } from './catalogue.ts'
+import type { CatalogueEntry } from './catalogue.ts'
+import type { Toolset } from './toolset.ts'
 
 /** What the HTTP side knows of a request when it hands it over. */
 export type Asker = {
@@ -20,7 +21,12 @@ export type Asker = {
   refusal: AppError | null
   /** Names the network that asks; undefined: none. */
   network?: string | undefined
+  /** Whether tools are to be listed without their prefix. */
+  shortNames?: boolean
 }
+
+/** Of whom, under which names of tools, and whether the answer may take minutes. */
+export type Ask = { asker: Asker; toolset: Toolset; streams: boolean }
 
 export type ToolRunner = {
   services: Services
@@ -30,6 +36,7 @@ export type ToolRunner = {
 }
 
 export type ToolCall = {
+  toolset: Pick<Toolset, 'worded'>
   entry: CatalogueEntry
   args: unknown
   asker: Asker
@@ -49,20 +56,15 @@ export async function runTool(runner: ToolRunner, call: ToolCall): Promise<ToolR
   const startedAt = performance.now()
   const { tool } = call.entry
   try {
-    const result = toResult(call.entry, await run(runner, call))
+    const result = toResult(call, await run(runner, call))
     runner.telemetry.toolCall(tool.name, 'ok', performance.now() - startedAt)
     return result
   } catch (thrown) {
     const error = toAppError(thrown)
     runner.telemetry.toolCall(tool.name, error.code, performance.now() - startedAt)
     logFailure(runner.log, tool.name, error)
-    return toFailure(error)
+    return toFailure(error, call.toolset)
   }
-}
-
-/** The catalogue's entry for a name on the wire. */
-export function findTool(name: string): CatalogueEntry | undefined {
-  return catalogue.get(name)
 }
 
 async function run(runner: ToolRunner, { entry, args, asker, signal, progress }: ToolCall) {
@@ -110,16 +112,23 @@ function holdsHalfCharacter(values: unknown[]): boolean {
   return false
 }
 
-function toResult({ tool }: CatalogueEntry, output: Record<string, unknown>): ToolResult {
-  const structuredContent = tool.rows
-    ? { success: true, ...output }
-    : { success: true, data: output }
-  const text = JSON.stringify(tool.rows ? output[tool.rows] : structuredContent)
+function toResult({ entry, toolset }: ToolCall, output: Record<string, unknown>): ToolResult {
+  const { rows } = entry.tool
+  const told = withWarnings(output, toolset)
+  const structuredContent = rows ? { success: true, ...told } : { success: true, data: told }
+  const text = JSON.stringify(rows ? told[rows] : structuredContent)
   return { content: [{ type: 'text', text }], structuredContent }
 }
 
-function toFailure(error: AppError): ToolResult {
-  const structuredContent = toErrorBody(error)
+/** Warnings are the gateway's own words; nothing else in a result is. */
+function withWarnings(output: Record<string, unknown>, { worded }: ToolCall['toolset']) {
+  if (!Array.isArray(output.warnings) || output.warnings.length === 0) return output
+  return { ...output, warnings: output.warnings.map((warning: string) => worded(warning)) }
+}
+
+function toFailure(error: AppError, { worded }: ToolCall['toolset']): ToolResult {
+  const { success, error: told } = toErrorBody(error)
+  const structuredContent = { success, error: { ...told, message: worded(told.message) } }
   const text = JSON.stringify(structuredContent)
   return { content: [{ type: 'text', text }], structuredContent, isError: true }
 }

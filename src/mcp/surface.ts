@@ -1,8 +1,8 @@
 /** What the gateway offers over MCP, in terms that both eras' SDKs take as they are. */
 
 import { AppError, toAppError, toErrorBody } from '../errors.ts'
+import type { Caller } from '../services/sessions.ts'
 import { VERSION } from '../version.ts'
-import { catalogue } from './catalogue.ts'
 import { resources } from './resources/index.ts'
 import { type Asker, refuseMissingScope, type ToolRunner } from './run-tool.ts'
 
@@ -28,30 +28,23 @@ export function serverInfo(publicUrl: string) {
   }
 }
 
-export const INSTRUCTIONS = [
-  'A gateway to Claude that keeps conversations.',
-  'A client that connected by OAuth, or sends a token as a bearer header, is signed in: leave out access_token.',
-  'Otherwise new users call register_user once, then authenticate_user, and pass its token as access_token.',
-  'send_message answers with a conversation_id: pass it again to continue.',
-  'Errors say in error.retryable and error.retry_after_seconds whether to try again.',
-].join(' ')
-
 /** Between two comment lines of a silent stream, so that no proxy takes it for dead. */
 export const KEEP_ALIVE_MS = 15_000
 
 export const CAPABILITIES = { tools: {}, resources: {} }
 
-export const TOOL_LIST = { tools: [...catalogue.values()].map((entry) => entry.listed) }
-
-export const RESOURCE_LIST = {
-  resources: resources.map(({ uri, name, title, description }) => ({
-    uri,
-    name,
-    title,
-    description,
-    mimeType: 'application/json',
-  })),
-}
+/** Those that a token allows to be read; without one all. */
+export const resourceListFor = (caller: Caller | null) => ({
+  resources: resources
+    .filter(({ scope }) => caller?.scopes.includes(scope) !== false)
+    .map(({ uri, name, title, description }) => ({
+      uri,
+      name,
+      title,
+      description,
+      mimeType: 'application/json',
+    })),
+})
 
 export const findResource = (uri: string) => resources.find((resource) => resource.uri === uri)
 

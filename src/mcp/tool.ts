@@ -8,9 +8,6 @@ import type { Services } from '../services/index.ts'
 import type { Scope } from '../services/scopes.ts'
 import type { Caller } from '../services/sessions.ts'
 
-/** Begins every tool's name on the wire; added here and nowhere else. */
-export const TOOL_PREFIX = 'claude-api-gateway_'
-
 /** `public` tools may be called without a token. */
 export type Access = 'public' | 'user'
 
@@ -41,6 +38,10 @@ type Definition<A extends Access, I extends z.ZodRawShape, O extends z.ZodRawSha
   access: A
   /** What a connection or personal token has to be allowed; none: whoever is signed in. */
   scope?: Scope
+  /** What it asks for besides when it runs. */
+  alsoNeeds?: readonly Scope[]
+  /** The one kind of session that it is for. */
+  onlyWith?: Caller['kind']
   hints: Hints
   /** A tighter limit per address, for what invites guessing or flooding. */
   limitedAs?: 'registration' | 'sign-in'

@@ -2,7 +2,7 @@
 
 import { newId } from '../crypto/random.ts'
 import type { SigningKey } from '../crypto/tokens.ts'
-import { MCP_PATH, OPEN_MCP_PATH } from '../mcp-addresses.ts'
+import { MCP_PATH, OPEN_MCP_PATH, SHORT_NAMES_QUERY } from '../mcp-addresses.ts'
 import type { OwnOrigins } from '../own-origins.ts'
 import { ALL_SCOPES } from '../services/scopes.ts'
 import type { ClientDocuments } from './client-documents.ts'
@@ -154,13 +154,13 @@ function unreadDocument(clientId: unknown, documents: ClientDocuments): UnreadDo
   return { url: clientId, reason, isAnnounced: documents.areAnnounced }
 }
 
-/** By the resources that there are: two addresses of one endpoint, which takes the same tokens at both. */
+/** By the resources that there are: addresses of one endpoint, which takes the same tokens at all. */
 const audiencesOf = ({ all }: OwnOrigins): ReadonlyMap<string, string> =>
   new Map(
     all.flatMap((origin) =>
-      [MCP_PATH, OPEN_MCP_PATH].map(
-        (path) => [`${origin}${path}`, `${origin}${MCP_PATH}`] as const,
-      ),
+      [MCP_PATH, OPEN_MCP_PATH]
+        .flatMap((path) => [path, `${path}${SHORT_NAMES_QUERY}`])
+        .map((address) => [`${origin}${address}`, `${origin}${MCP_PATH}`] as const),
     ),
   )
 

@@ -123,7 +123,7 @@ describe(MODERN, () => {
 
   test('a list says how long, and for whom, it holds', async () => {
     const { json } = await ask(message('tools/list'))
-    expect(json.result).toMatchObject({ resultType: 'complete', cacheScope: 'public' })
+    expect(json.result).toMatchObject({ resultType: 'complete', cacheScope: 'private' })
     expect(json.result.ttlMs).toBeGreaterThan(0)
   })
 

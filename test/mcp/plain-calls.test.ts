@@ -6,6 +6,7 @@
 import type { IncomingMessage } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { plainCall } from '../../src/mcp/plain-call.ts'
+import { createToolsets } from '../../src/mcp/toolset.ts'
 import { MODERN, TOOL_PREFIX } from '../http/posting.ts'
 import { personalToken, signUp } from '../support/signed-up.ts'
 import { eras, startApp, type TestApp, type TestUser } from '../support/start-app.ts'
@@ -43,7 +44,10 @@ function call(era: (typeof eras)[number], { tool, args = {}, meta = {}, id = 7 }
   }
 }
 
-const isPlain = ({ body, headers }: Sent) => plainCall({ headers } as IncomingMessage, body)?.era
+const { usual } = createToolsets(TOOL_PREFIX)
+
+const isPlain = ({ body, headers }: Sent) =>
+  plainCall({ headers } as IncomingMessage, body, usual)?.era
 
 describe.each(eras)('%s era', (era) => {
   const isModernEra = era === 'modern'

@@ -6,17 +6,21 @@ import { describe, expect, test } from 'vitest'
 import { AppError, ERROR_CODES, type ErrorCode, toErrorBody } from '../../src/errors.ts'
 import { catalogue } from '../../src/mcp/catalogue.ts'
 import { resources } from '../../src/mcp/resources/index.ts'
-import { TOOL_PREFIX } from '../../src/mcp/tool.ts'
 import { tools } from '../../src/mcp/tools/index.ts'
+import { createToolsets } from '../../src/mcp/toolset.ts'
+import { USUAL_TOOL_PREFIX } from '../../src/tool-names.ts'
 
 type JsonSchema = {
   type?: string
+  format?: string
+  maxLength?: number
   description?: string
   properties?: Record<string, JsonSchema>
   items?: JsonSchema
   anyOf?: JsonSchema[]
   additionalProperties?: unknown
   required?: string[]
+  enum?: unknown[]
 }
 
 const src = new URL('../../src/', import.meta.url)
@@ -25,24 +29,49 @@ const toolFolder = new URL('mcp/tools/', src)
 /** What several tools share, and the list. */
 const NOT_TOOLS = ['index.ts', 'issued-token.ts', 'answer.ts', 'budget.ts']
 
-const entries = [...catalogue.values()]
+const { usual } = createToolsets(USUAL_TOOL_PREFIX)
+const { tools: list } = usual.listFor(null)
+const entries = catalogue.map((entry, index) => ({
+  ...entry,
+  listed: list[index] as (typeof list)[number],
+}))
+const PORTABLE_WORDS = [
+  ...['type', 'description', 'enum', 'default', 'format', 'anyOf'],
+  ...['properties', 'required', 'additionalProperties', 'items', 'maxItems'],
+  ...['minimum', 'maximum', 'minLength', 'maxLength'],
+]
+
+/** These and all within them. */
+const schemasIn = (schemas: JsonSchema[]): JsonSchema[] =>
+  schemas.flatMap((schema) => [
+    schema,
+    ...schemasIn([
+      ...Object.values(schema.properties ?? {}),
+      ...(schema.items ? [schema.items] : []),
+      ...(schema.anyOf ?? []),
+    ]),
+  ])
+
 const camelCase = (name: string) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())
 const accepts = (schema: object, value: unknown) =>
   new AjvJsonSchemaValidator().getValidator(schema as never)(value).valid
 
 test('there is something to check, and no tool twice', () => {
   expect(tools.length).toBeGreaterThanOrEqual(8)
-  expect(catalogue.size).toBe(tools.length)
+  expect(new Set(tools.map(({ name }) => name)).size).toBe(tools.length)
+  expect(list).toHaveLength(tools.length)
 })
 
 test('the prefix stands in one place of the source', () => {
   const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
   const naming = files.filter(
     (file) =>
-      file.endsWith('.ts') && readFileSync(new URL(file, src), 'utf8').includes(TOOL_PREFIX),
+      file.endsWith('.ts') && readFileSync(new URL(file, src), 'utf8').includes(USUAL_TOOL_PREFIX),
   )
-  expect(naming).toEqual(['mcp/tool.ts'])
-  expect([...catalogue.keys()]).toEqual(tools.map(({ name }) => `claude-api-gateway_${name}`))
+  expect(naming).toEqual(['tool-names.ts'])
+  expect(list.map(({ name }) => name)).toEqual(
+    tools.map(({ name }) => `claude-api-gateway_${name}`),
+  )
 })
 
 test('every tool file holds the one tool it is named after', async () => {
@@ -104,6 +133,28 @@ describe.each(entries)('$tool.name', ({ tool, listed, input }) => {
     expect(inputSchema).toMatchObject({ type: 'object', additionalProperties: false })
     const { error } = input.safeParse({ no_such_field: 1 })
     expect(error?.issues.map(({ code }) => code)).toContain('unrecognized_keys')
+  })
+
+  test('is described in words of JSON Schema that every client and model takes', () => {
+    for (const schema of schemasIn([inputSchema, outputSchema])) {
+      expect(Object.keys(schema).filter((word) => !PORTABLE_WORDS.includes(word))).toEqual([])
+      expect(['date-time', undefined]).toContain(schema.format)
+      expect(schema.maxLength ?? 0).toBeLessThanOrEqual(2000)
+      // Gemini takes choices of text only.
+      if (schema.enum) expect(schema.type).toBe('string')
+    }
+    for (const schema of schemasIn([inputSchema])) {
+      expect(Array.isArray(schema.type), JSON.stringify(schema)).toBe(false)
+    }
+    const said = JSON.stringify([inputSchema, outputSchema])
+    expect(said).not.toContain(String(Number.MAX_SAFE_INTEGER))
+  })
+
+  test('names no field and no choice after a tool, whose name is not the same everywhere', () => {
+    const words = schemasIn([inputSchema, outputSchema]).flatMap(
+      ({ properties = {}, enum: choices = [] }) => [...Object.keys(properties), ...choices],
+    )
+    for (const { name } of tools) expect(words).not.toContain(name)
   })
 
   test('leaves the dialect to the protocol and refuses no field of tomorrow', () => {

@@ -34,7 +34,7 @@ describe.each(eras)('%s era', (era) => {
   test('a running answer says that it is unfinished, and ends with a whole character', async () => {
     const sent = data(await call('send_message', { message: FACE.repeat(60), wait_seconds: 0.2 }))
     expect(sent.status).toBe('running')
-    const words = `unfinished: call get_message with message_id ${sent.message_id}`
+    const words = `unfinished: call claude-api-gateway_get_message with message_id ${sent.message_id}`
     expect(sent.warnings.join()).toContain(words)
     for (let look = 0; look < 5; look++) {
       const args = { message_id: sent.message_id, wait_seconds: 0.05 }

@@ -89,6 +89,18 @@ describe.each(eras)('%s era', (era) => {
     expect(credentials.timesAsked).toBe(1)
   })
 
+  test('at the address of short names, which is a resource of the same endpoint', async () => {
+    const address = `${app.mcpUrl}?tools=short`
+    const { client, credentials } = await connectByOAuth(era, address, person)
+    clients.push(client)
+    expect(credentials.authorizationUrl?.searchParams.get('resource')).toBe(address)
+    expect(decodeJwt(accessTokenOf(credentials)).aud).toBe(app.mcpUrl)
+    const names = (await client.raw.listTools()).tools.map(({ name }) => name)
+    expect(names).toEqual(expect.arrayContaining(['send_message', 'get_budget']))
+    expect(names).not.toContain('set_budget')
+    expect((await client.call('get_conversations')).isError).toBe(false)
+  })
+
   test('an expired token is refreshed without the person, again and again', async () => {
     const { client, credentials } = await connect()
     const seen = new Set([credentials.current?.refresh_token])

@@ -98,15 +98,13 @@ const NEEDED: Record<string, (world: World) => Record<string, unknown>> = {
 const isPlainChoice = (type: string | undefined, choices: unknown) =>
   choices !== undefined || type === 'boolean' || type === 'integer' || type === 'number'
 
-const argumentsThatCouldName = [...catalogue.values()].flatMap(({ tool, listed }) =>
-  Object.entries(listed.inputSchema.properties as Record<string, { type?: string; enum?: unknown }>)
+const argumentsThatCouldName = catalogue.flatMap(({ tool, inputSchema }) =>
+  Object.entries(inputSchema.properties as Record<string, { type?: string; enum?: unknown }>)
     .filter(([, { type, enum: choices }]) => !isPlainChoice(type, choices))
     .map(([argument]) => `${tool.name}.${argument}`),
 )
 
-const userTools = [...catalogue.values()].flatMap(({ tool }) =>
-  tool.access === 'user' ? [tool.name] : [],
-)
+const userTools = catalogue.flatMap(({ tool }) => (tool.access === 'user' ? [tool.name] : []))
 
 test('every argument that could name something is covered in this file', () => {
   const known = new Set([...Object.keys(NAMES), ...COVERED_BELOW, ...OWN_WORDS])

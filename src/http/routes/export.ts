@@ -3,11 +3,14 @@ import { toAppError, toErrorBody } from '../../errors.ts'
 import type { Services } from '../../services/index.ts'
 import { bearerToken } from '../caller.ts'
 import { sendExport } from '../send-export.ts'
+import { mistakeInHeader } from '../token-mistakes.ts'
 
 type ExportRouteOptions = {
   services: Pick<Services, 'exports' | 'sessions'>
   limiters: RequestHandler[]
   hostGuard: RequestHandler
+  /** Of the gateway's own tokens. */
+  issuers: readonly string[]
 }
 
 export const EXPORT_PATH = '/account/export'
@@ -16,15 +19,17 @@ export const EXPORT_PATH = '/account/export'
  * GET /account/export: everything kept of the user whose access token is in the Authorization
  * header, as a file. Whoever comes with a browser instead is sent to the page that has it.
  */
-export function exportRoutes({ services, limiters, hostGuard }: ExportRouteOptions): Router {
+export function exportRoutes(options: ExportRouteOptions): Router {
+  const { services, limiters, hostGuard, issuers } = options
   const router = Router()
   router.get(EXPORT_PATH, hostGuard, ...limiters, async (req, res) => {
     const token = bearerToken(req)
     if (token === undefined) return res.redirect(303, '/account/data')
     const pieces = await open(services, token).catch(toAppError)
     if (Symbol.asyncIterator in pieces) return sendExport(res, pieces)
-    if (pieces.status === 401) res.setHeader('WWW-Authenticate', 'Bearer error="invalid_token"')
-    res.status(pieces.status).json(toErrorBody(pieces))
+    const refusal = mistakeInHeader(pieces, req, issuers)
+    if (refusal.status === 401) res.setHeader('WWW-Authenticate', 'Bearer error="invalid_token"')
+    res.status(refusal.status).json(toErrorBody(refusal))
   })
   return router
 }

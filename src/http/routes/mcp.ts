@@ -1,4 +1,4 @@
-import type { RequestHandler } from 'express'
+import type { Request, RequestHandler } from 'express'
 import { AppError } from '../../errors.ts'
 import { createMcpHandler, guards } from '../../mcp/index.ts'
 import type { ToolRunner } from '../../mcp/run-tool.ts'
@@ -24,10 +24,12 @@ import {
 } from '../message-body.ts'
 import { limitOpenCalls } from '../open-calls.ts'
 import type { RateLimiters } from '../rate-limit.ts'
+import { knownToolNames, wantsShortNames } from '../tool-names-asked.ts'
 
 type McpEndpointOptions = {
   runner: ToolRunner
   origins: OwnOrigins
+  toolPrefix: string
   /** Whether there is an address for those who have no token in their header. */
   isOpenServed: boolean
   limiters: Pick<RateLimiters, 'requests' | 'registrations' | 'signIns'>
@@ -49,18 +51,22 @@ export function mcpEndpoints(
   options: McpEndpointOptions,
 ): Record<Entrance['path'], RequestHandler> {
   const { runner, origins, isOpenServed, limiters, admission, maxBodyBytes } = options
-  const handle = createMcpHandler(runner, origins.public)
+  const { toolPrefix } = options
+  const mcp = createMcpHandler({ runner, publicUrl: origins.public, toolPrefix })
+  const { sessions } = runner.services
+  const { knownTokens } = admission
   const arrival = [
     guards.hostHeaderValidation(options.allowedHosts),
     guards.originValidation(options.allowedOrigins),
     cors,
     noStore,
+    knownToolNames,
   ]
   const identification = [
     whenJson(usualCharset),
     whenJson(admitBody(admission, maxBodyBytes)),
     whenJson(toldLater(jsonBody(maxBodyBytes, runner.maxToolInputElements + OTHER_VALUES))),
-    identifyCaller(runner.services.sessions, admission.knownTokens),
+    identifyCaller({ sessions, knownTokens, inspect: mcp.inspect, issuers: origins.all }),
     ...limiters.requests,
     ...limiters.registrations,
     ...limiters.signIns,
@@ -73,10 +79,11 @@ export function mcpEndpoints(
     readable,
     singleMessage,
     withinBounds,
-    (req, res) => handle(req, res, req.body, mcpRequestOf(req).asker, acceptedOf(req)),
+    (req, res) => mcp.handle(req, res, req.body, mcpRequestOf(req).asker, acceptedOf(req)),
   ]
-  const closed: Entrance = { path: MCP_PATH, origins, isOpenServed }
-  const open: Entrance = { path: OPEN_MCP_PATH, origins, isOpenServed }
+  const worded = (req: Request, text: string) => mcp.worded(text, wantsShortNames(req))
+  const closed: Entrance = { path: MCP_PATH, origins, isOpenServed, worded }
+  const open: Entrance = { path: OPEN_MCP_PATH, origins, isOpenServed, worded }
   const header = requireHeader(closed, limiters.requests)
   return {
     [MCP_PATH]: inOrder([...arrival, header, ...identification, requireCaller(closed), ...answer]),

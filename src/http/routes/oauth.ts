@@ -7,6 +7,7 @@ import { DEFAULT_SCOPES } from '../../services/scopes.ts'
 import { RESOURCE_METADATA } from '../challenge.ts'
 import { pageSecurity } from '../page-security.ts'
 import type { RateLimiters } from '../rate-limit.ts'
+import { namesQuery } from '../tool-names-asked.ts'
 
 const METADATA = '/.well-known/oauth-authorization-server'
 
@@ -52,7 +53,8 @@ export function protectedResourceRoutes(
     router.options(path, answerPreflight)
     router.get(path, ...limiter, (req, res) => {
       res.setHeader('Access-Control-Allow-Origin', '*')
-      res.json(metadata(origins.askedBy(req), resource))
+      // As the client knows its address, which it holds this against.
+      res.json(metadata(origins.askedBy(req), `${resource}${namesQuery(req)}`))
     })
   }
   publish(RESOURCE_METADATA, MCP_PATH)

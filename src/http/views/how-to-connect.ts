@@ -1,3 +1,4 @@
+import { NAME_IN_CLIENTS } from '../../tool-names.ts'
 import { type Html, html } from './html.ts'
 import { type Page, PRODUCT } from './layout.ts'
 
@@ -8,7 +9,7 @@ export const howToConnect = (mcpUrl: string): Html => html`
 <p>Add this address as a connector, or as a remote MCP server:</p>
 <code class="copy">${mcpUrl}</code>
 <p class="soft">Your client then brings you here: you sign in, see what it asks for, and approve. In Claude Code:</p>
-<code class="copy">claude mcp add --transport http claude-gateway ${mcpUrl}</code>
+<code class="copy">claude mcp add --transport http ${NAME_IN_CLIENTS} ${mcpUrl}</code>
 </section>`
 
 type Addresses = {

@@ -1,6 +1,7 @@
 import { MCP_PATH } from '../../mcp-addresses.ts'
 import { SCOPES } from '../../services/scopes.ts'
 import type { ListedSession } from '../../services/sessions.ts'
+import { NAME_IN_CLIENTS } from '../../tool-names.ts'
 import { EXPIRY_DAYS } from './connect.ts'
 import { checkboxes, type FormState, field, select, summary } from './form.ts'
 import { type Html, html } from './html.ts'
@@ -56,7 +57,7 @@ export const newTokenPage = (token: string, name: string, publicUrl: string): Pa
 <section class="card" aria-labelledby="token"><h2 id="token"><bdi>${name}</bdi></h2>
 <code class="copy" id="new-token">${token}</code>
 <p>In Claude Code:</p>
-<code class="copy">claude mcp add --transport http claude-gateway ${publicUrl}${MCP_PATH} --header "Authorization: Bearer ${token}"</code>
+<code class="copy">claude mcp add --transport http ${NAME_IN_CLIENTS} ${publicUrl}${MCP_PATH} --header "Authorization: Bearer ${token}"</code>
 <p class="soft">Elsewhere, send it to ${publicUrl}${MCP_PATH} as the header <code>Authorization: Bearer</code>, or give it as <code>authorization_token</code> to the MCP connector of the Messages API.</p>
 <p><a href="/account/tokens">Done</a></p>
 </section>`,

@@ -12,6 +12,7 @@ export const exportMyData = defineTool({
   description: `What the gateway keeps of you as one JSON document: conversations, usage, budgets, sessions; no key, token or password. Returns how much there is and where to download it, and the document itself when it has at most ${MAX_INLINE_CHARACTERS} characters.`,
   access: 'user',
   scope: 'account',
+  alsoNeeds: ['conversations:read', 'usage:read'],
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   input: z.object({}),
   output: z.object({

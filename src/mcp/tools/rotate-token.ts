@@ -8,6 +8,7 @@ export const rotateToken = defineTool({
   description:
     'Get a new access token for the one in use, which stops working at once. For long-running agents: rotate before expires_at.',
   access: 'user',
+  onlyWith: 'password',
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
   input: z.object({}),
   output: issuedToken,

@@ -178,7 +178,7 @@ describe('personal access tokens', () => {
     expect(created.html).not.toContain('<img src=x')
     const token = /cag_[\w-]{43}/.exec(created.text)?.[0] ?? ''
     expect(created.text).toContain(
-      `claude mcp add --transport http claude-gateway https://gateway.example/mcp --header "Authorization: Bearer ${token}"`,
+      `claude mcp add --transport http claude https://gateway.example/mcp --header "Authorization: Bearer ${token}"`,
     )
     const caller = await app.app.services.sessions.resolve(token)
     expect(caller).toMatchObject({ kind: 'personal', scopes: ['conversations:read'] })

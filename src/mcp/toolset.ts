@@ -1,0 +1,96 @@
+/**
+ * The tools as one client sees them: under which names, and those that it may use.
+ *
+ * A tool can be called by its name in the list, by the documented one and by its own without any
+ * prefix, whichever of them the list shows.
+ */
+
+import type { Caller } from '../services/sessions.ts'
+import { USUAL_TOOL_PREFIX } from '../tool-names.ts'
+import { type CatalogueEntry, catalogue, type JsonSchema } from './catalogue.ts'
+import { INSTRUCTIONS } from './instructions.ts'
+import type { Tool } from './tool.ts'
+
+type ListedTool = {
+  name: string
+  title: string
+  description: string
+  inputSchema: JsonSchema
+  outputSchema: JsonSchema
+  annotations: Record<string, boolean | string>
+}
+
+export type Toolset = {
+  /** What a client is told when it connects. */
+  instructions: string
+  find(name: string): CatalogueEntry | undefined
+  /** For who sends a token in the header, the tools that it allows; else all. */
+  listFor(caller: Caller | null): { tools: ListedTool[] }
+  /** A text of the gateway's own, with each tool that it names under its name in the list. */
+  worded(text: string): string
+}
+
+/** By what a client asked for: the names as the operator set them, or without any prefix. */
+export type Toolsets = { usual: Toolset; short: Toolset }
+
+export function createToolsets(prefix: string): Toolsets {
+  const byName = new Map(
+    ['', USUAL_TOOL_PREFIX, prefix].flatMap((each) =>
+      catalogue.map((entry) => [each + entry.tool.name, entry]),
+    ),
+  )
+  const find = (name: string) => byName.get(name)
+  return { usual: createToolset(prefix, find), short: createToolset('', find) }
+}
+
+function createToolset(prefix: string, find: Toolset['find']): Toolset {
+  const worded = wordingWith(prefix)
+  const listed = catalogue.map((entry) => ({
+    tool: entry.tool,
+    ...listings(entry, prefix, worded),
+  }))
+  const all = { tools: listed.map(({ full }) => full) }
+  return {
+    instructions: worded(INSTRUCTIONS),
+    find,
+    worded,
+    listFor: (caller) => {
+      if (caller === null) return all
+      const allowed = listed.filter(({ tool }) => isAllowed(tool, caller))
+      return { tools: allowed.map(({ own }) => own) }
+    },
+  }
+}
+
+const isAllowed = ({ scope, alsoNeeds = [], onlyWith }: Tool, { scopes, kind }: Caller) =>
+  (scope === undefined || scopes.includes(scope)) &&
+  alsoNeeds.every((needed) => scopes.includes(needed)) &&
+  (onlyWith === undefined || onlyWith === kind)
+
+function listings({ tool, ...schemas }: CatalogueEntry, prefix: string, worded: Toolset['worded']) {
+  const wordedSchema = (schema: JsonSchema): JsonSchema =>
+    JSON.parse(worded(JSON.stringify(schema)))
+  const full: ListedTool = {
+    name: prefix + tool.name,
+    title: tool.title,
+    description: worded(tool.description),
+    inputSchema: wordedSchema(schemas.inputSchema),
+    outputSchema: wordedSchema(schemas.outputSchema),
+    annotations: {
+      title: tool.title,
+      readOnlyHint: tool.hints.readOnly,
+      destructiveHint: tool.hints.destructive,
+      idempotentHint: tool.hints.idempotent,
+      openWorldHint: tool.hints.openWorld,
+    },
+  }
+  return { full, own: { ...full, inputSchema: wordedSchema(schemas.ownInputSchema) } }
+}
+
+/** Our own words name tools without any prefix. */
+function wordingWith(prefix: string): Toolset['worded'] {
+  if (prefix === '') return (text) => text
+  const names = catalogue.map(({ tool }) => tool.name).join('|')
+  const named = new RegExp(`(?<![\\w-])(?:${names})(?![\\w-])`, 'g')
+  return (text) => text.replace(named, (name) => prefix + name)
+}
