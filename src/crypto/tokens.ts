@@ -22,7 +22,7 @@ const TOKEN_TYPE = 'at+jwt'
 /** Between the clocks of two replicas. Sooner than this the token's session ends by the database's. */
 const CLOCK_TOLERANCE_SECONDS = 60
 /** Ours have about 500; nothing longer is worth parsing. */
-export const MAX_TOKEN_LENGTH = 4_096
+const MAX_TOKEN_LENGTH = 4_096
 
 /** Holds a private key: seal it before it is stored, and never log it. */
 export interface SigningKey {
