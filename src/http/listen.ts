@@ -20,6 +20,8 @@ export type ListenOptions = {
   receiveTimeoutMs?: number
   /** For which a client may take nothing of what is waiting for it. */
   sendTimeoutMs?: number
+  /** For which a connection without a request is kept for sure; clients are told a second less. */
+  keptSeconds?: number | undefined
 }
 
 export type Listening = {
@@ -31,8 +33,11 @@ export type Listening = {
   reloadCertificate(): void
   /** Serves on, but says with every answer that the next request needs a new connection. */
   leave(): void
-  /** Takes no new connections; resolves when every request that came has its answer. */
-  close(): Promise<void>
+  /**
+   * Takes no new connections; resolves when every request that came has its answer, and no connection
+   * is open any more. One that is kept may bring another request until then; none is in a hurry.
+   */
+  close(options?: { inHurry: boolean }): Promise<void>
   /** Ends every connection, answered or not. */
   cut(): void
 }
@@ -63,7 +68,7 @@ export async function listen(app: Application, options: ListenOptions): Promise<
   const server = tls
     ? createTlsServer({ ...readCertificate(tls), ...classes }, app)
     : createServer(classes, app)
-  const requests = new OpenRequests(server)
+  const requests = new OpenRequests(server, options.keptSeconds)
   server.keepAliveTimeout = KEEP_ALIVE_MS
   cutSlowReaders(server, sendTimeoutMs)
   await listening(server, host, port)
@@ -77,11 +82,9 @@ export async function listen(app: Application, options: ListenOptions): Promise<
       if (tls) (server as TlsServer).setSecureContext(readCertificate(tls))
     },
     leave: () => requests.endConnections(),
-    close() {
+    close({ inHurry } = { inHurry: true }) {
       requests.endConnections()
-      server.close()
-      requests.closeIdle()
-      return requests.answered()
+      return requests.close({ inHurry })
     },
     cut: () => server.closeAllConnections(),
   }

@@ -87,7 +87,11 @@ async function refuseInside(hostname: string, privateHosts: readonly string[]): 
 const bare = (hostname: string) => hostname.replace(/^\[|\]$/g, '').toLowerCase()
 
 async function getByProxy(url: URL, asked: Asked, outgoing: Outgoing): Promise<Response> {
-  const { status, headers, body } = await outgoing.requestByProxy(url, asked).catch(toUnreached)
+  const answer = outgoing.requestByProxy(url, asked)
+  // A request whose tunnel is not open yet hears of no signal.
+  const { status, headers, body } = await Promise.race([answer, end(asked.signal)]).catch(
+    toUnreached,
+  )
   const document = new Bounded()
   for await (const chunk of body) document.add(chunk)
   return document.toResponse(status, headers)
