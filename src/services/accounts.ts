@@ -107,7 +107,7 @@ export class AccountService {
    */
   async checkPassword(username: string, password: string, from = NOWHERE): Promise<PasswordProof> {
     const user = await this.#deps.passwordCheck.findUser(username, password, from)
-    if (!user) throw wrongCredentials()
+    if (!user) throw wrongCredentials(username)
     return { userId: user.id, passwordHash: user.passwordHash }
   }
 
