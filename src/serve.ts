@@ -16,6 +16,7 @@ import { type StopTimes, stop, type UnderWay } from './stop.ts'
 /** Over its longest times a stop may still need this for its last answers and writes. */
 const STOP_MARGIN_MS = 10_000
 const LAST_WORDS_MS = 1_000
+const MOST_KEPT_SECONDS = 30
 /** What is started together with the gateway may take a little longer. */
 const DATABASE_PATIENCE_MS = 30_000
 
@@ -38,10 +39,13 @@ export async function serve(settingsFile?: string): Promise<void> {
     import('./http/listener/listen.ts'),
   ])
   const app = await createApp(config, { log, database })
-  const listening = await listen(app.http, config.http).catch(async (error: unknown) => {
-    await app.close(0)
-    throw error
-  })
+  const keptSeconds = keptSecondsOf(config, app)
+  const listening = await listen(app.http, { ...config.http, keptSeconds }).catch(
+    async (error: unknown) => {
+      await app.close(0)
+      throw error
+    },
+  )
   starting.off()
   const stopNow = stopOnSignals({
     isUnderNpm: isUnderNpm(),
@@ -94,6 +98,15 @@ function waitingText({ answers, requests }: UnderWay, graceMs: number): string {
 }
 
 const counted = (count: number, one: string, many: string) => `${count} ${count === 1 ? one : many}`
+
+/**
+ * What a client may count on is over by the end of the drain, so that none sends its next request on
+ * a connection that is being closed.
+ */
+function keptSecondsOf({ http }: Config, app: App): number | undefined {
+  const drains = app.databaseKind === 'postgresql' && http.drainSeconds > 0
+  return drains ? Math.min(http.drainSeconds, MOST_KEPT_SECONDS) : undefined
+}
 
 /** Only from one of many processes are requests led elsewhere, and never from one at a terminal. */
 function stopTimes({ http }: Config, app: App, signal: StopSignal): StopTimes {

@@ -41,7 +41,7 @@ export async function stop(
   app.services.health.leave()
   listening.leave()
   await pause(drainMs, hurry)
-  const answered = listening.close()
+  const answered = listening.close({ inHurry: drainMs === 0 || hurry.aborted })
   const { running } = app.services
   const underWay = { answers: running.ids.length, requests: listening.openRequests }
   if (underWay.answers + underWay.requests > 0 && !hurry.aborted) tellWaiting(underWay)

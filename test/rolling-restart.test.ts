@@ -2,14 +2,14 @@
 
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { postCall, resultIn } from './mcp/raw-call.ts'
-import { type ClaudeStandIn, startClaudeStandIn } from './support/claude-stand-in/server.ts'
+import { startClaudeStandIn } from './support/claude-stand-in/server.ts'
 import { type Era, register, type TestUser } from './support/clients.ts'
-import { databaseKinds, type FreshDatabase, freshDatabaseOptions } from './support/databases.ts'
+import { databaseKinds, freshDatabaseOptions } from './support/databases.ts'
 import { freePort } from './support/free-port.ts'
 import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'
-import { type Haproxy, hasHaproxy, startHaproxy } from './support/haproxy.ts'
+import { hasHaproxy, startHaproxy } from './support/haproxy.ts'
 import { PATIENCE } from './support/patience.ts'
 
 const CALLERS = 24
@@ -21,91 +21,100 @@ const TIMEOUT_MS = 240_000
 
 const canRun = hasHaproxy && databaseKinds.includes('postgresql')
 
-describe.runIf(canRun)('a rolling restart', { timeout: TIMEOUT_MS }, () => {
-  let claude: ClaudeStandIn
-  let fresh: FreshDatabase
-  let haproxy: Haproxy
-  let settings: Record<string, string>
-  const ports: number[] = []
+/** All that one try needs: a second try must not find what the first one left. */
+async function buildSite(opened: (() => unknown)[]) {
+  const claude = await startClaudeStandIn({ chunkDelayMs: 40, chunkSize: 8 })
+  opened.push(() => claude.close())
+  const fresh = await freshDatabaseOptions('postgresql')
+  opened.push(() => fresh.drop())
+  const ports = [await freePort(), await freePort()]
+  const servers = ports.map((port) => `http://127.0.0.1:${port}`)
+  const haproxy = await startHaproxy(await freePort(), servers)
+  opened.push(() => haproxy.close())
+  const settings = {
+    DATABASE_URL: fresh.url as string,
+    ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+    ANTHROPIC_BASE_URL: claude.url,
+    PUBLIC_URL: haproxy.url,
+    DRAIN_SECONDS,
+    REQUESTS_PER_MINUTE: '1000000',
+    ANONYMOUS_REQUESTS_PER_MINUTE: '1000000',
+    LOG_LEVEL: 'info',
+  }
   const replicas: GatewayProcess[] = []
-  const users: TestUser[] = []
-
   const start = async (replica: number) => {
-    const PORT = String(ports[replica])
-    replicas[replica] = await startGatewayProcess({ ...settings, PORT })
+    const started = await startGatewayProcess({ ...settings, PORT: String(ports[replica]) })
+    replicas[replica] = started
+    opened.push(() => started.process.kill('SIGKILL'))
     const isUp = async () => expect(await haproxy.isUp(replica)).toBe(true)
     await vi.waitFor(isUp, { ...PATIENCE, interval: 100 })
   }
-
-  beforeAll(async () => {
-    claude = await startClaudeStandIn({ chunkDelayMs: 40, chunkSize: 8 })
-    fresh = await freshDatabaseOptions('postgresql')
-    for (let i = 0; i < 3; i++) ports.push(await freePort())
-    const servers = ports.slice(0, 2).map((port) => `http://127.0.0.1:${port}`)
-    haproxy = await startHaproxy(ports[2] as number, servers)
-    settings = {
-      DATABASE_URL: fresh.url as string,
-      ENCRYPTION_KEY: randomBytes(32).toString('base64'),
-      ANTHROPIC_BASE_URL: claude.url,
-      PUBLIC_URL: haproxy.url,
-      DRAIN_SECONDS,
-      REQUESTS_PER_MINUTE: '1000000',
-      ANONYMOUS_REQUESTS_PER_MINUTE: '1000000',
-      LOG_LEVEL: 'info',
-    }
-    await Promise.all([start(0), start(1)])
-    for (let i = 0; i < USERS; i++) users.push(await register(`${haproxy.url}/mcp`))
-  })
-  afterAll(async () => {
-    for (const replica of replicas) replica.process.kill('SIGKILL')
-    await haproxy?.close()
-    await claude?.close()
-    await fresh?.drop()
-  })
-
-  /** What one caller does again and again; all of it has to succeed. */
-  async function callOn(number: number, failures: string[], signal: AbortSignal): Promise<number> {
-    const era: Era = number % 2 === 0 ? 'modern' : 'legacy'
-    const { accessToken } = users[number % USERS] as TestUser
-    const call = (tool: string, args: object) =>
-      ask(`${haproxy.url}/mcp`, era, accessToken, tool, args)
-    let calls = 0
-    while (!signal.aborted) {
-      try {
-        const message = 'word '.repeat(1 + ((number * 7 + calls) % 40)).trim()
-        const sent = await call('send_message', { message, wait_seconds: calls % 3 === 0 ? 0 : 60 })
-        const { message_id, conversation_id } = sent
-        const got = await call('get_message', { message_id, wait_seconds: 60 })
-        const isTold = got.status === 'running' || got.content === message
-        if (!isTold) failures.push(`get_message: ${JSON.stringify(got)}`)
-        await call('get_conversation_history', { conversation_id })
-        calls += 3
-      } catch (error) {
-        failures.push(String(error))
-        await sleep(100)
-      }
-    }
-    return calls
+  await Promise.all([start(0), start(1)])
+  const users: TestUser[] = []
+  for (let i = 0; i < USERS; i++) users.push(await register(`${haproxy.url}/mcp`))
+  const restart = async (replica: number) => {
+    expect(await (replicas[replica] as GatewayProcess).stop()).toBe(0)
+    await start(replica)
   }
+  return { url: `${haproxy.url}/mcp`, users, restart }
+}
 
-  test('fails no call', async () => {
-    const failures: string[] = []
-    const over = new AbortController()
-    const callers = Array.from({ length: CALLERS }, (_, i) => callOn(i, failures, over.signal))
+type Site = Awaited<ReturnType<typeof buildSite>>
+
+/** What one caller does again and again; all of it has to succeed. @returns how many calls it made. */
+async function callOn(
+  { url, users }: Site,
+  number: number,
+  failures: string[],
+  signal: AbortSignal,
+): Promise<number> {
+  const era: Era = number % 2 === 0 ? 'modern' : 'legacy'
+  const { accessToken } = users[number % USERS] as TestUser
+  const call = (tool: string, args: object) => ask(url, era, accessToken, tool, args)
+  let calls = 0
+  while (!signal.aborted) {
     try {
-      for (let round = 0; round < ROUNDS; round++) {
-        for (const replica of [0, 1]) {
-          expect(await (replicas[replica] as GatewayProcess).stop()).toBe(0)
-          await start(replica)
-        }
-      }
-    } finally {
-      over.abort()
+      const message = 'word '.repeat(1 + ((number * 7 + calls) % 40)).trim()
+      const sent = await call('send_message', { message, wait_seconds: calls % 3 === 0 ? 0 : 60 })
+      const { message_id, conversation_id } = sent
+      const got = await call('get_message', { message_id, wait_seconds: 60 })
+      const isTold = got.status === 'running' || got.content === message
+      if (!isTold) failures.push(`get_message: ${JSON.stringify(got)}`)
+      await call('get_conversation_history', { conversation_id })
+      calls += 3
+    } catch (error) {
+      failures.push(String(error))
+      await sleep(100)
     }
-    const calls = (await Promise.all(callers)).reduce((sum, count) => sum + count, 0)
+  }
+  return calls
+}
+
+async function restartInTurn(site: Site) {
+  const failures: string[] = []
+  const over = new AbortController()
+  const callers = Array.from({ length: CALLERS }, (_, i) => callOn(site, i, failures, over.signal))
+  try {
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const replica of [0, 1]) await site.restart(replica)
+    }
+  } finally {
+    over.abort()
+    await Promise.all(callers)
+  }
+  const calls = (await Promise.all(callers)).reduce((sum, count) => sum + count, 0)
+  return { failures, calls }
+}
+
+test.runIf(canRun)('a rolling restart fails no call', { timeout: TIMEOUT_MS }, async () => {
+  const opened: (() => unknown)[] = []
+  try {
+    const { failures, calls } = await restartInTurn(await buildSite(opened))
     expect(failures).toEqual([])
     expect(calls).toBeGreaterThan(CALLERS * 2 * ROUNDS)
-  })
+  } finally {
+    for (const close of opened.reverse()) await close()
+  }
 })
 
 /** @throws Error for everything but a success. */

@@ -165,7 +165,7 @@ export class AnthropicClaude implements Claude {
     } catch (thrown) {
       reply.requestId ??= requestIdOf(thrown)
       error = toFailure(thrown, model)
-      if (isAnswer(thrown) && watch.stopped === null) reply.noteError()
+      if (isFree(thrown) && watch.stopped === null) reply.noteError()
     } finally {
       watch.close()
     }
@@ -211,7 +211,7 @@ export class AnthropicClaude implements Claude {
       const hooks = hooksOf(reply, watch)
       return await this.#transport.openAnswer(apiKey, request, watch.signal, hooks)
     } catch (thrown) {
-      if (isAnswer(thrown)) reply.noteError()
+      if (isFree(thrown)) reply.noteError()
       throw thrown
     }
   }
@@ -251,9 +251,13 @@ function hooksOf(reply: Reply, watch: Watch): AnswerHooks {
   }
 }
 
-/** An error in somebody's words: a status, or an event of a stream. Nothing is billed for it. */
+/** An error in somebody's words: a status, or an event of a stream. */
 const isAnswer = (thrown: unknown): thrown is APIError =>
   thrown instanceof APIError && !(thrown instanceof APIConnectionError)
+
+/** Nothing is billed for what Anthropic refused, or did not get. */
+const isFree = (thrown: unknown) =>
+  isAnswer(thrown) && !(thrown instanceof ForeignAnswer && thrown.isOfLateness)
 
 const isFromAnthropic = (thrown: unknown) =>
   thrown instanceof UnreadableAnswer || (isAnswer(thrown) && !(thrown instanceof ForeignAnswer))

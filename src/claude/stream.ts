@@ -58,7 +58,7 @@ export class Reply {
     else this.#sentAt = null
   }
 
-  /** A request is with Anthropic that was not answered with an error: it may be billed. */
+  /** A request is with Anthropic, for all that is known, and not refused: it may be billed. */
   get isUnderWay(): boolean {
     return this.#sentAt !== null
   }

@@ -178,7 +178,7 @@ function refuseTooManyElements(args: unknown, maxToolInputElements: number): voi
     const children = Object.values(node)
     elements += children.length
     if (elements > maxToolInputElements) {
-      const message = `The arguments hold more than ${maxToolInputElements} values.`
+      const message = `The arguments hold more than ${maxToolInputElements} values, the most that MAX_TOOL_INPUT_ELEMENTS allows here.`
       throw new AppError('invalid_input', message)
     }
     for (const child of children) stack.push(child)

@@ -1,6 +1,6 @@
 /** A request that was sent, and of which nothing was heard again, may be billed all the same. */
 
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { deadUrl, KEY, requestFor, useClaude } from './asking.ts'
 
 const claude = useClaude()
@@ -42,6 +42,33 @@ test('lost, then refused for free: the first is in the usage', async () => {
   const outcome = await claude.ask()
   expect(outcome).toMatchObject({ status: 'refused', usageEstimated: 'sent_twice' })
   expect(outcome.usage?.inputTokens).toBeGreaterThan(0)
+})
+
+describe.each([504, 524])('a proxy that waited in vain for an answer says %i', (status) => {
+  const page = { body: '<html>Gateway timeout</html>', headers: { 'content-type': 'text/html' } }
+  const LATE = { kind: 'raw', status, billed: true, ...page } as const
+
+  test('twice: both are in the usage', async () => {
+    claude.standIn.script(LATE, LATE)
+    const outcome = await claude.ask()
+    expect(outcome).toMatchObject({
+      status: 'failed',
+      usageEstimated: 'stream_broken',
+      error: { code: 'upstream_unavailable', details: { upstream_status: status } },
+    })
+    const billed = claude.standIn.billed(KEY)
+    expect(billed.calls).toBe(2)
+    expect(outcome.usage?.inputTokens).toBeGreaterThanOrEqual(billed.inputTokens)
+    expect(outcome.usage?.outputTokens).toBeGreaterThanOrEqual(billed.outputTokens)
+  })
+
+  test('and it is not sent again where there is room for one', async () => {
+    claude.standIn.script(LATE)
+    const options = { signal, repeatsLost: false }
+    const outcome = await claude.connect().answer(KEY, requestFor(), options)
+    expect(outcome).toMatchObject({ status: 'failed', usageEstimated: 'stream_broken' })
+    expect(claude.standIn.messageRequests()).toHaveLength(1)
+  })
 })
 
 test('not sent again where there is room for one', async () => {

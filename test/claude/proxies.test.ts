@@ -71,6 +71,7 @@ test.each<[number, boolean, RegExp, number]>([
   [403, false, /refused.*says nothing of the API key.*HTTPS_PROXY/, 1],
   [502, true, /HTTPS_PROXY/, 2],
   [503, true, /HTTPS_PROXY/, 2],
+  [504, true, /HTTPS_PROXY/, 2],
 ])(
   'a proxy that refuses with %i costs nothing, and is told from Anthropic',
   async (status, retryable, says, times) => {

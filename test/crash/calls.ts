@@ -16,6 +16,38 @@ export type Line = {
 /** Longer than any wait_seconds of the load; a call that takes longer was forgotten by somebody. */
 const TIMEOUT_MS = 15_000
 
+/**
+ * As HTTP clients do (RFC 9110, section 9.2.2): a call that can be repeated is, once, when its
+ * connection ended before anything of an answer came.
+ */
+export function repeatingOnce(line: Line): Line {
+  return {
+    vanish: () => line.vanish(),
+    call: (tool, args) =>
+      line.call(tool, args).catch((error: unknown) => {
+        const isSafe = tool.startsWith('get_') || args.idempotency_key !== undefined
+        if (!isSafe || !endedUnanswered(error)) throw error
+        return line.call(tool, args)
+      }),
+  }
+}
+
+/** Of `fetch`, which rejects by itself only before there is the head of an answer. */
+function endedUnanswered(thrown: unknown): boolean {
+  for (let error = thrown; error instanceof Error; error = error.cause) {
+    const { code } = error as NodeJS.ErrnoException
+    if (/^(UND_ERR_SOCKET|ECONNRESET|EPIPE)$/.test(code ?? '')) return isOfFetch(thrown)
+  }
+  return false
+}
+
+function isOfFetch(thrown: unknown): boolean {
+  for (let error = thrown; error instanceof Error; error = error.cause) {
+    if (error.message === 'fetch failed') return true
+  }
+  return false
+}
+
 export function openBareLine(url: string, era: Era, accessToken: string): Line {
   let connection = new AbortController()
   return {

@@ -11,7 +11,7 @@ import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Era, register, type TestUser } from '../support/clients.ts'
 import { runSql } from '../support/database-supplies.ts'
-import { type Line, openBareLine, openOfficialLine } from './calls.ts'
+import { type Line, openBareLine, openOfficialLine, repeatingOnce } from './calls.ts'
 import { type Check, checkAll, settle } from './checks.ts'
 import { phasesOf, runPhase } from './phases.ts'
 import { type PhaseResult, type RunFacts, toMarkdown } from './report.ts'
@@ -41,7 +41,7 @@ function openLines(url: string, users: readonly TestUser[]): Line[] {
     const era: Era = i % 2 === 0 ? 'modern' : 'legacy'
     const { accessToken } = users[i % users.length] as TestUser
     const openLine = i % 4 < 2 && i < CLIENTS / 2 ? openOfficialLine : openBareLine
-    return openLine(url, era, accessToken)
+    return repeatingOnce(openLine(url, era, accessToken))
   })
 }
 

@@ -25,9 +25,7 @@ describe.each(['/mcp', '/mcp/open', '/mcp/', '/MCP'])('%s', (path) => {
     expect(page.headers.get('content-security-policy')).toContain("default-src 'none'")
     expect(page.text).toContain('An address for MCP clients')
     expect(page.text).toContain(`<code class="copy">${PUBLIC_URL}/mcp</code>`)
-    expect(page.text).toContain(
-      `claude mcp add --transport http claude-gateway ${PUBLIC_URL}/mcp</code>`,
-    )
+    expect(page.text).toContain(`claude mcp add --transport http claude ${PUBLIC_URL}/mcp</code>`)
     expect(page.text).toContain(`<code class="copy">${PUBLIC_URL}/mcp/open</code>`)
   })
 

@@ -3,8 +3,11 @@
 import { createServer } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 
-/** Where a tunnel to a host and port leads: a port of this machine, or the status of its refusal. */
-export type Way = { port: number } | { status: number }
+/**
+ * Where a tunnel to a host and port leads: a port of this machine, or the status of its refusal. Or it
+ * is never said, as of a host that does not answer.
+ */
+export type Way = { port: number } | { status: number } | 'never said'
 
 export type ConnectProxy = {
   url: string
@@ -29,6 +32,7 @@ export async function startConnectProxy(
     asked.push({ to, credentials, headers })
     client.on('error', () => client.destroy())
     const way = wayTo(to, credentials)
+    if (way === 'never said') return
     if ('status' in way) {
       client.end(`HTTP/1.1 ${way.status} Not now\r\ncontent-length: 0\r\n\r\n`)
       return

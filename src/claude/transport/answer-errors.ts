@@ -8,8 +8,16 @@ import { fieldsOf } from '../upstream-value.ts'
 import { parseJson } from './event-stream.ts'
 import type { Head } from './exchange.ts'
 
-/** Not by Anthropic: the request has not got there, and nothing is billed for it. */
-export class ForeignAnswer extends APIError {}
+/** Not by Anthropic. */
+export class ForeignAnswer extends APIError {
+  /**
+   * Whether it says of a request that was sent on only that no answer came in time (RFC 9110, section
+   * 15.6.5; 524 is Cloudflare's): the request may be with Anthropic, and billed.
+   */
+  get isOfLateness(): boolean {
+    return this.status === 504 || this.status === 524
+  }
+}
 
 /** Nothing was sent: the proxy on the way was not there. */
 export class ProxyAway extends APIConnectionError {

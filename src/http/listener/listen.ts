@@ -8,6 +8,7 @@ import {
 } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { listenProblem } from './listen-problem.ts'
 import { OpenRequests } from './open-requests.ts'
 import { cutSlowReaders } from './slow-readers.ts'
 
@@ -19,6 +20,8 @@ export type ListenOptions = {
   receiveTimeoutMs?: number
   /** For which a client may take nothing of what is waiting for it. */
   sendTimeoutMs?: number
+  /** For which a connection without a request is kept for sure; clients are told a second less. */
+  keptSeconds?: number | undefined
 }
 
 export type Listening = {
@@ -30,8 +33,11 @@ export type Listening = {
   reloadCertificate(): void
   /** Serves on, but says with every answer that the next request needs a new connection. */
   leave(): void
-  /** Takes no new connections; resolves when every request that came has its answer. */
-  close(): Promise<void>
+  /**
+   * Takes no new connections; resolves when every request that came has its answer, and no connection
+   * is open any more. One that is kept may bring another request until then; none is in a hurry.
+   */
+  close(options?: { inHurry: boolean }): Promise<void>
   /** Ends every connection, answered or not. */
   cut(): void
 }
@@ -47,7 +53,7 @@ const LOOKS_PER_TIMEOUT = 10
 /** An Express application: the prototypes it gives its requests and responses are replaced. */
 type Application = RequestListener & { request: object; response: object }
 
-/** @throws Error when the address cannot be had or the certificate cannot be read. */
+/** @throws Error that names the setting when the address cannot be had; when the certificate cannot be read. */
 export async function listen(app: Application, options: ListenOptions): Promise<Listening> {
   const { host, port, tls } = options
   const { receiveTimeoutMs = RECEIVE_TIMEOUT_MS, sendTimeoutMs = SEND_TIMEOUT_MS } = options
@@ -62,7 +68,7 @@ export async function listen(app: Application, options: ListenOptions): Promise<
   const server = tls
     ? createTlsServer({ ...readCertificate(tls), ...classes }, app)
     : createServer(classes, app)
-  const requests = new OpenRequests(server)
+  const requests = new OpenRequests(server, options.keptSeconds)
   server.keepAliveTimeout = KEEP_ALIVE_MS
   cutSlowReaders(server, sendTimeoutMs)
   await listening(server, host, port)
@@ -76,11 +82,9 @@ export async function listen(app: Application, options: ListenOptions): Promise<
       if (tls) (server as TlsServer).setSecureContext(readCertificate(tls))
     },
     leave: () => requests.endConnections(),
-    close() {
+    close({ inHurry } = { inHurry: true }) {
       requests.endConnections()
-      server.close()
-      requests.closeIdle()
-      return requests.answered()
+      return requests.close({ inHurry })
     },
     cut: () => server.closeAllConnections(),
   }
@@ -140,9 +144,10 @@ function readCertificate(tls: { certFile: string; keyFile: string }) {
 
 function listening(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject)
+    const refuse = (error: Error) => reject(listenProblem(error))
+    server.once('error', refuse)
     server.listen(port, host, () => {
-      server.off('error', reject)
+      server.off('error', refuse)
       resolve()
     })
   })

@@ -1,18 +1,36 @@
 /** What a server still owes an answer, and how it takes leave of its connections. */
 
-import type { Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { type Socket, Server as TcpServer } from 'node:net'
 
+/**
+ * A client sends its next request on a connection that it was told is kept, at the very moment at
+ * which it is closed here, and cannot know whether that was read. So clients are told for how long it
+ * is kept, and it is for a little longer: also by a server that closes.
+ */
 export class OpenRequests {
   readonly #server: Server
+  readonly #keptMs: number
   readonly #open = new Set<ServerResponse>()
+  /** How many of them a connection has: more than one when they are sent without waiting. */
+  readonly #openOn = new WeakMap<Socket, number>()
+  /** Connections without a request, and until when they are kept: milliseconds of performance.now(). */
+  readonly #idle = new Map<Socket, number>()
   #isLeaving = false
   #isClosing = false
-  #onIdle: (() => void)[] = []
+  #onDone: (() => void)[] = []
 
-  constructor(server: Server) {
+  /** @param keptSeconds one more than clients are told; undefined: nothing is promised. */
+  constructor(server: Server, keptSeconds: number | undefined) {
     this.#server = server
+    this.#keptMs = (keptSeconds ?? 0) * 1000
+    const encrypted = 'setSecureContext' in server
+    server.on(encrypted ? 'secureConnection' : 'connection', (socket: Socket) => {
+      socket.once('close', () => this.#forget(socket))
+      this.#rest(socket)
+    })
     // Before the application, which may answer at once.
-    server.prependListener('request', (_req, res) => this.#begin(res))
+    server.prependListener('request', (req, res) => this.#begin(req, res))
   }
 
   get count(): number {
@@ -25,30 +43,64 @@ export class OpenRequests {
     for (const res of this.#open) sayClose(res)
   }
 
-  /** Ends connections without a request: those there are, and each of the others when it has none. */
-  closeIdle(): void {
+  /**
+   * Takes no more connections, and ends each that has no request: as soon as it has been kept for as
+   * long as its client was told, or with `inHurry` at once.
+   *
+   * @returns resolves when nothing is open. A request whose connection broke needs no answer.
+   */
+  close({ inHurry }: { inHurry: boolean }): Promise<void> {
     this.#isClosing = true
-    this.#server.closeIdleConnections()
+    // Not its own close(), which would end the kept ones.
+    TcpServer.prototype.close.call(this.#server)
+    if (inHurry) for (const socket of this.#idle.keys()) this.#idle.set(socket, 0)
+    // What has arrived by now is read first.
+    setImmediate(() => this.#endIdle())
+    return new Promise((resolve) => this.#onDone.push(resolve))
   }
 
-  /** Resolves as soon as none is open. A request whose connection broke needs no answer. */
-  answered(): Promise<void> {
-    if (this.#open.size === 0) return Promise.resolve()
-    return new Promise((resolve) => this.#onIdle.push(resolve))
-  }
-
-  #begin(res: ServerResponse): void {
+  #begin({ socket }: IncomingMessage, res: ServerResponse): void {
+    this.#idle.delete(socket)
     this.#open.add(res)
+    this.#openOn.set(socket, (this.#openOn.get(socket) ?? 0) + 1)
     if (this.#isLeaving) sayClose(res)
-    res.once('close', () => this.#end(res))
+    else if (this.#keptMs > 0 && res.shouldKeepAlive) {
+      res.setHeader('Keep-Alive', `timeout=${Math.max(1, this.#keptMs / 1000 - 1)}`)
+    }
+    res.once('close', () => this.#end(socket, res))
   }
 
-  #end(res: ServerResponse): void {
+  #end(socket: Socket, res: ServerResponse): void {
     this.#open.delete(res)
-    // Node.js counts the connection as idle only after this event.
-    if (this.#isClosing) setImmediate(() => this.#server.closeIdleConnections())
-    if (this.#open.size > 0) return
-    for (const resolve of this.#onIdle.splice(0)) resolve()
+    const left = (this.#openOn.get(socket) ?? 1) - 1
+    this.#openOn.set(socket, left)
+    if (left === 0 && !socket.destroyed) this.#rest(socket)
+    this.#tellDone()
+  }
+
+  #rest(socket: Socket): void {
+    this.#idle.set(socket, performance.now() + this.#keptMs)
+    if (this.#isClosing) setImmediate(() => this.#endIdle())
+  }
+
+  #forget(socket: Socket): void {
+    this.#idle.delete(socket)
+    this.#tellDone()
+  }
+
+  /** Now those whose time is over, and the others when theirs is. */
+  #endIdle(): void {
+    for (const [socket, until] of this.#idle) {
+      const leftMs = until - performance.now()
+      if (leftMs <= 0) socket.destroy()
+      else setTimeout(() => this.#endIdle(), leftMs + 1).unref()
+    }
+    this.#tellDone()
+  }
+
+  #tellDone(): void {
+    if (!this.#isClosing || this.#open.size > 0 || this.#idle.size > 0) return
+    for (const resolve of this.#onDone.splice(0)) resolve()
   }
 }
 
@@ -56,6 +108,7 @@ export class OpenRequests {
 function sayClose(res: ServerResponse): void {
   if (res.headersSent) return
   res.setHeader('Connection', 'close')
+  res.removeHeader('Keep-Alive')
   const writeHead = res.writeHead.bind(res) as (...args: unknown[]) => ServerResponse
   res.writeHead = ((...args: unknown[]) => writeHead(...args.map(withoutConnection))) as never
 }

@@ -39,6 +39,11 @@ const PLACEHOLDER =
 /** How keys of other services begin. */
 const FOREIGN_KEY = /^(?:sk-|gsk_|xai-|AIza|AKIA|gh[opsu]_|github_pat_|glpat-|xox[abprs]-|hf_|pk_)/
 
+/** Ours have about 500. Looking through more would cost its sender little, and everybody else. */
+const MAX_LENGTH = 4_096
+const TOO_LONG =
+  'is longer than any token of this gateway. Perhaps something else was put in its place.'
+
 const PERSONAL_LENGTH = `${PERSONAL_TOKEN_PREFIX}_`.length + 43
 
 /** Of what is in the token's place. */
@@ -104,6 +109,7 @@ export function misplacedToken(req: Request): string {
 }
 
 function mistakeIn(token: string, issuers: readonly string[]): string | undefined {
+  if (token.length > MAX_LENGTH) return TOO_LONG
   const issuer = claimsOf(token)?.iss
   if (typeof issuer === 'string' && !issuers.includes(issuer)) {
     return 'was issued by another server than this gateway.'

@@ -66,7 +66,7 @@ const end = (signal: AbortSignal) =>
 
 async function resolveOnce(hostname: string, privateHosts: readonly string[]): Promise<string> {
   const name = bare(hostname)
-  const isAllowed = privateHosts.includes(name)
+  const isAllowed = isListed(hostname, privateHosts)
   const addresses = await resolveHost(name, isAllowed)
   const [first] = addresses
   if (first === undefined) throw new Error('the host has no address')
@@ -76,18 +76,25 @@ async function resolveOnce(hostname: string, privateHosts: readonly string[]): P
 
 /** A name that nobody here knows is for the proxy. @throws NotPublic */
 async function refuseInside(hostname: string, privateHosts: readonly string[]): Promise<void> {
-  const name = bare(hostname)
-  if (privateHosts.includes(name)) return
-  const known = resolveHost(name, false).catch((): string[] => [])
+  if (isListed(hostname, privateHosts)) return
+  const known = resolveHost(bare(hostname), false).catch((): string[] => [])
   const unknown = sleep(OWN_NAMES_MS, [], { ref: false })
   const addresses = await Promise.race([known, unknown])
   if (!addresses.every(isPublicAddress)) throw new NotPublic()
 }
 
+/** Whether a URL's host is one of these, with or without the brackets of IPv6. */
+export const isListed = (hostname: string, privateHosts: readonly string[]): boolean =>
+  privateHosts.some((listed) => bare(listed) === bare(hostname))
+
 const bare = (hostname: string) => hostname.replace(/^\[|\]$/g, '').toLowerCase()
 
 async function getByProxy(url: URL, asked: Asked, outgoing: Outgoing): Promise<Response> {
-  const { status, headers, body } = await outgoing.requestByProxy(url, asked).catch(toUnreached)
+  const answer = outgoing.requestByProxy(url, asked)
+  // A request whose tunnel is not open yet hears of no signal.
+  const { status, headers, body } = await Promise.race([answer, end(asked.signal)]).catch(
+    toUnreached,
+  )
   const document = new Bounded()
   for await (const chunk of body) document.add(chunk)
   return document.toResponse(status, headers)

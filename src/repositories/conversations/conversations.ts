@@ -20,7 +20,7 @@ export const conversationNotFound = () =>
 export const conversationBusy = () =>
   new AppError(
     'conversation_busy',
-    'Claude is still answering in this conversation. Send again when that answer is there.',
+    'Claude is still answering in this conversation. Send again when that answer is there, or stop it with cancel_message.',
     { retryAfterSeconds: 2 },
   )
 

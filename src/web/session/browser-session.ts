@@ -7,7 +7,7 @@
 import type { Request, RequestHandler, Response } from 'express'
 import type { PasswordProof } from '../../services/access/authority.ts'
 import type { Caller } from '../../services/access/caller.ts'
-import type { SessionService } from '../../services/access/sessions.ts'
+import type { BrowserSecret, SessionService } from '../../services/access/sessions.ts'
 import { browserName } from './browser-name.ts'
 import type { PageCookie } from './cookies.ts'
 
@@ -43,6 +43,16 @@ export function identifyVisitor(
     visits.set(req, { caller: caller ?? null, sessionSecret })
     next()
   }
+}
+
+/** A session goes on under a new secret, and so do the forms of the page that is sent now. */
+export function goOnUnder(
+  { secret, expiresAt }: BrowserSecret,
+  { req, res }: { req: Request; res: Response },
+  cookie: PageCookie,
+): void {
+  visits.set(req, { ...visitOf(req), sessionSecret: secret })
+  cookie.write(res, secret, Math.max(0, expiresAt.getTime() - Date.now()))
 }
 
 /**

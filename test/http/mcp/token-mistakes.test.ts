@@ -93,6 +93,11 @@ describe.each(['mcp', 'open', 'export'] as const)('in the header, at %s', (place
     expect(text).not.toContain('other.example')
   })
 
+  test('one that is longer than ours is told as that', async () => {
+    const { json } = await ask(`Bearer ${SECRET.repeat(500)}`)
+    expect(json.error.message).toContain('is longer than any token of this gateway')
+  })
+
   test('a good token with a changed signature is none of these mistakes', async () => {
     const { json } = await ask(`Bearer ${user.accessToken.slice(0, -8)}AAAAAAAA`)
     expect(json.error.message).toContain('not valid here')
@@ -117,6 +122,13 @@ describe.each(eras)('as the argument access_token, in the %s era', (era) => {
     const { error } = json.result.structuredContent
     expect(error).toMatchObject({ code: 'unauthenticated', message: expect.stringMatching(says) })
     expect(text).not.toContain(SECRET)
+  })
+
+  test('one that is longer than ours is not looked through', async () => {
+    const claims = Buffer.from(`{"iss":"x","a":[${'{},'.repeat(50_000)}1]}`).toString('base64url')
+    const { json } = await ask(`eyJ.${claims}.x`)
+    const { message: words } = json.result.structuredContent.error
+    expect(words).toContain('is longer than any token of this gateway')
   })
 
   test('a token of another issuer is told as that', async () => {

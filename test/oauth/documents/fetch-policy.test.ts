@@ -13,6 +13,7 @@ import { VERSION } from '../../../src/version.ts'
 import { deadUrl } from '../../claude/asking.ts'
 import { type ConnectProxy, startConnectProxy, type Way } from '../../support/connect-proxy.ts'
 import { type DocumentHost, startDocumentHost } from '../../support/document-host.ts'
+import { PATIENCE } from '../../support/patience.ts'
 import { type NameServer, startNameServer } from '../../support/name-server.ts'
 
 const KIBIBYTE = 1024
@@ -268,6 +269,17 @@ describe('a document', () => {
       const direct = new Outgoing({ httpsProxy: new URL(proxy.url), noProxy: ['localhost'] })
       expect((await fetchBy(`${host.url}/good`, ['localhost'], direct)).status).toBe(200)
       expect(asked()).toEqual([])
+    })
+
+    test('is not waited for longer than there is time, while it waits for the host', async () => {
+      way = () => 'never said'
+      const time = new AbortController()
+      const options = { signal: time.signal }
+      const fetching = fetchUnderPolicy('https://slow.example/good', options, [], outgoing)
+      const failed = expect(fetching).rejects.toThrow('the time is over')
+      await expect.poll(asked, PATIENCE).toEqual(['slow.example:443'])
+      time.abort(new Error('the time is over'))
+      await failed
     })
 
     test('is not fetched when it refuses or is away, and that is why', async () => {

@@ -19,10 +19,12 @@ export type PlainFault = { on?: FaultRoute; delayMs?: number } & (
       headers?: Record<string, string>
     }
   /** Any bytes, `application/json` unless `headers` says otherwise: an edge's page, broken JSON under 200. */
-  | { kind: 'raw'; status: number; body: string; headers?: Record<string, string> }
-  /** `billed`: the model has answered all the same, and nobody hears of it. */
-  | { kind: 'drop_before_headers'; billed?: boolean }
+  | Unheard<{ kind: 'raw'; status: number; body: string; headers?: Record<string, string> }>
+  | Unheard<{ kind: 'drop_before_headers' }>
 )
+
+/** `billed`: the model has answered all the same, and nobody hears of it. */
+type Unheard<Kind> = Kind & { billed?: boolean }
 
 /**
  * Faults of an answer that has begun. They happen after `afterChunks` text chunks, or once the text

@@ -24,7 +24,7 @@ export async function postMessages(state: State, exchange: Exchange): Promise<vo
   const key = requireKey(headers, state)
   const version = requireVersion(headers)
   const checked = checkRequest(requireObject(json, body), 'messages', version)
-  if (fault?.kind === 'drop_before_headers' && fault.billed) {
+  if (fault && 'billed' in fault && fault.billed) {
     await answerUnheard(
       state,
       exchange,

@@ -4,13 +4,14 @@ import { attempt, brokenRules, type Refusal, textField } from '../../kit/forms.t
 import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import { callerOf, csrfField, type Desk } from '../../page-context.ts'
+import { goOnUnder } from '../../session/browser-session.ts'
 import { passwordPage } from './view.ts'
 
 const BESIDE = { invalid_credentials: 'current_password', invalid_input: 'new_password' } as const
 
 /** /account/password. */
 export function passwordRoutes(desk: Desk): Router {
-  const { services } = desk
+  const { services, cookies } = desk
   const router = Router()
 
   const show = (req: Request, res: Response, refusal?: Refusal) => {
@@ -35,6 +36,8 @@ export function passwordRoutes(desk: Desk): Router {
       BESIDE,
     )
     if ('refusal' in result) return show(req, res, result.refusal)
+    const { renewed } = result.done
+    if (renewed) goOnUnder(renewed, { req, res }, cookies.session)
     res.redirect(303, '/account/password?done=password-changed')
   })
 

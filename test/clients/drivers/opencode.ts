@@ -1,0 +1,32 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Driver } from '../driver.ts'
+import { promptFor } from '../model/wish.ts'
+import { answerPage } from './answer-page.ts'
+
+export const opencode: Driver = ({ folder, site, start }) => {
+  const provider = {
+    npm: '@ai-sdk/openai-compatible',
+    options: { baseURL: `${site.modelUrl}/v1`, apiKey: 'unused' },
+    models: { model: { name: 'A model', tool_call: true } },
+  }
+  const config = {
+    provider: { local: provider },
+    model: 'local/model',
+    autoupdate: false,
+    mcp: { 'claude-gateway': { type: 'remote', url: site.mcpUrl } },
+  }
+  return {
+    async connect() {
+      await writeFile(join(folder, 'opencode.json'), JSON.stringify(config))
+      await start('opencode', ['mcp', 'list']).until(/needs authentication/)
+    },
+    async signIn() {
+      const program = start('opencode', ['mcp', 'auth', 'claude-gateway'])
+      await answerPage(program, site)
+      await program.until(/Authentication successful/)
+      await start('opencode', ['mcp', 'list']).until(/claude-gateway connected/)
+    },
+    call: (tool, args) => start('opencode', ['run', promptFor({ tool, args })]).output(),
+  }
+}

@@ -1,0 +1,15 @@
+/** How the user of an agent tells the model which tool to call. */
+
+export type Wish = { tool: string; args: Record<string, unknown> }
+
+/** In base64, which no agent's quoting alters. */
+export const promptFor = (wish: Wish) =>
+  `Call ${Buffer.from(JSON.stringify(wish)).toString('base64url')} please.`
+
+/** The last one in a text. */
+export function wishIn(text: string): Wish | undefined {
+  const found = [...text.matchAll(/Call (eyJ[\w-]+) please/g)].at(-1)?.[1]
+  return found === undefined
+    ? undefined
+    : JSON.parse(Buffer.from(found, 'base64url').toString('utf8'))
+}

@@ -1,0 +1,102 @@
+/** Programs of the clients: started in a process group of their own, so that all of it can be ended. */
+
+import { spawn } from 'node:child_process'
+import { EventEmitter, once } from 'node:events'
+
+export type Program = {
+  /** The first match in what it has written, or is still to write. @throws Error when it ends without. */
+  until(pattern: RegExp): Promise<RegExpExecArray>
+  send(line: string): void
+  /** Closes its input, and waits for its end. @returns all that it wrote, without colours. */
+  output(): Promise<string>
+  stop(): void
+}
+
+export type StartOptions = {
+  env?: Record<string, string>
+  /** Lets it think that somebody sits there: it runs in a terminal of 10,000 columns. */
+  terminal?: boolean
+  /** Its output counts also where it ends with a failure. */
+  mayFail?: boolean
+}
+
+type Place = { cwd: string; env: Record<string, string>; signal: AbortSignal }
+
+export function startProgram(
+  command: string,
+  args: readonly string[],
+  { env = {}, terminal = false, mayFail = false }: StartOptions,
+  place: Place,
+): Program {
+  const [file, ...rest] = terminal ? inTerminal([command, ...args]) : [command, ...args]
+  const child = spawn(file as string, rest, {
+    cwd: place.cwd,
+    env: { ...place.env, ...env },
+    detached: true,
+  })
+  let said = ''
+  let isOver = false
+  const news = new EventEmitter().setMaxListeners(0)
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+      news.emit('heard')
+    })
+  }
+  const stop = () => endGroup(child.pid)
+  place.signal.addEventListener('abort', stop)
+  process.once('exit', stop)
+  child.stdin.on('error', () => {})
+  child.on('error', (error) => {
+    said += error
+  })
+  const end = new Promise<number | null>((resolve) => {
+    child.on('close', (code) => {
+      isOver = true
+      news.emit('heard')
+      place.signal.removeEventListener('abort', stop)
+      process.off('exit', stop)
+      resolve(code)
+    })
+  })
+  const heard = () => said.replace(CONTROL_SEQUENCES, '')
+
+  async function until(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const match = pattern.exec(heard())
+      if (match) return match
+      if (isOver) throw new Error(`${command} ended: ${heard()}`)
+      await once(news, 'heard')
+    }
+  }
+
+  return {
+    until,
+    send: (line) => void child.stdin.write(`${line}\n`),
+    stop,
+    async output() {
+      child.stdin.end()
+      const code = await end
+      if (code !== 0 && !mayFail) throw new Error(`${command} ended with ${code}: ${heard()}`)
+      return heard()
+    },
+  }
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: terminals are told so what to do.
+const CONTROL_SEQUENCES = /\x1b\[[\d;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\r/g
+
+/** With the terminal that util-linux' `script` makes. */
+function inTerminal(words: string[]): string[] {
+  const quoted = words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ')
+  return ['script', '-qec', `stty cols 10000; ${quoted}`, '/dev/null']
+}
+
+function endGroup(pid: number | undefined): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // It has ended.
+  }
+}
