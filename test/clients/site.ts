@@ -1,7 +1,7 @@
 /** What the clients are tried against: the built gateway, a stand-in for Claude, one person. */
 
 import { join } from 'node:path'
-import { MCP_PATH } from '../../src/mcp-addresses.ts'
+import { MCP_PATH } from '../../src/network/mcp-addresses.ts'
 import { startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 import { freePort } from '../support/free-port.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import express from 'express'
 import { afterEach, expect, test } from 'vitest'
-import { type Listening, listen } from '../../src/http/listen.ts'
+import { type Listening, listen } from '../../src/http/listener/listen.ts'
 
 /** More than any test takes. */
 const LONG_SECONDS = 600

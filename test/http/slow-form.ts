@@ -2,7 +2,7 @@
 
 import { request } from 'node:http'
 import type { Browser } from '../support/browser.ts'
-import { csrfTokenIn } from './pages/visiting.ts'
+import { csrfTokenIn } from '../web/pages/visiting.ts'
 
 export type Answered = { status: number; location: string | undefined; text: string }
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { oldNodeProblem } from '../../src/process/node-version.ts'
 
-const read = (file: string) => readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')
+const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
 
 test('it is the one that package.json asks for', () => {
   const [, oldest = ''] = /^>=(\d+\.\d+)$/.exec(JSON.parse(read('package.json')).engines.node) ?? []
@@ -22,10 +22,10 @@ const PRETEND = `data:text/javascript,${encodeURIComponent(
   "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.8' } })",
 )}`
 
-test.each(['main.js', 'admin.js', 'node-version.js'])(
+test.each(['main.js', 'admin.js', 'process/node-version.js'])(
   '%s says it and ends with 1',
   async (file) => {
-    const script = fileURLToPath(new URL(`../dist/${file}`, import.meta.url))
+    const script = fileURLToPath(new URL(`../../dist/${file}`, import.meta.url))
     const args = ['--import', PRETEND, script, 'help']
     const { code, words } = await new Promise<{ code: unknown; words: string }>((resolve) => {
       execFile(process.execPath, args, { env: {} }, (error, stdout, stderr) =>
@@ -36,11 +36,11 @@ test.each(['main.js', 'admin.js', 'node-version.js'])(
   },
 )
 
-test.each(['main', 'admin', 'node-version'])('%s.ts loads nothing of ours before it', (file) => {
+test.each(['main', 'admin', 'process/node-version'])('%s.ts loads nothing of ours before it', (file) => {
   const imports = [...read(`src/${file}.ts`).matchAll(/^import .*'([^']+)'$/gm)].map(
     ([, name]) => name,
   )
   expect(imports.filter((name) => !name?.startsWith('node:'))).toEqual(
-    file === 'node-version' ? [] : ['./node-version.ts'],
+    file === 'process/node-version' ? [] : ['./process/node-version.ts'],
   )
 })

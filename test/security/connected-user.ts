@@ -1,10 +1,10 @@
 /** A user of the pages, and the connections they approve: what an attacker is after. */
 
 import { expect } from 'vitest'
-import { signUp } from '../http/pages/visiting.ts'
 import type { Filled } from '../support/browser.ts'
 import type { Authorization, OAuthFlow } from '../support/oauth-flow.ts'
 import type { TestApp } from '../support/start-app.ts'
+import { signUp } from '../web/pages/visiting.ts'
 
 export type Connected = {
   asked: Authorization

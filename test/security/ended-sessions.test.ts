@@ -2,13 +2,13 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Caller } from '../../src/services/access/caller.ts'
-import { csrfTokenIn, PASSWORD, signIn } from '../http/pages/visiting.ts'
 import { beginForm } from '../http/slow-form.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { startOAuthApp } from '../support/oauth-app.ts'
 import { createFlow, type OAuthFlow } from '../support/oauth-flow.ts'
 import { browserSession } from '../support/signed-up.ts'
 import type { TestApp } from '../support/start-app.ts'
+import { csrfTokenIn, PASSWORD, signIn } from '../web/pages/visiting.ts'
 import { type ConnectedUser, newConnectedUser } from './connected-user.ts'
 
 const DAY_MS = 86_400_000

@@ -2,9 +2,9 @@
 
 import { request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { cookieOf } from '../http/pages/visiting.ts'
 import { createFlow, LOOPBACK_REDIRECT, type OAuthFlow } from '../support/oauth-flow.ts'
 import { startApp, type TestApp } from '../support/start-app.ts'
+import { cookieOf } from '../web/pages/visiting.ts'
 import { type ConnectedUser, newConnectedUser } from './connected-user.ts'
 
 const OWN = 'https://gateway.example'

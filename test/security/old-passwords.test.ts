@@ -1,10 +1,10 @@
 /** An old password dies with its change, however many sign-ins are under way. */
 
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { PASSWORD, signUp } from '../http/pages/visiting.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { browserSession } from '../support/signed-up.ts'
 import { startApp, type TestApp } from '../support/start-app.ts'
+import { PASSWORD, signUp } from '../web/pages/visiting.ts'
 
 const CHANGES = 4
 const SIGN_INS_AT_ONCE = 8

@@ -26,7 +26,7 @@ const FOLDERS = ['../../../dist/database/', '../../../node_modules/.cache/claude
 
 export function currentKey(): SnapshotKey {
   const entry = createRequire(import.meta.url).resolve('@electric-sql/pglite')
-  const { version } = JSON.parse(readFileSync(join(entry, '../../../package.json'), 'utf8'))
+  const { version } = JSON.parse(readFileSync(join(entry, '../../package.json'), 'utf8'))
   return { pglite: version, migrations: migrationsHash(), making: MAKING }
 }
 

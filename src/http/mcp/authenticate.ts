@@ -14,8 +14,8 @@ import type { Caller } from '../../services/access/caller.ts'
 import type { SessionService } from '../../services/access/sessions.ts'
 import type { KnownTokens } from '../bodies/known-tokens.ts'
 import { networkOf } from '../rate-limit/network.ts'
-import { wantsShortNames } from '../tool-names-asked.ts'
 import { mistakeInArgument, mistakeInHeader } from './token-mistakes.ts'
+import { wantsShortNames } from './tool-names-asked.ts'
 
 /** What is known of one request to /mcp on its way through the middleware. */
 export type McpRequest = {

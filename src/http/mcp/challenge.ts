@@ -10,11 +10,11 @@ import type { Inspected } from '../../mcp/index.ts'
 import { MCP_PATH, OPEN_MCP_PATH } from '../../network/mcp-addresses.ts'
 import type { OwnOrigins } from '../../network/own-origins.ts'
 import { DEFAULT_SCOPES, insufficientScope } from '../../services/access/scopes.ts'
-import { namesQuery } from '../tool-names-asked.ts'
 import { mcpRequestOf, peekMcpRequest } from './authenticate.ts'
 import { inOrder } from './in-order.ts'
 import { sendAppError } from './json-rpc.ts'
 import { misplacedToken } from './token-mistakes.ts'
+import { namesQuery } from './tool-names-asked.ts'
 
 /** One of the two addresses of the endpoint. */
 export type Entrance = {

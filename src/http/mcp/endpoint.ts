@@ -6,7 +6,6 @@ import { MCP_PATH, OPEN_MCP_PATH } from '../../network/mcp-addresses.ts'
 import type { OwnOrigins } from '../../network/own-origins.ts'
 import { admitBody, type BodyAdmission } from '../bodies/admit-body.ts'
 import type { RateLimiters } from '../rate-limit/rate-limit.ts'
-import { knownToolNames, wantsShortNames } from '../tool-names-asked.ts'
 import { acceptedOf, negotiate } from './accepted.ts'
 import { identifyCaller, mcpRequestOf } from './authenticate.ts'
 import { type Entrance, requireCaller, requireHeader } from './challenge.ts'
@@ -25,6 +24,7 @@ import {
   withinBounds,
 } from './message-body.ts'
 import { limitOpenCalls } from './open-calls.ts'
+import { knownToolNames, wantsShortNames } from './tool-names-asked.ts'
 
 type McpEndpointOptions = {
   runner: ToolRunner

@@ -6,8 +6,8 @@ import { ROUTES } from '../../oauth/provider.ts'
 import { DEFAULT_SCOPES } from '../../services/access/scopes.ts'
 import { pageSecurity } from '../../web/kit/page-security.ts'
 import { RESOURCE_METADATA } from '../mcp/challenge.ts'
+import { namesQuery } from '../mcp/tool-names-asked.ts'
 import type { RateLimiters } from '../rate-limit/rate-limit.ts'
-import { namesQuery } from '../tool-names-asked.ts'
 
 const METADATA = '/.well-known/oauth-authorization-server'
 

@@ -12,7 +12,13 @@ import {
 } from '../access/authority.ts'
 import type { Caller } from '../access/caller.ts'
 import { checkChosenPassword, checked, Email, Username, wrongField } from '../access/field-rules.ts'
-import { type BrowserSecret, hashOf, type IssuedToken, newBrowserSecret, type SessionService } from '../access/sessions.ts'
+import {
+  type BrowserSecret,
+  hashOf,
+  type IssuedToken,
+  newBrowserSecret,
+  type SessionService,
+} from '../access/sessions.ts'
 import type { Vault } from '../keys/vault.ts'
 import type { AccountDeletion } from './deletion.ts'
 import type { FormerAccounts } from './former-accounts.ts'

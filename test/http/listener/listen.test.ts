@@ -4,8 +4,8 @@ import { IncomingMessage, ServerResponse } from 'node:http'
 import { setFlagsFromString } from 'node:v8'
 import express from 'express'
 import { afterEach, expect, test } from 'vitest'
-import { listenProblem } from '../../../src/http/listener/listen-problem.ts'
 import { type Listening, listen } from '../../../src/http/listener/listen.ts'
+import { listenProblem } from '../../../src/http/listener/listen-problem.ts'
 
 let listening: Listening | undefined
 afterEach(() => {

@@ -13,8 +13,8 @@ import { VERSION } from '../../../src/version.ts'
 import { deadUrl } from '../../claude/asking.ts'
 import { type ConnectProxy, startConnectProxy, type Way } from '../../support/connect-proxy.ts'
 import { type DocumentHost, startDocumentHost } from '../../support/document-host.ts'
-import { PATIENCE } from '../../support/patience.ts'
 import { type NameServer, startNameServer } from '../../support/name-server.ts'
+import { PATIENCE } from '../../support/patience.ts'
 
 const KIBIBYTE = 1024
 

@@ -2,16 +2,9 @@
 
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  browserOf,
-  cookieOf,
-  PASSWORD,
-  signIn,
-  signUp,
-  type Visitor,
-} from '../../../http/pages/visiting.ts'
 import { browserSession } from '../../../support/signed-up.ts'
 import { startApp, type TestApp } from '../../../support/start-app.ts'
+import { browserOf, cookieOf, PASSWORD, signIn, signUp, type Visitor } from '../visiting.ts'
 
 let app: TestApp
 let ada: Visitor

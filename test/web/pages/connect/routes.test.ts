@@ -5,14 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { EMPTY_FORM } from '../../../../src/web/kit/form.ts'
 import { html } from '../../../../src/web/kit/html.ts'
 import { consentPage } from '../../../../src/web/pages/connect/view.ts'
-import {
-  browserOf,
-  cookieOf,
-  PASSWORD,
-  signUp,
-  type Visitor,
-} from '../../../http/pages/visiting.ts'
 import { startApp, type TestApp } from '../../../support/start-app.ts'
+import { browserOf, cookieOf, PASSWORD, signUp, type Visitor } from '../visiting.ts'
 
 const OWN = 'https://gateway.example'
 const CALLBACK = 'https://client.example/callback'

@@ -3,16 +3,9 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  browserOf,
-  cookieOf,
-  PASSWORD,
-  signIn,
-  signUp,
-  type Visitor,
-} from '../../../http/pages/visiting.ts'
 import type { Filled, Visited } from '../../../support/browser.ts'
 import { startApp, type TestApp } from '../../../support/start-app.ts'
+import { browserOf, cookieOf, PASSWORD, signIn, signUp, type Visitor } from '../visiting.ts'
 
 const OWN = 'https://gateway.example'
 const CALLBACK = 'https://client.example/callback'

@@ -4,8 +4,8 @@
  */
 
 import type { Request, RequestHandler } from 'express'
-import { SHORT_NAMES_QUERY } from '../network/mcp-addresses.ts'
-import { INVALID_REQUEST, sendJsonRpcError } from './mcp/json-rpc.ts'
+import { SHORT_NAMES_QUERY } from '../../network/mcp-addresses.ts'
+import { INVALID_REQUEST, sendJsonRpcError } from './json-rpc.ts'
 
 export const wantsShortNames = (req: Request): boolean => asked(req) === 'short'
 

@@ -2,10 +2,10 @@
 
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { bearer, post, toolCall } from '../../http/posting.ts'
 import type { Visited } from '../../support/browser.ts'
 import { signUp as signUpByService } from '../../support/signed-up.ts'
 import { startApp, type TestApp } from '../../support/start-app.ts'
-import { bearer, post, toolCall } from '../posting.ts'
 import { browserOf, newName, PASSWORD, signUp } from './visiting.ts'
 
 const PER_USER = 12
