@@ -24,8 +24,6 @@ async function start(): Promise<void> {
 
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const { code } = error as NodeJS.ErrnoException
-  if (code === 'EADDRINUSE') return `${error.message}. Another program uses this port; set PORT.`
   return process.env.LOG_LEVEL === 'debug' ? `${error.stack}` : error.message
 }
 

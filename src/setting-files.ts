@@ -42,12 +42,18 @@ export function checkDataDir({ url, dataDir }: { url: string | undefined; dataDi
     mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    const problem =
-      code === 'EEXIST' || code === 'ENOTDIR'
-        ? 'is a file, or below one. Name a folder; it is made if there is none.'
-        : `cannot be made (${code}). Name a folder that the user of this process may write to.`
-    throw new Error(`DATA_DIR: ${resolve(dataDir)} ${problem}`)
+    throw new Error(`DATA_DIR: ${resolve(dataDir)} ${folderProblem(code)}`)
   }
+}
+
+function folderProblem(code = 'unknown'): string {
+  if (code === 'EEXIST' || code === 'ENOTDIR') {
+    return 'is a file, or below one. Name a folder; it is made if there is none.'
+  }
+  if (code === 'ENOENT') {
+    return 'leads over a link to a folder that is not there, perhaps on a disk that is not mounted. Mount it, or name another folder.'
+  }
+  return `cannot be made (${code}). Name a folder that the user of this process may write to.`
 }
 
 /**

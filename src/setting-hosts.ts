@@ -1,5 +1,6 @@
 /** Settings that list the names of hosts and the origins of web pages. */
 
+import { isIPv6 } from 'node:net'
 import { z } from 'zod'
 import { list } from './setting-values.ts'
 
@@ -30,6 +31,19 @@ export const pageOrigins = listOf((entry) => {
   if (entry.includes('://')) return `${url.protocol}//${url.host}`
   return url.port === '' ? url.hostname : undefined
 }, 'list origins, comma separated, like https://app.example, or host names like app.example for every scheme and port')
+
+/** What to listen on: IPv6 comes out without the brackets that it has in a URL. */
+export const listenHost = z.string().transform((text, context) => {
+  const host = text.replace(/^\[(.*)\]$/, '$1')
+  const isAlone = isIPv6(host) || !/[:/]/.test(host)
+  if (isAlone && urlOf(host) !== undefined) return host
+  context.addIssue({
+    code: 'custom',
+    message:
+      'must be an address or a host name of this machine alone, like 127.0.0.1, 0.0.0.0 or ::1; the port goes into PORT',
+  })
+  return z.NEVER
+})
 
 const isWeb = (scheme: string) => /^https?$/i.test(scheme)
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { hostNames, pageOrigins } from './setting-hosts.ts'
+import { hostNames, listenHost, pageOrigins } from './setting-hosts.ts'
 import {
   apiUrl,
   bareOrigin,
@@ -24,8 +24,7 @@ import { USUAL_TOOL_PREFIX } from './tool-names.ts'
  * Blank counts as not set.
  */
 export const SETTINGS = {
-  HOST: z
-    .string()
+  HOST: listenHost
     .default('127.0.0.1')
     .describe('Address to listen on. `0.0.0.0` for every interface.'),
   PORT: count(0, 65_535).default(3000).describe('Port to listen on.'),

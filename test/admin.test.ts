@@ -83,6 +83,11 @@ test('a mistake ends with 2 and the usage of its own command, before anything is
     [['ledger', 'export'], '--format takes one of: csv, jsonl.', EXPORT],
     [['ledger', 'export', '--format', 'xml'], '--format takes one of: csv, jsonl.', EXPORT],
     [[...csv, '--from', '22.11.2026'], 'A day is written like 2026-11-01.', EXPORT],
+    [
+      [...csv, '--from', '2026-11-02', '--to', '2026-11-01'],
+      '--from must not be after --to.',
+      EXPORT,
+    ],
     [[...csv, '--to', '2026-13-01'], 'A day is written like 2026-11-01.', EXPORT],
     [[...anAda, '--usd', '5'], '--period takes one of: day, month.', BUDGET_SET],
     [

@@ -216,6 +216,16 @@ test('the rest of what is read', () => {
   expect(loadConfig({ UNKNOWN_SETTING: 'x' })).toEqual(loadConfig({}))
 })
 
+test.each([
+  ['::1', '::1', 'http://[::1]:3000'],
+  ['[::1]', '::1', 'http://[::1]:3000'],
+  ['::', '::', 'http://[::]:3000'],
+  ['localhost', 'localhost', 'http://localhost:3000'],
+  ['gateway_1.internal', 'gateway_1.internal', 'http://gateway_1.internal:3000'],
+])('HOST=%s is listened on, and has an address of its own', (HOST, host, publicUrl) => {
+  expect(loadConfig({ HOST }).http).toMatchObject({ host, publicUrl })
+})
+
 test('a first text may be waited for as long as the next one, at least', () => {
   const { upstream } = loadConfig({ UPSTREAM_IDLE_SECONDS: '400' })
   expect(upstream).toMatchObject({ firstTokenMs: 400_000, idleMs: 400_000 })
@@ -226,6 +236,10 @@ const badNumber = (...more: string[]) => [...NOT_WHOLE, ...more]
 
 /** Values that are refused, by what the message must say. */
 const BAD: Partial<Record<Name, [string[], RegExp]>> = {
+  HOST: [
+    ['http://127.0.0.1', '127.0.0.1:3000', '[::1]:3000', '0.0.0.0.0', 'my host', '*'],
+    /must be an address or a host name of this machine alone/,
+  ],
   PORT: [badNumber('65536'), /must be a whole number from 0 to 65535$/],
   PUBLIC_URL: [
     ['gw.example', 'ftp://gateway.example', 'https://gw.example/mcp', 'https://u:p@gw.example'],
@@ -351,7 +365,6 @@ test.each(wrong)('%s of %o is refused by name, saying what is wrong', (name, val
 
 test('only settings that take any text at all have no wrong value', () => {
   expect(names.filter((name) => !(name in BAD))).toEqual([
-    'HOST',
     'DATA_DIR',
     'DATABASE_PASSWORD',
     'CLAUDE_MODEL',

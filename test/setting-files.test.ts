@@ -1,4 +1,4 @@
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -43,5 +43,14 @@ test('a DATA_DIR is a folder, or made one for its owner alone, unless there is D
     const says = `DATA_DIR: ${wrong} is a file, or below one. Name a folder`
     expect(() => checkDataDir({ url: undefined, dataDir: wrong })).toThrow(says)
     checkDataDir({ url: 'postgres://db/gateway', dataDir: wrong })
+  }
+})
+
+test('a DATA_DIR that leads to a disk which is not there is told as that', async () => {
+  const link = join(folder, 'link')
+  await symlink(join(folder, 'unmounted', 'data'), link)
+  for (const dataDir of [link, join(link, 'gateway')]) {
+    const says = `DATA_DIR: ${dataDir} leads over a link to a folder that is not there`
+    expect(() => checkDataDir({ url: undefined, dataDir })).toThrow(says)
   }
 })

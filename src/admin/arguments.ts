@@ -85,9 +85,16 @@ export function oneOf<T extends string>(
   throw new UsageError(`--${option} takes one of: ${choices.join(', ')}.`)
 }
 
-export function dayOf(day: string): string {
+function dayOf(day: string): string {
   if (/^\d{4}-\d{2}-\d{2}$/.test(day) && !Number.isNaN(Date.parse(day))) return day
   throw new UsageError('A day is written like 2026-11-01.')
+}
+
+/** @throws UsageError also for days in the wrong order, between which there is never anything. */
+export function rangeOf(from: string, to: string): { from: string; to: string } {
+  const range = { from: dayOf(from), to: dayOf(to) }
+  if (from > to) throw new UsageError('--from must not be after --to.')
+  return range
 }
 
 export function nanoUsdOf(value: string | undefined): bigint | null {

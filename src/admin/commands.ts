@@ -3,11 +3,11 @@
 import type { Repositories } from '../repositories/index.ts'
 import type { Services } from '../services/index.ts'
 import {
-  dayOf,
   limitOf,
   nanoUsdOf,
   type Option,
   oneOf,
+  rangeOf,
   tokensOf,
   UsageError,
   type Values,
@@ -125,7 +125,7 @@ export const COMMANDS: Record<string, Command> = {
     note: 'every billed call; days are UTC, like 2026-11-01',
     options: ['format', 'to', 'from'],
     prepare({ format: wanted, from = '0001-01-01', to = '9999-12-31' }) {
-      const range = { from: dayOf(from), to: dayOf(to) }
+      const range = rangeOf(from, to)
       const format = oneOf('format', wanted, ['csv', 'jsonl'])
       return ({ repositories }) => done(exportLedger(repositories, range, format, print))
     },

@@ -13,7 +13,9 @@ type Facts = {
   schema: string | null
   searchPath: string
   mayCreate: boolean
-  isMigrated: boolean
+  /** Whose the tables are; null for nobody's, since there are none. */
+  owner: string | null
+  mayRead: boolean
 }
 
 /** @throws AppError database_unavailable, not retryable, that says what to change. */
@@ -25,13 +27,16 @@ export async function refuseUnfit<S>(db: Kysely<S>): Promise<void> {
       current_schema() as schema,
       current_setting('search_path') as search_path,
       coalesce(has_schema_privilege(current_schema(), 'create'), false) as may_create,
-      to_regclass('schema_migrations') is not null as is_migrated`.execute(db)
+      (select pg_get_userbyid(relowner) from pg_class
+        where oid = to_regclass('schema_migrations')) as owner,
+      coalesce(has_table_privilege(to_regclass('schema_migrations'), 'select'), true)
+        as may_read`.execute(db)
   const problem = rows[0] && problemOf(rows[0])
   if (problem !== undefined) throw cannotConnect(problem)
 }
 
 function problemOf(facts: Facts): string | undefined {
-  const { name, version, encoding, schema, searchPath, mayCreate, isMigrated } = facts
+  const { name, version, encoding, schema, searchPath, mayCreate, owner, mayRead } = facts
   const major = Math.floor(version / 10_000)
   if (major < OLDEST_POSTGRESQL) {
     return `The server is PostgreSQL ${major}; the gateway needs ${OLDEST_POSTGRESQL} or newer.`
@@ -42,8 +47,11 @@ function problemOf(facts: Facts): string | undefined {
   if (schema === null) {
     return `The database ${name} has no schema to use: search_path is ${searchPath}, and nothing of it is there, or for this user. Create it (create schema ... authorization ...), or correct schema= or the role's search_path.`
   }
-  if (!mayCreate && !isMigrated) {
+  if (!mayCreate && owner === null) {
     return `The user may not create tables in the schema ${schema} of ${name}: grant create on schema ${schema} to it, or make it the owner of the database.`
+  }
+  if (!mayRead) {
+    return `The gateway's tables in the schema ${schema} of ${name} belong to ${owner}, and the user may not read them. Connect as ${owner}, or name another database or user.`
   }
   return undefined
 }

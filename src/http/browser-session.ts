@@ -6,7 +6,7 @@
 
 import type { Request, RequestHandler, Response } from 'express'
 import type { PasswordProof } from '../services/authority.ts'
-import type { Caller, SessionService } from '../services/sessions.ts'
+import type { BrowserSecret, Caller, SessionService } from '../services/sessions.ts'
 import { browserName } from './browser-name.ts'
 import type { PageCookie } from './cookies.ts'
 
@@ -42,6 +42,16 @@ export function identifyVisitor(
     visits.set(req, { caller: caller ?? null, sessionSecret })
     next()
   }
+}
+
+/** A session goes on under a new secret, and so do the forms of the page that is sent now. */
+export function goOnUnder(
+  { secret, expiresAt }: BrowserSecret,
+  { req, res }: { req: Request; res: Response },
+  cookie: PageCookie,
+): void {
+  visits.set(req, { ...visitOf(req), sessionSecret: secret })
+  cookie.write(res, secret, Math.max(0, expiresAt.getTime() - Date.now()))
 }
 
 /**

@@ -8,6 +8,7 @@ import {
 } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { listenProblem } from './listen-problem.ts'
 import { OpenRequests } from './open-requests.ts'
 import { cutSlowReaders } from './slow-readers.ts'
 
@@ -52,7 +53,7 @@ const LOOKS_PER_TIMEOUT = 10
 /** An Express application: the prototypes it gives its requests and responses are replaced. */
 type Application = RequestListener & { request: object; response: object }
 
-/** @throws Error when the address cannot be had or the certificate cannot be read. */
+/** @throws Error that names the setting when the address cannot be had; when the certificate cannot be read. */
 export async function listen(app: Application, options: ListenOptions): Promise<Listening> {
   const { host, port, tls } = options
   const { receiveTimeoutMs = RECEIVE_TIMEOUT_MS, sendTimeoutMs = SEND_TIMEOUT_MS } = options
@@ -143,9 +144,10 @@ function readCertificate(tls: { certFile: string; keyFile: string }) {
 
 function listening(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject)
+    const refuse = (error: Error) => reject(listenProblem(error))
+    server.once('error', refuse)
     server.listen(port, host, () => {
-      server.off('error', reject)
+      server.off('error', refuse)
       resolve()
     })
   })

@@ -6,7 +6,7 @@
 
 import type { Logger } from '../log.ts'
 import type { Outgoing } from '../outgoing.ts'
-import { fetchUnderPolicy } from './fetch-policy.ts'
+import { fetchUnderPolicy, isListed } from './fetch-policy.ts'
 import { type Reason, reasonOf, reasonOfStatus } from './fetch-reasons.ts'
 import { WayOut } from './way-out.ts'
 
@@ -112,16 +112,16 @@ export class ClientDocuments {
 
   async #fetch(url: string, headers: HeaderList): Promise<Response> {
     const { privateHosts, outgoing } = this.#options
-    const isListed = privateHosts.includes(new URL(url).hostname)
+    const isOperators = isListed(new URL(url).hostname, privateHosts)
     try {
       const given = headers ? { headers } : {}
       const answer = await fetchUnderPolicy(url, given, privateHosts, outgoing)
       if (answer.status === 200) this.#failures.delete(url)
-      else this.#note(url, { reason: reasonOfStatus(answer.status, isListed) })
+      else this.#note(url, { reason: reasonOfStatus(answer.status, isOperators) })
       await this.#keep(url, answer.clone())
       return answer
     } catch (error) {
-      this.#note(url, { error, reason: reasonOf(error, isListed) })
+      this.#note(url, { error, reason: reasonOf(error, isOperators) })
       if (this.#options.mode === 'auto') this.#wayOut.doubt()
       throw error
     }

@@ -66,7 +66,7 @@ const end = (signal: AbortSignal) =>
 
 async function resolveOnce(hostname: string, privateHosts: readonly string[]): Promise<string> {
   const name = bare(hostname)
-  const isAllowed = privateHosts.includes(name)
+  const isAllowed = isListed(hostname, privateHosts)
   const addresses = await resolveHost(name, isAllowed)
   const [first] = addresses
   if (first === undefined) throw new Error('the host has no address')
@@ -76,13 +76,16 @@ async function resolveOnce(hostname: string, privateHosts: readonly string[]): P
 
 /** A name that nobody here knows is for the proxy. @throws NotPublic */
 async function refuseInside(hostname: string, privateHosts: readonly string[]): Promise<void> {
-  const name = bare(hostname)
-  if (privateHosts.includes(name)) return
-  const known = resolveHost(name, false).catch((): string[] => [])
+  if (isListed(hostname, privateHosts)) return
+  const known = resolveHost(bare(hostname), false).catch((): string[] => [])
   const unknown = sleep(OWN_NAMES_MS, [], { ref: false })
   const addresses = await Promise.race([known, unknown])
   if (!addresses.every(isPublicAddress)) throw new NotPublic()
 }
+
+/** Whether a URL's host is one of these, with or without the brackets of IPv6. */
+export const isListed = (hostname: string, privateHosts: readonly string[]): boolean =>
+  privateHosts.some((listed) => bare(listed) === bare(hostname))
 
 const bare = (hostname: string) => hostname.replace(/^\[|\]$/g, '').toLowerCase()
 

@@ -54,12 +54,18 @@ export class SessionRepository {
   /**
    * Notes that the password was given again in a live session, where it is still the user's.
    *
-   * @returns false when the session has ended, or the password is another one by now.
+   * @param tokenHash of the session's new secret, if it is to get one.
+   * @returns when the session expires; undefined when it has ended, or the password is another one by
+   *   now.
    */
-  async prove({ id, userId }: { id: string; userId: string }, passwordHash: string) {
-    const result = await this.#db
+  async prove(
+    { id, userId }: { id: string; userId: string },
+    passwordHash: string,
+    tokenHash?: Buffer,
+  ): Promise<Date | undefined> {
+    const session = await this.#db
       .updateTable('sessions')
-      .set({ provenAt: sql<Date>`now()` })
+      .set({ provenAt: sql<Date>`now()`, ...(tokenHash && { tokenHash }) })
       .where('id', '=', id)
       .where('userId', '=', userId)
       .where('revokedAt', 'is', null)
@@ -73,8 +79,24 @@ export class SessionRepository {
             .where('users.passwordHash', '=', passwordHash),
         ),
       )
+      .returning('expiresAt')
       .executeTakeFirst()
-    return result.numUpdatedRows === 1n
+    return session?.expiresAt
+  }
+
+  /**
+   * Gives a session another secret. Of one that is locked live (authority.ts).
+   *
+   * @returns when it expires.
+   */
+  async renewSecret(id: string, tokenHash: Buffer): Promise<Date> {
+    const { expiresAt } = await this.#db
+      .updateTable('sessions')
+      .set({ tokenHash })
+      .where('id', '=', id)
+      .returning('expiresAt')
+      .executeTakeFirstOrThrow()
+    return expiresAt
   }
 
   /** Whether the password was just given in a session; undefined when that has ended. */

@@ -9,7 +9,14 @@ import { checkChosenPassword, checked, Email, Username, wrongField } from './acc
 import { holdSession, holdSessions, type PasswordProof, wrongCredentials } from './authority.ts'
 import type { FormerAccounts } from './former-accounts.ts'
 import type { PasswordCheck } from './password-check.ts'
-import { type Caller, hashOf, type IssuedToken, type SessionService } from './sessions.ts'
+import {
+  type BrowserSecret,
+  type Caller,
+  hashOf,
+  type IssuedToken,
+  newBrowserSecret,
+  type SessionService,
+} from './sessions.ts'
 import type { Vault } from './vault.ts'
 
 export type Registration = { username: string; email: string; apiKey: string }
@@ -100,23 +107,24 @@ export class AccountService {
    */
   async checkPassword(username: string, password: string, from = NOWHERE): Promise<PasswordProof> {
     const user = await this.#deps.passwordCheck.findUser(username, password, from)
-    if (!user) throw wrongCredentials()
+    if (!user) throw wrongCredentials(username)
     return { userId: user.id, passwordHash: user.passwordHash }
   }
 
   /**
    * Replaces the caller's password, and ends every session of theirs but the caller's, those that
-   * the old password is just beginning among them.
+   * the old password is just beginning among them. A browser's goes on under a new secret, so that
+   * nobody has a copy of it.
    *
-   * @returns how many sessions ended.
+   * @returns how many sessions ended, and that secret; null for what is no browser's.
    * @throws AppError unauthenticated, invalid_credentials (which counts as a failed sign-in), rate_limited,
    *   overloaded, invalid_input for the new one.
    */
   async changePassword(
     caller: Caller,
     { currentPassword, newPassword }: { currentPassword: string; newPassword: string },
-  ): Promise<number> {
-    const { userId, username, sessionId } = caller
+  ): Promise<{ endedSessions: number; renewed: BrowserSecret | null }> {
+    const { userId, username, sessionId, kind } = caller
     const user = await this.#deps.passwordCheck.findUser(username, currentPassword, userId)
     if (!user) throw wrongPassword()
     await checkChosenPassword(newPassword, user, 'new_password')
@@ -127,7 +135,11 @@ export class AccountService {
       await holdSessions({ authority }, caller, 'all')
       const isCurrent = await users.replacePasswordHash(userId, user.passwordHash, passwordHash)
       if (!isCurrent) throw wrongPassword()
-      return sessions.revokeAll(userId, sessionId)
+      const endedSessions = await sessions.revokeAll(userId, sessionId)
+      if (kind !== 'browser') return { endedSessions, renewed: null }
+      const secret = newBrowserSecret()
+      const expiresAt = await sessions.renewSecret(sessionId, hashOf(secret))
+      return { endedSessions, renewed: { secret, expiresAt } }
     })
   }
 
@@ -177,21 +189,25 @@ export class AccountService {
   async delete(caller: Caller, password: string): Promise<void> {
     // Its name would be free for the next to come, and is in ADMIN_USERNAMES still.
     if (caller.isAdmin) throw adminStays()
-    await this.prove(caller, password)
+    await this.#deps.sessions.prove(caller, await this.#checkOwnPassword(caller, password))
     await this.#deps.deletion.run(caller)
   }
 
   /**
    * Takes the caller's password again, for what a browser may do only shortly after.
    *
+   * @returns the new secret of the browser's session.
    * @throws AppError unauthenticated, invalid_credentials (which counts as a failed sign-in), rate_limited,
    *   overloaded.
    */
-  async prove(caller: Caller, password: string): Promise<void> {
-    const { userId, username } = caller
+  async prove(caller: Caller, password: string): Promise<BrowserSecret> {
+    return this.#deps.sessions.proveBrowser(caller, await this.#checkOwnPassword(caller, password))
+  }
+
+  async #checkOwnPassword({ userId, username }: Caller, password: string) {
     const user = await this.#deps.passwordCheck.findUser(username, password, userId)
     if (user?.id !== userId) throw wrongPassword()
-    await this.#deps.sessions.prove(caller, user)
+    return user
   }
 
   async #refuseRegistration(username: string, email: string): Promise<void> {

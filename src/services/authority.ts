@@ -86,5 +86,11 @@ export const proofRequired = () =>
     'You gave your password more than 10 minutes ago. Give it again for this.',
   )
 
-export const wrongCredentials = () =>
-  new AppError('invalid_credentials', 'Unknown user or wrong password.')
+/** @param username as it was given: what no username can be says nothing of who there is. */
+export const wrongCredentials = (username = '') =>
+  new AppError(
+    'invalid_credentials',
+    username.includes('@')
+      ? 'Unknown user or wrong password. Sign in with your username, which is not the email address.'
+      : 'Unknown user or wrong password.',
+  )

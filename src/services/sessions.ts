@@ -30,6 +30,9 @@ export type Caller = {
 
 export type IssuedToken = { accessToken: string; expiresAt: Date; userId: string }
 
+/** By which a browser's session is known from now on. */
+export type BrowserSecret = { secret: string; expiresAt: Date }
+
 export type ListedSession = {
   id: string
   kind: SessionKind
@@ -124,7 +127,7 @@ export class SessionService {
     expiresAt: Date,
     name: string | null = null,
   ): Promise<string> {
-    const secret = newToken('browser')
+    const secret = newBrowserSecret()
     const { userId } = proof
     const tokenHash = hashOf(secret)
     await this.#begin({ id: newId(), userId, kind: 'browser', name, tokenHash, expiresAt }, proof)
@@ -141,7 +144,25 @@ export class SessionService {
     { passwordHash }: Pick<PasswordProof, 'passwordHash'>,
   ) {
     const { sessions } = this.#deps.repositories
-    if (!(await sessions.prove({ id, userId }, passwordHash))) throw sessionEnded([kind])
+    const expiresAt = await sessions.prove({ id, userId }, passwordHash)
+    if (expiresAt === undefined) throw sessionEnded([kind])
+  }
+
+  /**
+   * The same for a browser's session, which goes on under a new secret: whoever has a copy of the one
+   * before has not given the password (OWASP ASVS 5.0, 7.2.4).
+   *
+   * @throws AppError unauthenticated like {@link prove}.
+   */
+  async proveBrowser(
+    { sessionId: id, userId }: Caller,
+    { passwordHash }: Pick<PasswordProof, 'passwordHash'>,
+  ): Promise<BrowserSecret> {
+    const secret = newBrowserSecret()
+    const { sessions } = this.#deps.repositories
+    const expiresAt = await sessions.prove({ id, userId }, passwordHash, hashOf(secret))
+    if (expiresAt === undefined) throw sessionEnded(['browser'])
+    return { secret, expiresAt }
   }
 
   /**
@@ -311,6 +332,8 @@ export class SessionService {
     return { accessToken, expiresAt, userId }
   }
 }
+
+export const newBrowserSecret = () => newToken('browser')
 
 /** What is stored of a random secret. */
 export const hashOf = (secret: string) => createHash('sha256').update(secret).digest()

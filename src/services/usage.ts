@@ -1,5 +1,6 @@
 import type { Repositories } from '../repositories/index.ts'
 import type { DayRange, GroupPage, UsageGroup, UsageSum } from '../repositories/ledger.ts'
+import { wrongField } from './account-rules.ts'
 import type { HeavyReads } from './heavy-reads.ts'
 import type { Scope } from './scopes.ts'
 import type { Caller } from './sessions.ts'
@@ -29,6 +30,8 @@ export class UsageService {
    * `withheld`: the permission without which the keys of the rows are left out. `isOthersText` of a
    * row: its key is text that another user wrote. `nextOffset` leads to the page after this one; null
    * on the last.
+   *
+   * @throws AppError invalid_input for days in the wrong order.
    */
   async report(
     caller: Caller,
@@ -36,6 +39,7 @@ export class UsageService {
     groupBy: UsageGroup,
     page: GroupPage = { limit: MOST_ROWS, offset: 0 },
   ) {
+    requireOrder(range)
     const days = wholeRange(range, new Date())
     const reader = { userId: caller.userId, readsEverybody: caller.isAdmin }
     const { rows, total, groups } = await this.#deps.heavyReads.run(caller.userId, () =>
@@ -56,6 +60,13 @@ export class UsageService {
       total: toFigures(total),
       nextOffset: end < groups && rows.length > 0 ? end : null,
     }
+  }
+}
+
+/** Taken as they are they would answer nothing, as if nothing had been used. */
+function requireOrder({ from, to }: { from?: string | undefined; to?: string | undefined }): void {
+  if (from !== undefined && to !== undefined && from > to) {
+    throw wrongField('from', `must not be after to (${to})`)
   }
 }
 

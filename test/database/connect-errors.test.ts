@@ -161,6 +161,22 @@ describe.runIf(programs !== undefined)('DATABASE_URL', () => {
       told(/may not create tables in the schema public of gateway: grant create/),
     )
   })
+
+  test('as somebody who may not read the tables of another says whose they are', async () => {
+    const admin = urlOf({ user: 'postgres', viaSocket: true })
+    await runSql(admin, 'create schema taken authorization ada')
+    await runSql(
+      admin,
+      "create role mallory login password 'x'; grant usage on schema taken to mallory",
+    )
+    const query = '?schema=taken'
+    const database = await openDatabase({ url: urlOf({ password: SECRET, query }), dataDir: '' })
+    await migrateToLatest(database.db, database.kind)
+    await database.close()
+    expect(await refusal({ user: 'mallory', password: 'x', query })).toMatchObject(
+      told(/in the schema taken of gateway belong to ada, .*may not read them. Connect as ada/),
+    )
+  })
 })
 
 /** Those that no server of ours gives at will. */

@@ -5,6 +5,7 @@ import { setFlagsFromString } from 'node:v8'
 import express from 'express'
 import { afterEach, expect, test } from 'vitest'
 import { type Listening, listen } from '../../src/http/listen.ts'
+import { listenProblem } from '../../src/http/listen-problem.ts'
 
 let listening: Listening | undefined
 afterEach(() => {
@@ -66,4 +67,26 @@ test('requests and responses keep their fields where V8 finds them at once', asy
     body: '{}',
   })
   expect(await response.json()).toEqual([true, true])
+})
+
+test.each([
+  ['192.0.2.1', /EADDRNOTAVAIL.*no such address; set HOST to one that it has/],
+  ['no-such-machine.invalid', /(ENOTFOUND|EAI_AGAIN).*this name.*; set HOST to an address/i],
+])('%s cannot be listened on, and the setting is named', async (host, told) => {
+  await expect(listen(express(), { host, port: 0, tls: undefined })).rejects.toThrow(told)
+})
+
+test.each([
+  ['EADDRINUSE', 'set PORT.'],
+  ['EACCES', 'set PORT to one from 1024 up.'],
+  ['EAFNOSUPPORT', 'set HOST to an address like 127.0.0.1'],
+  ['EAI_AGAIN', 'set HOST to an address, like 127.0.0.1'],
+])('%s names the setting', (code, told) => {
+  const error = Object.assign(new Error(`listen ${code}`), { code })
+  expect(listenProblem(error).message).toMatch(new RegExp(`^listen ${code}\\. .*${told}`))
+})
+
+test('what is not known is told as it is', () => {
+  const error = Object.assign(new Error('listen EIO'), { code: 'EIO' })
+  expect(listenProblem(error)).toBe(error)
 })

@@ -154,7 +154,7 @@ describeDatabases('get_usage', (kind) => {
     expect(keysOf(await ask({ from: yesterday }))).toEqual([yesterday, daysAgo(0)])
     const upTo = await ask({ to: yesterday })
     expect([upTo.from, ...keysOf(upTo)]).toEqual([oldest, oldest, daysAgo(29), yesterday])
-    const empty = await ask({ from: '2026-01-02', to: '2026-01-01' })
+    const empty = await ask({ from: '2026-01-01', to: '2026-01-01' })
     expect(empty).toMatchObject({ rows: [], total: figures(0, 0) })
     expect((await ask({ to: '9999-12-31', from: '9999-12-31' })).rows).toEqual([])
   })
@@ -173,6 +173,7 @@ describeDatabases('get_usage', (kind) => {
     ['to', { to: 'yesterday' }],
     ['to', { to: '0001-01-01' }],
     ['from', { from: '2019-12-31' }],
+    ['from must not be after to', { from: '2026-01-02', to: '2026-01-01' }],
     ['group_by', { group_by: 'week' }],
     ['username', { username: 'bob' }],
   ])('a wrong %s is refused: %o', async (field, args) => {

@@ -97,6 +97,19 @@ test('that cannot be had is named in the log with the reason, until it can', asy
   expect(documents.whyNot(document)).toBe('the log of the gateway says why')
 })
 
+test.each(['::1', '[::1]'])(
+  'at an address inside that is listed as %s is for the log',
+  async (listed) => {
+    const log = createLogger('silent')
+    const outgoing = new Outgoing()
+    const inside = new ClientDocuments({ mode: 'on', privateHosts: [listed], outgoing, log })
+    // Nobody listens there.
+    const document = `https://[::1]:${host.port}/document`
+    await expect(inside.get(document, {})).rejects.toThrow(/connect/)
+    expect(inside.whyNot(document)).toBe('the log of the gateway says why')
+  },
+)
+
 test.each([
   ['https://10.0.0.1/client', 'its host has no public address'],
   ['https://no-such-name.invalid/client', 'its host has no public address'],

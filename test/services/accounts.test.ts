@@ -62,7 +62,7 @@ describeDatabases('accounts', (kind) => {
       const { token } = await personalToken(app, caller)
       const signedIn = await accounts.authenticate(username, CHOSEN_PASSWORD)
       const change = { currentPassword: CHOSEN_PASSWORD, newPassword: OTHER_PASSWORD }
-      expect(await accounts.changePassword(caller, change)).toBe(3)
+      expect(await accounts.changePassword(caller, change)).toMatchObject({ endedSessions: 3 })
 
       const { sessions } = app.app.services
       const left = await sessions.list(caller)

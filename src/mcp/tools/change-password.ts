@@ -21,6 +21,7 @@ export const changePassword = defineTool({
   }),
   async run(args, { caller, services }) {
     const passwords = { currentPassword: args.current_password, newPassword: args.new_password }
-    return { revoked_sessions: await services.accounts.changePassword(caller, passwords) }
+    const { endedSessions } = await services.accounts.changePassword(caller, passwords)
+    return { revoked_sessions: endedSessions }
   },
 })

@@ -188,6 +188,33 @@ describe('more than 10 minutes after it was given', () => {
   })
 })
 
+describe('a copy of the cookie', () => {
+  test('is worth nothing once its owner has given the password again', async () => {
+    const visitor = await longSignedIn()
+    const thief = visitor.browser.clone()
+    await visitor.browser.open('/account/tokens')
+    await visitor.browser.submit('/account/tokens', TOKEN)
+    expect((await prove(visitor)).status).toBe(201)
+    expect((await thief.open('/account/tokens')).url.pathname).toBe('/sign-in')
+    // Whoever gave it goes on, forms and all.
+    await visitor.browser.open('/account/tokens')
+    const next = await visitor.browser.submit('/account/tokens', { ...TOKEN, name: 'Another' })
+    expect(next.status).toBe(201)
+  })
+
+  test('or a new one', async () => {
+    const visitor = await signUp(app)
+    const thief = visitor.browser.clone()
+    await visitor.browser.open('/account/password')
+    const passwords = { current_password: PASSWORD, new_password: 'an entirely other phrase' }
+    const changed = await visitor.browser.submit('/account/password', passwords)
+    expect(changed.url.pathname).toBe('/account/password')
+    expect(changed.text).toContain('Your password is changed')
+    expect((await thief.open('/account')).url.pathname).toBe('/sign-in')
+    expect((await visitor.browser.open('/account')).url.pathname).toBe('/account')
+  })
+})
+
 test('within 10 minutes nobody is asked, by signing up or in', async () => {
   const visitor = await signUp(app)
   const other = { ...visitor, browser: browserOf(app) }

@@ -84,6 +84,19 @@ describeDatabases('authenticate_user', (kind) => {
     expect(wrong.text).not.toContain(user.username)
   })
 
+  test('an email address in place of the username is told as that, whoever has it', async () => {
+    const [own, nobodys] = await Promise.all(
+      [`${user.username}@example.com`, 'nobody@nowhere.example'].map((username) =>
+        client.call('authenticate_user', { username, password: user.password }),
+      ),
+    )
+    expect(own).toEqual(nobodys)
+    expect(own?.structured.error).toMatchObject({
+      code: 'invalid_credentials',
+      message: expect.stringContaining('with your username, which is not the email address'),
+    })
+  })
+
   test('a right password wipes the slate clean', async () => {
     const { username, password } = await app.register()
     for (let round = 0; round < 2; round++) {

@@ -1,5 +1,6 @@
 import { type Request, type Response, Router } from 'express'
 import { ChosenPassword } from '../../../services/account-rules.ts'
+import { goOnUnder } from '../../browser-session.ts'
 import { notice } from '../../views/notices.ts'
 import { passwordPage } from '../../views/password.ts'
 import { callerOf, csrfField, type Desk } from './desk.ts'
@@ -10,7 +11,7 @@ const BESIDE = { invalid_credentials: 'current_password', invalid_input: 'new_pa
 
 /** /account/password. */
 export function passwordRoutes(desk: Desk): Router {
-  const { services } = desk
+  const { services, cookies } = desk
   const router = Router()
 
   const show = (req: Request, res: Response, refusal?: Refusal) => {
@@ -35,6 +36,8 @@ export function passwordRoutes(desk: Desk): Router {
       BESIDE,
     )
     if ('refusal' in result) return show(req, res, result.refusal)
+    const { renewed } = result.done
+    if (renewed) goOnUnder(renewed, { req, res }, cookies.session)
     res.redirect(303, '/account/password?done=password-changed')
   })
 

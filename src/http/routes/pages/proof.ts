@@ -2,7 +2,7 @@
 
 import type { Request, RequestHandler, Response } from 'express'
 import { AppError } from '../../../errors.ts'
-import { visitOf } from '../../browser-session.ts'
+import { goOnUnder, visitOf } from '../../browser-session.ts'
 import { CSRF_FIELD, tokenOfSession } from '../../csrf.ts'
 import { type FormBody, holdForm, takeForm } from '../../held-form.ts'
 import { hidden } from '../../views/form.ts'
@@ -17,12 +17,17 @@ const BESIDE = { invalid_credentials: PROOF_FIELD } as const
  * Before a form's handler that may throw `proof_required`. When the form comes back with the password,
  * it takes that like a sign-in, within the same limits, and hands on the form that waited.
  */
-export function takesProof({ services, limiters }: Pick<Desk, 'services' | 'limiters'>) {
+export function takesProof({
+  services,
+  limiters,
+  cookies,
+}: Pick<Desk, 'services' | 'limiters' | 'cookies'>) {
   const take: RequestHandler = async (req, res, next) => {
     const form = heldForm(req)
     const password = textField(req, PROOF_FIELD)
     const result = await attempt(() => services.accounts.prove(callerOf(req), password), BESIDE)
     if ('refusal' in result) return askForProof(req, res, form, result.refusal)
+    goOnUnder(result.done, { req, res }, cookies.session)
     req.body = form
     next()
   }
