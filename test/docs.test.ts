@@ -26,6 +26,19 @@ function tableUnder(heading: string): string[][] {
 
 const code = (text: string) => `\`${text}\``
 
+describe('docs/ARCHITECTURE.md', () => {
+  const text = read('docs/ARCHITECTURE.md')
+
+  test('names only files that are there, and is short', () => {
+    const names = [...text.matchAll(/`((?:src|test|db|bench)\/[\w./-]+)`/g)].map(
+      ([, name = '']) => name,
+    )
+    expect(names.length).toBeGreaterThan(40)
+    for (const name of names) expect(existsSync(new URL(name, root)), name).toBe(true)
+    expect(text.split('\n').length).toBeLessThanOrEqual(121)
+  })
+})
+
 describe('README.md', () => {
   test('lists the tools in their order, and whether each needs a token', () => {
     const listed = tableUnder('Tools').map(([name, token]) => [name, token])
@@ -56,14 +69,17 @@ describe('README.md', () => {
     for (const text of texts) expect(text?.length).toBeGreaterThan(15)
   })
 
-  test.each(['README.md', 'docs/OPERATIONS.md', 'docs/SECURITY.md', 'db/README.md'])(
-    'the links of %s lead somewhere',
-    (file) => {
-      const links = [...read(file).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link)
-      expect(links.length).toBeGreaterThan(0)
-      for (const link of links) expect(() => follow(file, link), link).not.toThrow()
-    },
-  )
+  test.each([
+    'README.md',
+    'docs/ARCHITECTURE.md',
+    'docs/OPERATIONS.md',
+    'docs/SECURITY.md',
+    'db/README.md',
+  ])('the links of %s lead somewhere', (file) => {
+    const links = [...read(file).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link)
+    expect(links.length).toBeGreaterThan(0)
+    for (const link of links) expect(() => follow(file, link), link).not.toThrow()
+  })
 })
 
 /** @throws Error when the file or its heading does not exist. */
