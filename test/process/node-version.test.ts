@@ -36,11 +36,14 @@ test.each(['main.js', 'admin.js', 'process/node-version.js'])(
   },
 )
 
-test.each(['main', 'admin', 'process/node-version'])('%s.ts loads nothing of ours before it', (file) => {
-  const imports = [...read(`src/${file}.ts`).matchAll(/^import .*'([^']+)'$/gm)].map(
-    ([, name]) => name,
-  )
-  expect(imports.filter((name) => !name?.startsWith('node:'))).toEqual(
-    file === 'process/node-version' ? [] : ['./process/node-version.ts'],
-  )
-})
+test.each(['main', 'admin', 'process/node-version'])(
+  '%s.ts loads nothing of ours before it',
+  (file) => {
+    const imports = [...read(`src/${file}.ts`).matchAll(/^import .*'([^']+)'$/gm)].map(
+      ([, name]) => name,
+    )
+    expect(imports.filter((name) => !name?.startsWith('node:'))).toEqual(
+      file === 'process/node-version' ? [] : ['./process/node-version.ts'],
+    )
+  },
+)
