@@ -2,11 +2,12 @@ import { APIConnectionError, APIError } from '@anthropic-ai/sdk/core/error'
 import type { AppError } from '../errors.ts'
 import type { Outgoing } from '../network/outgoing.ts'
 import { assertPlausibleKey, toProofFailure } from './key-proof.ts'
+import { MessageAccumulator } from './message-accumulator.ts'
 import { type ClaudeOutcome, toOutcome } from './outcome.ts'
 import { boundsOf } from './prices/usage-bounds.ts'
 import { type BuiltRequest, withoutTemperature } from './request.ts'
-import { Reply } from './stream.ts'
 import { ForeignAnswer, UnreadableAnswer } from './transport/answer-errors.ts'
+import { CallDeadline, type Limits } from './transport/call-deadline.ts'
 import {
   brokenStream,
   isTemperatureRefusal,
@@ -22,7 +23,6 @@ import {
   isSendableKey,
   Transport,
 } from './transport/transport.ts'
-import { type Limits, Watch } from './transport/watch.ts'
 
 export type { ClaudeOutcome } from './outcome.ts'
 
@@ -71,7 +71,12 @@ export type AnswerOptions = {
   onText?: ((textSoFar: string) => void) | undefined
 }
 
-type Call = { watch: Watch; reply: Reply; warnings: string[]; repeatsLost: boolean }
+type Call = {
+  watch: CallDeadline
+  reply: MessageAccumulator
+  warnings: string[]
+  repeatsLost: boolean
+}
 
 export class AnthropicClaude implements Claude {
   readonly #transport: Transport
@@ -103,7 +108,7 @@ export class AnthropicClaude implements Claude {
   async proveKey(apiKey: string): Promise<void> {
     assertPlausibleKey(apiKey)
     const deadlineMs = Math.min(this.#limits.deadlineMs, PROOF_DEADLINE_MS)
-    const watch = new Watch(new AbortController().signal, { ...this.#limits, deadlineMs })
+    const watch = new CallDeadline(new AbortController().signal, { ...this.#limits, deadlineMs })
     try {
       await withRetry(watch, () =>
         this.#noting(this.#transport.listOneModel(apiKey, watch.signal), watch),
@@ -121,7 +126,7 @@ export class AnthropicClaude implements Claude {
     signal: AbortSignal,
   ): Promise<number | null> {
     if (!isSendableKey(apiKey)) return null
-    const watch = new Watch(signal, { ...this.#limits, deadlineMs: COUNT_DEADLINE_MS })
+    const watch = new CallDeadline(signal, { ...this.#limits, deadlineMs: COUNT_DEADLINE_MS })
     try {
       return (await this.#transport.countTokens(apiKey, request, watch.signal)) || null
     } catch {
@@ -134,8 +139,8 @@ export class AnthropicClaude implements Claude {
   /** Not async itself: the request must not live as long as its answer comes. */
   answer(apiKey: string, request: BuiltRequest, options: AnswerOptions): Promise<ClaudeOutcome> {
     const startedAt = performance.now()
-    const watch = new Watch(options.signal, this.#limits)
-    const reply = new Reply(
+    const watch = new CallDeadline(options.signal, this.#limits)
+    const reply = new MessageAccumulator(
       request.body.model,
       boundsOf(request.body, options.inputAtMost),
       options.onText,
@@ -151,8 +156,8 @@ export class AnthropicClaude implements Claude {
   /** @returns why the answer is not complete; null when it is. */
   async #follow(
     opening: Promise<AnswerStream>,
-    watch: Watch,
-    reply: Reply,
+    watch: CallDeadline,
+    reply: MessageAccumulator,
     onBegun: (() => void) | undefined,
   ): Promise<AppError | null> {
     let error: AppError | undefined
@@ -205,7 +210,12 @@ export class AnthropicClaude implements Claude {
     return send(withoutTemperature(request))
   }
 
-  async #attempt(apiKey: string, request: BuiltRequest, watch: Watch, reply: Reply) {
+  async #attempt(
+    apiKey: string,
+    request: BuiltRequest,
+    watch: CallDeadline,
+    reply: MessageAccumulator,
+  ) {
     reply.beginAttempt()
     try {
       const hooks = hooksOf(reply, watch)
@@ -217,7 +227,7 @@ export class AnthropicClaude implements Claude {
   }
 
   /** Remembers whether an attempt reached Anthropic; one the caller cancelled says nothing. */
-  async #noting<T>(attempt: Promise<T>, watch: Watch): Promise<T> {
+  async #noting<T>(attempt: Promise<T>, watch: CallDeadline): Promise<T> {
     try {
       const result = await attempt
       this.#lastSeen = { status: 'reachable', at: new Date() }
@@ -232,7 +242,7 @@ export class AnthropicClaude implements Claude {
   }
 }
 
-function hooksOf(reply: Reply, watch: Watch): AnswerHooks {
+function hooksOf(reply: MessageAccumulator, watch: CallDeadline): AnswerHooks {
   const expect = () => {
     if (reply.isThinking) watch.expectSilence()
     else if (reply.content.firstTextAt === null) watch.expectFirst()

@@ -1,8 +1,8 @@
 import type { AppError } from '../errors.ts'
 import { wholeText } from '../text/whole-text.ts'
 import type { ContentBlock } from './content.ts'
+import type { MessageAccumulator } from './message-accumulator.ts'
 import type { Rate, Usage } from './prices/usage.ts'
-import type { Reply } from './stream.ts'
 
 export type UsageEstimated =
   | 'stream_cancelled'
@@ -54,7 +54,7 @@ type Ending = {
 }
 
 /** Sums up a reply that will not grow any more. */
-export function toOutcome(reply: Reply, { error, warnings, startedAt }: Ending) {
+export function toOutcome(reply: MessageAccumulator, { error, warnings, startedAt }: Ending) {
   const status = statusOf(reply, error)
   const isFree = status === 'refused' && !reply.hasOutput
   const usageEstimated = estimateReason(reply, isFree, error)
@@ -81,12 +81,12 @@ export function toOutcome(reply: Reply, { error, warnings, startedAt }: Ending) 
 const withWholeText = (block: ContentBlock): ContentBlock =>
   block.text === undefined ? block : { ...block, text: wholeText(block.text) }
 
-function statusOf(reply: Reply, error: AppError | null): ClaudeOutcome['status'] {
+function statusOf(reply: MessageAccumulator, error: AppError | null): ClaudeOutcome['status'] {
   if (error !== null) return error.code === 'cancelled' ? 'cancelled' : 'failed'
   return reply.stopReason === 'refusal' ? 'refused' : 'complete'
 }
 
-function estimateReason(reply: Reply, isFree: boolean, error: AppError | null) {
+function estimateReason(reply: MessageAccumulator, isFree: boolean, error: AppError | null) {
   const wasLost = reply.lostUsage !== null
   if (!wasLost && (isFree || !reply.isUsageEstimated)) return null
   if (error?.code === 'cancelled') return 'stream_cancelled'

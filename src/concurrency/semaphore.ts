@@ -1,15 +1,15 @@
-/** Taking turns at a few connections: first in, first out, and never for ever. */
+/** A semaphore: a few places, granted first in, first out (FIFO), and never waited for without a limit. */
 
 import { AppError } from '../errors.ts'
 
-export type Turns = {
+export type Semaphore = {
   /**
    * A place, granted in the order of asking.
    * @throws AppError database_unavailable when none comes free in time.
    */
-  take(): Promise<void>
+  acquire(): Promise<void>
   /** Hands the place to whoever has waited longest. */
-  giveBack(): void
+  release(): void
 }
 
 type Options = {
@@ -20,7 +20,7 @@ type Options = {
   stallMs: number
 }
 
-export function takingTurns({ places, waitMs, stallMs }: Options): Turns {
+export function createSemaphore({ places, waitMs, stallMs }: Options): Semaphore {
   const waiting = new Set<() => void>()
   let free = places
   let movedAt = 0
@@ -48,12 +48,12 @@ export function takingTurns({ places, waitMs, stallMs }: Options): Turns {
   }
 
   return {
-    take() {
+    acquire() {
       if (free === 0) return new Promise(wait)
       free -= 1
       return Promise.resolve()
     },
-    giveBack() {
+    release() {
       movedAt = performance.now()
       const [next] = waiting
       // Passed on, and never free between two holders: nobody can jump the queue.

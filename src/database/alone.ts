@@ -1,6 +1,6 @@
 /** Statements of one user alone, who may be held up by a lock: bounded, and out of others' way. */
 
-import { type Turns, takingTurns } from '../concurrency/semaphore.ts'
+import { createSemaphore, type Semaphore } from '../concurrency/semaphore.ts'
 
 /** Connections that one user's statements of a kind may wait with. */
 const MOST_AT_ONCE = 2
@@ -13,7 +13,7 @@ const HELD_UP_MS = 50
 const REMEMBERED_MS = 2_000
 
 type Queue = {
-  turns: Turns
+  turns: Semaphore
   /** That run or wait for their turn. */
   asked: number
   /** When those began that may be held up. */
@@ -44,8 +44,8 @@ export class Alone {
     this.#queues.set(key, queue)
     queue.asked += 1
     try {
-      await queue.turns.take()
-      return await this.#runNow(key, queue, isSuspected, work).finally(queue.turns.giveBack)
+      await queue.turns.acquire()
+      return await this.#runNow(key, queue, isSuspected, work).finally(queue.turns.release)
     } finally {
       queue.asked -= 1
       this.#forgetIdle(key, queue)
@@ -81,7 +81,7 @@ export class Alone {
 }
 
 const newQueue = (): Queue => ({
-  turns: takingTurns({ places: MOST_AT_ONCE, waitMs: WAIT_MS, stallMs: STALL_MS }),
+  turns: createSemaphore({ places: MOST_AT_ONCE, waitMs: WAIT_MS, stallMs: STALL_MS }),
   asked: 0,
   suspectedSince: new Set(),
   heldUpUntil: Number.NEGATIVE_INFINITY,

@@ -7,14 +7,14 @@ import { createLegacyCalls } from './direct/legacy.ts'
 import { createModernCalls } from './direct/modern.ts'
 import { plainCall } from './direct/recognise.ts'
 import { wrongParams } from './direct/request-params.ts'
-import { streamedAnswer, wholeAnswer } from './direct/response.ts'
+import { jsonResponse, sseResponse } from './direct/response.ts'
 import { hostHeaderValidation, originValidation } from './guards.ts'
 import { findOutOfBounds, isShortId } from './message-bounds.ts'
 import { CancellableCalls } from './protocol/cancellable-calls.ts'
 import { createLegacyHandler } from './protocol/legacy.ts'
 import { createModernHandler } from './protocol/modern.ts'
 import { findResource, serverInfo } from './protocol/server-info.ts'
-import type { Asker, ToolRunner } from './run-tool.ts'
+import type { RequestIdentity, ToolRunner } from './run-tool.ts'
 import type { Tool } from './tool.ts'
 import { createToolsets, type Toolset } from './toolset.ts'
 import { onWire } from './wire.ts'
@@ -86,7 +86,7 @@ export function createMcpHandler({ runner, publicUrl, toolPrefix }: McpOptions) 
     req: IncomingMessage,
     res: ServerResponse,
     body: unknown,
-    asker: Asker,
+    asker: RequestIdentity,
     { json, stream }: Accepted,
   ) => {
     const toolset = toolsetFor(asker.shortNames)
@@ -94,7 +94,7 @@ export function createMcpHandler({ runner, publicUrl, toolPrefix }: McpOptions) 
     const call = plainCall(req, body, toolset)
     if (call) return answerCall[call.era]({ ...call, streams }, res, asker)
     const wrong = wrongParams(body)
-    if (wrong) return (streams ? streamedAnswer(res) : wholeAnswer(res)).finish(wrong)
+    if (wrong) return (streams ? sseResponse(res) : jsonResponse(res)).finish(wrong)
     const era = isLegacy(req, body) ? legacy : modern
     return era(req, onWire(res), body, { asker, toolset, streams })
   }

@@ -15,7 +15,7 @@ import type { CatalogueEntry } from './catalogue.ts'
 import type { Toolset } from './toolset.ts'
 
 /** What the HTTP side knows of a request when it hands it over. */
-export type Asker = {
+export type RequestIdentity = {
   caller: Caller | null
   /** Why this call must not run: a wrong access_token argument, or a limit that was reached. */
   refusal: AppError | null
@@ -26,7 +26,7 @@ export type Asker = {
 }
 
 /** Of whom, under which names of tools, and whether the answer may take minutes. */
-export type Ask = { asker: Asker; toolset: Toolset; streams: boolean }
+export type Ask = { asker: RequestIdentity; toolset: Toolset; streams: boolean }
 
 export type ToolRunner = {
   services: Services
@@ -39,7 +39,7 @@ export type ToolCall = {
   toolset: Pick<Toolset, 'worded'>
   entry: CatalogueEntry
   args: unknown
-  asker: Asker
+  asker: RequestIdentity
   signal: AbortSignal
   progress: (textSoFar: string) => void
 }

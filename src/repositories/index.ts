@@ -29,7 +29,7 @@ import { AnswerRepository } from './turns/answers.ts'
 import { TurnEndingRepository } from './turns/finish-turns.ts'
 import { ForgottenTurnRepository } from './turns/forgotten-turns.ts'
 import { LeaseRepository } from './turns/leases.ts'
-import { SendOpeningRepository } from './turns/load-turn-context.ts'
+import { TurnContextRepository } from './turns/load-turn-context.ts'
 import { SendHistoryRepository } from './turns/send-histories.ts'
 import { TurnBeginningRepository } from './turns/start-turns.ts'
 
@@ -66,7 +66,7 @@ export function createRepositories(db: Kysely<Schema>) {
     oneTimeLinks: new OneTimeLinkRepository(db),
     rateLimits: new RateLimitRepository(db),
     sendHistories: new SendHistoryRepository(db),
-    sendOpenings: new SendOpeningRepository(db),
+    turnContexts: new TurnContextRepository(db),
     sessionChecks: new SessionCheckRepository(db),
     sessions: new SessionRepository(db),
     signInFailures: new SignInFailureRepository(db),

@@ -33,13 +33,13 @@ import { Rewrapping } from './keys/rewrapping.ts'
 import type { SigningKeys } from './keys/signing-keys.ts'
 import { Vault } from './keys/vault.ts'
 import { HealthService } from './operations/health.ts'
-import { LEASE_SECONDS, Upkeep } from './operations/maintenance.ts'
+import { LEASE_SECONDS, Maintenance } from './operations/maintenance.ts'
 import { MetricsService } from './operations/metrics.ts'
 import { AnswerNotices, AnswerSignals, decodeSignal } from './turns/answer-events.ts'
 import { TurnEnding } from './turns/finish-turn.ts'
 import { AnswerService } from './turns/follow-answer.ts'
 import { Generation } from './turns/generate-answer.ts'
-import { Replays } from './turns/idempotency.ts'
+import { IdempotencyService } from './turns/idempotency.ts'
 import { LastingEnding } from './turns/lasting-ending.ts'
 import { Orphans } from './turns/orphans.ts'
 import { RunningAnswers } from './turns/running-answers.ts'
@@ -169,7 +169,7 @@ export function createServices(parts: Parts) {
       repositories,
       beginning,
       ending: new LastingEnding({ ending, log }),
-      replays: new Replays({ repositories, answers }),
+      replays: new IdempotencyService({ repositories, answers }),
       generation: new Generation({ claude, defaultTemperature: chat.defaultTemperature }),
       vault,
       keyLinks,
@@ -187,7 +187,7 @@ export function createServices(parts: Parts) {
       database: parts.database,
       proveWrites: () => repositories.heartbeats.beat(replicaId),
     }),
-    upkeep: new Upkeep({
+    upkeep: new Maintenance({
       repositories,
       running,
       orphans,

@@ -5,7 +5,7 @@ import { notice } from './kit/notices.ts'
 import { pageSecurity } from './kit/page-security.ts'
 import { sendPage } from './kit/send-page.ts'
 import { STYLESHEET, STYLESHEET_PATH } from './kit/stylesheet.ts'
-import { type Desk, requireSignIn } from './page-context.ts'
+import { type PageContext, requireSignIn } from './page-context.ts'
 import { accountRoutes } from './pages/account/routes.ts'
 import { connectRoutes } from './pages/connect/routes.ts'
 import { dataRoutes } from './pages/data/routes.ts'
@@ -22,7 +22,7 @@ import { identifyVisitor, visitOf } from './session/browser-session.ts'
 import { createPageCookies } from './session/cookies.ts'
 import { refuseForgedForms } from './session/csrf.ts'
 
-type PageRouteOptions = Omit<Desk, 'cookies'> & {
+type PageRouteOptions = Omit<PageContext, 'cookies'> & {
   /** Answers 403 to a name that is not ours (DNS rebinding). */
   hostGuard: RequestHandler
 }
@@ -38,7 +38,7 @@ export const PAGE_PATHS = ['/', '/sign-up', '/sign-in', '/sign-out', ...Object.k
 export function createPageRoutes(options: PageRouteOptions): Router {
   const { services, origins, limiters, hostGuard } = options
   const cookies = createPageCookies(origins.public)
-  const desk: Desk = { ...options, cookies }
+  const context: PageContext = { ...options, cookies }
   const arrival = [
     hostGuard,
     pageSecurity,
@@ -52,27 +52,27 @@ export function createPageRoutes(options: PageRouteOptions): Router {
     res.setHeader('Cache-Control', 'public, max-age=31536000, immutable')
     res.type('css').send(STYLESHEET)
   })
-  router.get('/', ...arrival, home(desk))
-  router.get([MCP_PATH, OPEN_MCP_PATH], ...arrival, mcpAddress(desk))
+  router.get('/', ...arrival, home(context))
+  router.get([MCP_PATH, OPEN_MCP_PATH], ...arrival, mcpAddress(context))
   router.use(PAGES, ...arrival)
   router.use(MEMBERS_PAGES, requireSignIn)
   router.use(PAGES, refuseForgedForms(cookies.csrf, origins.public))
-  router.use(signUpRoutes(desk))
-  router.use(signInRoutes(desk))
-  router.use(connectRoutes(desk))
-  router.use(accountRoutes(desk))
-  router.use(keyRoutes(desk))
-  router.use(sessionRoutes(desk))
-  router.use(tokenRoutes(desk))
-  router.use(usageRoutes(desk))
-  router.use(passwordRoutes(desk))
-  router.use(dataRoutes(desk))
+  router.use(signUpRoutes(context))
+  router.use(signInRoutes(context))
+  router.use(connectRoutes(context))
+  router.use(accountRoutes(context))
+  router.use(keyRoutes(context))
+  router.use(sessionRoutes(context))
+  router.use(tokenRoutes(context))
+  router.use(usageRoutes(context))
+  router.use(passwordRoutes(context))
+  router.use(dataRoutes(context))
   return router
 }
 
 /** Programs were answered before. */
 const mcpAddress =
-  ({ origins, isOpenMcpServed }: Desk): RequestHandler =>
+  ({ origins, isOpenMcpServed }: PageContext): RequestHandler =>
   (req, res) => {
     const origin = origins.askedBy(req)
     const openUrl = isOpenMcpServed ? `${origin}${OPEN_MCP_PATH}` : null
@@ -81,7 +81,7 @@ const mcpAddress =
   }
 
 const home =
-  ({ origins, registrationOpen }: Desk): RequestHandler =>
+  ({ origins, registrationOpen }: PageContext): RequestHandler =>
   (req, res) => {
     const done = notice(req.path, req.query.done)
     const isSignedIn = visitOf(req).caller !== null

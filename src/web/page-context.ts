@@ -12,7 +12,7 @@ import { visitOf } from './session/browser-session.ts'
 import type { PageCookies } from './session/cookies.ts'
 import { CSRF_FIELD, csrfToken } from './session/csrf.ts'
 
-export type Desk = {
+export type PageContext = {
   services: Services
   authorizationServer: AuthorizationServer
   origins: OwnOrigins
@@ -23,8 +23,11 @@ export type Desk = {
 }
 
 /** The hidden field that every form of ours carries. */
-export const csrfField = (req: Request, res: Response, { cookies }: Pick<Desk, 'cookies'>): Html =>
-  hidden(CSRF_FIELD, csrfToken(req, res, cookies.csrf))
+export const csrfField = (
+  req: Request,
+  res: Response,
+  { cookies }: Pick<PageContext, 'cookies'>,
+): Html => hidden(CSRF_FIELD, csrfToken(req, res, cookies.csrf))
 
 /** @throws Error where {@link requireSignIn} did not run before. */
 export function callerOf(req: Request): Caller {

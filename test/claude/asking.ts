@@ -3,7 +3,7 @@ import type { ChatRequest } from '../../src/claude/chat-request.ts'
 import { AnthropicClaude, type ClaudeOutcome } from '../../src/claude/client.ts'
 import { resolveModel } from '../../src/claude/models.ts'
 import { buildRequest } from '../../src/claude/request.ts'
-import type { Limits as Watched } from '../../src/claude/transport/watch.ts'
+import type { Limits as Watched } from '../../src/claude/transport/call-deadline.ts'
 import { type ClaudeStandIn, startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 
 export const KEY = 'sk-ant-api03-the-key-of-ada'

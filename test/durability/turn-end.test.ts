@@ -22,7 +22,7 @@ import { Orphans } from '../../src/services/turns/orphans.ts'
 import type { SendResult } from '../../src/services/turns/receipt.ts'
 import { type RunningAnswer, RunningAnswers } from '../../src/services/turns/running-answers.ts'
 import { TurnBeginning } from '../../src/services/turns/start-turn.ts'
-import { type BegunTurn, INTERRUPTED, type SendInput } from '../../src/services/turns/turn.ts'
+import { INTERRUPTED, type SendInput, type StartedTurn } from '../../src/services/turns/turn.ts'
 import {
   describeDatabases,
   type FreshDatabase,
@@ -61,7 +61,7 @@ describeDatabases('the end of a turn', (kind) => {
   let ending: TurnEnding
   let running: RunningAnswers
   let orphans: Orphans
-  let turn: BegunTurn
+  let turn: StartedTurn
   const userId = newId()
   const passwordSession = { id: newId(), userId, expiresAt: new Date(Date.now() + 3_600_000) }
 

@@ -139,7 +139,7 @@ describeDatabases('a user with large histories', (kind) => {
     }
     await sql`alter table messages enable trigger messages_added`.execute(db)
     const reach = { userId: user.userId, sessionId: newId(), readsAll: true }
-    const { conversation } = await app.app.repositories.sendOpenings.get(reach, id)
+    const { conversation } = await app.app.repositories.turnContexts.get(reach, id)
     if (conversation === undefined) throw new Error('it was just made')
     return { ...conversation, vault }
   }

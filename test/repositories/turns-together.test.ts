@@ -174,7 +174,7 @@ describeDatabases('turns at one moment', (kind) => {
     )
     const openings = await Promise.all(
       turns.map(({ conversationId }, index) =>
-        repositories.sendOpenings.get(
+        repositories.turnContexts.get(
           ownReach(users[index] as string),
           index === 2 ? (turns[0] as NewTurn).conversationId : conversationId,
         ),

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net'
 import { type Prepared, prepareEmbedded, preparePostgresql } from './database-supplies.ts'
 import type { PostgresqlSource } from './postgresql-cluster.ts'
 
-export type Desk = {
+export type PageContext = {
   url: string
   /** The databases that were asked for, for people. */
   used(): Promise<string[]>
@@ -16,7 +16,7 @@ export type Desk = {
 }
 
 /** @param source where PostgreSQL comes from; undefined when this machine has none. */
-export async function openDesk(source: PostgresqlSource | undefined): Promise<Desk> {
+export async function openDesk(source: PostgresqlSource | undefined): Promise<PageContext> {
   const shelves = {
     '/embedded': lazily(prepareEmbedded),
     '/postgresql': lazily(() => preparePostgresql(source)),

@@ -6,10 +6,10 @@ import {
 import { AppError } from '../../errors.ts'
 import { beginningOf } from '../../text/whole-text.ts'
 import { ForeignAnswer, ProxyAway, UnreadableAnswer } from './answer-errors.ts'
+import type { Stop } from './call-deadline.ts'
 import { foreignFailure, wrongAddress } from './foreign-answers.ts'
 import { retryAfterMs } from './retry.ts'
 import { judge, KEY_REJECTED } from './verdicts.ts'
-import type { Stop } from './watch.ts'
 
 const MAX_UPSTREAM_MESSAGE_CHARS = 500
 

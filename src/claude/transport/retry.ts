@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { APIConnectionError, APIError, APIUserAbortError } from '@anthropic-ai/sdk/core/error'
-import type { Watch } from './watch.ts'
+import type { CallDeadline } from './call-deadline.ts'
 
 const MAX_TRIES = 2
 const LONGEST_WAIT_MS = 10_000
@@ -18,7 +18,7 @@ const SPENT = new Set(['enforced_spend_limit_reached', 'contract_spend_limit_rea
  * @throws what the last attempt threw.
  */
 export async function withRetry<T>(
-  watch: Watch,
+  watch: CallDeadline,
   attempt: () => Promise<T>,
   { mayRepeat = () => true }: { mayRepeat?: () => boolean } = {},
 ): Promise<T> {

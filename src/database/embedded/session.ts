@@ -3,7 +3,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PGlite } from '@electric-sql/pglite'
 import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
-import { takingTurns } from '../../concurrency/semaphore.ts'
+import { createSemaphore } from '../../concurrency/semaphore.ts'
 import { isCrash, toDatabaseError } from '../errors.ts'
 import { preparedName } from '../statements/prepared.ts'
 import type { LogSpace } from './durability/log-space.ts'
@@ -30,13 +30,13 @@ export function oneConnection(
   place: Place = {},
 ): OneConnection {
   const connection = new PgliteConnection(pglite, place)
-  const turns = takingTurns({ places: 1, waitMs: acquireTimeoutMs, stallMs: acquireTimeoutMs })
+  const turns = createSemaphore({ places: 1, waitMs: acquireTimeoutMs, stallMs: acquireTimeoutMs })
   return {
     async acquire() {
-      await turns.take()
+      await turns.acquire()
       return connection
     },
-    release: turns.giveBack,
+    release: turns.release,
     get hasCrashed() {
       return connection.hasCrashed
     },

@@ -7,7 +7,7 @@ import {
   type PostgresQueryResult,
 } from 'kysely'
 import { type ClientBase, Pool, type PoolClient, types } from 'pg'
-import { takingTurns } from '../../concurrency/semaphore.ts'
+import { createSemaphore } from '../../concurrency/semaphore.ts'
 import { endsConnection, isConflict, isReadOnly, toDatabaseError, unavailable } from '../errors.ts'
 import { DISCARD_PLANS, PlanAge, preparedName } from '../statements/prepared.ts'
 import { applySettings } from '../statements/session-settings.ts'
@@ -59,7 +59,7 @@ export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
   pool.on('connect', (client) => client.on('error', options.onError))
   pool.on('error', () => {})
   // The pool's own queue would let its limit for a new connection run out in a crowd.
-  const turns = takingTurns({
+  const turns = createSemaphore({
     places: options.poolSize,
     waitMs: options.acquireTimeoutMs,
     stallMs: options.connectTimeoutMs,
@@ -68,15 +68,15 @@ export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
   return new PostgresDialect({
     pool: {
       connect: async () => {
-        await turns.take()
+        await turns.acquire()
         const client = await connect(pool, servers).catch((error) => {
-          turns.giveBack()
+          turns.release()
           throw unavailable(error)
         })
         const shared = options.sharesSessions
           ? new SharedSession(options.statementTimeoutMs)
           : undefined
-        const onRelease = turns.giveBack
+        const onRelease = turns.release
         return new LimitedClient(client, { limitMs: clientLimitMs, servers, shared, onRelease })
       },
       end: () => pool.end(),

@@ -34,7 +34,7 @@ const MOST_TOGETHER = 32
  */
 export const lockLimitOf = ({ length }: readonly unknown[]) => (length > 1 ? '100ms' : '10s')
 
-export class Gathered<Asked, Answer> {
+export class Batcher<Asked, Answer> {
   readonly #options: Options<Asked, Answer>
   readonly #alone = new Alone()
   #waiting: Waiting<Asked, Answer>[] = []
@@ -47,7 +47,7 @@ export class Gathered<Asked, Answer> {
    * @throws what the statement throws for this one alone: after a failure that took back what was
    *   asked together, each is asked by itself.
    */
-  ask(asked: Asked): Promise<Answer> {
+  load(asked: Asked): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.length === 0) setImmediate(() => this.#askAll())
       this.#waiting.push({ asked, resolve, reject })

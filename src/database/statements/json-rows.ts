@@ -9,7 +9,7 @@ type Cell = string | number | boolean | object | Buffer | null
  *
  * @param columns PostgreSQL's type of each, by the name that it has in TypeScript.
  */
-export function recordset<Name extends string>(columns: Record<Name, string>) {
+export function jsonRows<Name extends string>(columns: Record<Name, string>) {
   const names = Object.keys(columns).map((name) => [name as Name, snakeCase(name)] as const)
   const definition = names.map(([name, column]) => `"${column}" ${columns[name]}`)
   const toRecord = (row: Record<Name, Cell>, place: number) => {

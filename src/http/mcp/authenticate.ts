@@ -9,7 +9,7 @@
 import type { Request, RequestHandler } from 'express'
 import { AppError, toAppError } from '../../errors.ts'
 import type { Inspected } from '../../mcp/index.ts'
-import type { Asker } from '../../mcp/run-tool.ts'
+import type { RequestIdentity } from '../../mcp/run-tool.ts'
 import type { Caller } from '../../services/access/caller.ts'
 import type { SessionService } from '../../services/access/sessions.ts'
 import type { KnownTokens } from '../bodies/known-tokens.ts'
@@ -20,7 +20,7 @@ import { wantsShortNames } from './tool-names-asked.ts'
 /** What is known of one request to /mcp on its way through the middleware. */
 export type McpRequest = {
   inspected: Inspected
-  asker: Asker
+  asker: RequestIdentity
   /** Whether the caller is who the Authorization header says. */
   isBearer: boolean
   /** Set when only HTTP can refuse: a bad bearer token, or the database is away. */
@@ -134,7 +134,7 @@ function badBearer(refusal: AppError, isToolCall: boolean): Omit<McpRequest, 'in
   return { asker, isBearer: true, httpRefusal: isForHttp ? refusal : null, count: null }
 }
 
-const NOBODY: Asker = { caller: null, refusal: null }
+const NOBODY: RequestIdentity = { caller: null, refusal: null }
 
 const isToken = (given: unknown): given is string => typeof given === 'string' && given !== ''
 

@@ -6,18 +6,18 @@ import { UrlElicitationRequiredError } from '@modelcontextprotocol/sdk/types.js'
 import type { CancellableCalls } from '../protocol/cancellable-calls.ts'
 import { noProgress, throttledProgress } from '../protocol/progress.ts'
 import { pageToOpen } from '../protocol/url-elicitation.ts'
-import { type Asker, runTool, type ToolResult, type ToolRunner } from '../run-tool.ts'
+import { type RequestIdentity, runTool, type ToolResult, type ToolRunner } from '../run-tool.ts'
 import type { FormedCall } from './recognise.ts'
-import { streamedAnswer, toRpcError, wholeAnswer } from './response.ts'
+import { jsonResponse, sseResponse, toRpcError } from './response.ts'
 
 /** `calls`: those under way, which a notification may cancel. */
 export function createLegacyCalls(runner: ToolRunner, calls: CancellableCalls) {
   return async function answerCall(
     { id, toolset, entry, args, progressToken, streams }: FormedCall,
     res: ServerResponse,
-    asker: Asker,
+    asker: RequestIdentity,
   ): Promise<void> {
-    const answer = streams ? streamedAnswer(res) : wholeAnswer(res)
+    const answer = streams ? sseResponse(res) : jsonResponse(res)
     const progress =
       progressToken === undefined
         ? noProgress
@@ -42,7 +42,7 @@ export function createLegacyCalls(runner: ToolRunner, calls: CancellableCalls) {
 export async function orPageToOpen(
   { services }: ToolRunner,
   result: ToolResult,
-  { caller }: Asker,
+  { caller }: RequestIdentity,
 ): Promise<ToolResult> {
   const page = pageToOpen(result)
   if (!page || !caller || !(await services.sessions.elicitsUrls(caller))) return result

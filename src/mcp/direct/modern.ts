@@ -9,19 +9,19 @@ import {
 import { noProgress, throttledProgress } from '../protocol/progress.ts'
 import type { ServerInfo } from '../protocol/server-info.ts'
 import { PAGE_REQUEST, pageToOpen } from '../protocol/url-elicitation.ts'
-import { type Asker, runTool, type ToolResult, type ToolRunner } from '../run-tool.ts'
+import { type RequestIdentity, runTool, type ToolResult, type ToolRunner } from '../run-tool.ts'
 import type { Fields, FormedCall, PlainCall } from './recognise.ts'
-import { type CallAnswer, streamedAnswer, toRpcError, wholeAnswer } from './response.ts'
+import { type CallAnswer, jsonResponse, sseResponse, toRpcError } from './response.ts'
 
 export function createModernCalls(runner: ToolRunner, info: ServerInfo) {
   const _meta = { [SERVER_INFO_META_KEY]: info }
   return async function answerCall(
     call: FormedCall,
     res: ServerResponse,
-    asker: Asker,
+    asker: RequestIdentity,
   ): Promise<void> {
     const { id, toolset, entry, args, clientCapabilities, streams } = call
-    const answer = streams ? streamedAnswer(res) : wholeAnswer(res)
+    const answer = streams ? sseResponse(res) : jsonResponse(res)
     const signal = abortedByClose(res)
     try {
       const progress = progressOf(call, answer)

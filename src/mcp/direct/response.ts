@@ -14,7 +14,7 @@ export type CallAnswer = {
 }
 
 /** All at once, as JSON. It has no room for notifications, and its tools send none. */
-export function wholeAnswer(res: ServerResponse): CallAnswer {
+export function jsonResponse(res: ServerResponse): CallAnswer {
   return {
     isTaken: () => true,
     notify() {},
@@ -42,7 +42,7 @@ const STREAM_HEADERS = {
 const OPEN_AFTER_MS = 250
 
 /** As a stream of events, whose head goes with the first of them when that comes soon. */
-export function streamedAnswer(res: ServerResponse): CallAnswer {
+export function sseResponse(res: ServerResponse): CallAnswer {
   const write = (text: string) => {
     if (!isGone(res)) res.write(text)
   }

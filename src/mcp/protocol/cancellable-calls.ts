@@ -1,5 +1,5 @@
 import { AppError } from '../../errors.ts'
-import type { Asker } from '../run-tool.ts'
+import type { RequestIdentity } from '../run-tool.ts'
 
 /**
  * Tool calls under way in this process, so that a `notifications/cancelled` finds the call it means.
@@ -14,7 +14,7 @@ export class CancellableCalls {
 
   async run<T>(
     requestId: string | number,
-    asker: Asker,
+    asker: RequestIdentity,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const controller = new AbortController()
@@ -31,7 +31,7 @@ export class CancellableCalls {
   }
 
   /** Does nothing unless the body is a `notifications/cancelled`. */
-  cancelNamedBy(body: unknown, asker: Asker): void {
+  cancelNamedBy(body: unknown, asker: RequestIdentity): void {
     const requestId = cancelledRequestId(body)
     const key = requestId === undefined ? undefined : keyOf(requestId, asker)
     const candidates = key === undefined ? undefined : this.#running.get(key)
@@ -40,7 +40,7 @@ export class CancellableCalls {
   }
 }
 
-function keyOf(requestId: string | number, { caller }: Asker): string | undefined {
+function keyOf(requestId: string | number, { caller }: RequestIdentity): string | undefined {
   return caller ? `${caller.sessionId}/${typeof requestId}/${requestId}` : undefined
 }
 

@@ -23,7 +23,7 @@ import {
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/ajv'
 import { orPageToOpen } from '../direct/legacy.ts'
 import { isDrained } from '../direct/response.ts'
-import { type Ask, type Asker, runTool, type ToolRunner } from '../run-tool.ts'
+import { type Ask, type RequestIdentity, runTool, type ToolRunner } from '../run-tool.ts'
 import type { CancellableCalls } from './cancellable-calls.ts'
 import { noProgress, throttledProgress } from './progress.ts'
 import {
@@ -122,7 +122,11 @@ function createServer(
  * What a client declares, it declares once, and its later requests come alone: the session of its
  * bearer token keeps whether it opens links.
  */
-async function rememberClient({ services, log }: ToolRunner, body: unknown, { caller }: Asker) {
+async function rememberClient(
+  { services, log }: ToolRunner,
+  body: unknown,
+  { caller }: RequestIdentity,
+) {
   if (!caller || (body as { method?: unknown }).method !== 'initialize') return
   const initialize = InitializeRequestSchema.safeParse(body).data
   if (!initialize) return

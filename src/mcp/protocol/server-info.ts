@@ -4,7 +4,7 @@ import { AppError, toAppError, toErrorBody } from '../../errors.ts'
 import type { Caller } from '../../services/access/caller.ts'
 import { VERSION } from '../../version.ts'
 import { resources } from '../resources/index.ts'
-import { type Asker, refuseMissingScope, type ToolRunner } from '../run-tool.ts'
+import { type RequestIdentity, refuseMissingScope, type ToolRunner } from '../run-tool.ts'
 
 export const SERVER_NAME = 'claude-api-gateway'
 
@@ -58,7 +58,7 @@ const GATEWAY_ERROR = -32000
 export async function readResource(
   { services, log }: ToolRunner,
   uri: string,
-  { caller, refusal }: Asker,
+  { caller, refusal }: RequestIdentity,
 ): Promise<{ text: string } | { failure: ProtocolFailure } | undefined> {
   const resource = findResource(uri)
   if (!resource) return undefined

@@ -5,7 +5,7 @@
 
 import type { Kysely } from 'kysely'
 import type { Schema, SessionKind } from '../../database/schema.ts'
-import { Gathered, lockLimitOf } from '../../database/statements/batcher.ts'
+import { Batcher, lockLimitOf } from '../../database/statements/batcher.ts'
 import { prepare } from '../../database/statements/prepared.ts'
 
 /** A session as its requests name it: by the id in a signed token, or by the hash of a secret. */
@@ -117,7 +117,7 @@ const MOST_TOGETHER = 500
 export class SessionCheckRepository {
   readonly #db: Kysely<Schema>
   /** By the counter's prefix. Who is held up by a lock on a counter is so where that is counted. */
-  readonly #checks = new Map<string | null, Gathered<AskedSession, FoundSession | undefined>>()
+  readonly #checks = new Map<string | null, Batcher<AskedSession, FoundSession | undefined>>()
 
   constructor(db: Kysely<Schema>) {
     this.#db = db
@@ -140,7 +140,7 @@ export class SessionCheckRepository {
   #checksOf(counter: UserCounter | null) {
     const known = this.#checks.get(counter?.keyPrefix ?? null)
     if (known !== undefined) return known
-    const made = new Gathered<AskedSession, FoundSession | undefined>({
+    const made = new Batcher<AskedSession, FoundSession | undefined>({
       run: (asked) => this.#findTogether(asked, counter),
       mostTogether: MOST_TOGETHER,
       ...(counter === null ? {} : { keyOf: ({ proof }: AskedSession) => keyOf(proof) }),

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
-import { Gathered } from '../../database/statements/batcher.ts'
-import { recordset } from '../../database/statements/json-rows.ts'
+import { Batcher } from '../../database/statements/batcher.ts'
+import { jsonRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
 import { AppError } from '../../errors.ts'
 
@@ -46,7 +46,7 @@ type AskedPage = {
   limit: number
 }
 
-const asked = recordset<keyof AskedPage>({
+const asked = jsonRows<keyof AskedPage>({
   userId: 'uuid',
   updatedBefore: 'timestamptz',
   idBefore: 'uuid',
@@ -83,7 +83,7 @@ const NEWEST = { updatedBefore: 'infinity', idBefore: 'ffffffff-ffff-ffff-ffff-f
 
 export class ConversationRepository {
   readonly #db: Kysely<Schema>
-  readonly #pages = new Gathered<AskedPage, Row[]>({ run: (pages) => this.#listTogether(pages) })
+  readonly #pages = new Batcher<AskedPage, Row[]>({ run: (pages) => this.#listTogether(pages) })
 
   constructor(db: Kysely<Schema>) {
     this.#db = db
@@ -109,7 +109,7 @@ export class ConversationRepository {
   async list(userId: string, page: { limit: number; offset: number; after?: ConversationCursor }) {
     const { limit, offset, after } = page
     const from = after && { updatedBefore: after.updatedAt.toISOString(), idBefore: after.id }
-    const rows = await this.#pages.ask({ userId, limit, offset, ...(from ?? NEWEST) })
+    const rows = await this.#pages.load({ userId, limit, offset, ...(from ?? NEWEST) })
     return {
       total: Number(rows[0]?.total ?? 0),
       rows: rows.flatMap(({ place: _place, total: _total, ...row }) =>

@@ -1,6 +1,6 @@
 /** The SQL of finish-turns.ts, where its promises and the order of its locks are told. */
 
-import { recordset } from '../../database/statements/json-rows.ts'
+import { jsonRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
 import { isLive } from '../access/reach.ts'
 import type { BudgetPeriod } from '../billing/budgets.ts'
@@ -56,7 +56,7 @@ const COLUMNS = {
   blankTitle: 'bytea',
 }
 
-export const askedEndings = recordset(COLUMNS)
+export const askedEndings = jsonRows(COLUMNS)
 
 export type EndingRow = { place: number; used: UsedShares | null; isAskerLive: boolean }
 

@@ -14,7 +14,7 @@
 
 import type { Kysely } from 'kysely'
 import type { MessageStatus, Schema, StoredReservation } from '../../database/schema.ts'
-import { Gathered, lockLimitOf } from '../../database/statements/batcher.ts'
+import { Batcher, lockLimitOf } from '../../database/statements/batcher.ts'
 import { inPlaces } from '../../database/statements/json-rows.ts'
 import type { Amount, LimitSet } from '../billing/budgets.ts'
 import type { NewLedgerRow } from '../billing/ledger.ts'
@@ -76,7 +76,7 @@ export type ForgottenTurn = { title: Buffer }
 
 export class TurnEndingRepository {
   readonly #db: Kysely<Schema>
-  readonly #endings = new Gathered<EndingValues, EndingRow | undefined>({
+  readonly #endings = new Batcher<EndingValues, EndingRow | undefined>({
     run: (turns) => this.#endTogether(turns),
     keyOf: ({ userId }) => userId,
   })
@@ -92,7 +92,7 @@ export class TurnEndingRepository {
    *   has changed nothing.
    */
   async end(turn: EndingTurn): Promise<EndedTurn | undefined> {
-    const row = await this.#endings.ask(toValues(turn))
+    const row = await this.#endings.load(toValues(turn))
     return row && { used: row.used ?? {}, isAskerLive: row.isAskerLive }
   }
 

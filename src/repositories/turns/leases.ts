@@ -1,11 +1,11 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
-import { recordset } from '../../database/statements/json-rows.ts'
+import { jsonRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
 
 export type WhichOrphans = 'all' | { among: readonly string[] }
 
-const sent = recordset({ answerId: 'uuid', content: 'bytea', tokens: 'integer' })
+const sent = jsonRows({ answerId: 'uuid', content: 'bytea', tokens: 'integer' })
 
 /** Locks them by id, and waits for none, as {@link LeaseRepository.renew} does. */
 const saveCheckpoints = prepare<{ replicaId: string; checkpoints: string }, never>(

@@ -9,8 +9,8 @@
 
 import type { Kysely } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
-import { Gathered } from '../../database/statements/batcher.ts'
-import { inPlaces, recordset } from '../../database/statements/json-rows.ts'
+import { Batcher } from '../../database/statements/batcher.ts'
+import { inPlaces, jsonRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
 import { AppError } from '../../errors.ts'
 import { isReached, type Reach } from '../access/reach.ts'
@@ -36,7 +36,7 @@ export type SendableConversation = {
   history: SendablePage
 }
 
-export type SendOpening = {
+export type TurnContext = {
   userDataKey: Buffer
   /** Null when the user has stored none. */
   apiKey: { sealed: Buffer; rejectedAt: Date | null } | null
@@ -76,7 +76,7 @@ const MOST_BYTES = 256 * 1024
 
 type AskedSend = Reach & { conversationId: string | null }
 
-const asked = recordset<keyof AskedSend>({
+const asked = jsonRows<keyof AskedSend>({
   userId: 'uuid',
   sessionId: 'uuid',
   readsAll: 'boolean',
@@ -90,8 +90,8 @@ const asked = recordset<keyof AskedSend>({
 const rowOf = (table: string, isIt: string) =>
   `lateral (select * from ${table} where ${isIt} offset 0)`
 
-const openSends = prepare<{ sends: string }, Row>(
-  'open_sends',
+const loadTurnContexts = prepare<{ sends: string }, Row>(
+  'load_turn_context',
   (value) => `
   select
     a.place,
@@ -150,9 +150,9 @@ const openSends = prepare<{ sends: string }, Row>(
     on ${isReached('c', 's', 'a.reads_all')}`,
 )
 
-export class SendOpeningRepository {
+export class TurnContextRepository {
   readonly #db: Kysely<Schema>
-  readonly #openings = new Gathered<AskedSend, Row | undefined>({
+  readonly #openings = new Batcher<AskedSend, Row | undefined>({
     run: (sends) => this.#openTogether(sends),
   })
 
@@ -161,8 +161,8 @@ export class SendOpeningRepository {
   }
 
   /** @throws AppError not_found when there is no such user any more. */
-  async get(reach: Reach, conversationId: string | undefined): Promise<SendOpening> {
-    const row = await this.#openings.ask({ ...reach, conversationId: conversationId ?? null })
+  async get(reach: Reach, conversationId: string | undefined): Promise<TurnContext> {
+    const row = await this.#openings.load({ ...reach, conversationId: conversationId ?? null })
     if (row === undefined) throw new AppError('not_found', 'This account has been deleted.')
     const { userDataKey, sealedApiKey: sealed, rejectedAt, limits } = row
     return {
@@ -175,7 +175,7 @@ export class SendOpeningRepository {
   }
 
   async #openTogether(sends: readonly AskedSend[]): Promise<(Row | undefined)[]> {
-    return inPlaces(sends, await openSends(this.#db, { sends: asked.toJson(sends) }))
+    return inPlaces(sends, await loadTurnContexts(this.#db, { sends: asked.toJson(sends) }))
   }
 }
 

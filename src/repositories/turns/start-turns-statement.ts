@@ -1,6 +1,6 @@
 /** The SQL of start-turns.ts, where its promises and the order of its locks are told. */
 
-import { recordset } from '../../database/statements/json-rows.ts'
+import { jsonRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
 import { isLive, isReached, mayDo } from '../access/reach.ts'
 import type { BudgetPeriod } from '../billing/budgets.ts'
@@ -8,7 +8,7 @@ import type { BudgetPeriod } from '../billing/budgets.ts'
 /** Where a limit says no: the user's own budgets, or the cap of the connection that asks. */
 export type Limited = { period: BudgetPeriod; by: 'user' | 'connection' }
 
-export type Verdict =
+export type StartOutcome =
   | { outcome: 'begun'; maxTokens: number; nanoUsd: string; tokens: number }
   | { outcome: 'exceeded'; limited: Limited }
   /** `session_ended`: or it may not send messages any more. */
@@ -16,10 +16,10 @@ export type Verdict =
   /** What is kept of the user leaves no room for the message. */
   | { outcome: 'full' }
   /** Somebody else's turn came in between: the history has to be read again. */
-  | { outcome: 'moved' }
+  | { outcome: 'stale' }
 
 /** `unprepared`: rows of spending that have to be locked are not there yet. */
-type Outcome = Verdict['outcome'] | 'unprepared'
+type Outcome = StartOutcome['outcome'] | 'unprepared'
 
 export type BeginningRow = {
   outcome: Outcome
@@ -67,10 +67,10 @@ const COLUMNS = {
   limitBytes: 'bigint',
 }
 
-export const askedTurns = recordset(COLUMNS)
+export const askedTurns = jsonRows(COLUMNS)
 
 /** How many of the wanted tokens of output the book still has room for; -1 when not even the input fits. */
-const room = (book: string, nanoUsd: string, tokens?: string) => {
+const remainingTokens = (book: string, nanoUsd: string, tokens?: string) => {
   const nanoUsdLeft = `${nanoUsd} - ${book}.spent_nano_usd - ${book}.reserved_nano_usd - a.input_nano_usd`
   return `least(
     a.max_tokens,
@@ -99,10 +99,10 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
     order by s.id
     for share of s
   ),
-  taken as (
+  locked_budgets as (
     select a.place, s.period as book, case s.period
-        when 'day' then ${room('s', 'a.day_nano_usd', 'a.day_tokens')}
-        else ${room('s', 'a.month_nano_usd', 'a.month_tokens')}
+        when 'day' then ${remainingTokens('s', 'a.day_nano_usd', 'a.day_tokens')}
+        else ${remainingTokens('s', 'a.month_nano_usd', 'a.month_tokens')}
       end as tokens
     from asked a
     join asker using (place)
@@ -112,25 +112,25 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
     order by s.user_id, s.period
     for update of s
   ),
-  taken_by_connection as (
-    select a.place, 'connection' as book, ${room('c', 'a.connection_nano_usd')} as tokens
+  locked_connection_budgets as (
+    select a.place, 'connection' as book, ${remainingTokens('c', 'a.connection_nano_usd')} as tokens
     from asked a
     join connection_spending c on c.session_id = a.connection_id and c.starts_on = a.month
-    where (select count(*) from taken t where t.place = a.place) = 2
+    where (select count(*) from locked_budgets t where t.place = a.place) = 2
     order by c.session_id
     for update of c
   ),
-  room as (
+  remaining as (
     select place, count(*) as books, min(tokens) as tokens,
       min(tokens) filter (where book = 'month') as in_month,
       min(tokens) filter (where book = 'connection') as in_connection
-    from (select * from taken union all select * from taken_by_connection) as books
+    from (select * from locked_budgets union all select * from locked_connection_budgets) as books
     group by place
   ),
   stored as (
     select a.place, s.bytes
     from asked a
-    join room r on r.place = a.place and r.books = a.books
+    join remaining r on r.place = a.place and r.books = a.books
     join storage s on s.user_id = a.user_id
     where a.limit_bytes is not null
     order by s.user_id
@@ -139,7 +139,7 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
   conversation as (
     select a.place, c.running_message_id, c.message_count
     from asked a
-    join room r on r.place = a.place and r.books = a.books
+    join remaining r on r.place = a.place and r.books = a.books
     join asker s on s.place = a.place
     join conversations c on c.id = a.conversation_id and c.user_id = a.user_id
       and ${isReached('c', 's', 'a.reads_all')}
@@ -154,7 +154,7 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
         when r.books is distinct from a.books then 'unprepared'
         when c.message_count is null and not a.is_new then 'not_found'
         when c.running_message_id is not null then 'busy'
-        when c.message_count <> a.message_count then 'moved'
+        when c.message_count <> a.message_count then 'stale'
         when coalesce(st.bytes, 0) + a.new_bytes > a.limit_bytes then 'full'
         when r.tokens < a.least_tokens then 'exceeded'
         else 'begun'
@@ -169,7 +169,7 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
       a.input_tokens + r.tokens as worst_tokens
     from asked a
     left join asker s using (place)
-    left join room r using (place)
+    left join remaining r using (place)
     left join stored st using (place)
     left join conversation c using (place)
   ),
@@ -192,14 +192,14 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
     on conflict (session_id, starts_on) do update set
       reserved_nano_usd = c.reserved_nano_usd + excluded.reserved_nano_usd
   ),
-  made as (
+  new_conversation as (
     insert into conversations
       (id, user_id, data_key, title, model, running_message_id, message_count, session_id)
     select b.conversation_id, b.user_id, b.data_key, b.title, b.conversation_model, b.answer_id, 2,
       b.session_id
     from begun b where b.is_new
   ),
-  continued as (
+  updated_conversation as (
     update conversations c set
       running_message_id = b.answer_id,
       message_count = c.message_count + 2,
@@ -241,11 +241,11 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
 )
 
 /** The first send of a day, a month, or a connection's month: what is locked has to be there. */
-export const openBooks = prepare<
+export const ensureSpendingRows = prepare<
   { userId: string; day: string; month: string; connectionId: string | null },
   never
 >(
-  'open_books',
+  'ensure_spending_rows',
   (value) => `
   with of_user as (
     insert into spending (user_id, period, starts_on)

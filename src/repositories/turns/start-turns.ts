@@ -17,15 +17,15 @@
 import type { Kysely } from 'kysely'
 import { Alone } from '../../database/alone.ts'
 import type { Schema } from '../../database/schema.ts'
-import { Gathered, lockLimitOf } from '../../database/statements/batcher.ts'
+import { Batcher, lockLimitOf } from '../../database/statements/batcher.ts'
 import type { LimitSet, PayingPeriods } from '../billing/budgets.ts'
 import {
   askedTurns,
   type BeginningRow,
   beginTurns,
+  ensureSpendingRows,
   type Limited,
-  openBooks,
-  type Verdict,
+  type StartOutcome,
 } from './start-turns-statement.ts'
 
 /** A turn as it begins: the user's message, and the place of the answer that is to come. */
@@ -79,7 +79,7 @@ export type WorstCaseCost = {
 
 export class TurnBeginningRepository {
   readonly #db: Kysely<Schema>
-  readonly #beginnings = new Gathered<BeginningValues, BeginningRow>({
+  readonly #beginnings = new Batcher<BeginningValues, BeginningRow>({
     run: (turns) => this.#beginTogether(turns),
     keyOf: ({ userId }) => userId,
   })
@@ -90,12 +90,12 @@ export class TurnBeginningRepository {
   }
 
   /** @throws what the database throws for a second turn with one idempotency key. */
-  async begin(turn: NewTurn): Promise<Verdict> {
+  async begin(turn: NewTurn): Promise<StartOutcome> {
     const values = toValues(turn)
-    const first = await this.#beginnings.ask(values)
-    if (first.outcome !== 'unprepared') return toVerdict(first)
-    await this.#alone.run(values.userId, false, () => openBooks(this.#db, values))
-    return toVerdict(await this.#beginnings.ask(values))
+    const first = await this.#beginnings.load(values)
+    if (first.outcome !== 'unprepared') return toStartOutcome(first)
+    await this.#alone.run(values.userId, false, () => ensureSpendingRows(this.#db, values))
+    return toStartOutcome(await this.#beginnings.load(values))
   }
 
   async #beginTogether(turns: readonly BeginningValues[]): Promise<BeginningRow[]> {
@@ -153,7 +153,13 @@ function toValues(turn: NewTurn) {
 /** 64 bits travel as decimal text. */
 const text = (value: bigint | number | null) => (value === null ? null : String(value))
 
-function toVerdict({ outcome, maxTokens, nanoUsd, tokens, limitedBy }: BeginningRow): Verdict {
+function toStartOutcome({
+  outcome,
+  maxTokens,
+  nanoUsd,
+  tokens,
+  limitedBy,
+}: BeginningRow): StartOutcome {
   if (outcome === 'begun') return { outcome, maxTokens, nanoUsd, tokens: Number(tokens) }
   if (outcome === 'exceeded') return { outcome, limited: toLimited(limitedBy) }
   if (outcome === 'unprepared') throw new Error('begin_turn: the rows of spending are not there')

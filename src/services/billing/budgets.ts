@@ -20,7 +20,7 @@ import type {
 import { nextStart, periodsAt } from '../../repositories/billing/periods.ts'
 import type { Repositories } from '../../repositories/index.ts'
 import type { UsedShares } from '../../repositories/turns/finish-turns-statement.ts'
-import type { SendOpening } from '../../repositories/turns/load-turn-context.ts'
+import type { TurnContext } from '../../repositories/turns/load-turn-context.ts'
 import type { WorstCaseCost } from '../../repositories/turns/start-turns.ts'
 import type { Limited } from '../../repositories/turns/start-turns-statement.ts'
 
@@ -51,7 +51,7 @@ export class Budgets {
   }
 
   /** Every limit that a call answers to. */
-  limitsOf({ limits, connection }: Pick<SendOpening, 'limits' | 'connection'>): LimitSet {
+  limitsOf({ limits, connection }: Pick<TurnContext, 'limits' | 'connection'>): LimitSet {
     const cap = connection?.limitNanoUsd ?? null
     return {
       ...effectiveLimits(this.#deps.defaults, limits),

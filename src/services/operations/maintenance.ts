@@ -48,7 +48,7 @@ const MOST_SESSIONS = 1000
 /** Of the authorization server, for people who have not signed in. */
 const MOST_ANONYMOUS_RECORDS = 20_000
 
-export class Upkeep {
+export class Maintenance {
   readonly #deps: Deps
   readonly #rounds = new Rounds(ROUND_MS, () => this.#runRound())
   /** Apart from the rounds: whoever closes a thousand answers must go on renewing its own leases. */

@@ -19,7 +19,7 @@ import {
   toTurnEnd,
   withUsage,
 } from './receipt.ts'
-import type { BegunTurn } from './turn.ts'
+import type { StartedTurn } from './turn.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'answers' | 'sessions' | 'turnEndings'>
@@ -48,7 +48,7 @@ export class TurnEnding {
    * @throws AppError interrupted when the turn was closed in the meantime.
    */
   async finish(
-    turn: BegunTurn,
+    turn: StartedTurn,
     outcome: ClaudeOutcome,
     timing: TurnTiming,
     warnings: readonly string[],
@@ -64,7 +64,7 @@ export class TurnEnding {
   }
 
   async #finishOnce(
-    turn: BegunTurn,
+    turn: StartedTurn,
     outcome: ClaudeOutcome,
     timing: TurnTiming,
     warnings: readonly string[],
@@ -97,7 +97,7 @@ export class TurnEnding {
   }
 
   /** After a commit whose acknowledgement was lost, the stored end is this call's own. */
-  async #storedReceipt(turn: BegunTurn, outcome: ClaudeOutcome): Promise<FinishedTurn> {
+  async #storedReceipt(turn: StartedTurn, outcome: ClaudeOutcome): Promise<FinishedTurn> {
     const { answers, sessions } = this.#deps.repositories
     const stored = await answers.find(turn.answerId, turn.userId)
     if (stored?.requestId !== outcome.requestId || stored.status === 'interrupted') {
@@ -110,7 +110,7 @@ export class TurnEnding {
 }
 
 /** What the conversation keeps. A failed turn cuts nothing: its own message may have been too long. */
-function toChanges(turn: BegunTurn): ConversationChanges {
+function toChanges(turn: StartedTurn): ConversationChanges {
   const { vault, model, history, omitted, position, historyStart, newSystemPrompt } = turn
   const start = omitted === 0 ? historyStart : (history.firstPosition ?? position)
   return {
@@ -131,7 +131,7 @@ class AlreadyFinished extends Error {
   override readonly name = 'AlreadyFinished'
 }
 
-function sealAnswer({ vault, answerId }: BegunTurn, outcome: ClaudeOutcome) {
+function sealAnswer({ vault, answerId }: StartedTurn, outcome: ClaudeOutcome) {
   const { status, content, stopSequence } = outcome
   return {
     content:
@@ -140,7 +140,7 @@ function sealAnswer({ vault, answerId }: BegunTurn, outcome: ClaudeOutcome) {
   }
 }
 
-const closedMeanwhile = ({ conversationId, answerId }: BegunTurn) =>
+const closedMeanwhile = ({ conversationId, answerId }: StartedTurn) =>
   new AppError(
     'interrupted',
     'The connection to the database was lost for too long and this answer was given up. Send again.',

@@ -6,16 +6,16 @@ import { type BuiltRequest, buildRequest } from '../../claude/request.ts'
 import { toAppError } from '../../errors.ts'
 import { isLimited } from '../billing/budgets.ts'
 import { halveHistory, SentHistory, toMessages } from '../conversations/history-window.ts'
-import type { BegunTurn, SendInput } from './turn.ts'
+import type { SendInput, StartedTurn } from './turn.ts'
 
 /** With whose key, and as whom Anthropic may tell users apart. */
 export type Credentials = { apiKey: string; endUserId: string }
 
 /** `turn` is the one that was sent in the end: it may hold fewer earlier turns than it began with. */
-export type Generated = { turn: BegunTurn; outcome: ClaudeOutcome; warnings: string[] }
+export type Generated = { turn: StartedTurn; outcome: ClaudeOutcome; warnings: string[] }
 
 /** All that a request is made of besides what its caller said. */
-export type AskedTurn = Pick<BegunTurn, 'model' | 'systemPrompt' | 'maxTokens'> & {
+export type AskedTurn = Pick<StartedTurn, 'model' | 'systemPrompt' | 'maxTokens'> & {
   history: Pick<SentHistory, 'turns'>
 }
 
@@ -45,7 +45,7 @@ export class Generation {
    * Anthropic finds too long is halved once; one that it accepts is forgotten.
    */
   async run(
-    turn: BegunTurn,
+    turn: StartedTurn,
     credentials: Credentials,
     input: SendInput,
     options: CallOptions,
@@ -61,7 +61,7 @@ export class Generation {
   }
 
   async #call(
-    turn: BegunTurn,
+    turn: StartedTurn,
     credentials: Credentials,
     input: SendInput,
     options: CallOptions,
@@ -77,7 +77,7 @@ export class Generation {
 
   /** Keeps nothing of the request, which is as large as the history in it. */
   #ask(
-    turn: BegunTurn,
+    turn: StartedTurn,
     { apiKey, endUserId }: Credentials,
     input: SendInput,
     { signal, onText }: CallOptions,
@@ -121,7 +121,7 @@ function defined<T extends object>(fields: T) {
 }
 
 /** For a fault of the gateway's own, before anything was sent. */
-function failedOutcome(turn: BegunTurn, thrown: unknown): ClaudeOutcome {
+function failedOutcome(turn: StartedTurn, thrown: unknown): ClaudeOutcome {
   return {
     status: 'failed',
     content: [],

@@ -36,7 +36,7 @@ export function toMarks(
 }
 
 /** The answer that a key already stands for. */
-export class Replays {
+export class IdempotencyService {
   readonly #deps: Deps
 
   constructor(deps: Deps) {

@@ -7,7 +7,7 @@ import type { FinishedTurn, TurnEnding } from './finish-turn.ts'
 import type { Generated } from './generate-answer.ts'
 import type { TurnTiming } from './receipt.ts'
 import type { RunningAnswer } from './running-answers.ts'
-import type { BegunTurn } from './turn.ts'
+import type { StartedTurn } from './turn.ts'
 
 type Deps = { ending: Pick<TurnEnding, 'finish'>; log: Logger }
 
@@ -54,7 +54,7 @@ export class LastingEnding {
           throw error
         }
         this.#keep(answerId, error)
-        answer.reportTrouble()
+        answer.reportStorageFailure()
         await pause(PAUSES_MS[attempt] ?? (PAUSES_MS.at(-1) as number))
       }
     }
@@ -102,7 +102,7 @@ const isOver = (error: unknown) =>
   error instanceof AppError && (error.code === 'interrupted' || error.code === 'not_found')
 
 /** The same end in values of the gateway's own, for when one of Anthropic's cannot be written. */
-function plain(turn: BegunTurn, outcome: ClaudeOutcome, isTextKept: boolean): ClaudeOutcome {
+function plain(turn: StartedTurn, outcome: ClaudeOutcome, isTextKept: boolean): ClaudeOutcome {
   const { text } = outcome
   const hasText = isTextKept && text !== ''
   return {

@@ -16,7 +16,7 @@ import { SentHistory } from '../conversations/history-window.ts'
 import type { Vault } from '../keys/vault.ts'
 import type { TurnEnding } from './finish-turn.ts'
 import type { RunningAnswers } from './running-answers.ts'
-import { type BegunTurn, INTERRUPTED } from './turn.ts'
+import { INTERRUPTED, type StartedTurn } from './turn.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'leases'>
@@ -106,7 +106,7 @@ export class Orphans {
     }
   }
 
-  #toTurn(orphan: Orphan): BegunTurn {
+  #toTurn(orphan: Orphan): StartedTurn {
     const { id: answerId, conversationId, userId, tag, reservation, model } = orphan
     return {
       conversationId,
@@ -151,14 +151,14 @@ const nothingReserved = (at: Date) => ({
  * Whether Anthropic was reached at all died with the process, and so did every count: the most is
  * booked that may have been written until now, as far as was reserved.
  */
-function usageOf(orphan: Orphan, { reservation }: BegunTurn): Usage {
+function usageOf(orphan: Orphan, { reservation }: StartedTurn): Usage {
   const { tokens, likelyInputTokens: inputTokens } = reservation
   const { maxTokens = Math.max(0, tokens - inputTokens) } = reservation
   const bounds = { inputTokens, outputTokens: maxTokens, writesCache: orphan.position > 2 }
   return usageAtMost(bounds, orphan.ageMs)
 }
 
-function toOutcome(orphan: Orphan, turn: BegunTurn): ClaudeOutcome {
+function toOutcome(orphan: Orphan, turn: StartedTurn): ClaudeOutcome {
   const content = orphan.content === null ? [] : turn.vault.openContent(orphan.id, orphan.content)
   return {
     status: 'cancelled',

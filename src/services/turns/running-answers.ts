@@ -8,7 +8,7 @@ export class RunningAnswer {
   readonly id: string
   readonly controller = new AbortController()
   readonly #listeners = new Set<(textSoFar: string) => void>()
-  readonly #troubled = new Set<() => void>()
+  readonly #storageFailureListeners = new Set<() => void>()
   #text = ''
 
   constructor(id: string) {
@@ -32,12 +32,12 @@ export class RunningAnswer {
   }
 
   /** Tells whoever waits that the answer cannot be written for now. */
-  reportTrouble(): void {
-    for (const tell of this.#troubled) tell()
+  reportStorageFailure(): void {
+    for (const tell of this.#storageFailureListeners) tell()
   }
 
-  onTrouble(tell: () => void): void {
-    this.#troubled.add(tell)
+  onStorageFailure(tell: () => void): void {
+    this.#storageFailureListeners.add(tell)
   }
 
   /** @returns how to stop listening. */

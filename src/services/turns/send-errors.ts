@@ -4,17 +4,17 @@ import type { ClaudeOutcome } from '../../claude/client.ts'
 import { AppError, toAppError } from '../../errors.ts'
 import type { Generated } from './generate-answer.ts'
 import { emptyReceipt, type SendResult } from './receipt.ts'
-import { type BegunTurn, INTERRUPTED } from './turn.ts'
+import { INTERRUPTED, type StartedTurn } from './turn.ts'
 
 export const deliveredText = (outcome: ClaudeOutcome) =>
   outcome.status === 'refused' ? '' : outcome.text
 
-export function runningResult(turn: BegunTurn, textSoFar: string): SendResult {
+export function runningResult(turn: StartedTurn, textSoFar: string): SendResult {
   const row = { ...turn, id: turn.answerId, status: 'running' as const, model: turn.model.id }
   return { ...emptyReceipt(row), content: textSoFar, replayed: false }
 }
 
-export const keptForLater = (turn: BegunTurn) =>
+export const keptForLater = (turn: StartedTurn) =>
   new AppError(
     'database_unavailable',
     'Claude has answered, but the database cannot store it now. The answer is kept and will be stored: call get_message with this message_id later instead of sending again.',

@@ -7,7 +7,7 @@ import { settledWithin } from '../../concurrency/timeouts.ts'
 import { AppError } from '../../errors.ts'
 import { violatedConstraint } from '../../repositories/constraints.ts'
 import type { Repositories } from '../../repositories/index.ts'
-import type { SendOpening } from '../../repositories/turns/load-turn-context.ts'
+import type { TurnContext } from '../../repositories/turns/load-turn-context.ts'
 import type { Telemetry } from '../../telemetry.ts'
 import { sessionEnded } from '../access/authority.ts'
 import type { Caller } from '../access/caller.ts'
@@ -16,14 +16,14 @@ import type { SessionService } from '../access/sessions.ts'
 import type { KeyLinks } from '../api-keys/key-links.ts'
 import type { Vault } from '../keys/vault.ts'
 import type { Credentials, Generation } from './generate-answer.ts'
-import { type Replays, toMarks } from './idempotency.ts'
+import { type IdempotencyService, toMarks } from './idempotency.ts'
 import type { LastingEnding } from './lasting-ending.ts'
 import type { SendResult } from './receipt.ts'
 import type { RunningAnswer, RunningAnswers } from './running-answers.ts'
 import type { RunningShares } from './running-shares.ts'
 import { deliveredText, keptForLater, runningResult, toSendError } from './send-errors.ts'
 import type { CountInput, TurnBeginning } from './start-turn.ts'
-import type { BegunTurn, FollowOptions, IdempotencyMarks, SendInput } from './turn.ts'
+import type { FollowOptions, IdempotencyMarks, SendInput, StartedTurn } from './turn.ts'
 
 /** `signal` stops the answer itself while its first caller waits; running out of time does not. */
 export type SendOptions = FollowOptions
@@ -32,7 +32,7 @@ type Deps = {
   repositories: Pick<Repositories, 'answers' | 'apiKeys'>
   beginning: TurnBeginning
   ending: LastingEnding
-  replays: Replays
+  replays: IdempotencyService
   generation: Generation
   vault: Vault
   keyLinks: Pick<KeyLinks, 'keyMissing'>
@@ -95,7 +95,7 @@ export class MessageService {
     caller: Caller,
     input: SendInput,
     options: SendOptions,
-  ): Promise<{ begun: BegunTurn; key: OpenedKey } | SendResult> {
+  ): Promise<{ begun: StartedTurn; key: OpenedKey } | SendResult> {
     const { beginning, replays } = this.#deps
     const opening = await beginning.read(caller, input)
     const { userVault, ...key } = await this.#openKey(caller, opening)
@@ -112,7 +112,7 @@ export class MessageService {
 
   /** From here on the answer is the process's own, not its caller's. */
   async #generate(
-    turn: BegunTurn,
+    turn: StartedTurn,
     { credentials, wasRejected }: OpenedKey,
     input: SendInput,
     answer: RunningAnswer,
@@ -134,7 +134,7 @@ export class MessageService {
   }
 
   async #wait(
-    turn: BegunTurn,
+    turn: StartedTurn,
     { waitSeconds, signal, onText, caller, ended }: WaitOptions,
   ): Promise<SendResult> {
     const { running } = this.#deps
@@ -146,12 +146,12 @@ export class MessageService {
     signal.addEventListener('abort', abort, { once: true })
     if (signal.aborted) abort()
     try {
-      const trouble = new Promise<'trouble'>((resolve) =>
-        answer.onTrouble(() => resolve('trouble')),
+      const storageFailed = new Promise<'storage_failed'>((resolve) =>
+        answer.onStorageFailure(() => resolve('storage_failed')),
       )
       const settled = settledWithin(done, waitSeconds * 1000, ended)
-      const end = await Promise.race([settled, trouble])
-      if (end === 'trouble') throw keptForLater(turn)
+      const end = await Promise.race([settled, storageFailed])
+      if (end === 'storage_failed') throw keptForLater(turn)
       // Its end was written together with whether its asker's session still lived.
       if (end === 'settled') return await done
       await this.#deps.sessions.confirm(caller, ['messages:send'])
@@ -180,7 +180,7 @@ export class MessageService {
     if (!isWanted) controller.abort(reason)
   }
 
-  async #openKey(caller: Caller, { userDataKey, apiKey }: SendOpening) {
+  async #openKey(caller: Caller, { userDataKey, apiKey }: TurnContext) {
     const { userId } = caller
     if (apiKey === null) throw await this.#deps.keyLinks.keyMissing(caller)
     const userVault = this.#deps.vault.openUser(userId, userDataKey)

@@ -11,9 +11,9 @@ import {
   conversationNotFound,
 } from '../../repositories/conversations/conversations.ts'
 import type { Repositories } from '../../repositories/index.ts'
-import type { SendOpening } from '../../repositories/turns/load-turn-context.ts'
+import type { TurnContext } from '../../repositories/turns/load-turn-context.ts'
 import type { NewTurn } from '../../repositories/turns/start-turns.ts'
-import type { Verdict } from '../../repositories/turns/start-turns-statement.ts'
+import type { StartOutcome } from '../../repositories/turns/start-turns-statement.ts'
 import { reachOf, sessionEnded } from '../access/authority.ts'
 import type { Caller } from '../access/caller.ts'
 import {
@@ -30,11 +30,11 @@ import type {
 import type { HistoryReading } from '../conversations/history-reading.ts'
 import { storageFull } from '../conversations/storage.ts'
 import type { AskedTurn } from './generate-answer.ts'
-import type { BegunTurn, IdempotencyMarks, SendInput } from './turn.ts'
+import type { IdempotencyMarks, SendInput, StartedTurn } from './turn.ts'
 import { isWorthACount, worstCaseOf } from './worst-case.ts'
 
 type Deps = {
-  repositories: Pick<Repositories, 'sendOpenings' | 'turnBeginnings'>
+  repositories: Pick<Repositories, 'turnContexts' | 'turnBeginnings'>
   conversations: ConversationOpening
   histories: HistoryReading
   prices: PriceTable
@@ -54,7 +54,7 @@ type Draft = {
   opened: OpenedConversation
   wantedTokens: number
   limits: LimitSet
-  history: Pick<BegunTurn, 'history' | 'omitted'>
+  history: Pick<StartedTurn, 'history' | 'omitted'>
   worst: WorstCase
   /** Whether it is refused rather than lowered: its input may turn out to be less. */
   isWhole: boolean
@@ -78,8 +78,8 @@ export class TurnBeginning {
   }
 
   /** What {@link begin} goes by. @throws AppError not_found when the account was deleted. */
-  async read(sender: Sender, { conversationId }: SendInput): Promise<SendOpening> {
-    return this.#deps.repositories.sendOpenings.get(reachOf(sender), conversationId)
+  async read(sender: Sender, { conversationId }: SendInput): Promise<TurnContext> {
+    return this.#deps.repositories.turnContexts.get(reachOf(sender), conversationId)
   }
 
   /**
@@ -93,9 +93,9 @@ export class TurnBeginning {
     sender: Sender,
     input: SendInput,
     marks: IdempotencyMarks | undefined,
-    opening: SendOpening,
+    opening: TurnContext,
     countInput: CountInput,
-  ): Promise<BegunTurn> {
+  ): Promise<StartedTurn> {
     let current = opening
     let counted: number | null | undefined
     for (let tries = 1; tries <= MAX_TRIES; ) {
@@ -129,7 +129,7 @@ export class TurnBeginning {
     sender: Sender,
     input: SendInput,
     marks: IdempotencyMarks | undefined,
-    opening: SendOpening,
+    opening: TurnContext,
     now: Date,
     counted: number | null | undefined,
   ): Promise<Draft> {
@@ -201,8 +201,8 @@ function historyTokens(opened: OpenedConversation, message: string, maxTokens: n
 
 function toBegunTurn(
   { opened, wantedTokens, limits, history, worst, newTurn }: Draft,
-  { maxTokens, nanoUsd, tokens }: Extract<Verdict, { outcome: 'begun' }>,
-): BegunTurn {
+  { maxTokens, nanoUsd, tokens }: Extract<StartOutcome, { outcome: 'begun' }>,
+): StartedTurn {
   const { userId, sessionId, isConnection, answerId, idempotencyHash, tag, periods } = newTurn
   const isLowered = maxTokens < worst.maxTokens
   const warnings = isLowered ? [loweredWarning(worst.maxTokens, maxTokens, limits)] : []

@@ -36,7 +36,7 @@ export type IdempotencyMarks = {
 }
 
 /** A turn that is durable, and whose conversation is reserved for it. */
-export type BegunTurn = {
+export type StartedTurn = {
   conversationId: string
   userId: string
   answerId: string

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Gathered } from '../../../src/database/statements/batcher.ts'
+import { Batcher } from '../../../src/database/statements/batcher.ts'
 import { AppError } from '../../../src/errors.ts'
 
 /** Answers with what it was asked and how many were asked together; notes every run. */
@@ -21,25 +21,25 @@ const settled = async (promises: Promise<number>[]) =>
 
 test('those who ask at one moment are asked together, and each gets its own answer', async () => {
   const { runs, run } = doubling()
-  const gathered = new Gathered({ run })
-  expect(await Promise.all([1, 2, 3].map((one) => gathered.ask(one)))).toEqual([2, 4, 6])
-  expect(await gathered.ask(4)).toBe(8)
+  const batcher = new Batcher({ run })
+  expect(await Promise.all([1, 2, 3].map((one) => batcher.load(one)))).toEqual([2, 4, 6])
+  expect(await batcher.load(4)).toBe(8)
   expect(runs).toEqual([[1, 2, 3], [4]])
 })
 
 test('those with the same key are asked apart', async () => {
   const { runs, run } = doubling()
-  const gathered = new Gathered({ run, keyOf: (one) => String(one % 10) })
-  const answers = [1, 11, 2, 21, 12].map((one) => gathered.ask(one))
+  const batcher = new Batcher({ run, keyOf: (one) => String(one % 10) })
+  const answers = [1, 11, 2, 21, 12].map((one) => batcher.load(one))
   expect(await Promise.all(answers)).toEqual([2, 22, 4, 42, 24])
   expect(runs).toEqual([[1, 2], [11, 12], [21]])
 })
 
 test('a crowd is asked in parts', async () => {
   const { runs, run } = doubling()
-  const gathered = new Gathered({ run })
+  const batcher = new Batcher({ run })
   const crowd = Array.from({ length: 100 }, (_, index) => index)
-  expect(await Promise.all(crowd.map((one) => gathered.ask(one)))).toEqual(
+  expect(await Promise.all(crowd.map((one) => batcher.load(one)))).toEqual(
     crowd.map((one) => one * 2),
   )
   expect(runs.map(({ length }) => length)).toEqual([32, 32, 32, 4])
@@ -47,15 +47,15 @@ test('a crowd is asked in parts', async () => {
 
 test('after a failure each is asked by itself, once', async () => {
   const { runs, run } = doubling((asked) => (asked.includes(2) ? new Error('not 2') : undefined))
-  const gathered = new Gathered({ run })
-  expect(await settled([1, 2, 3].map((one) => gathered.ask(one)))).toEqual([2, 'not 2', 6])
+  const batcher = new Batcher({ run })
+  expect(await settled([1, 2, 3].map((one) => batcher.load(one)))).toEqual([2, 'not 2', 6])
   expect(runs).toEqual([[1, 2, 3], [1], [2], [3]])
 })
 
 test('where nobody knows whether it was done, it is not done again', async () => {
   const gone = new AppError('database_unavailable', 'gone')
   const { runs, run } = doubling(() => gone)
-  const gathered = new Gathered({ run })
-  expect(await settled([1, 2].map((one) => gathered.ask(one)))).toEqual(['gone', 'gone'])
+  const batcher = new Batcher({ run })
+  expect(await settled([1, 2].map((one) => batcher.load(one)))).toEqual(['gone', 'gone'])
   expect(runs).toEqual([[1, 2]])
 })

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { openDatabase } from '../../../src/database/open.ts'
-import { inPlaces, recordset } from '../../../src/database/statements/json-rows.ts'
+import { inPlaces, jsonRows } from '../../../src/database/statements/json-rows.ts'
 import { prepare } from '../../../src/database/statements/prepared.ts'
 import { describeDatabases, freshDatabaseOptions } from '../../support/databases.ts'
 
@@ -15,7 +15,7 @@ const COLUMNS = {
 
 type Row = { [Name in keyof typeof COLUMNS]: unknown } & { place: number }
 
-const { as, toJson } = recordset(COLUMNS)
+const { as, toJson } = jsonRows(COLUMNS)
 const readRows = prepare<{ rows: string }, Row>(
   'read_rows',
   (value) => `select * from ${as('r', value('rows', 'json'))} order by place`,

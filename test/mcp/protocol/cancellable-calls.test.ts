@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { CancellableCalls } from '../../../src/mcp/protocol/cancellable-calls.ts'
-import type { Asker } from '../../../src/mcp/run-tool.ts'
+import type { RequestIdentity } from '../../../src/mcp/run-tool.ts'
 
-const askerOf = (sessionId: string): Asker => ({
+const askerOf = (sessionId: string): RequestIdentity => ({
   caller: {
     userId: 'ada',
     username: 'ada',
@@ -14,7 +14,7 @@ const askerOf = (sessionId: string): Asker => ({
   refusal: null,
 })
 const ADA = askerOf('session-of-ada')
-const NOBODY: Asker = { caller: null, refusal: null }
+const NOBODY: RequestIdentity = { caller: null, refusal: null }
 
 const cancelled = (requestId: unknown) => ({
   jsonrpc: '2.0',
@@ -23,7 +23,7 @@ const cancelled = (requestId: unknown) => ({
 })
 
 /** A call that runs until it is ended, and what its signal says. */
-function start(calls: CancellableCalls, requestId: string | number, asker: Asker) {
+function start(calls: CancellableCalls, requestId: string | number, asker: RequestIdentity) {
   let end = () => {}
   let signal: AbortSignal | undefined
   const done = calls.run(requestId, asker, (given) => {
@@ -50,7 +50,7 @@ test('a notification cancels the call it names', () => {
   expect([first.isCancelled, second.isCancelled]).toEqual([false, true])
 })
 
-test.each<[string, unknown, Asker]>([
+test.each<[string, unknown, RequestIdentity]>([
   ["another session's", cancelled(1), askerOf('session-of-bob')],
   ["nobody's", cancelled(1), NOBODY],
   ['one with the id as text', cancelled('1'), ADA],

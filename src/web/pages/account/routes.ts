@@ -1,10 +1,10 @@
 import { Router } from 'express'
 import { sendPage } from '../../kit/send-page.ts'
-import { callerOf, type Desk } from '../../page-context.ts'
+import { callerOf, type PageContext } from '../../page-context.ts'
 import { overviewPage } from './view.ts'
 
 /** /account: what there is, at a glance. */
-export function accountRoutes({ services, origins }: Desk): Router {
+export function accountRoutes({ services, origins }: PageContext): Router {
   const router = Router()
 
   router.get('/account', async (req, res) => {

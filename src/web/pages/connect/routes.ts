@@ -10,7 +10,7 @@ import { attempt, brokenRules, chosenValues, type Refusal, textField } from '../
 import { allowFormsToEndAt } from '../../kit/page-security.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import { toAmount, toNanoUsd, UsdAmount } from '../../kit/usd-amount.ts'
-import { callerOf, csrfField, type Desk } from '../../page-context.ts'
+import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { takesProof } from '../proof/routes.ts'
 import { consentPage, EXPIRY_DAYS } from './view.ts'
 
@@ -18,8 +18,8 @@ const DAY_MS = 86_400_000
 
 const Days = z.enum(Object.keys(EXPIRY_DAYS), 'must be one of the choices')
 
-export function connectRoutes(desk: Desk): Router {
-  const { services, authorizationServer } = desk
+export function connectRoutes(context: PageContext): Router {
+  const { services, authorizationServer } = context
   const router = Router()
 
   const show = async (
@@ -39,7 +39,7 @@ export function connectRoutes(desk: Desk): Router {
     const limit = existing?.limitNanoUsd ?? null
     allowFormsToEndAt(res, pending.redirectUri)
     const page = consentPage({
-      csrfField: csrfField(req, res, desk),
+      csrfField: csrfField(req, res, context),
       path: req.path,
       client: pending.client,
       redirectUri: pending.redirectUri,
@@ -74,7 +74,7 @@ export function connectRoutes(desk: Desk): Router {
     next()
   }
 
-  router.post('/connect/:uid', allowItsEnd, ...takesProof(desk), async (req, res) => {
+  router.post('/connect/:uid', allowItsEnd, ...takesProof(context), async (req, res) => {
     const pending = await findPending(req, res)
     if (textField(req, 'decision') !== 'approve') return authorizationServer.deny(req, res)
     const values = { days: textField(req, 'days'), limit: textField(req, 'limit').trim() }

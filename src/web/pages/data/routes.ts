@@ -1,7 +1,7 @@
 import { type Request, type Response, Router } from 'express'
 import { sendExport } from '../../../http/send-export.ts'
 import { dataPage } from './view.ts'
-import { callerOf, csrfField, type Desk } from '../../page-context.ts'
+import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { attempt, type Refusal, refused, textField } from '../../kit/forms.ts'
 import { takesProof } from '../proof/routes.ts'
 import { sendPage } from '../../kit/send-page.ts'
@@ -9,20 +9,20 @@ import { sendPage } from '../../kit/send-page.ts'
 const BESIDE = { invalid_credentials: 'password' } as const
 
 /** /account/data: taking one's data away, and one's leave. */
-export function dataRoutes(desk: Desk): Router {
-  const { services, cookies } = desk
+export function dataRoutes(context: PageContext): Router {
+  const { services, cookies } = context
   const router = Router()
 
   const show = (req: Request, res: Response, refusal?: Refusal) => {
     const { username } = callerOf(req)
     const values = { username: textField(req, 'username') }
     const form = refusal ? { values, errors: refusal.errors } : { values: {}, errors: {} }
-    sendPage(req, res, dataPage({ csrfField: csrfField(req, res, desk), username, form }), refusal)
+    sendPage(req, res, dataPage({ csrfField: csrfField(req, res, context), username, form }), refusal)
   }
 
   router.get('/account/data', (req, res) => show(req, res))
 
-  router.post('/account/export', ...takesProof(desk), async (req, res) => {
+  router.post('/account/export', ...takesProof(context), async (req, res) => {
     await sendExport(res, services.exports.stream(callerOf(req)))
   })
 

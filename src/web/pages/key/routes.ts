@@ -5,7 +5,7 @@ import { attempt, brokenRules, type Refusal, textField } from '../../kit/forms.t
 import { notice } from '../../kit/notices.ts'
 import { knownReturnTo } from '../../kit/return-to.ts'
 import { sendPage } from '../../kit/send-page.ts'
-import { callerOf, csrfField, type Desk } from '../../page-context.ts'
+import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { takesProof } from '../proof/routes.ts'
 import { keyPage, wrongLinkPage } from './view.ts'
 
@@ -16,15 +16,15 @@ const BESIDE = { invalid_api_key: 'key' } as const
  * /account/key: the Anthropic key. A one-time link leads here from a tool error; it opens the page
  * for its own user only, so that nobody stores a key into an account of somebody else's.
  */
-export function keyRoutes(desk: Desk): Router {
-  const { services, limiters } = desk
+export function keyRoutes(context: PageContext): Router {
+  const { services, limiters } = context
   const router = Router()
 
   const show = async (req: Request, res: Response, refusal?: Refusal) => {
     const caller = callerOf(req)
     const errors: FormErrors = refusal?.errors ?? {}
     const page = keyPage({
-      csrfField: csrfField(req, res, desk),
+      csrfField: csrfField(req, res, context),
       status: await services.accounts.keyStatus(caller.userId),
       form: refusal ? { values: {}, errors } : EMPTY_FORM,
       notice: notice(req.path, req.query.done),
@@ -44,7 +44,7 @@ export function keyRoutes(desk: Desk): Router {
   router.get('/account/key', (req, res) => show(req, res))
 
   // Testing keys that somebody found is as good a guess as a password.
-  router.post('/account/key', ...takesProof(desk), ...limiters.signIns, async (req, res) => {
+  router.post('/account/key', ...takesProof(context), ...limiters.signIns, async (req, res) => {
     const apiKey = textField(req, 'key').trim()
     const broken = brokenRules({ key: AnthropicApiKey }, { key: apiKey })
     if (broken) return show(req, res, broken)

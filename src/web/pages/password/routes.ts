@@ -3,20 +3,20 @@ import { ChosenPassword } from '../../../services/access/field-rules.ts'
 import { attempt, brokenRules, type Refusal, textField } from '../../kit/forms.ts'
 import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
-import { callerOf, csrfField, type Desk } from '../../page-context.ts'
+import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { goOnUnder } from '../../session/browser-session.ts'
 import { passwordPage } from './view.ts'
 
 const BESIDE = { invalid_credentials: 'current_password', invalid_input: 'new_password' } as const
 
 /** /account/password. */
-export function passwordRoutes(desk: Desk): Router {
-  const { services, cookies } = desk
+export function passwordRoutes(context: PageContext): Router {
+  const { services, cookies } = context
   const router = Router()
 
   const show = (req: Request, res: Response, refusal?: Refusal) => {
     const page = passwordPage({
-      csrfField: csrfField(req, res, desk),
+      csrfField: csrfField(req, res, context),
       username: callerOf(req).username,
       notice: notice(req.path, req.query.done),
       form: { values: {}, errors: refusal?.errors ?? {} },

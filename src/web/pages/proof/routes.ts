@@ -5,7 +5,7 @@ import { AppError } from '../../../errors.ts'
 import { hidden } from '../../kit/form.ts'
 import { attempt, type Refusal, textField } from '../../kit/forms.ts'
 import { sendPage } from '../../kit/send-page.ts'
-import { callerOf, type Desk } from '../../page-context.ts'
+import { callerOf, type PageContext } from '../../page-context.ts'
 import { goOnUnder, visitOf } from '../../session/browser-session.ts'
 import { CSRF_FIELD, tokenOfSession } from '../../session/csrf.ts'
 import { type FormBody, holdForm, takeForm } from '../../session/held-form.ts'
@@ -21,7 +21,7 @@ export function takesProof({
   services,
   limiters,
   cookies,
-}: Pick<Desk, 'services' | 'limiters' | 'cookies'>) {
+}: Pick<PageContext, 'services' | 'limiters' | 'cookies'>) {
   const take: RequestHandler = async (req, res, next) => {
     const form = heldForm(req)
     const password = textField(req, PROOF_FIELD)

@@ -4,18 +4,18 @@ import { AppError } from '../../../errors.ts'
 import type { Services } from '../../../services/index.ts'
 import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
-import { callerOf, csrfField, type Desk } from '../../page-context.ts'
+import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { sessionsPage } from './view.ts'
 
 /** /account/connections: everything by which somebody acts as this user, and its end. */
-export function sessionRoutes(desk: Desk): Router {
-  const { services, cookies } = desk
+export function sessionRoutes(context: PageContext): Router {
+  const { services, cookies } = context
   const router = Router()
 
   router.get('/account/connections', async (req, res) => {
     const sessions = await services.sessions.list(callerOf(req))
     const page = sessionsPage({
-      csrfField: csrfField(req, res, desk),
+      csrfField: csrfField(req, res, context),
       notice: notice(req.path, req.query.done),
       sessions,
     })

@@ -5,17 +5,17 @@ import { attempt, type Refusal, textField } from '../../kit/forms.ts'
 import { notice } from '../../kit/notices.ts'
 import { knownReturnTo } from '../../kit/return-to.ts'
 import { sendPage } from '../../kit/send-page.ts'
-import { csrfField, type Desk } from '../../page-context.ts'
+import { csrfField, type PageContext } from '../../page-context.ts'
 import { beginSession, visitOf } from '../../session/browser-session.ts'
 import { type Entrance, signInPage } from './view.ts'
 
 /** /sign-in and /sign-out. */
-export function signInRoutes(desk: Desk): Router {
-  const { services, cookies, limiters } = desk
+export function signInRoutes(context: PageContext): Router {
+  const { services, cookies, limiters } = context
   const router = Router()
 
   const show = (req: Request, res: Response, form: FormState, refusal?: Refusal) =>
-    sendPage(req, res, signInPage(entranceOf(req, res, desk), form), refusal)
+    sendPage(req, res, signInPage(entranceOf(req, res, context), form), refusal)
 
   router.get('/sign-in', (req, res) => {
     const returnTo = knownReturnTo(req.query.return_to)
@@ -50,11 +50,11 @@ export function signInRoutes(desk: Desk): Router {
 }
 
 /** What the entrances show: a form that was sent says itself where to go on. */
-export function entranceOf(req: Request, res: Response, desk: Desk): Entrance {
+export function entranceOf(req: Request, res: Response, context: PageContext): Entrance {
   return {
-    csrfField: csrfField(req, res, desk),
+    csrfField: csrfField(req, res, context),
     returnTo: knownReturnTo(req.query.return_to ?? req.body?.return_to),
-    registrationOpen: desk.registrationOpen,
+    registrationOpen: context.registrationOpen,
     notice: notice(req.path, req.query.done),
   }
 }

@@ -5,7 +5,7 @@ import { EMPTY_FORM, type FormState } from '../../kit/form.ts'
 import { attempt, brokenRules, type Refusal, textField } from '../../kit/forms.ts'
 import { knownReturnTo } from '../../kit/return-to.ts'
 import { sendPage } from '../../kit/send-page.ts'
-import type { Desk } from '../../page-context.ts'
+import type { PageContext } from '../../page-context.ts'
 import { beginSession, visitOf } from '../../session/browser-session.ts'
 import { entranceOf } from '../sign-in/routes.ts'
 import { signUpPage } from '../sign-in/view.ts'
@@ -18,12 +18,12 @@ const BESIDE = {
 } as const
 
 /** /sign-up: makes an account, and leads on to its Anthropic key. */
-export function signUpRoutes(desk: Desk): Router {
-  const { services, cookies, limiters } = desk
+export function signUpRoutes(context: PageContext): Router {
+  const { services, cookies, limiters } = context
   const router = Router()
 
   const show = (req: Request, res: Response, form: FormState, refusal?: Refusal) =>
-    sendPage(req, res, signUpPage(entranceOf(req, res, desk), form), refusal)
+    sendPage(req, res, signUpPage(entranceOf(req, res, context), form), refusal)
 
   router.get('/sign-up', (req, res) => {
     const returnTo = knownReturnTo(req.query.return_to)

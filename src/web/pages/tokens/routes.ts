@@ -5,7 +5,7 @@ import { isScope, type Scope } from '../../../services/access/scopes.ts'
 import { attempt, brokenRules, chosenValues, type Refusal, textField } from '../../kit/forms.ts'
 import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
-import { callerOf, csrfField, type Desk } from '../../page-context.ts'
+import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { EXPIRY_DAYS } from '../connect/view.ts'
 import { takesProof } from '../proof/routes.ts'
 import { endSession } from '../sessions/routes.ts'
@@ -24,8 +24,8 @@ const BESIDE = { invalid_input: 'name' } as const
 const USUAL: readonly Scope[] = ['conversations:read', 'messages:send', 'usage:read']
 
 /** /account/tokens: personal access tokens. */
-export function tokenRoutes(desk: Desk): Router {
-  const { services, origins } = desk
+export function tokenRoutes(context: PageContext): Router {
+  const { services, origins } = context
   const router = Router()
 
   const show = async (
@@ -36,7 +36,7 @@ export function tokenRoutes(desk: Desk): Router {
   ) => {
     const sessions = await services.sessions.list(callerOf(req))
     const page = tokensPage({
-      csrfField: csrfField(req, res, desk),
+      csrfField: csrfField(req, res, context),
       notice: notice(req.path, req.query.done),
       tokens: sessions.filter(({ kind }) => kind === 'personal'),
       chosen: given.chosen,
@@ -47,7 +47,7 @@ export function tokenRoutes(desk: Desk): Router {
 
   router.get('/account/tokens', (req, res) => show(req, res, { values: {}, chosen: USUAL }))
 
-  router.post('/account/tokens', ...takesProof(desk), async (req, res) => {
+  router.post('/account/tokens', ...takesProof(context), async (req, res) => {
     const values = { name: textField(req, 'name').trim(), days: textField(req, 'days') }
     const scopes = chosenValues(req, 'permissions').filter(isScope)
     const refuse = (refusal: Refusal) => show(req, res, { values, chosen: scopes }, refusal)

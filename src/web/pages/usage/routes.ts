@@ -6,7 +6,7 @@ import { brokenRules, type Refusal, refused, textField } from '../../kit/forms.t
 import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import { toAmount, toNanoUsd, UsdAmount } from '../../kit/usd-amount.ts'
-import { callerOf, csrfField, type Desk } from '../../page-context.ts'
+import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { LIMIT_FIELDS, usagePage } from './view.ts'
 
 const PERIODS = ['day', 'month'] as const
@@ -16,8 +16,8 @@ type Sources = Record<Period, LimitSource>
 type Entry = { period: Period; name: string; typed: string; before: string; source: LimitSource }
 
 /** /account/usage: what this month cost, and the limits that its user sets. */
-export function usageRoutes(desk: Desk): Router {
-  const { services } = desk
+export function usageRoutes(context: PageContext): Router {
+  const { services } = context
   const router = Router()
 
   const show = async (
@@ -36,7 +36,7 @@ export function usageRoutes(desk: Desk): Router {
       services.storage.use(caller.userId),
     ])
     const page = usagePage({
-      csrfField: csrfField(req, res, desk),
+      csrfField: csrfField(req, res, context),
       notice: notice(req.path, req.query.done),
       report,
       budgets,

@@ -9,7 +9,7 @@ import { type Fields, fieldsOf, toLabel, toText } from './upstream-value.ts'
  * and deltas are ignored, as the API's versioning policy asks, and so is what makes no sense: the
  * rest of the answer is paid for.
  */
-export class Reply {
+export class MessageAccumulator {
   readonly content = new AnswerContent()
   /** The one that answers, by its own word. */
   model: string

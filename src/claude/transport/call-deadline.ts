@@ -11,7 +11,7 @@ export type Limits = { deadlineMs: number; idleMs: number; firstTokenMs: number 
  * The limits of one call: the caller's signal, a total deadline, and a longest silence. Ends all
  * three through one signal and remembers which came first.
  */
-export class Watch {
+export class CallDeadline {
   stopped: Stop | null = null
   readonly #controller = new AbortController()
   readonly #caller: AbortSignal
