@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { loadConfig } from '../src/config/config.ts'
 import { SETTINGS } from '../src/config/settings.ts'
 
@@ -45,6 +46,22 @@ describe('README.md: | `NAME` | default | description |', () => {
     const words = names.map((name) => SETTINGS[name].description)
     expect(settings.map(({ description }) => description)).toEqual(words)
   })
+})
+
+test('a setting of a few words names each of them, save its default', () => {
+  const choices = names.flatMap((name) => {
+    const schema: unknown = SETTINGS[name]
+    const inner = schema instanceof z.ZodDefault ? schema.unwrap() : schema
+    if (!(inner instanceof z.ZodEnum)) return []
+    return inner.options
+      .filter((value) => value !== defaultText(name))
+      .map((value) => ({ name, value: String(value) }))
+  })
+  expect(choices.length).toBeGreaterThan(10)
+  const unnamed = choices.filter(
+    ({ name, value }) => !SETTINGS[name].description?.includes(`\`${value}\``),
+  )
+  expect(unnamed).toEqual([])
 })
 
 describe('.env.example: # description, then NAME=default or # NAME=default', () => {

@@ -117,7 +117,9 @@ export const SETTINGS = {
   UNPRICED_MODELS: z
     .enum(['refuse', 'allow'])
     .default('refuse')
-    .describe('Whether a model without a known price may be used under a budget in USD.'),
+    .describe(
+      'Of a model without a known price, under a budget in USD: `refuse` does not use it, `allow` uses it and counts its tokens only.',
+    ),
   PRICES_FILE: z
     .string()
     .optional()
@@ -192,7 +194,7 @@ export const SETTINGS = {
     .enum(['auto', 'on', 'off'])
     .default('auto')
     .describe(
-      'Whether OAuth clients may introduce themselves by a document at an address of theirs, as Claude Code does. `auto`: while the gateway reaches claude.ai and chatgpt.com, else they register; `off`: they always register.',
+      'Whether OAuth clients may introduce themselves by a document at an address of theirs, as Claude Code does. `auto`: while the gateway reaches claude.ai and chatgpt.com, else they register; `on`: always; `off`: they always register.',
     ),
   PRIVATE_CLIENT_HOSTS: list
     .default([])
@@ -226,7 +228,7 @@ export const SETTINGS = {
     .enum(['off', 'loopback', 'token'])
     .default('off')
     .describe(
-      'Who may read `GET /metrics` (Prometheus): nobody, this machine, or holders of `METRICS_TOKEN`.',
+      'Who may read `GET /metrics` (Prometheus): nobody (`off`), this machine (`loopback`), or holders of `METRICS_TOKEN` (`token`).',
     ),
   METRICS_TOKEN: z
     .string()
@@ -236,7 +238,9 @@ export const SETTINGS = {
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
     .default('info')
-    .describe('Least severe log line written.'),
+    .describe(
+      'Least severe log line written: `fatal`, `error`, `warn`, `info`, `debug`, or `silent` for none.',
+    ),
   DRAIN_SECONDS: seconds(0, 3600)
     .default(5)
     .describe(

@@ -1,7 +1,8 @@
 /** The settings in `.env`, for who starts the gateway by npm. */
 
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { parseEnv } from 'node:util'
 import { isUnderNpm } from './under-npm.ts'
 
 /**
@@ -9,16 +10,29 @@ import { isUnderNpm } from './under-npm.ts'
  * already. Only under npm, which works beside package.json: elsewhere nobody would expect it.
  *
  * @returns its path; undefined when there is none.
- * @throws Error that names the file when it cannot be read.
+ * @throws Error that names the file when it cannot be read, or is no UTF-8.
  */
 export function readDotEnv(): string | undefined {
   const path = resolve('.env')
   if (!isUnderNpm() || !existsSync(path)) return undefined
+  for (const [name, value] of Object.entries(parseEnv(textOf(path)))) process.env[name] ??= value
+  return path
+}
+
+/** Without the byte order mark that some editors begin a file with: it would be part of a name. */
+function textOf(path: string): string {
+  const text = read(path).toString('utf8')
+  if (text.includes('\0')) {
+    throw new Error(`${path} is in UTF-16, as PowerShell writes files. Save it as UTF-8.`)
+  }
+  return text.replace(/^\ufeff/, '')
+}
+
+function read(path: string): Buffer {
   try {
-    process.loadEnvFile(path)
+    return readFileSync(path)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     throw new Error(`${path} cannot be read (${code}). Change its owner or mode, or remove it.`)
   }
-  return path
 }

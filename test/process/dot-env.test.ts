@@ -55,6 +55,16 @@ test('what is wrong in it, or with it, is told', { timeout: PROCESS_TIMEOUT_MS }
   )
 })
 
+test('a byte order mark is no part of it, and UTF-16 is told', {
+  timeout: PROCESS_TIMEOUT_MS,
+}, async () => {
+  const file = join(folder, '.env')
+  await writeFile(file, '\ufeffDATA_DIR=./of-the-file\r\n')
+  expect(await start(UNDER_NPM)).toContain(`Data           ${join(folder, 'of-the-file')}\n`)
+  await writeFile(file, '\ufeffDATA_DIR=./of-the-file\r\n', 'utf16le')
+  await expect(start(UNDER_NPM)).rejects.toThrow(`${file} is in UTF-16`)
+})
+
 test('npm run admin reads it too', async () => {
   await writeFile(join(folder, '.env'), 'DATA_DIR=./of-the-file\n')
   const { PATH, HOME } = process.env

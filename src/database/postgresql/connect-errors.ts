@@ -53,7 +53,7 @@ const EXPLANATIONS: readonly Explanation[] = [
   {
     matches: code(/^28P01$/),
     say: ({ server, user }) =>
-      `${server} refuses the password of ${user}. Correct it in DATABASE_URL or DATABASE_PASSWORD; in a URL everything but letters and digits is written with %, a / as %2F.`,
+      `${server} refuses the password of ${user}. Correct it in DATABASE_URL or DATABASE_PASSWORD; in a URL everything but letters and digits is written with %, a / as %2F; in .env a value with a # stands in quotes.`,
   },
   {
     matches: words(/role ".*" does not exist|no such user/),
