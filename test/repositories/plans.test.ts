@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { type Kysely, sql } from 'kysely'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../src/database/open.ts'
@@ -14,6 +15,15 @@ import {
   type FreshDatabase,
   freshDatabaseOptions,
 } from '../support/databases.ts'
+
+const repositories = new URL('../../src/repositories/', import.meta.url)
+/** Of the source: the process may know others, of tests. */
+const NAMES = readdirSync(repositories, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .flatMap((file) => [
+    ...readFileSync(new URL(file, repositories), 'utf8').matchAll(/\bprepare<[^(]*>\(\s*'(\w+)'/g),
+  ])
+  .map(([, name = '']) => name)
 
 describeDatabases('the prepared statements', (kind) => {
   let fresh: FreshDatabase
@@ -43,9 +53,11 @@ describeDatabases('the prepared statements', (kind) => {
 })
 
 async function expectLookups(db: Kysely<Schema>, tables: string[]): Promise<void> {
-  expect(preparedStatements().length).toBeGreaterThan(8)
+  expect(NAMES.length).toBeGreaterThan(8)
+  const statements = preparedStatements().filter(([name]) => NAMES.includes(name))
+  expect(statements.map(([name]) => name).sort()).toEqual([...NAMES].sort())
   const wholeTable = new RegExp(`Seq Scan on (${tables.join('|')})`)
-  for (const [name, text] of preparedStatements()) {
+  for (const [name, text] of statements) {
     const plan = await db.connection().execute((session) => planOf(session, name, text))
     expect(plan, name).not.toMatch(wholeTable)
   }
