@@ -12,12 +12,14 @@ import { delimiter, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Client, clients, versionOf } from './clients.ts'
 import { findNode, install } from './install.ts'
-import { startProgram } from './program.ts'
+import { NotHereError, startProgram } from './program.ts'
 import { README } from './readme.ts'
 import { type Row, rowOf, toMarkdown, withRows } from './results-table.ts'
 import { openSite, type Site } from './site.ts'
 import { type Outcome, type Outcomes, type Step, tryAll } from './trial.ts'
 
+/** Of what went wrong: a screen that was drawn again and again ends with what counts. */
+const MAX_PROBLEM_CHARS = 3000
 /** For one client, its installation not included. */
 const TIMEOUT_MS = 240_000
 
@@ -56,14 +58,26 @@ async function tryClient(client: Client, site: Site): Promise<Row> {
   console.log(`${client.title} ${versionOf(client)}`)
   const place = join(folder, client.name)
   const today = new Date().toISOString().slice(0, 10)
-  const problem = await install(place, client.packages, nodeFolder).then(
-    () => undefined,
-    (error: Error) => error.message,
-  )
-  if (problem !== undefined) console.log(`  SKIPPED, it cannot be installed: ${problem}`)
-  const outcomes: Outcomes = problem === undefined ? await trial(client, place, site) : new Map()
+  const outcomes = await installAndTry(client, place, site)
   await rm(place, REMOVAL)
   return rowOf(client, outcomes, today)
+}
+
+/** @returns no outcomes where the client was skipped, which it says. */
+async function installAndTry(client: Client, place: string, site: Site): Promise<Outcomes> {
+  const skip = (reason: string): Outcomes => {
+    console.log(`  SKIPPED: ${reason}`)
+    return new Map()
+  }
+  try {
+    await install(place, client.packages, nodeFolder)
+  } catch (error) {
+    return skip(`it cannot be installed: ${(error as Error).message}`)
+  }
+  return trial(client, place, site).catch((error) => {
+    if (error instanceof NotHereError) return skip(error.message)
+    throw error
+  })
 }
 
 async function trial(client: Client, place: string, site: Site): Promise<Outcomes> {
@@ -94,5 +108,5 @@ async function trial(client: Client, place: string, site: Site): Promise<Outcome
 
 function report(step: Step, { says, problem }: Outcome): void {
   console.log(`  ${step.padEnd(18)}${says}`)
-  if (problem !== undefined) console.log(problem.replace(/^/gm, '      ').slice(0, 3000))
+  if (problem !== undefined) console.log(problem.slice(-MAX_PROBLEM_CHARS).replace(/^/gm, '      '))
 }
