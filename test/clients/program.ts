@@ -24,12 +24,14 @@ export type StartOptions = {
 
 type Place = { cwd: string; env: Record<string, string>; signal: AbortSignal }
 
+/** @throws Error when its time is over before it begins. */
 export function startProgram(
   command: string,
   args: readonly string[],
   { env = {}, terminal = false, mayFail = false }: StartOptions,
   place: Place,
 ): Program {
+  place.signal.throwIfAborted()
   const [file, ...rest] = terminal ? inTerminal([command, ...args]) : [command, ...args]
   const child = spawn(file as string, rest, {
     cwd: place.cwd,

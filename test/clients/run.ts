@@ -35,17 +35,24 @@ const folder = await mkdtemp(join(tmpdir(), 'gateway-clients-'))
 const nodeFolder = await findNode()
 const site = await openSite(folder)
 const rows: Row[] = []
-// Ends all programs on its way out.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+const interrupted = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => interrupted.abort(new Error('interrupted')))
+}
 try {
-  for (const client of wanted) rows.push(await tryClient(client, site))
+  for (const client of wanted) {
+    if (!interrupted.signal.aborted) rows.push(await tryClient(client, site))
+  }
 } finally {
   await site.close()
   await rm(folder, REMOVAL)
 }
 console.log(`\n${toMarkdown(rows)}`)
-if (options.readme) await writeFile(README, withRows(await readFile(README, 'utf8'), rows, clients))
-process.exitCode = rows.some((cells) => cells.includes('no')) ? 1 : 0
+const { aborted: isInterrupted } = interrupted.signal
+if (options.readme && !isInterrupted) {
+  await writeFile(README, withRows(await readFile(README, 'utf8'), rows, clients))
+}
+process.exitCode = isInterrupted || rows.some((cells) => cells.includes('no')) ? 1 : 0
 
 function clientOf(name: string): Client {
   const client = clients.find((one) => one.name === name)
@@ -70,7 +77,7 @@ async function installAndTry(client: Client, place: string, site: Site): Promise
     return new Map()
   }
   try {
-    await install(place, client.packages, nodeFolder)
+    await install(place, client.packages, nodeFolder, interrupted.signal)
   } catch (error) {
     return skip(`it cannot be installed: ${(error as Error).message}`)
   }
@@ -83,7 +90,7 @@ async function installAndTry(client: Client, place: string, site: Site): Promise
 async function trial(client: Client, place: string, site: Site): Promise<Outcomes> {
   const deadline = AbortSignal.timeout(TIMEOUT_MS)
   const over = new AbortController()
-  const signal = AbortSignal.any([deadline, over.signal])
+  const signal = AbortSignal.any([deadline, over.signal, interrupted.signal])
   // Nothing of the person who runs this: their keys and settings stay out.
   const path = [
     nodeFolder,
