@@ -2,11 +2,17 @@
 
 import type { Driver } from './driver.ts'
 import { claudeCode } from './drivers/claude-code.ts'
+import { cline } from './drivers/cline.ts'
+import { codex } from './drivers/codex.ts'
+import { continueCli } from './drivers/continue-cli.ts'
+import { copilotCli } from './drivers/copilot-cli.ts'
+import { geminiCli } from './drivers/gemini-cli.ts'
 import { inspector } from './drivers/inspector.ts'
 import { library } from './drivers/library.ts'
 import { mcpRemote } from './drivers/mcp-remote.ts'
 import { mcporter } from './drivers/mcporter.ts'
 import { opencode } from './drivers/opencode.ts'
+import { qwenCode } from './drivers/qwen-code.ts'
 
 export type Client = {
   /** For the command line. */
@@ -33,6 +39,32 @@ export const clients: readonly Client[] = [
   { name: 'mcp-remote', title: 'mcp-remote', packages: ['mcp-remote@0.15.1'], driver: mcpRemote },
   { name: 'mcporter', title: 'mcporter', packages: ['mcporter@0.12.3'], driver: mcporter },
   { name: 'opencode', title: 'opencode', packages: ['opencode-ai@1.18.33'], driver: opencode },
+  { name: 'codex', title: 'Codex', packages: ['@openai/codex@0.171.0'], driver: codex },
+  {
+    name: 'gemini-cli',
+    title: 'Gemini CLI',
+    packages: ['@google/gemini-cli@0.61.0'],
+    driver: geminiCli,
+  },
+  {
+    name: 'qwen-code',
+    title: 'Qwen Code',
+    packages: ['@qwen-code/qwen-code@0.24.4'],
+    driver: qwenCode,
+  },
+  {
+    name: 'copilot-cli',
+    title: 'Copilot CLI',
+    packages: ['@github/copilot@1.0.102'],
+    driver: copilotCli,
+  },
+  { name: 'cline', title: 'Cline', packages: ['cline@3.0.65'], driver: cline },
+  {
+    name: 'continue-cli',
+    title: 'Continue, command line',
+    packages: ['@continuedev/cli@1.5.47'],
+    driver: continueCli,
+  },
   {
     name: 'sdk-v1',
     title: 'MCP TypeScript SDK, version 1',

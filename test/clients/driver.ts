@@ -15,6 +15,8 @@ export type Workplace = {
 export type Driven = {
   /** Tells the client the address, upon which it finds that its user has to sign in. */
   connect(): Promise<void>
+  /** Set for one that cannot sign in itself. */
+  signsInBy?: 'token'
   /** Lets its user sign in and approve, and the client find the tools. */
   signIn(): Promise<void>
   /**

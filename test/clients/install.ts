@@ -21,7 +21,12 @@ export async function findNode(): Promise<string> {
  * @param packages names with exact versions.
  * @throws Error with what npm said.
  */
-export async function install(folder: string, packages: readonly string[], nodeFolder: string) {
+export async function install(
+  folder: string,
+  packages: readonly string[],
+  nodeFolder: string,
+  signal: AbortSignal,
+) {
   await mkdir(folder, { recursive: true })
   const names = packages.map((one) => one.slice(0, one.lastIndexOf('@')))
   // Newer npm runs the scripts of named packages only; some of these fetch their program in one.
@@ -31,6 +36,7 @@ export async function install(folder: string, packages: readonly string[], nodeF
   await run('npm', ['install', ...flags, ...packages], {
     cwd: folder,
     timeout: TIMEOUT_MS,
+    signal,
     env: { ...process.env, PATH: `${nodeFolder}:${process.env.PATH}` },
   })
 }

@@ -7,6 +7,8 @@ export type Program = {
   /** The first match in what it has written, or is still to write. @throws Error when it ends without. */
   until(pattern: RegExp): Promise<RegExpExecArray>
   send(line: string): void
+  /** As at a keyboard. */
+  type(keys: string): void
   /** Closes its input, and waits for its end. @returns all that it wrote, without colours. */
   output(): Promise<string>
   stop(): void
@@ -22,16 +24,18 @@ export type StartOptions = {
 
 type Place = { cwd: string; env: Record<string, string>; signal: AbortSignal }
 
+/** @throws Error when its time is over before it begins. */
 export function startProgram(
   command: string,
   args: readonly string[],
   { env = {}, terminal = false, mayFail = false }: StartOptions,
   place: Place,
 ): Program {
+  place.signal.throwIfAborted()
   const [file, ...rest] = terminal ? inTerminal([command, ...args]) : [command, ...args]
   const child = spawn(file as string, rest, {
     cwd: place.cwd,
-    env: { ...place.env, ...env },
+    env: { ...place.env, ...(terminal ? TERMINAL : {}), ...env },
     detached: true,
   })
   let said = ''
@@ -59,7 +63,7 @@ export function startProgram(
       resolve(code)
     })
   })
-  const heard = () => said.replace(CONTROL_SEQUENCES, '')
+  const heard = () => readable(said)
 
   async function until(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
@@ -73,6 +77,7 @@ export function startProgram(
   return {
     until,
     send: (line) => void child.stdin.write(`${line}\n`),
+    type: (keys) => void child.stdin.write(keys),
     stop,
     async output() {
       child.stdin.end()
@@ -83,13 +88,27 @@ export function startProgram(
   }
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: terminals are told so what to do.
-const CONTROL_SEQUENCES = /\x1b\[[\d;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\r/g
+// biome-ignore-start lint/suspicious/noControlCharactersInRegex: this is what terminals are told.
+/** Colours and links, which a person does not read. */
+const DECORATION = /\x1b\[[\d;:]*m|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\r/g
+/** What moves on to another place of the screen. */
+const MOVEMENT = /\x1b\[[\d;?<>=]*[ -/]*[@-~]/g
+const BLANKS = / {2,}/g
+// biome-ignore-end lint/suspicious/noControlCharactersInRegex: this is what terminals are told.
 
-/** With the terminal that util-linux' `script` makes. */
+const readable = (text: string) =>
+  text.replace(DECORATION, '').replace(MOVEMENT, ' ').replace(BLANKS, ' ')
+
+const TERMINAL = { TERM: 'xterm-256color', COLORTERM: 'truecolor' }
+
+/** What a client needs is not here: that says nothing of the client. */
+export class NotHereError extends Error {}
+
+/** With the terminal that util-linux' `script` makes. @throws NotHereError where that is another one. */
 function inTerminal(words: string[]): string[] {
+  if (process.platform !== 'linux') throw new NotHereError('it needs a terminal made by util-linux')
   const quoted = words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ')
-  return ['script', '-qec', `stty cols 10000; ${quoted}`, '/dev/null']
+  return ['script', '-qec', `stty cols 10000 rows 50; ${quoted}`, '/dev/null']
 }
 
 function endGroup(pid: number | undefined): void {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { clients, versionOf } from './clients.ts'
-import { README } from './readme.ts'
+import { README, readmeCommand } from './readme.ts'
 import { rowOf, rowsIn, withRows } from './results-table.ts'
 import { steps } from './trial.ts'
 
@@ -41,4 +41,17 @@ test('a step that was not tried, and a client that was skipped, are not taken fo
   const rest = Array(steps.length - 1).fill('not tried')
   expect(rowOf(client, failed, day).slice(2)).toEqual(['no', ...rest, day])
   expect(withRows(readme, [rowOf(client, new Map(), day)], clients)).toBe(readme)
+})
+
+test.each([
+  'claude mcp add',
+  'cline mcp install',
+  'codex mcp add',
+  'copilot mcp add',
+  'gemini mcp add',
+  'mcporter config add',
+  'opencode mcp add',
+  'qwen mcp add',
+])('README.md has the command that is tried: %s', (beginning) => {
+  expect(readmeCommand(beginning, 'http://localhost/mcp')).toContain('http://localhost/mcp')
 })

@@ -12,12 +12,14 @@ import { delimiter, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Client, clients, versionOf } from './clients.ts'
 import { findNode, install } from './install.ts'
-import { startProgram } from './program.ts'
+import { NotHereError, startProgram } from './program.ts'
 import { README } from './readme.ts'
 import { type Row, rowOf, toMarkdown, withRows } from './results-table.ts'
 import { openSite, type Site } from './site.ts'
 import { type Outcome, type Outcomes, type Step, tryAll } from './trial.ts'
 
+/** Of what went wrong: a screen that was drawn again and again ends with what counts. */
+const MAX_PROBLEM_CHARS = 3000
 /** For one client, its installation not included. */
 const TIMEOUT_MS = 240_000
 
@@ -33,17 +35,24 @@ const folder = await mkdtemp(join(tmpdir(), 'gateway-clients-'))
 const nodeFolder = await findNode()
 const site = await openSite(folder)
 const rows: Row[] = []
-// Ends all programs on its way out.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+const interrupted = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => interrupted.abort(new Error('interrupted')))
+}
 try {
-  for (const client of wanted) rows.push(await tryClient(client, site))
+  for (const client of wanted) {
+    if (!interrupted.signal.aborted) rows.push(await tryClient(client, site))
+  }
 } finally {
   await site.close()
   await rm(folder, REMOVAL)
 }
 console.log(`\n${toMarkdown(rows)}`)
-if (options.readme) await writeFile(README, withRows(await readFile(README, 'utf8'), rows, clients))
-process.exitCode = rows.some((cells) => cells.includes('no')) ? 1 : 0
+const { aborted: isInterrupted } = interrupted.signal
+if (options.readme && !isInterrupted) {
+  await writeFile(README, withRows(await readFile(README, 'utf8'), rows, clients))
+}
+process.exitCode = isInterrupted || rows.some((cells) => cells.includes('no')) ? 1 : 0
 
 function clientOf(name: string): Client {
   const client = clients.find((one) => one.name === name)
@@ -56,20 +65,32 @@ async function tryClient(client: Client, site: Site): Promise<Row> {
   console.log(`${client.title} ${versionOf(client)}`)
   const place = join(folder, client.name)
   const today = new Date().toISOString().slice(0, 10)
-  const problem = await install(place, client.packages, nodeFolder).then(
-    () => undefined,
-    (error: Error) => error.message,
-  )
-  if (problem !== undefined) console.log(`  SKIPPED, it cannot be installed: ${problem}`)
-  const outcomes: Outcomes = problem === undefined ? await trial(client, place, site) : new Map()
+  const outcomes = await installAndTry(client, place, site)
   await rm(place, REMOVAL)
   return rowOf(client, outcomes, today)
+}
+
+/** @returns no outcomes where the client was skipped, which it says. */
+async function installAndTry(client: Client, place: string, site: Site): Promise<Outcomes> {
+  const skip = (reason: string): Outcomes => {
+    console.log(`  SKIPPED: ${reason}`)
+    return new Map()
+  }
+  try {
+    await install(place, client.packages, nodeFolder, interrupted.signal)
+  } catch (error) {
+    return skip(`it cannot be installed: ${(error as Error).message}`)
+  }
+  return trial(client, place, site).catch((error) => {
+    if (error instanceof NotHereError) return skip(error.message)
+    throw error
+  })
 }
 
 async function trial(client: Client, place: string, site: Site): Promise<Outcomes> {
   const deadline = AbortSignal.timeout(TIMEOUT_MS)
   const over = new AbortController()
-  const signal = AbortSignal.any([deadline, over.signal])
+  const signal = AbortSignal.any([deadline, over.signal, interrupted.signal])
   // Nothing of the person who runs this: their keys and settings stay out.
   const path = [
     nodeFolder,
@@ -94,5 +115,5 @@ async function trial(client: Client, place: string, site: Site): Promise<Outcome
 
 function report(step: Step, { says, problem }: Outcome): void {
   console.log(`  ${step.padEnd(18)}${says}`)
-  if (problem !== undefined) console.log(problem.replace(/^/gm, '      ').slice(0, 3000))
+  if (problem !== undefined) console.log(problem.slice(-MAX_PROBLEM_CHARS).replace(/^/gm, '      '))
 }

@@ -12,6 +12,8 @@ export type Site = {
   mcpUrl: string
   /** Signs up at the first client, and approves all of them. */
   person: Person
+  /** Makes a personal access token, as the user of a client that cannot sign in does. */
+  newToken(): Promise<string>
   /** Of what agents are told is their model; each API under its own path. */
   modelUrl: string
   close(): Promise<void>
@@ -42,6 +44,7 @@ export async function openSite(folder: string): Promise<Site> {
   return {
     mcpUrl: `${gateway.url}${MCP_PATH}`,
     person: newPerson(gateway.url),
+    newToken: () => signUpForToken(newPerson(gateway.url)),
     modelUrl: model.url,
     async close() {
       await model.close()
@@ -51,4 +54,16 @@ export async function openSite(folder: string): Promise<Site> {
   }
 }
 
-const slowAnswer = () => 'It goes on and on, line by line\n'.repeat(SLOW_CHUNKS) + LAST_WORDS
+async function signUpForToken(person: Person): Promise<string> {
+  const { username, password, apiKey, browser } = person
+  await browser.open('/sign-up')
+  await browser.submit('/sign-up', { username, password, email: `${username}@example.com` })
+  await browser.submit('/account/key', { key: apiKey })
+  return person.newAccessToken('A client')
+}
+
+/** No line is like another: agents take repetition for a model that is stuck. */
+function slowAnswer(): string {
+  const lines = Array.from({ length: SLOW_CHUNKS }, (_, i) => `Line ${i} of a long story`)
+  return lines.map((line) => `${line.padEnd(CHUNK_SIZE - 1)}\n`).join('') + LAST_WORDS
+}

@@ -1,6 +1,7 @@
 /** What every client is put through. */
 
 import type { Driven } from './driver.ts'
+import { NotHereError } from './program.ts'
 import { LAST_WORDS, SLOWLY } from './site.ts'
 
 /** The columns of the table, in the order in which they are tried. */
@@ -14,6 +15,7 @@ export type Outcomes = ReadonlyMap<Step, Outcome>
 /**
  * @param report hears of each step when it is over.
  * @returns an outcome for each step that was tried: none after a failed sign-in.
+ * @throws NotHereError where something is missing that the client needs.
  */
 export async function tryAll(
   client: Driven,
@@ -23,7 +25,10 @@ export async function tryAll(
   const attempt = async (step: Step, work: () => Promise<string>) => {
     const outcome = await work().then(
       (says): Outcome => ({ says }),
-      (error): Outcome => ({ says: 'no', problem: String(error) }),
+      (error): Outcome => {
+        if (error instanceof NotHereError) throw error
+        return { says: 'no', problem: String(error) }
+      },
     )
     outcomes.set(step, outcome)
     report(step, outcome)
@@ -31,7 +36,7 @@ export async function tryAll(
   }
   const isIn =
     (await attempt('connect', () => client.connect().then(() => 'yes'))) &&
-    (await attempt('sign in', () => client.signIn().then(() => 'yes')))
+    (await attempt('sign in', () => client.signIn().then(() => client.signsInBy ?? 'yes')))
   if (!isIn) return outcomes
   await attempt('call', () => callOnce(client))
   await attempt('70-second answer', () => waitLong(client))
@@ -57,7 +62,7 @@ async function waitLong(client: Driven): Promise<string> {
 
 async function collect(client: Driven): Promise<void> {
   const told = await client.call('send_message', { message: `Tell it ${SLOWLY}` })
-  const [, messageId] = /unfinished: call get_message with message_id ([\w-]+)/.exec(told) ?? []
+  const [, messageId] = /unfinished: call \S*get_message with message_id ([\w-]+)/.exec(told) ?? []
   if (messageId === undefined) throw new Error(told)
   const rest = await client.call('get_message', { message_id: messageId, wait_seconds: 50 })
   if (!rest.includes(LAST_WORDS)) throw new Error(rest)

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Driver } from '../driver.ts'
 import { promptFor } from '../model/wish.ts'
+import { readmeCommand } from '../readme.ts'
 import { answerPage } from './answer-page.ts'
 
 export const opencode: Driver = ({ folder, site, start }) => {
@@ -14,17 +15,20 @@ export const opencode: Driver = ({ folder, site, start }) => {
     provider: { local: provider },
     model: 'local/model',
     autoupdate: false,
-    mcp: { 'claude-gateway': { type: 'remote', url: site.mcpUrl } },
   }
   return {
     async connect() {
       await writeFile(join(folder, 'opencode.json'), JSON.stringify(config))
+      const [, ...add] = readmeCommand('opencode mcp add', site.mcpUrl)
+      await start('opencode', add).output()
       await start('opencode', ['mcp', 'list']).until(/needs authentication/)
     },
     async signIn() {
       const program = start('opencode', ['mcp', 'auth', 'claude-gateway'])
       await answerPage(program, site)
       await program.until(/Authentication successful/)
+      const [, ...add] = readmeCommand('opencode mcp add', site.mcpUrl)
+      await start('opencode', add).output()
       await start('opencode', ['mcp', 'list']).until(/claude-gateway connected/)
     },
     call: (tool, args) => start('opencode', ['run', promptFor({ tool, args })]).output(),

@@ -19,13 +19,12 @@ const messageOf = ({ text, call }: Saying) => ({
   }),
 })
 
-const frame = (object: string, model: string, choice: object) => ({
+const frame = (object: string, model: string, choices: object[]) => ({
   id: 'chatcmpl-1',
   object,
   created: Math.floor(Date.now() / 1000),
   model,
-  choices: [{ index: 0, ...choice }],
-  usage,
+  choices: choices.map((choice) => ({ index: 0, ...choice })),
 })
 
 const reasonOf = ({ call }: Saying) => (call ? 'tool_calls' : 'stop')
@@ -40,16 +39,16 @@ export const chatCompletions: Dialect = {
     }
   },
   isStreamed: ({ stream }) => stream === true,
-  whole: (saying, { model }) =>
-    frame('chat.completion', model, {
-      message: messageOf(saying),
-      finish_reason: reasonOf(saying),
-    }),
+  whole(saying, { model }) {
+    const choice = { message: messageOf(saying), finish_reason: reasonOf(saying) }
+    return { ...frame('chat.completion', model, [choice]), usage }
+  },
   stream(saying, { model }) {
-    const part = (choice: object) => event(frame('chat.completion.chunk', model, choice))
+    const chunk = (...choices: object[]) => frame('chat.completion.chunk', model, choices)
     return (
-      part({ delta: messageOf(saying), finish_reason: null }) +
-      part({ delta: {}, finish_reason: reasonOf(saying) }) +
+      event(chunk({ delta: messageOf(saying), finish_reason: null })) +
+      event(chunk({ delta: {}, finish_reason: reasonOf(saying) })) +
+      event({ ...chunk(), usage }) +
       'data: [DONE]\n\n'
     )
   },

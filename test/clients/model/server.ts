@@ -5,12 +5,13 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { anthropic } from './anthropic.ts'
 import { chatCompletions } from './chat-completions.ts'
 import type { Dialect, Saying } from './dialect.ts'
 import { gemini } from './gemini.ts'
 import { responses } from './responses.ts'
-import { wishIn } from './wish.ts'
+import { NO_SUCH_TOOL, wishIn } from './wish.ts'
 
 const dialects: readonly [RegExp, Dialect][] = [
   [/\/messages$/, anthropic],
@@ -18,6 +19,9 @@ const dialects: readonly [RegExp, Dialect][] = [
   [/\/responses$/, responses],
   [/:(streamG|g)enerateContent$/, gemini],
 ]
+
+/** Agents count on it: some go on connecting meanwhile. */
+const THINKING_MS = 1000
 
 export type ModelStandIn = { url: string; close(): Promise<void> }
 
@@ -46,6 +50,7 @@ async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> 
   }
   const body = JSON.parse(text)
   const saying = whatToSay(dialect, body)
+  await pause(THINKING_MS)
   if (dialect.isStreamed(body, pathname)) {
     res.writeHead(200, { 'content-type': 'text/event-stream' }).end(dialect.stream(saying, body))
   } else {
@@ -58,7 +63,11 @@ function whatToSay(dialect: Dialect, body: unknown): Saying {
   const { tools, lastText, toolResult } = dialect.read(body)
   if (toolResult !== undefined) return { text: toolResult }
   const wish = wishIn(lastText)
-  const tool = wish && tools.find(({ name }) => name.endsWith(wish.tool))
-  if (wish === undefined || tool === undefined) return { text: 'Yes.' }
+  const tool = wish && tools.find(({ name }) => isCalled(name, wish.tool))
+  if (wish === undefined || tool === undefined) return { text: NO_SUCH_TOOL }
   return { call: { ...tool, args: wish.args } }
 }
+
+/** Agents put the name of the server in front, and some write all hyphens as underscores. */
+const isCalled = (name: string, tool: string) =>
+  name.replaceAll('-', '_').endsWith(`claude_api_gateway_${tool}`)

@@ -2,6 +2,9 @@
 
 export type Wish = { tool: string; args: Record<string, unknown> }
 
+/** What the model says where it is not offered the tool. */
+export const NO_SUCH_TOOL = 'I have no such tool.'
+
 /** In base64, which no agent's quoting alters. */
 export const promptFor = (wish: Wish) =>
   `Call ${Buffer.from(JSON.stringify(wish)).toString('base64url')} please.`
