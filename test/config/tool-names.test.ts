@@ -64,7 +64,7 @@ test('a connector of claude.ai in Claude Code needs the short names, and they fi
 test('README.md gives the server that name in every client', () => {
   const readme = read('README.md')
   const names = [
-    ...readme.matchAll(/mcp add (?:--transport http )?(\S+)/g),
+    ...readme.matchAll(/mcp (?:add|install) (?:--(?:scope|transport) \w+ |--yes )*([\w-]+)/g),
     ...readme.matchAll(/"(?:mcpServers|servers)": \{\s*"([^"]+)"/g),
     ...readme.matchAll(/"type": "url", "name": "([^"]+)"/g),
     ...readme.matchAll(/"mcp_server_name": "([^"]+)"/g),

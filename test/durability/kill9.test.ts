@@ -141,15 +141,22 @@ function expectAcknowledged(histories: Map<string, Row[]>): void {
 const statuses = (histories: Map<string, Row[]>) =>
   new Set([...histories.values()].flat().map(({ status }) => status))
 
+/** Less than a user may have open. */
+const SENDS_AT_ONCE = 32
+
+async function goOnWith(conversationId: string): Promise<void> {
+  const text = `go on with ${conversationId}`
+  const { data } = await call('send_message', { message: text, conversation_id: conversationId })
+  acknowledged.push({ conversationId, messageId: data.message_id, text })
+}
+
 /** One more send into each conversation; Claude sees the whole turns, in order, and nothing else. */
 async function expectToGoOn(histories: Map<string, Row[]>): Promise<void> {
   claude.reset()
-  const sends = [...histories.keys()].map(async (conversationId) => {
-    const text = `go on with ${conversationId}`
-    const { data } = await call('send_message', { message: text, conversation_id: conversationId })
-    acknowledged.push({ conversationId, messageId: data.message_id, text })
-  })
-  await Promise.all(sends)
+  const conversationIds = [...histories.keys()]
+  for (let start = 0; start < conversationIds.length; start += SENDS_AT_ONCE) {
+    await Promise.all(conversationIds.slice(start, start + SENDS_AT_ONCE).map(goOnWith))
+  }
   const asked = claude.messageRequests()
   for (const [id, messages] of histories) {
     const message = `go on with ${id}`

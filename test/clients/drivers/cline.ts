@@ -18,7 +18,7 @@ export const cline: Driver = ({ site, start }) => {
     },
     async signIn() {
       await press(screen, DOWN, DOWN, DOWN, DOWN, ENTER)
-      await screen.until(/claude-gateway/)
+      await screen.until(/claude/)
       await press(screen, ENTER)
       await answerPage(screen, site)
       await screen.until(/authorization completed|uccess/)

@@ -16,7 +16,7 @@ wire_api = "responses"
 `
 
 export const codex: Driver = ({ folder, site, start }) => {
-  const approving = 'mcp_servers.claude-gateway.default_tools_approval_mode="approve"'
+  const approving = 'mcp_servers.claude.default_tools_approval_mode="approve"'
   const [, ...add] = readmeCommand('codex mcp add', site.mcpUrl)
   let program: Program
   return {
@@ -24,7 +24,7 @@ export const codex: Driver = ({ folder, site, start }) => {
       await mkdir(join(folder, '.codex'))
       await writeFile(join(folder, '.codex', 'config.toml'), configFor(site.modelUrl))
       program = start('codex', add)
-      await program.until(/Authorize `claude-gateway`/)
+      await program.until(/Authorize `claude`/)
     },
     async signIn() {
       await answerPage(program, site)

@@ -29,7 +29,7 @@ export const continueCli: Driver = ({ folder, site, start }) => {
         ],
         mcpServers: [
           {
-            name: 'claude-gateway',
+            name: 'claude',
             type: 'streamable-http',
             url: site.mcpUrl,
             requestOptions: { headers },

@@ -27,7 +27,7 @@ export const copilotCli: Driver = ({ site, start }) => {
       await screen.until(/requires authentication|0 servers connected/)
     },
     async signIn() {
-      await press(screen, '/mcp auth claude-gateway', ENTER)
+      await press(screen, '/mcp auth claude', ENTER)
       await answerPage(screen, site)
       await screen.until(/uthenticated|1 server connected/)
       screen.stop()

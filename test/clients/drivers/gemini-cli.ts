@@ -27,7 +27,7 @@ export const geminiCli: Driver = ({ folder, site, start }) => {
       await start('gemini', add, { env }).output()
       screen = start('gemini', [], { env, terminal: true })
       await screen.until(/Type your message/)
-      await press(screen, '/mcp auth claude-gateway', ENTER)
+      await press(screen, '/mcp auth claude', ENTER)
       await screen.until(/Authentication required/)
     },
     async signIn() {

@@ -2,7 +2,7 @@ import type { Driver } from '../driver.ts'
 import { readmeCommand } from '../readme.ts'
 import { answerPage } from './answer-page.ts'
 
-const NAME = 'claude-gateway'
+const NAME = 'claude'
 
 export const mcporter: Driver = ({ site, start }) => ({
   async connect() {

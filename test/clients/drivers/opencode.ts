@@ -24,12 +24,12 @@ export const opencode: Driver = ({ folder, site, start }) => {
       await start('opencode', ['mcp', 'list']).until(/needs authentication/)
     },
     async signIn() {
-      const program = start('opencode', ['mcp', 'auth', 'claude-gateway'])
+      const program = start('opencode', ['mcp', 'auth', 'claude'])
       await answerPage(program, site)
       await program.until(/Authentication successful/)
       const [, ...add] = readmeCommand('opencode mcp add', site.mcpUrl)
       await start('opencode', add).output()
-      await start('opencode', ['mcp', 'list']).until(/claude-gateway connected/)
+      await start('opencode', ['mcp', 'list']).until(/claude connected/)
     },
     call: (tool, args) => start('opencode', ['run', promptFor({ tool, args })]).output(),
   }
