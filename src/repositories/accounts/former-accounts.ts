@@ -34,7 +34,7 @@ export class FormerAccountRepository {
     return dataKey
   }
 
-  /** Assigns all accounts that had one of the names, with their other names too, to the user. */
+  /** Returns each account with one of the names; all its names then belong to the user. */
   async take(nameHashes: readonly Buffer[], userId: string): Promise<FormerAccount[]> {
     const found = this.#db
       .selectFrom('formerAccounts')

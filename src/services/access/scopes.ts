@@ -21,7 +21,7 @@ const READING: readonly Scope[] = ['conversations:read', 'usage:read']
 /** Whether the scope is read-only: it allows neither changes nor spending. */
 export const isReading = (scope: Scope): boolean => READING.includes(scope)
 
-/** The scopes of a client that requests none: the least that using Claude takes. */
+/** The scopes of a client that requests none: the minimum for using Claude. */
 export const DEFAULT_SCOPES: readonly Scope[] = [
   'conversations:read',
   'messages:send',

@@ -81,7 +81,7 @@ export class SessionService {
     this.#browserChecks = checks(null)
   }
 
-  /** @throws AppError invalid_credentials when the password has been changed since it was checked. */
+  /** @throws AppError invalid_credentials when the password was changed since it was checked. */
   async issue(proof: PasswordProof): Promise<IssuedToken> {
     const session = this.#newSession(proof.userId)
     await this.#begin({ ...session, kind: 'password', name: null, tokenHash: null }, proof)
@@ -128,7 +128,7 @@ export class SessionService {
   /**
    * Records that the caller's password was given again, which is valid for 10 minutes.
    *
-   * @throws AppError unauthenticated when the session has ended, or the password was changed meanwhile.
+   * @throws AppError unauthenticated when the session has ended or the password was changed since.
    */
   async prove(
     { sessionId: id, userId, kind }: Caller,

@@ -122,8 +122,8 @@ export class AccountService {
    * old one stop working.
    *
    * @returns how many sessions ended, and the new secret; null when the caller is not a browser.
-   * @throws AppError unauthenticated, invalid_credentials (which counts as a failed sign-in), rate_limited,
-   *   overloaded, invalid_input for the new one.
+   * @throws AppError unauthenticated, invalid_credentials (which counts as a failed sign-in),
+   *   rate_limited, overloaded, invalid_input for the new one.
    */
   async changePassword(
     caller: Caller,
@@ -188,8 +188,8 @@ export class AccountService {
   /**
    * Deletes the caller's account permanently.
    *
-   * @throws AppError forbidden for an admin; unauthenticated; invalid_credentials (which counts as a failed sign-in),
-   *   rate_limited, overloaded, conversation_busy when a running answer cannot be stopped.
+   * @throws AppError forbidden for an admin; unauthenticated; rate_limited; overloaded;
+   *   invalid_credentials (a failed sign-in); conversation_busy when an answer cannot be stopped.
    */
   async delete(caller: Caller, password: string): Promise<void> {
     // The next user of the freed name would be an admin, since ADMIN_USERNAMES still lists it.
@@ -202,8 +202,8 @@ export class AccountService {
    * Checks the caller's password again, for actions that require a recent password.
    *
    * @returns the new secret of the browser's session.
-   * @throws AppError unauthenticated, invalid_credentials (which counts as a failed sign-in), rate_limited,
-   *   overloaded.
+   * @throws AppError unauthenticated, invalid_credentials (which counts as a failed sign-in),
+   *   rate_limited, overloaded.
    */
   async prove(caller: Caller, password: string): Promise<BrowserSecret> {
     return this.#deps.sessions.proveBrowser(caller, await this.#checkOwnPassword(caller, password))

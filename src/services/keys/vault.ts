@@ -46,7 +46,7 @@ export class Vault {
     return this.#ring.rewrap(wrapped, nameKeyBinding)
   }
 
-  /** Hashes the names of deleted accounts: enough to recognise them, not to read them. */
+  /** Opens the key that hashes the names of deleted accounts, so that they can be recognised. */
   openNameKey(wrapped: Buffer): NameVault {
     return new NameVault(this.#ring.unwrap(wrapped, nameKeyBinding))
   }

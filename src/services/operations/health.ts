@@ -11,7 +11,7 @@ type Deps = {
     /** Whether it recently refused a write. */
     refusesWrites(): boolean
   }
-  /** Proves it by a write; rejects when that fails. */
+  /** Makes a test write; rejects when it fails. */
   proveWrites(): Promise<void>
 }
 

@@ -148,8 +148,8 @@ const nothingReserved = (at: Date) => ({
 })
 
 /**
- * The process took with it whether Anthropic was reached, and all counts. So the most that may have
- * been written by now is booked, up to the reservation.
+ * Without the process it is unknown whether Anthropic was reached, and what it counted. So the most
+ * that may have been written by now is booked, up to the reservation.
  */
 function usageOf(orphan: Orphan, { reservation }: StartedTurn): Usage {
   const { tokens, likelyInputTokens: inputTokens } = reservation
