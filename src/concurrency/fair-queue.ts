@@ -1,25 +1,25 @@
 /**
- * A cap on work in flight, and behind it a queue that takes turns between those who ask: whoever
- * asks most waits for itself. Within a key it is first in, first out. Keys that are trusted have
- * every other turn for themselves, so that no number of strangers keeps them waiting.
+ * Limits concurrent work and serves the waiting keys round-robin, so that a key with many calls
+ * delays only itself. FIFO within a key. Trusted keys get every other turn, so that no number of
+ * untrusted keys delays them.
  */
 
 type Waiting = { begin: () => void; refuse: () => void }
 
 export type FairQueueOptions = {
-  /** At once, of all keys. */
+  /** The limit for all keys together. */
   concurrency: number
-  /** That one key may have running; its others wait while there is room for others' work. */
+  /** The limit for one key; its further calls wait even while slots are free. */
   concurrencyPerKey?: number
   maxQueued: number
   isTrusted?: (key: string) => boolean
-  /** Makes the error of a call for which there is no place. */
+  /** Makes the error of a call that is turned away. */
   refuse: () => Error
 }
 
 export class FairQueue {
   readonly #options: Required<FairQueueOptions>
-  /** By key, in the order of their turns; no list is empty. */
+  /** By key, in round-robin order; no list is empty. */
   readonly #waiting = new Map<string, Waiting[]>()
   readonly #runningOf = new Map<string, number>()
   #running = 0
@@ -39,9 +39,9 @@ export class FairQueue {
   }
 
   /**
-   * Runs `work` when it is its key's turn. When all places are taken, the newcomer of the key that
-   * has most of them goes without: this call, or the last of a greedier key's, or of a stranger's
-   * for a trusted key.
+   * Runs `work` when it is its key's turn. When the queue is full, the newest call of the key with
+   * the most waiting calls is refused: this call, or another key's last one, or an untrusted key's
+   * to make room for a trusted one.
    *
    * @throws the error of `refuse`, without running `work`.
    */
@@ -85,7 +85,7 @@ export class FairQueue {
     else this.#runningOf.delete(key)
   }
 
-  /** The key that had its turn goes to the end of the round. */
+  /** A key that had its turn moves to the end of the round. */
   #beginNext(): void {
     while (this.#running < this.#options.concurrency) {
       const key = this.#nextKey()
@@ -120,7 +120,7 @@ export class FairQueue {
     this.#queued -= 1
   }
 
-  /** Of some keys the one with most places, if it has more than so many. */
+  /** Among the matching keys, the one with the most waiting calls, if more than `moreThan`. */
   #greediest(isMeant: (key: string) => boolean, moreThan: number): string | undefined {
     let found: string | undefined
     let most = moreThan

@@ -1,18 +1,18 @@
 /**
- * Reads that may take a megabyte each (pages of history, of an export, of usage): one at a time for
- * each user and a few at a time in all, first come, first served. So one user's reading slows down
- * that user, and no number of readers fills the memory.
+ * Limits reads that may take a megabyte each (pages of history, of an export, of usage): one at a
+ * time per user and a few in all, FIFO. So a user's reads delay only that user, and memory stays
+ * bounded for any number of readers.
  */
 
 import { AppError } from '../errors.ts'
 import { BoundedQueue } from './bounded-queue.ts'
 
 type Options = {
-  /** At the same time in this process. */
+  /** The limit of concurrent reads in this process. */
   concurrency: number
-  /** Of one user, behind the one that is under way. */
+  /** Per user, in addition to the read that is running. */
   maxWaitingPerUser: number
-  /** Of all users; each has one at most that is not behind another of its own. */
+  /** Of all users; counts only the first waiting read of each. */
   maxWaiting: number
 }
 
@@ -22,7 +22,7 @@ const RETRY_AFTER_SECONDS = 5
 export class HeavyReads {
   readonly #options: Options
   readonly #all: BoundedQueue
-  /** Of users who read now: how many reads are in each one's queue or under way. */
+  /** Users with reads: how many are running or waiting for each. */
   readonly #ofUsers = new Map<string, { queue: BoundedQueue; reads: number }>()
 
   constructor(options: Partial<Options> = {}) {
@@ -32,7 +32,7 @@ export class HeavyReads {
   }
 
   /**
-   * Runs the read when it is its turn. It has to be short, one page, and to wait for no other.
+   * Runs the read when it is its turn. It must be short (one page) and must not wait for another.
    *
    * @throws AppError rate_limited when this user has too many waiting, overloaded when all have.
    */

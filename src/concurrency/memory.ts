@@ -2,26 +2,26 @@ import { totalmem } from 'node:os'
 import { getHeapStatistics } from 'node:v8'
 import { AppError } from '../errors.ts'
 
-/** Above this share of what there is, new work waits. What runs needs the rest to come to its end. */
+/** Above this share of the limit, new work is refused. Running work needs the rest to finish. */
 const HIGH_SHARE = 0.8
-/** Reading the figures costs some microseconds: not for each request of a burst. */
+/** Shared by a burst of requests, since reading the figures takes some microseconds. */
 const SAMPLE_MS = 50
 const RETRY_AFTER_SECONDS = 5
 
 export type MemoryFigures = {
   heapUsedBytes: number
   heapLimitBytes: number
-  /** The heap and all that hangs on it outside: buffers, the embedded database. */
+  /** The heap and what it references outside: buffers, the embedded database. */
   usedBytes: number
-  /** Of the container, or of the machine. */
+  /** Of the container or the machine. */
   limitBytes: number
 }
 
 /**
- * Tells when memory is short, so that new work is refused before the process dies of what it has.
+ * Detects a shortage of memory, so that new work is refused before the process runs out of it.
  *
- * It counts what is in use, not what the process has from the system (RSS): an allocator keeps what
- * was freed for the next time, and by that measure one peak would close the gateway for good.
+ * Counts the memory in use, not the resident set (RSS): an allocator keeps freed memory for reuse,
+ * so by RSS one peak would make the gateway refuse work forever.
  */
 export class Memory {
   readonly #read: () => MemoryFigures
@@ -56,7 +56,7 @@ const isHigh = ({ heapUsedBytes, heapLimitBytes, usedBytes, limitBytes }: Memory
   heapUsedBytes > heapLimitBytes * HIGH_SHARE || usedBytes > limitBytes * HIGH_SHARE
 
 function readFigures(): MemoryFigures {
-  // Not process.memoryUsage(), which asks the system for more than this, and takes ten times as long.
+  // Not process.memoryUsage(), which also asks the system and takes ten times as long.
   const heap = getHeapStatistics()
   return {
     heapUsedBytes: heap.used_heap_size,
@@ -66,12 +66,12 @@ function readFigures(): MemoryFigures {
   }
 }
 
-/** Without a container Node names none, or one beyond any machine. Asked once: it reads files. */
+/** Without a container Node reports none, or a huge one. Read once: it reads files. */
 const LIMIT_BYTES = (() => {
   const constrained = process.constrainedMemory()
   const total = totalmem()
   return constrained > 0 && constrained < total ? constrained : total
 })()
 
-/** The most that the heap and what hangs on it can come to. */
+/** The upper bound of the heap and what it references outside. */
 export const heapAndLimitBytes = () => Math.min(getHeapStatistics().heap_size_limit, LIMIT_BYTES)

@@ -1,22 +1,22 @@
-/** A semaphore: a few places, granted first in, first out (FIFO), and never waited for without a limit. */
+/** A first-in, first-out (FIFO) semaphore with a limit on the wait. */
 
 import { AppError } from '../errors.ts'
 
 export type Semaphore = {
   /**
-   * A place, granted in the order of asking.
+   * Takes a place, in the order of the calls.
    * @throws AppError database_unavailable when none comes free in time.
    */
   acquire(): Promise<void>
-  /** Hands the place to whoever has waited longest. */
+  /** Hands the place to the caller that has waited longest. */
   release(): void
 }
 
 type Options = {
   places: number
-  /** How long one may wait in a queue that moves. */
+  /** The longest wait in a queue that moves. */
   waitMs: number
-  /** A queue in which nobody's turn came for so long has nothing to wait for. */
+  /** The longest wait while no place is released at all. */
   stallMs: number
 }
 
@@ -56,7 +56,7 @@ export function createSemaphore({ places, waitMs, stallMs }: Options): Semaphore
     release() {
       movedAt = performance.now()
       const [next] = waiting
-      // Passed on, and never free between two holders: nobody can jump the queue.
+      // Handed over directly and never free in between, so that no caller can jump the queue.
       if (next) next()
       else free += 1
     },

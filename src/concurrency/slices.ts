@@ -1,11 +1,11 @@
-/** Long work on many values, in pieces between which the event loop serves everybody else. */
+/** Splits long work on many values into slices, and lets the event loop run between them. */
 
-/** About three milliseconds of opening sealed texts. */
+/** About three milliseconds of unsealing texts. */
 const SLICE_COST = 512 * 1024
-/** What a value costs however small it is, measured in bytes. */
+/** The fixed cost of a value of any size, in bytes. */
 const COST_OF_ONE = 1024
 
-/** As `map`, in the order of the values. `bytesOf`: how large a value is. */
+/** As `map`, in the order of the values. `bytesOf`: the size of a value. */
 export async function mapInSlices<T, R>(
   values: readonly T[],
   bytesOf: (value: T) => number,

@@ -1,4 +1,4 @@
-/** Whether the promise settled, either way, before the time was over or the signal aborted. */
+/** Whether the promise settled, either way, before the timeout or the abort of the signal. */
 export async function settledWithin(
   promise: Promise<unknown>,
   ms: number,

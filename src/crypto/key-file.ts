@@ -3,11 +3,11 @@ import { chmod, open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
- * The base64 text of 32 random bytes kept in a file of mode 0600. Where there is none, or one that a
- * power cut left empty, it is made, and on the disk before anything can be sealed with it.
+ * The base64 text of 32 random bytes in a file of mode 0600. If the file is missing, or empty after
+ * a power cut, it is created and flushed to disk before anything can be sealed with it.
  *
- * @param mayMake false where another key has sealed something already.
- * @returns undefined when there is none and none may be made; then nothing is left behind.
+ * @param mayMake false when another key has already sealed something.
+ * @returns undefined when there is no key and none may be made; no file is then left behind.
  */
 export async function readOrMakeKeyFile(
   path: string,
@@ -29,7 +29,7 @@ async function read(path: string): Promise<string> {
   }
 }
 
-/** Whole or not at all, under its name. */
+/** Creates the file atomically under its name. */
 async function make(path: string): Promise<string> {
   const text = randomBytes(32).toString('base64')
   const unfinished = `${path}.new`
@@ -46,7 +46,7 @@ async function make(path: string): Promise<string> {
   return text
 }
 
-/** Windows keeps them without being asked, and cannot be. */
+/** Makes the file's name durable. Windows does so by itself, and has no call for it. */
 async function flushNames(folder: string): Promise<void> {
   if (process.platform === 'win32') return
   const handle = await open(folder)

@@ -7,7 +7,7 @@ import type { KeyRing } from './sealed.ts'
 
 /**
  * `memoryCost` is in KiB. One of the minimum settings of the OWASP Password Storage Cheat Sheet:
- * about 30 ms and 19 MiB a hash. The package's own default costs eight times the time.
+ * about 30 ms and 19 MiB per hash. The package's own default takes eight times as long.
  */
 export const ARGON2_PARAMETERS = {
   type: argon2.argon2id,
@@ -21,33 +21,33 @@ export const MAX_PASSWORD_LENGTH = 256
 
 const DEFAULT_MAX_QUEUED = 64
 const DEFAULT_THREAD_POOL_SIZE = 4
-/** Networks from which somebody signed in; the one that was noted first goes first. */
+/** Networks with a successful sign-in; the oldest entry is evicted first. */
 const MAX_KNOWN_NETWORKS = 10_000
-/** Whoever asks on this machine: administration, tests. */
+/** Callers on this machine: administration, tests. */
 const HERE = 'here'
-/** A generous guess at one hash on a busy machine, for Retry-After. */
+/** A generous estimate of one hash on a busy machine, for Retry-After. */
 const SECONDS_PER_HASH = 0.05
 
 /** For the HMAC of passwords under the key-encryption keys. */
 export type Pepper = Pick<KeyRing, 'currentKeyId' | 'mac'>
 
-/** What HKDF derives the HMAC's key for. */
+/** The HKDF label of the HMAC's key. */
 const PEPPER_LABEL = 'password'
 
 type Options = {
-  /** Hashes in flight at once; overrides what the pool size and the cores would allow. */
+  /** Concurrent hashes; overrides the limit from the thread pool size and the cores. */
   concurrency?: number
   /** Calls that may wait for a slot before the next is refused. */
   maxQueued?: number
   /** `UV_THREADPOOL_SIZE` of this process; libuv's default is 4. */
   threadPoolSize?: number
-  /** Hears of a hash that cannot be checked, since its key-encryption key is not configured. */
+  /** Called for a hash that cannot be checked, since its key-encryption key is not configured. */
   onMissingKey?: (keyId: string) => void
 }
 
 /**
- * Hashes and checks passwords with argon2id, of their HMAC under a key-encryption key: whoever has
- * the hashes alone has nothing to try guesses against.
+ * Hashes and checks passwords with argon2id, over their HMAC under a key-encryption key: stolen
+ * hashes alone cannot be attacked by guessing.
  *
  * The PHC string names that key: `keyid`, base64 of its 8 bytes. A hash without one is an older
  * build's, of the password itself.
@@ -55,16 +55,16 @@ type Options = {
  * argon2 runs on libuv's thread pool, which file reads, DNS and web crypto share. The cap leaves
  * two threads to them, and bounds the memory of a burst of logins; rate limits come before this.
  *
- * Whoever asks says from where, any text that names a network or a user. They take turns: a flood
- * from one network waits for itself. One from more networks than there are places still leaves every
- * other turn, and a place, to networks that a right password came from.
+ * Each caller passes a fair-queue key that names a network or a user, so a flood from one network
+ * delays only itself. A flood from more networks than there are places still leaves every other
+ * turn, and a place, to networks with a successful sign-in.
  */
 export class Passwords {
   readonly #queue: FairQueue
   readonly #knownNetworks = new Set<string>()
   readonly #pepper: Pepper
   readonly #onMissingKey: (keyId: string) => void
-  /** Well-formed, of the current cost and key, and of no password: its digest is random. */
+  /** Well-formed, with the current cost and key, but of no password: its digest is random. */
   readonly #dummyHash: string
 
   constructor(pepper: Pepper, options: Options = {}) {
@@ -113,9 +113,9 @@ export class Passwords {
   }
 
   /**
-   * Whether the password is the hash's. Without a hash (no such user), with a password too long
-   * to be anyone's, or a hash whose key is gone, the same work is done against a dummy and the answer
-   * is false, so that the time taken does not tell which accounts exist.
+   * Whether the password matches the hash. Without a hash (no such user), with a password too long
+   * to be anyone's, or a hash whose key is gone, the same work is done against a dummy and the
+   * answer is false, so that the timing does not reveal which accounts exist.
    *
    * @throws AppError `overloaded` when the queue is full, with or without a hash.
    */
@@ -131,7 +131,7 @@ export class Passwords {
     return isRight
   }
 
-  /** Whether the hash was made with other parameters than today's, or key; ask after a good login. */
+  /** Whether the hash has outdated parameters or another key; ask after a successful login. */
   needsRehash(hash: string): boolean {
     if (keyIdOf(hash) !== this.#pepper.currentKeyId) return true
     return !hash.startsWith('$argon2id$') || argon2.needsRehash(hash, ARGON2_PARAMETERS)
@@ -142,7 +142,7 @@ export class Passwords {
     await this.#queue.run(from, () => argon2.verify(this.#dummyHash, secret))
   }
 
-  /** What is hashed in a password's place; undefined when the key is not configured. */
+  /** The input of the hash in place of the password; undefined when the key is not configured. */
   #secretOf(password: string, keyId: string | undefined): Buffer | undefined {
     const normal = normalize(password)
     if (keyId === undefined) return Buffer.from(normal)
@@ -159,7 +159,7 @@ export class Passwords {
   }
 }
 
-/** Two threads stay free for everything else that needs the pool; more than the cores gain nothing. */
+/** Two threads stay free for other users of the pool; more hashes than cores gain nothing. */
 export function hashesAtOnce(
   threadPoolSize = DEFAULT_THREAD_POOL_SIZE,
   cores = availableParallelism(),

@@ -16,7 +16,7 @@ export function generatePassword(): string {
 }
 
 /**
- * An opaque bearer token: `prefix_` and base64url of so many random bytes. The prefix lets secret
+ * An opaque bearer token: `prefix_` and base64url of `bytes` random bytes. The prefix lets secret
  * scanners and people recognise it. Random enough to be stored as a plain SHA-256.
  *
  * @throws RangeError below 16 bytes.
@@ -29,11 +29,11 @@ export function newToken(prefix: string, bytes = 32): string {
 }
 
 /**
- * Makes a generator of UUIDv7 (RFC 9562, section 5.7) whose ids, compared as text or as bytes, only
- * ever grow: also within a millisecond and when the clock steps back.
+ * Makes a generator of UUIDv7 (RFC 9562, section 5.7) whose ids strictly increase, compared as text
+ * or as bytes: also within a millisecond and when the clock steps back.
  *
  * `rand_a` is a counter that starts in its lower half each millisecond (section 6.2, method 1).
- * Used up, it moves the timestamp ahead of the clock. The other 62 bits are random.
+ * When it overflows, the timestamp moves ahead of the clock. The other 62 bits are random.
  */
 export function idGenerator(now: () => number = Date.now): () => string {
   let milliseconds = -1

@@ -1,17 +1,17 @@
 /**
- * The claims of tokens that were found good a moment ago, so that the signature of a token in use is
- * not checked anew for each request. Whether its session still exists is asked each time all the same.
+ * Caches the claims of recently verified tokens, so that a token's signature is not checked again
+ * for each request. Whether its session still exists is checked every time.
  */
 
 import { hash } from 'node:crypto'
 
-/** So long at most, and never longer than the token itself is good. */
+/** The longest time in the cache; a token that expires earlier leaves it then. */
 const REMEMBERED_MS = 60_000
-/** A few MB at most. The one that was remembered first goes first. */
+/** A few MB at most. The oldest entry is evicted first. */
 const MAX_REMEMBERED = 10_000
 
 export class RecentClaims<Claims extends { expiresAt: Date }> {
-  /** By the SHA-256 of the token: no token stays in memory for this. */
+  /** By the SHA-256 of the token, so that the cache holds no tokens. */
   readonly #byHash = new Map<string, { claims: Claims; until: number }>()
 
   get(token: string): Claims | undefined {

@@ -1,13 +1,13 @@
 /**
- * Data keys that were unwrapped a moment ago, so that those in use are not unwrapped for each request.
+ * Caches recently unwrapped data keys, so that keys in use are not unwrapped for each request.
  *
- * Found by the wrapped key itself, which whoever asks has just read from its row: one that is no
- * longer there, or is not theirs, is not found here either.
+ * The wrapped key is the cache key, and the caller has just read it from its row: so a key whose
+ * row was deleted, or is another user's, cannot be found here either.
  */
 
 import type { Binding } from './sealing-key.ts'
 
-/** Nothing is remembered for longer than twice this, also when it is in use. */
+/** No entry is kept for longer than twice this, even while in use. */
 const GENERATION_MS = 150_000
 /** About a kilobyte each. */
 const MAX_PER_GENERATION = 2_000
@@ -19,7 +19,7 @@ export class RecentKeys<Key extends object> {
   #old = new Map<string, Remembered<Key>>()
   #ageing: NodeJS.Timeout | undefined
 
-  /** Undefined also for another binding than the one it was remembered with. */
+  /** Undefined also for another binding than the one it was cached with. */
   get(wrapped: Uint8Array, binding: Binding): Key | undefined {
     const name = nameOf(wrapped)
     const known = this.#young.get(name) ?? this.#old.get(name)
@@ -41,7 +41,7 @@ export class RecentKeys<Key extends object> {
   }
 }
 
-/** All of its bytes: they hold a random nonce and the tag, so no two wrapped keys are alike. */
+/** All bytes: they hold a random nonce and the tag, so no two wrapped keys are equal. */
 const nameOf = ({ buffer, byteOffset, byteLength }: Uint8Array) =>
   Buffer.from(buffer, byteOffset, byteLength).toString('latin1')
 

@@ -2,8 +2,8 @@
  * Envelope encryption: values are sealed under data keys, data keys are wrapped under the
  * key-encryption keys of the operator. The byte layout is described in sealing-key.ts.
  *
- * Nothing here checks who is asking; the binding only proves that a value is where it was put.
- * Sealed values come in as any Uint8Array, since database drivers differ in what bytea becomes.
+ * Nothing here authorizes the caller; the binding only proves that a value is where it was put.
+ * Sealed values are accepted as any Uint8Array, since database drivers differ in the type of bytea.
  */
 import { inspect } from 'node:util'
 import { RecentKeys } from './recent-keys.ts'
@@ -40,7 +40,7 @@ export class DataKey {
 
   /**
    * HMAC-SHA256, 32 bytes: equal data has equal MACs under one label, and is unrelated under
-   * another. For comparing sealed things without opening them.
+   * another. For comparing sealed values without opening them.
    */
   mac(label: string, data: string): Buffer {
     return this.#key.mac(label, data)
@@ -85,7 +85,7 @@ export class KeyRing {
   }
 
   /**
-   * Remembers what it unwrapped, for five minutes at most.
+   * Caches the unwrapped keys for at most five minutes.
    *
    * @throws Error naming the key id if no configured key has it; a plain Error if damaged, cut
    * short or wrapped for another binding.

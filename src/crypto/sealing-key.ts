@@ -5,12 +5,12 @@
  *
  * The key id is the first 8 bytes of SHA-256("claude-api-gateway key id\0" + key). The additional
  * authenticated data is, in this order and each as a 4-byte big-endian length and UTF-8 bytes:
- * purpose, table, column, row, owner; before them stand the value's own version and key id.
+ * purpose, table, column, row, owner; they follow the value's own version and key id.
  *
- * GCM is a stream: nothing is left to come when a cipher ends, only the tag to be made or checked.
+ * GCM is a stream: a cipher's final() returns no data, it only makes or checks the tag.
  *
  * Nonces are random, so one key may seal 2^32 values (NIST SP 800-38D, section 8.3). A data key
- * belongs to one user or conversation, and stays far below.
+ * belongs to one user or conversation, and stays far below that.
  */
 import {
   createCipheriv,
@@ -32,12 +32,12 @@ const VERSION = 1
 const KEY_BYTES = 32
 const HEADER_BYTES = 1 + 8
 const LENGTH_BYTES = 4
-/** Of UTF-8, for one UTF-16 code unit. */
+/** UTF-8 bytes per UTF-16 code unit. */
 const MOST_BYTES_PER_CHARACTER = 3
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 
-/** Where a sealed value lives and whose it is. It opens there and nowhere else. */
+/** Where a sealed value is stored and whose it is. It opens there and nowhere else. */
 export type Binding = { table: string; column: string; row: string; owner: string }
 
 /** Keeps a wrapped data key from being opened, and shown, as if it were a value. */
@@ -46,7 +46,7 @@ type Purpose = 'value' | 'data key'
 /** One 256-bit key. Its bytes can be wrapped under another key, but never leave in the clear. */
 export class SealingKey {
   readonly #key: KeyObject
-  /** Not a Buffer: a small one would keep a whole slab of Node's pool for as long as the key lives. */
+  /** Not a Buffer: a small one would retain a whole slab of Node's pool for the life of the key. */
   readonly #header = new Uint8Array(HEADER_BYTES)
   #macKeys: Map<string, KeyObject> | undefined
 
@@ -87,12 +87,12 @@ export class SealingKey {
     return new SealingKey(this.#open(sealed, 'data key', binding))
   }
 
-  /** HMAC-SHA256 under a key of its own for each label, derived by HKDF-SHA256 (RFC 5869). */
+  /** HMAC-SHA256 under a separate key per label, derived by HKDF-SHA256 (RFC 5869). */
   mac(label: string, data: string): Buffer {
     return createHmac('sha256', this.#macKey(label)).update(data).digest()
   }
 
-  /** Derived once: that costs several times the HMAC. */
+  /** Cached: the derivation costs several times the HMAC. */
   #macKey(label: string): KeyObject {
     this.#macKeys ??= new Map()
     const known = this.#macKeys.get(label)
@@ -136,7 +136,7 @@ export class SealingKey {
 }
 
 /**
- * The id of the key that sealed a value, read without opening it and therefore not to be trusted.
+ * The id of the key that sealed a value, read without opening it and therefore not authenticated.
  *
  * @throws Error if it is not a sealed value.
  */
@@ -173,7 +173,7 @@ function additionalData(header: Uint8Array, purpose: Purpose, binding: Binding):
   return data.subarray(0, end)
 }
 
-/** One error for every cause: which check failed would help only someone who tampers. */
+/** One error for every cause: which check failed would only help an attacker. */
 function doesNotOpen(): Error {
   return new Error(
     'A sealed value does not open: it is damaged, or it was sealed for another row or owner.',

@@ -1,9 +1,9 @@
 /**
  * Access tokens: JWTs signed with Ed25519, of type `at+jwt` (RFC 9068, section 2.1).
  *
- * Checked here: signature, `kid`, `alg`, `typ`, `iss`, `aud`, `exp` and that `sub`, `jti` and `iat`
- * are there. Not checked here: whether the session that `jti` names, or its user, still exists.
- * Whoever accepts a token asks the database that.
+ * Checked here: signature, `kid`, `alg`, `typ`, `iss`, `aud`, `exp`, and that `sub`, `jti` and
+ * `iat` are present. Not checked here: whether the session that `jti` names, or its user, still
+ * exists. The caller has to check that in the database.
  */
 import {
   createPrivateKey,
@@ -19,9 +19,9 @@ import { RecentClaims } from './recent-claims.ts'
 
 const ALGORITHM = 'EdDSA'
 const TOKEN_TYPE = 'at+jwt'
-/** Between the clocks of two replicas. Sooner than this the token's session ends by the database's. */
+/** For clock skew between replicas. The session itself ends on time, by the database's clock. */
 const CLOCK_TOLERANCE_SECONDS = 60
-/** Ours have about 500; nothing longer is worth parsing. */
+/** Ours have about 500 characters; nothing longer is worth parsing. */
 const MAX_TOKEN_LENGTH = 4_096
 
 /** Holds a private key: seal it before it is stored, and never log it. */
@@ -61,7 +61,7 @@ export class AccessTokens {
   readonly #accepted: { issuer: string[]; audience: string[] }
   #signer: KeyPair
   #byKid: ReadonlyMap<string, KeyPair>
-  /** Only of tokens that the present keys verify: other keys begin with an empty one. */
+  /** Only tokens that the current keys verify: a change of keys starts a new cache. */
   #recent = new RecentClaims<AccessClaims>()
 
   /**
@@ -88,9 +88,9 @@ export class AccessTokens {
   }
 
   /**
-   * From now on the first of these signs, and they alone verify.
+   * Replaces the keys: the first signs, and only these verify.
    *
-   * @throws Error as the constructor does, and then nothing has changed.
+   * @throws Error as the constructor does; nothing has changed then.
    */
   replaceKeys(keys: readonly SigningKey[]): void {
     const { signer, byKid } = importKeys(keys)
@@ -113,7 +113,7 @@ export class AccessTokens {
   }
 
   /**
-   * @throws AppError `unauthenticated`, saying whether the token ran out or was never any good; its
+   * @throws AppError `unauthenticated`, saying whether the token has expired or is invalid; its
    * `cause` is the reason as a short code, for the log.
    */
   async verify(token: string): Promise<AccessClaims> {
@@ -182,7 +182,7 @@ function toPublicJwk({ kid, publicKey }: KeyPair): PublicJwk {
   return { kty: 'OKP', crv: 'Ed25519', x, kid, alg: ALGORITHM, use: 'sig' }
 }
 
-/** jose checks that the claims are there, not that they are text. */
+/** jose checks that the claims are present, not that they are strings. */
 function toClaims(payload: Record<string, unknown>): AccessClaims {
   const { sub, jti, exp, scope } = payload
   if (typeof sub !== 'string' || typeof jti !== 'string' || typeof exp !== 'number') {
@@ -196,7 +196,7 @@ function toClaims(payload: Record<string, unknown>): AccessClaims {
   }
 }
 
-/** Only the code: the errors of jose carry the claims. */
+/** Only the code: jose's errors contain the claims. */
 function reasonOf(thrown: unknown): string {
   if (thrown instanceof errors.JWTClaimValidationFailed) return `${thrown.code} ${thrown.claim}`
   return thrown instanceof errors.JOSEError ? thrown.code : 'not verifiable'

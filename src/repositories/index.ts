@@ -38,12 +38,12 @@ export type { LedgerRow } from './billing/ledger.ts'
 export type Repositories = ReturnType<typeof createRepositories>
 
 /**
- * Runs the work in one transaction; a throw rolls all of it back. It is run again when another
- * writer was in its way, and so must leave nothing behind but rows.
+ * Runs the work in one transaction; a throw rolls all of it back. Retries it after a conflict with
+ * another writer, so the work must have no side effects besides rows.
  */
 export type Transact = <T>(work: (repositories: Repositories) => Promise<T>) => Promise<T>
 
-/** Every query of the gateway, by table or aggregate. */
+/** All queries of the gateway, by table or aggregate. */
 export function createRepositories(db: Kysely<Schema>) {
   return {
     answerNotices: new AnswerNoticeRepository(db),

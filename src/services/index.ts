@@ -59,7 +59,7 @@ type Parts = {
   passwords: Passwords
   tokens: AccessTokens
   signingKeys: SigningKeys
-  /** Where the requests of all replicas are counted by user; null: not in the database. */
+  /** Where all replicas count requests by user; null: not in the database. */
   userCounter: UserCounter | null
   database: ConstructorParameters<typeof HealthService>[0]['database']
   memory: Memory
@@ -67,7 +67,7 @@ type Parts = {
   telemetry: Telemetry
 }
 
-/** What the gateway does, in domain words; each service gets just what it uses. */
+/** Creates the domain services; each gets only the dependencies that it uses. */
 export function createServices(parts: Parts) {
   const { config, repositories, transact, claude, prices, keyRing, passwords, tokens, log } = parts
   const { accounts, chat } = config
@@ -140,7 +140,7 @@ export function createServices(parts: Parts) {
     memory,
     running,
     notices,
-    /** For what other replicas say about answers. */
+    /** Handles the notifications of other replicas about answers. */
     onSignal(payload: string) {
       const signal = decodeSignal(payload)
       if (signal?.kind === 'finished') signals.wake(signal.answerId)

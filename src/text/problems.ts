@@ -1,35 +1,35 @@
 /**
- * What is wrong with a value, for people and models: words that read on from the name of the field,
- * as in "message is missing" or "limit must be at most 200". Never the value, which may be a secret.
+ * What is wrong with a value, for people and models, in words that follow the name of the field, as
+ * in "message is missing" or "limit must be at most 200". Never the value, which may be a secret.
  *
- * A rule words what only it knows ("must be a day, for example 2026-11-01"); everything else is
- * worded here, and nothing in zod's own terms.
+ * A rule has its own words for what only it knows ("must be a day, for example 2026-11-01");
+ * everything else is worded here, without zod's terms.
  */
 
 import type { z } from 'zod'
 
 export type Problem = {
-  /** With dots between its parts, and not longer than can be shown; '' for the whole value. */
+  /** The path, joined with dots and shortened for display; '' for the whole value. */
   field: string
-  /** Reads on from the field: "must be text". No full stop. */
+  /** Continues the field's name: "must be text". No full stop. */
   words: string
-  /** Whether there is no such field. */
+  /** Whether the field does not exist. */
   isUnknown: boolean
 }
 
 export type Checked<T> = { data: T; problems?: never } | { data?: never; problems: Problem[] }
 
-/** What an error repeats of its reader's own words is so much at most. */
+/** The longest part of the caller's input that an error repeats, in characters. */
 const MAX_NAME_LENGTH = 100
 
-/** Holds a value against a rule: what the rule makes of it, or all that is wrong with it. */
+/** Validates a value: the rule's output, or all that is wrong with the value. */
 export function check<T>(rule: z.ZodType<T>, value: unknown): Checked<T> {
   const parsed = rule.safeParse(value, { error: wordsFor, reportInput: true })
   if (parsed.success) return { data: parsed.data }
   return { problems: parsed.error.issues.flatMap(problemsIn) }
 }
 
-/** One sentence's worth: "message is missing". `whole` names the value itself. */
+/** For one sentence: "message is missing". `whole` names the value itself. */
 export const inWords = ({ field, words }: Problem, whole: string) => `${field || whole} ${words}`
 
 function problemsIn(issue: z.core.$ZodIssue): Problem[] {
@@ -39,7 +39,7 @@ function problemsIn(issue: z.core.$ZodIssue): Problem[] {
       return { field, words: 'is unknown', isUnknown: true }
     })
   }
-  // A rule's own words are of a value that is there.
+  // A rule's own words apply only to a value that is present.
   const words = isMissing(issue) ? MISSING : issue.message
   return [{ field: nameOf(issue.path), words, isUnknown: false }]
 }
@@ -56,7 +56,7 @@ const shortened = (name: string) =>
 
 const MISSING = 'is missing'
 
-/** What rules of their own refuse (`custom`) is there, even where nothing is. */
+/** Codes that mean "missing" without an input. A rule's refusal (`custom`) keeps its own words. */
 const MISSED = new Set(['invalid_type', 'invalid_value', 'invalid_union'])
 
 const isMissing = ({ code, input }: { code?: string; input?: unknown }) =>
@@ -112,7 +112,7 @@ function wordsFor(issue: z.core.$ZodRawIssue): string {
 
 const OF_NO_KIND = 'is of no kind that is taken here'
 
-/** Of a value of one of the kinds, what is wrong with it as that; else which kinds there are. */
+/** The problem within the variant whose type matches; otherwise lists the allowed types. */
 function ofUnion(issues: readonly z.core.$ZodIssue[]): string {
   const near = issues.find(({ code }) => code !== 'invalid_type')
   if (near) return near.message

@@ -10,10 +10,10 @@ const NANO_DIGITS = 9
 export const AMOUNT_EXAMPLES = 'like 20, 7.50 or $5'
 
 /**
- * The amount in nano-USD: `5`, `$5`, `5 USD`, `7.50` and `7,50`. A comma before three digits is none of
- * these: to some it parts thousands, to others cents.
+ * The amount in nano-USD: `5`, `$5`, `5 USD`, `7.50` and `7,50`. A comma before three digits is
+ * ambiguous (thousands or decimals), and refused.
  *
- * @param decimals how many may be given at most.
+ * @param decimals the most decimal places allowed.
  * @returns undefined for anything else.
  */
 export function parseUsd(text: string, decimals = NANO_DIGITS): bigint | undefined {

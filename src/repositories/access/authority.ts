@@ -1,20 +1,20 @@
 /**
- * The locks by which authority is part of an effect: in the transaction that acts for a session the
- * session is held live, so that whoever ends it waits for the effect or comes before it.
+ * Locks that make the authorization part of a transaction: the session that it acts for is locked
+ * while live, so that a revocation waits for the transaction or precedes it.
  *
- * The order is always a user's entrance, then sessions by id, then everything else. Turns begin in
- * it too (start-turns.ts), and no two wait for each other.
+ * Lock order: a user's entrance, then sessions by id, then everything else. Turns begin in the same
+ * order (start-turns.ts), which prevents deadlocks.
  */
 
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
 
-/** So long the password counts as just given. */
+/** How long the password counts as recently given. */
 const PROOF_LIFE = "interval '10 minutes'"
 
 export const isProven = sql<boolean>`coalesce(proven_at > now() - ${sql.raw(PROOF_LIFE)}, false)`
 
-/** What a live session may do (null: everything), and whether its user has just given the password. */
+/** A live session's scopes (null: all), and whether its user recently gave the password. */
 export type HeldSession = { scopes: string[] | null; isProven: boolean }
 
 export class AuthorityRepository {
@@ -25,15 +25,15 @@ export class AuthorityRepository {
   }
 
   /**
-   * Keeps every other transaction from beginning a session of the user's, and from ending all of
-   * them, until this one ends. Statements after it see each session that was begun before it.
+   * Until the transaction ends, no other transaction begins a session of the user's or ends all of
+   * them. Later statements see each session that was begun before.
    */
   async lockEntrance(userId: string): Promise<void> {
     await sql`select ${entranceOf(userId)}`.execute(this.#db)
   }
 
   /**
-   * Keeps a session from being ended until the transaction ends.
+   * Locks a live session, so that it cannot end before the transaction does.
    *
    * @returns undefined when it has ended.
    */
@@ -46,9 +46,9 @@ export class AuthorityRepository {
   }
 
   /**
-   * Locks live sessions of the user's for a change: all of them, or the named.
+   * Locks live sessions of the user's for a change: all of them, or the given ones.
    *
-   * @returns those that are live, by their ids.
+   * @returns the live ones, by id.
    */
   async lockLive(userId: string, ids?: readonly string[]): Promise<Map<string, HeldSession>> {
     const rows = await this.#live(userId)
@@ -69,6 +69,6 @@ export class AuthorityRepository {
   }
 }
 
-/** Whose holder alone begins sessions of the user's. No row: those are locked in the turns' order. */
+/** Serializes new sessions of a user. Advisory, since rows are locked in the order of the turns. */
 export const entranceOf = (userId: string) =>
   sql`pg_advisory_xact_lock(hashtextextended('sessions of ' || ${userId}::text, 0))`

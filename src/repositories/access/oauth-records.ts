@@ -4,7 +4,7 @@ import { byDatabaseClock } from '../database-time.ts'
 
 type NewOAuthRecord = Omit<Insertable<OauthRecordsTable>, 'expiresAt'> & { expiresAt: Date }
 
-/** What the authorization server keeps. An expired record is as good as none. */
+/** The records of the authorization server. An expired record counts as absent. */
 export class OAuthRecordRepository {
   readonly #db: Kysely<Schema>
 
@@ -12,7 +12,7 @@ export class OAuthRecordRepository {
     this.#db = db
   }
 
-  /** Replaces a record of the same model and key; when it was consumed stays. */
+  /** Replaces a record of the same model and key, but keeps when it was consumed. */
   async put(record: NewOAuthRecord): Promise<void> {
     const { sealed, userId, grantId, uidHash } = record
     const expiresAt = byDatabaseClock(record.expiresAt)
@@ -27,7 +27,7 @@ export class OAuthRecordRepository {
       .execute()
   }
 
-  /** `secondsLeft` is by the database's clock; null for a record that does not end. */
+  /** `secondsLeft` is by the database's clock; null for a record without expiry. */
   async find(model: string, by: { key: Buffer } | { uidHash: Buffer }) {
     return this.#live(model)
       .$if('key' in by, (query) => query.where('key', '=', (by as { key: Buffer }).key))
@@ -37,7 +37,7 @@ export class OAuthRecordRepository {
       .executeTakeFirst()
   }
 
-  /** @returns whether this call consumed it: of two at once only one does. */
+  /** @returns whether this call consumed it: of concurrent calls only one does. */
   async consume(model: string, key: Buffer): Promise<boolean> {
     const result = await this.#db
       .updateTable('oauthRecords')
@@ -50,10 +50,10 @@ export class OAuthRecordRepository {
   }
 
   /**
-   * Puts a record in the place of another of its model, which is consumed by that: both or neither.
+   * Consumes a record and inserts its successor of the same model: both or neither.
    *
-   * @returns whether this call did; of two at once, on whichever replicas, only one does, and the
-   *   other one returns when it can see what the first wrote.
+   * @returns whether this call did; of concurrent calls on any replicas only one does, and the
+   *   others return once they can see what it wrote.
    */
   async succeed(key: Buffer, successor: NewOAuthRecord): Promise<boolean> {
     const { model, sealed, userId, grantId, expiresAt } = successor
@@ -70,7 +70,7 @@ export class OAuthRecordRepository {
     return result.numAffectedRows === 1n
   }
 
-  /** What took a record's place within the last so many seconds, and is still there. */
+  /** The successor that was inserted within the last `withinSeconds`, if it still exists. */
   async findSuccessor(model: string, key: Buffer, withinSeconds: number) {
     return this.#live(model)
       .where('key', '=', (query) =>
@@ -96,7 +96,7 @@ export class OAuthRecordRepository {
     await this.#db.deleteFrom('oauthRecords').where('grantId', '=', grantId).execute()
   }
 
-  /** What a client could still get tokens with. */
+  /** Deletes everything with which a client could still get tokens. */
   async deleteIssued(grantId: string): Promise<void> {
     await this.#db
       .deleteFrom('oauthRecords')
@@ -105,7 +105,7 @@ export class OAuthRecordRepository {
       .execute()
   }
 
-  /** Lets a record live at least until then. */
+  /** Extends a record's life to at least `until`. */
   async extend(model: string, key: Buffer, until: Date): Promise<void> {
     await this.#db
       .updateTable('oauthRecords')
@@ -121,8 +121,8 @@ export class OAuthRecordRepository {
   }
 
   /**
-   * Deletes the oldest of what nobody has signed in for yet: clients that registered and never
-   * connected (which live a day), sign-ins under way. Everybody can make those.
+   * Deletes the oldest records without a signed-in user: clients that registered and never
+   * connected (which live a day), and pending sign-ins. Anyone can create those.
    */
   async deleteExcess(mostAnonymous: number): Promise<void> {
     await sql`

@@ -9,7 +9,7 @@ export class OneTimeLinkRepository {
     this.#db = db
   }
 
-  /** In place of the user's oldest, when there are `most` already. */
+  /** Replaces the user's oldest link when there are already `most`. */
   async insert(
     link: { tokenHash: Buffer; userId: string; expiresAt: Date },
     most: number,
@@ -28,7 +28,7 @@ export class OneTimeLinkRepository {
       .execute()
   }
 
-  /** Whose link it is, while it is good; it stays good. */
+  /** The user of a valid link; does not use it up. */
   async findUser(tokenHash: Buffer): Promise<string | undefined> {
     const link = await this.#db
       .selectFrom('oneTimeLinks')
@@ -39,7 +39,7 @@ export class OneTimeLinkRepository {
     return link?.userId
   }
 
-  /** @returns whether it was the user's and still good: of two uses only one is. */
+  /** @returns whether it was the user's and still valid: of concurrent uses only one succeeds. */
   async use(tokenHash: Buffer, userId: string): Promise<boolean> {
     const result = await this.#db
       .deleteFrom('oneTimeLinks')

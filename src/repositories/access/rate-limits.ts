@@ -2,10 +2,10 @@ import { type Kysely, sql } from 'kysely'
 import { Alone } from '../../database/alone.ts'
 import type { Schema } from '../../database/schema.ts'
 
-/** Then the process that asks counts by itself, as when the database is away. */
+/** After this the process counts by itself, as when the database is away. */
 const LOCK_LIMIT = '1s'
 
-/** Counters that all replicas share; each call is one statement, ordered by the row's lock. */
+/** Counters shared by all replicas; each call is one statement, serialized by the row lock. */
 export class RateLimitRepository {
   readonly #db: Kysely<Schema>
   readonly #alone = new Alone()
@@ -15,7 +15,7 @@ export class RateLimitRepository {
   }
 
   /**
-   * Counts one hit, and starts a new window when the last one is over. PostgreSQL's clock decides.
+   * Counts one hit, and starts a new window when the last one is over, by PostgreSQL's clock.
    *
    * @throws AppError database_unavailable, also when the counter stays locked.
    */

@@ -1,16 +1,16 @@
 /**
- * What a session may act on, as every statement that acts for one says it.
+ * SQL for what a session may act on, shared by every statement that acts for one.
  *
- * Without the permission to read conversations a session reaches those that it began, and to it
- * there are no others. The row of `sessions` has the last word: a token can name fewer permissions,
- * and a connection may have been approved anew, with fewer, since its request came.
+ * Without the scope to read conversations a session reaches only those that it began. The row of
+ * `sessions` is authoritative: a token can name fewer scopes, and a connection may have been
+ * approved again, with fewer, since its request came.
  */
 
-/** A session that asks. */
+/** The session that asks. */
 export type Reach = {
   userId: string
   sessionId: string
-  /** Whether its token names the permission to read all conversations of its user. */
+  /** Whether its token has the scope to read all conversations of its user. */
   readsAll: boolean
 }
 
@@ -23,9 +23,9 @@ export const mayDo = (session: string, scope: string) =>
   `(${session}.scopes is null or '${scope}' = any (${session}.scopes))`
 
 /**
- * Of a conversation that is known to be the user's.
+ * For a conversation that is known to be the user's.
  *
- * @param readsAll SQL for {@link Reach}'s.
+ * @param readsAll SQL for {@link Reach.readsAll}.
  */
 export const isReached = (conversation: string, session: string, readsAll: string) =>
   `(${conversation}.session_id = ${session}.id or (${readsAll} and ${mayDo(session, 'conversations:read')}))`

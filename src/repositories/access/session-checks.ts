@@ -1,6 +1,6 @@
 /**
- * The check behind every token, for all that ask at the same moment in one prepared statement; and
- * in the same one the count of what their users ask.
+ * Checks the sessions of many requests at once in one prepared statement, which also counts the
+ * requests of their users.
  */
 
 import type { Kysely } from 'kysely'
@@ -8,16 +8,16 @@ import type { Schema, SessionKind } from '../../database/schema.ts'
 import { Batcher, lockLimitOf } from '../../database/statements/batcher.ts'
 import { prepare } from '../../database/statements/prepared.ts'
 
-/** A session as its requests name it: by the id in a signed token, or by the hash of a secret. */
+/** How requests identify a session: by the id in a signed token, or by the hash of a secret. */
 export type SessionProof = { id: string; userId: string } | { tokenHash: Buffer }
 
-/** A use of a session is noted down at most this often. */
+/** The use of a session is recorded at most this often. */
 export const NOTED_EVERY = "interval '5 minutes'"
 
-/** Where users' requests are counted: a row of rate_limits each, the prefix and then their id. */
+/** Counts users' requests in rows of rate_limits, keyed by this prefix and the user's id. */
 export type UserCounter = { keyPrefix: string; windowMs: number }
 
-/** How many requests are in the window. PostgreSQL's clock decides. */
+/** The number of requests in the window, by PostgreSQL's clock. */
 export type Count = { hits: number; resetAt: Date }
 
 export type LiveSession = {
@@ -33,10 +33,10 @@ export type LiveSession = {
 /** Requests that name the same session. */
 export type AskedSession = { proof: SessionProof; times: number }
 
-/** `countBefore`: without the requests that name it here; null where nothing was to be counted. */
+/** `countBefore`: without the requests that name it here; null where nothing was counted. */
 export type FoundSession = LiveSession & { countBefore: Count | null }
 
-/** Lists are sent as text, on which both databases' drivers agree. */
+/** Lists are sent as text, which both databases' drivers handle alike. */
 type Values = {
   lockLimit: string
   ids: string
@@ -71,13 +71,13 @@ const live = (value: Place, askedSessions: (value: Place) => string) => `
   join users u on u.id = s.user_id
   where s.revoked_at is null and s.expires_at > now()`
 
-/** Locks nothing, and waits for nobody. */
+/** Takes no locks and waits for none. */
 const check = (askedSessions: (value: Place) => string) => (value: Place) =>
   `
   select live.*, null::int as hits, null::timestamptz as reset_at
   from (${live(value, askedSessions)}) as live`
 
-/** Counters are locked in the order of their keys, so that no two statements wait for each other. */
+/** Locks counters in the order of their keys, which prevents deadlocks. */
 const checkAndCount = (askedSessions: (value: Place) => string) => (value: Place) =>
   `
   with live as (
@@ -111,12 +111,12 @@ const STATEMENTS = {
 }
 
 const NO_COUNTER: UserCounter = { keyPrefix: '', windowMs: 0 }
-/** A crowd's checks are cheap, and one that is held up is found among many as among few. */
+/** Checks are cheap in large batches, and a blocked one is found as fast as in small ones. */
 const MOST_TOGETHER = 500
 
 export class SessionCheckRepository {
   readonly #db: Kysely<Schema>
-  /** By the counter's prefix. Who is held up by a lock on a counter is so where that is counted. */
+  /** By the counter's prefix, so that a locked counter blocks only checks that count with it. */
   readonly #checks = new Map<string | null, Batcher<AskedSession, FoundSession | undefined>>()
 
   constructor(db: Kysely<Schema>) {
@@ -124,11 +124,11 @@ export class SessionCheckRepository {
   }
 
   /**
-   * Each of the sessions, if it is neither expired nor revoked: asked in one statement, unless a
-   * lock on one user's counter keeps the others waiting.
+   * Each of the sessions that is neither expired nor revoked. One statement checks all, unless one
+   * user's locked counter makes the others wait.
    *
-   * @param asked different from one another, and all of the same kind of proof.
-   * @returns in the order of asking.
+   * @param asked distinct, and all with the same kind of proof.
+   * @returns in the order of `asked`.
    */
   findLive(
     asked: readonly AskedSession[],
@@ -172,7 +172,7 @@ export class SessionCheckRepository {
 const keyOf = (proof: SessionProof) =>
   'id' in proof ? proof.userId : proof.tokenHash.toString('base64')
 
-/** A counter says what it is after all requests of its user, which may name several sessions. */
+/** A counter includes all requests of its user, which may name several sessions. */
 function inOrder(asked: readonly AskedSession[], rows: readonly Row[]) {
   const hitsLeft = new Map<string, number>()
   const found: (FoundSession | undefined)[] = asked.map(() => undefined)

@@ -6,7 +6,7 @@ import { NOTED_EVERY } from './session-checks.ts'
 
 export type { SessionKind }
 
-/** Of a session that is begun by a password. */
+/** A session that a password begins. */
 export type ProvenSession = {
   id: string
   userId: string
@@ -33,10 +33,10 @@ export class SessionRepository {
   }
 
   /**
-   * Begins a session only where the user's password is still the one that was checked: whoever
-   * changes it waits for this statement, or this one finds it changed.
+   * Begins a session only if the user's password is still the one that was checked: a concurrent
+   * change waits for this statement, or this statement sees it.
    *
-   * @returns false when it is another one by now.
+   * @returns false when the password was changed meanwhile.
    */
   async insertProven(session: ProvenSession, passwordHash: string): Promise<boolean> {
     const { id, userId, kind, name, tokenHash, expiresAt } = session
@@ -52,11 +52,11 @@ export class SessionRepository {
   }
 
   /**
-   * Notes that the password was given again in a live session, where it is still the user's.
+   * Records in a live session that the password was given again, if it is still the user's.
    *
-   * @param tokenHash of the session's new secret, if it is to get one.
-   * @returns when the session expires; undefined when it has ended, or the password is another one by
-   *   now.
+   * @param tokenHash of the session's new secret, if it gets one.
+   * @returns when the session expires; undefined when it has ended, or the password was changed
+   *   meanwhile.
    */
   async prove(
     { id, userId }: { id: string; userId: string },
@@ -85,7 +85,7 @@ export class SessionRepository {
   }
 
   /**
-   * Gives a session another secret. Of one that is locked live (authority.ts).
+   * Replaces the secret of a session, which must be locked as live (authority.ts).
    *
    * @returns when it expires.
    */
@@ -99,7 +99,7 @@ export class SessionRepository {
     return expiresAt
   }
 
-  /** Whether the password was just given in a session; undefined when that has ended. */
+  /** Whether the password was recently given in a session; undefined when the session has ended. */
   async isProven(id: string, userId: string): Promise<boolean | undefined> {
     const session = await this.#db
       .selectFrom('sessions')
@@ -112,7 +112,7 @@ export class SessionRepository {
     return session?.isProven
   }
 
-  /** Of requests that come together, one writes; and none waits for a row that is locked. */
+  /** Of concurrent requests one writes; none waits for a locked row. */
   async noteUse(id: string): Promise<void> {
     const free = this.#db
       .selectFrom('sessions')
@@ -157,7 +157,7 @@ export class SessionRepository {
       .execute()
   }
 
-  /** What connections with a limit of their own spent in a month, as decimal text. */
+  /** What connections with their own limit spent in a month, as decimal text. */
   async listSpending(userId: string, month: string) {
     return this.#db
       .selectFrom('connectionSpending')
@@ -168,7 +168,7 @@ export class SessionRepository {
       .execute()
   }
 
-  /** Of every live personal token. */
+  /** The names of the user's live personal tokens. */
   async listPersonalNames(userId: string): Promise<(string | null)[]> {
     const tokens = await this.#db
       .selectFrom('sessions')
@@ -181,7 +181,7 @@ export class SessionRepository {
     return tokens.map(({ name }) => name)
   }
 
-  /** Remembers what the session's client said of itself; writes only what is new. */
+  /** Stores the capability that the session's client declared; writes only a change. */
   async updateElicitsUrls(id: string, elicitsUrls: boolean): Promise<void> {
     await this.#db
       .updateTable('sessions')
@@ -200,7 +200,7 @@ export class SessionRepository {
     return session?.elicitsUrls ?? false
   }
 
-  /** The user's live connection of a client, the newest of several. */
+  /** The user's live connection of a client, the newest if there are several. */
   async findConnection(userId: string, clientId: string): Promise<{ id: string } | undefined> {
     return this.#db
       .selectFrom('sessions')
@@ -215,7 +215,7 @@ export class SessionRepository {
       .executeTakeFirst()
   }
 
-  /** Of one that is locked live (authority.ts). */
+  /** The session must be locked as live (authority.ts). */
   async renewConnection(
     id: string,
     approved: Pick<NewSession, 'name' | 'scopes' | 'limitNanoUsd' | 'expiresAt'>,
@@ -227,7 +227,7 @@ export class SessionRepository {
       .execute()
   }
 
-  /** @param kind if it has to be of one. */
+  /** @param kind the required kind, if any. */
   async isLive(id: string, kind?: SessionKind): Promise<boolean> {
     const session = await this.#db
       .selectFrom('sessions')
@@ -240,7 +240,7 @@ export class SessionRepository {
     return session !== undefined
   }
 
-  /** For the authorization server, which knows the grant and need not know whose it is. */
+  /** For the authorization server, which knows the grant but not its user. */
   async revokeConnection(id: string): Promise<void> {
     await this.#db
       .updateTable('sessions')
@@ -251,7 +251,7 @@ export class SessionRepository {
       .execute()
   }
 
-  /** @returns whether this call ended it: of two at once only one does. */
+  /** @returns whether this call ended it: of concurrent calls only one does. */
   async revoke(id: string, userId: string): Promise<boolean> {
     const result = await this.#db
       .updateTable('sessions')
@@ -264,7 +264,7 @@ export class SessionRepository {
     return result.numUpdatedRows === 1n
   }
 
-  /** @returns how many live sessions ended; one of them may be spared. */
+  /** @param spared a session to keep. @returns how many live sessions ended. */
   async revokeAll(userId: string, spared?: string): Promise<number> {
     const result = await this.#db
       .updateTable('sessions')
@@ -288,7 +288,7 @@ export class SessionRepository {
     return Number(live)
   }
 
-  /** Sessions are kept for a day after they ended, then they tell nothing any more. */
+  /** Sessions are kept for a day after they ended. */
   async deleteEnded(): Promise<void> {
     await this.#db
       .deleteFrom('sessions')
@@ -301,7 +301,7 @@ export class SessionRepository {
       .execute()
   }
 
-  /** Ends the oldest live sessions of each user who has more than so many of one kind. */
+  /** Ends each user's oldest live sessions beyond `mostOfAKind` of one kind. */
   async endExcess(mostOfAKind: number): Promise<void> {
     await sql`
       update sessions set revoked_at = now()

@@ -32,7 +32,7 @@ export class SignInFailureRepository {
     return { failures: Number(row.failures), oldestSeconds: row.oldestSeconds ?? 0 }
   }
 
-  /** In the last 24 hours: one user's, or (null) everybody's, unknown names included. */
+  /** In the last 24 hours: one user's, or (null) everyone's, including unknown usernames. */
   async countLastDay(userId: string | null): Promise<number> {
     const { failures } = await this.#db
       .selectFrom('signInFailures')
@@ -43,7 +43,7 @@ export class SignInFailureRepository {
     return Number(failures)
   }
 
-  /** For an attempt that turned out to be no failure. */
+  /** For an attempt that was not a failure. */
   async delete(id: string): Promise<void> {
     await this.#db.deleteFrom('signInFailures').where('id', '=', id).execute()
   }

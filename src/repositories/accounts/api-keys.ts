@@ -24,7 +24,7 @@ export class ApiKeyRepository {
       .execute()
   }
 
-  /** What its owner may be shown of it. */
+  /** What the user may see of it. */
   async findStatus(userId: string) {
     return this.#db
       .selectFrom('apiKeys')
@@ -42,7 +42,7 @@ export class ApiKeyRepository {
     return result.numDeletedRows === 1n
   }
 
-  /** Remembers that Anthropic refused the key, or (null) that it works again. */
+  /** Records that Anthropic refused the key, or (null) that it works again. */
   async updateRejected(userId: string, rejectedAt: Date | null): Promise<void> {
     await this.#db
       .updateTable('apiKeys')

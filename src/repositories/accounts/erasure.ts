@@ -3,7 +3,7 @@ import { isConflict } from '../../database/errors.ts'
 import { LIFT_STATEMENT_LIMIT } from '../../database/postgresql/dialect.ts'
 import type { Schema } from '../../database/schema.ts'
 
-/** What it takes to make a user as if they had never been, save for what was billed. */
+/** Deletes everything about a user except what was billed. */
 export class ErasureRepository {
   readonly #db: Kysely<Schema>
 
@@ -11,7 +11,7 @@ export class ErasureRepository {
     this.#db = db
   }
 
-  /** The user's answers that some process is still generating. */
+  /** The user's answers that are still running in some process. */
   async listRunning(userId: string): Promise<string[]> {
     const rows = await this.#db
       .selectFrom('messages')
@@ -24,9 +24,9 @@ export class ErasureRepository {
   }
 
   /**
-   * Keeps every other transaction from adding a row that names the user, until this one ends.
+   * Until the transaction ends, no other transaction adds a row that references the user.
    *
-   * @returns the user's names in lower case; undefined when there is no such user any more.
+   * @returns the user's names in lower case; undefined when the user no longer exists.
    */
   async lock(userId: string): Promise<{ usernameKey: string; emailKey: string } | undefined> {
     return this.#db
@@ -47,16 +47,16 @@ export class ErasureRepository {
       .execute()
   }
 
-  /** For the rest of the transaction: a long history may take longer than a statement usually may. */
+  /** Lifts the statement timeout for the transaction: deleting a long history may take longer. */
   async takeAllTime(): Promise<void> {
     await sql.raw(LIFT_STATEMENT_LIMIT).execute(this.#db)
   }
 
-  /** Everything that names the user goes too, save the ledger: see the foreign keys. */
+  /** Foreign keys delete everything else that references the user, except the ledger. */
   async deleteUser(userId: string): Promise<void> {
     await this.#db.deleteFrom('users').where('id', '=', userId).execute()
   }
 }
 
-/** Whether PostgreSQL gave up this transaction because it and another waited for each other. */
+/** Whether PostgreSQL aborted this transaction because of a deadlock. */
 export const isDeadlock = isConflict

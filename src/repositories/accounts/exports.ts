@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { MessageStatus, Schema } from '../../database/schema.ts'
 
-/** A message as it is stored; `content` is sealed. */
+/** A message as stored; `content` is sealed. */
 export type ExportedMessage = {
   id: string
   position: number
@@ -18,7 +18,7 @@ export type ExportedMessage = {
   tag: string | null
 }
 
-/** A conversation as it is stored; `title` and `systemPrompt` are sealed. */
+/** A conversation as stored; `title` and `systemPrompt` are sealed. */
 export type ExportedConversation = {
   id: string
   userId: string
@@ -31,7 +31,7 @@ export type ExportedConversation = {
   updatedAt: Date
 }
 
-/** Of one page: whichever is reached first. A single row may be larger. */
+/** Limits of one page; the first one reached applies. A single row may be larger. */
 const PAGE_MESSAGES = 500
 const PAGE_CONVERSATIONS = 100
 const PAGE_BYTES = 1024 * 1024
@@ -39,9 +39,9 @@ const PAGE_BYTES = 1024 * 1024
 const BEFORE_ALL = '00000000-0000-0000-0000-000000000000'
 
 /**
- * All that is kept of one user, read in pages that each begin where the one before ended, as of when
- * the first was read: `until` is PostgreSQL's text of that instant. A transaction would say the same
- * and hold a connection for as long as somebody takes to read a large file.
+ * All data of one user in keyset pages, as of the first read: `until` is PostgreSQL's text of that
+ * instant. A transaction would give the same view, but hold a connection for as long as the reader
+ * takes for a large file.
  */
 export class ExportRepository {
   readonly #db: Kysely<Schema>
@@ -77,7 +77,7 @@ export class ExportRepository {
     return Number(rows)
   }
 
-  /** In the order they were begun, which no later message changes. */
+  /** In the order of creation, which no later message changes. */
   async listConversations(userId: string, until: string, afterId: string | undefined) {
     const { rows } = await sql<ExportedConversation>`
       select id, user_id, data_key, title, system_prompt, model, is_active, created_at, updated_at
@@ -97,8 +97,8 @@ export class ExportRepository {
   }
 
   /**
-   * Oldest first. Lengths are known without reading the texts, so a page is bounded in bytes too. An
-   * answer that had not ended by then is shown without what has been written of it since.
+   * Oldest first. Lengths are known without reading the texts, so a page is bounded in bytes too.
+   * An answer that was still running at `until` comes without its text.
    */
   async listMessages(
     conversation: { id: string; userId: string },

@@ -4,7 +4,7 @@ import type { PayingPeriods } from '../billing/budgets.ts'
 
 export type { StoredAdminLimit }
 
-/** What is kept of an account's budgets; decimal text, since it is 64 bits wide. */
+/** The budgets that are kept of a deleted account; decimal text, since it is 64 bits wide. */
 export type FormerBudgets = PayingPeriods & {
   dayNanoUsd: string
   dayTokens: string
@@ -15,7 +15,7 @@ export type FormerBudgets = PayingPeriods & {
 
 export type FormerAccount = FormerBudgets & { person: string }
 
-/** What deleted accounts had spent, by hashes of their names. */
+/** The spending of deleted accounts, by hashes of their names. */
 export class FormerAccountRepository {
   readonly #db: Kysely<Schema>
 
@@ -23,7 +23,7 @@ export class FormerAccountRepository {
     this.#db = db
   }
 
-  /** The key of the hashes, wrapped; `made` becomes it where there is none yet. */
+  /** The wrapped key of the hashes; `made` is stored if there is none yet. */
   async nameKey(made: Buffer): Promise<Buffer> {
     const insert = this.#db.insertInto('nameKeys').values({ id: 1, dataKey: made })
     await insert.onConflict((conflict) => conflict.doNothing()).execute()
@@ -34,7 +34,7 @@ export class FormerAccountRepository {
     return dataKey
   }
 
-  /** Who went by any of the names, once each; with all their names they are the user's from now on. */
+  /** Returns each account with one of the names; all its names then belong to the user. */
   async take(nameHashes: readonly Buffer[], userId: string): Promise<FormerAccount[]> {
     const found = this.#db
       .selectFrom('formerAccounts')
@@ -58,7 +58,7 @@ export class FormerAccountRepository {
     return [...new Map(rows.map((row) => [row.person, row])).values()]
   }
 
-  /** Keeps them under the names (if any), and under all that the user had taken, as one person's. */
+  /** Stores it under the names (if any) and those that the user had taken, as one person. */
   async put(
     userId: string,
     nameHashes: readonly Buffer[],
@@ -74,7 +74,7 @@ export class FormerAccountRepository {
       .execute()
   }
 
-  /** Adds what was spent under an earlier account to a user's books of the same day and month. */
+  /** Adds an earlier account's spending to the user's for the same day or month. */
   async carry(userId: string, period: 'day' | 'month', startsOn: string, spent: Carried) {
     const { nanoUsd, tokens } = spent
     const row = { userId, period, startsOn, spentNanoUsd: nanoUsd, spentTokens: tokens }
@@ -84,7 +84,7 @@ export class FormerAccountRepository {
       .execute()
   }
 
-  /** Of earlier months, without an admin's limit: nothing counts any more. */
+  /** Deletes those of earlier months without an admin's limit, which no longer have an effect. */
   async deleteOver(): Promise<void> {
     await this.#db
       .deleteFrom('formerAccounts')

@@ -21,7 +21,7 @@ export class UserRepository {
     }
   }
 
-  /** Which of the two names is in use already, without inserting. */
+  /** Which of the two names is already taken; does not reserve them. */
   async findTaken(usernameKey: string, emailKey: string) {
     const rows = await this.#db
       .selectFrom('users')
@@ -42,7 +42,7 @@ export class UserRepository {
       .executeTakeFirst()
   }
 
-  /** Users by name after a name, with what an operator may see of them. */
+  /** Users by name, after `afterKey`, with the columns that an operator may see. */
   async list(afterKey: string, limit: number) {
     return this.#db
       .selectFrom('users')
@@ -71,7 +71,7 @@ export class UserRepository {
       .execute()
   }
 
-  /** The key that opens the user's own values, wrapped. */
+  /** The wrapped key of the user's own values. */
   async getDataKey(id: string): Promise<Buffer> {
     const { dataKey } = await this.#db
       .selectFrom('users')
@@ -94,7 +94,7 @@ export class UserRepository {
     await this.#db.updateTable('users').set({ passwordHash }).where('id', '=', id).execute()
   }
 
-  /** @returns false when the hash is not the one that was checked any more. */
+  /** @returns false when the stored hash is no longer the one that was checked. */
   async replacePasswordHash(id: string, checked: string, passwordHash: string): Promise<boolean> {
     const result = await this.#db
       .updateTable('users')

@@ -10,7 +10,7 @@ export type StoredLimit = {
   limitTokens: string | null
 }
 
-/** What one user spent and reserved in one period; decimal text, since it is 64 bits wide. */
+/** One user's spending and reservations in one period; decimal text, since it is 64 bits wide. */
 export type Spending = {
   period: BudgetPeriod
   startsOn: string
@@ -22,14 +22,14 @@ export type Spending = {
 
 /** Null: no limit. */
 export type Limit = { nanoUsd: bigint | null; tokens: number | null }
-/** Every limit that one call answers to. */
+/** Every limit that applies to one call. */
 export type LimitSet = Record<BudgetPeriod, Limit> & {
-  /** Of the connection that asks, for the month. */
+  /** Monthly, of the connection that asks. */
   connectionNanoUsd: bigint | null
 }
 
 export type Amount = { nanoUsd: bigint; tokens: number }
-/** First days (YYYY-MM-DD, UTC) of the day and the month that pay. */
+/** First days (YYYY-MM-DD, UTC) of the day and month to which a call is charged. */
 export type PayingPeriods = { day: string; month: string }
 
 export class BudgetRepository {

@@ -1,10 +1,10 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
 
-/** One place where two records of the same thing disagree. */
+/** A disagreement between two records of the same value. */
 export type Drift = { what: string; where: string; recorded: string; recomputed: string }
 
-/** Recomputes every sum of the ledger from its rows. Reads one snapshot of the database. */
+/** Recomputes every sum of the ledger from its rows, in one snapshot of the database. */
 export class LedgerAuditRepository {
   readonly #db: Kysely<Schema>
 
@@ -36,7 +36,7 @@ export class LedgerAuditRepository {
 
 const DAY_KEYS = ['user_id', 'booked_on', 'model', 'tag']
 
-/** Each row's cost is its tokens at its own unit prices. */
+/** Each row's cost must equal its tokens times its unit prices. */
 const COSTS = sql<Drift>`
   select * from (
     select
@@ -54,7 +54,7 @@ const COSTS = sql<Drift>`
   ) as costs
   where recorded <> recomputed`
 
-/** What is kept of each day is what its rows add up to. */
+/** The daily sums must equal the sums of the rows. */
 const DAYS = sql<Drift>`
   with kept as (
     select user_id, booked_on, model, tag, to_jsonb(d) - ${DAY_KEYS}::text[] as sums from usage_daily d
@@ -70,7 +70,7 @@ const DAYS = sql<Drift>`
   from kept full join added using (user_id, booked_on, model, tag)
   where kept.sums is distinct from added.sums`
 
-/** What the budgets call spent is the sum of the ledger's rows, and what was carried over. */
+/** A budget's spending must equal the ledger's rows plus what was carried over. */
 const SPENDING = sql<Drift>`
   with rows as (
     select l.user_id, p.period, date_trunc(p.period, l.booked_on)::date as starts_on,
@@ -93,7 +93,7 @@ const SPENDING = sql<Drift>`
   where coalesce(s.spent_nano_usd - s.carried_nano_usd, 0) <> coalesce(r.nano_usd, 0)
     or coalesce(s.spent_tokens - s.carried_tokens, 0) <> coalesce(r.tokens, 0)`
 
-/** What is reserved is what running answers hold. */
+/** Reservations must equal what running answers hold. */
 const RESERVATIONS = sql<Drift>`
   with held as (
     select m.user_id, p.period, (m.reservation->>p.period)::date as starts_on,
@@ -115,7 +115,7 @@ const RESERVATIONS = sql<Drift>`
   where coalesce(s.reserved_nano_usd, 0) <> coalesce(h.nano_usd, 0)
     or coalesce(s.reserved_tokens, 0) <> coalesce(h.tokens, 0)`
 
-/** A connection's own books, of those that still exist: all it was charged, all it still holds. */
+/** The spending and the reservations of each connection that still exists. */
 const CONNECTIONS = sql<Drift>`
   with booked as (
     select l.session_id, date_trunc('month', l.booked_on)::date as starts_on,
@@ -146,7 +146,7 @@ const CONNECTIONS = sql<Drift>`
   where coalesce(c.spent_nano_usd, 0) <> coalesce(b.spent, 0)
     or coalesce(c.reserved_nano_usd, 0) <> coalesce(h.reserved, 0)`
 
-/** A delivered answer's usage, as its caller was told, is the ledger's. */
+/** The usage that was reported with a delivered answer must equal the ledger's. */
 const ANSWERS = sql<Drift>`
   select
     'answer' as what,
@@ -162,7 +162,7 @@ const ANSWERS = sql<Drift>`
         + l.cache_write_5m_tokens + l.cache_write_1h_tokens + l.cache_read_tokens, 0)
       or (m.result->'usage'->>'output_tokens')::bigint <> coalesce(l.output_tokens, 0))`
 
-/** What is kept of a user, where all of it was added up once. */
+/** The stored bytes of each user whose sum has been backfilled. */
 const STORED = sql<Drift>`
   with added as (
     select user_id, sum(bytes) as bytes

@@ -12,13 +12,13 @@ export type UsageGroup = (typeof USAGE_GROUPS)[number]
 /** First and last UTC day, both included. */
 export type DayRange = { from: string; to: string }
 
-/** Whose sums: one user's, or everybody's for an admin. */
+/** Whose sums: one user's, or everyone's for an admin. */
 export type UsageReader = { userId: string; readsEverybody: boolean }
 
 /** Decimal text where 64 bits are needed. `key` is null for calls without a tag. */
 export type UsageSum = {
   key: string | null
-  /** Whether somebody else than who reads it has calls under it. */
+  /** Whether another user than the reader has calls under it. */
   isOthers: boolean
   calls: string
   estimatedCalls: string
@@ -30,10 +30,10 @@ export type UsageSum = {
   costNanoUsd: string
 }
 
-/** Which of the groups. */
+/** A page of groups. */
 export type GroupPage = { limit: number; offset: number }
 
-/** `groups`: how many there are on all pages. */
+/** `groups`: their number on all pages. */
 export type UsageSums = { rows: UsageSum[]; total: UsageSum; groups: number }
 
 /** Append-only: nothing here updates or deletes. */
@@ -45,7 +45,7 @@ export class LedgerRepository {
   }
 
   /**
-   * A page of sums by group, dearest first (days in order), and of all groups together.
+   * A page of sums by group, highest cost first (days in order), and of all groups together.
    */
   async sum(
     { userId, readsEverybody }: UsageReader,
@@ -93,7 +93,7 @@ export class LedgerRepository {
   }
 }
 
-/** Of the ledger's own rows, where no sums are kept. */
+/** Columns over the ledger's own rows, where no sums are kept. */
 const OF_CALLS = sql`
   count(*) as calls,
   count(l.estimated) as estimated_calls,
@@ -105,7 +105,7 @@ const OF_CALLS = sql`
   sum(l.cache_write_5m_tokens + l.cache_write_1h_tokens) as cache_write_tokens,
   coalesce(sum(l.cost_nano_usd), 0)::bigint as cost_nano_usd`
 
-/** Of the sums that are kept of each day. */
+/** Columns over the daily sums. */
 const OF_DAYS = sql`
   sum(l.calls)::bigint as calls,
   sum(l.estimated_calls)::bigint as estimated_calls,
@@ -116,7 +116,7 @@ const OF_DAYS = sql`
   sum(l.cache_write_tokens)::bigint as cache_write_tokens,
   sum(l.cost_nano_usd)::bigint as cost_nano_usd`
 
-/** Of the groups themselves, in the order of their columns. */
+/** Columns over the groups, in the same order. */
 const OF_GROUPS = sql`
   coalesce(sum(l.calls), 0)::bigint as calls,
   coalesce(sum(l.estimated_calls), 0)::bigint as estimated_calls,

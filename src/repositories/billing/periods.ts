@@ -1,6 +1,6 @@
 import type { BudgetPeriod, PayingPeriods } from './budgets.ts'
 
-/** The UTC day and month that pay for a call made at `now`. */
+/** The UTC day and month to which a call made at `now` is charged. */
 export function periodsAt(now: Date): PayingPeriods {
   const day = now.toISOString().slice(0, 10)
   return { day, month: `${day.slice(0, 7)}-01` }

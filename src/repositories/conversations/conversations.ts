@@ -5,7 +5,7 @@ import { jsonRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
 import { AppError } from '../../errors.ts'
 
-/** A place in the list: newest activity first, the id settles ties. */
+/** Keyset cursor of the list: newest activity first, ties by id. */
 export type ConversationCursor = { updatedAt: Date; id: string }
 
 export const conversationNotFound = () =>
@@ -24,7 +24,7 @@ export const conversationBusy = () =>
     { retryAfterSeconds: 2 },
   )
 
-/** More than any page has. The planner has to see it: how few rows are wanted decides the plan. */
+/** More than any page has. A constant in the SQL, since the planner's choice depends on it. */
 const MOST_ROWS = 201
 
 type ListedConversation = {
@@ -54,10 +54,10 @@ const asked = jsonRows<keyof AskedPage>({
   limit: 'integer',
 })
 
-/** A row without an id says that the page is empty. */
+/** A row without an id stands for an empty page. */
 type Row = (ListedConversation | { id: null }) & { place: number; total: string }
 
-/** Pages that are asked for together: each user's own. */
+/** Reads the pages of several users in one statement. */
 const listConversations = prepare<{ pages: string }, Row>(
   'list_conversations',
   (value) => `
@@ -78,7 +78,7 @@ const listConversations = prepare<{ pages: string }, Row>(
   order by a.place, c.updated_at desc, c.id desc`,
 )
 
-/** Before any row. */
+/** A cursor before any row. */
 const NEWEST = { updatedBefore: 'infinity', idBefore: 'ffffffff-ffff-ffff-ffff-ffffffffffff' }
 
 export class ConversationRepository {
@@ -89,7 +89,7 @@ export class ConversationRepository {
     this.#db = db
   }
 
-  /** @throws AppError not_found, also when it is somebody else's. */
+  /** @throws AppError not_found, also when it is another user's. */
   async get(id: string, userId: string) {
     return this.#db
       .selectFrom('conversations')
@@ -101,7 +101,7 @@ export class ConversationRepository {
   }
 
   /**
-   * One page, newest activity first, and how many the user has in all: by cursor (equally quick at
+   * One page, newest activity first, and how many the user has in all: by cursor (equally fast at
    * any depth) or by offset.
    *
    * @param page.limit 201 at most.
@@ -118,7 +118,7 @@ export class ConversationRepository {
     }
   }
 
-  /** One user's, or (null) everybody's. */
+  /** One user's, or (null) everyone's. */
   async count(userId: string | null): Promise<number> {
     const { conversations } = await this.#db
       .selectFrom('users')

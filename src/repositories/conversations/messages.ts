@@ -16,12 +16,12 @@ export type ListedMessage = {
   errorCode: string | null
 }
 
-/** Which messages of a conversation. A page may be shorter than `limit`, but has one if there is one. */
+/** A page of messages. May be shorter than `limit`, but is empty only when there are no more. */
 export type MessagePage = { limit: number; beforePosition: number | undefined; maxBytes: number }
 
-/** A message with little text counts with what a result says of it besides. */
+/** Added per message, for the other fields of a result. */
 const BYTES_BESIDE_TEXT = 256
-/** After any. */
+/** A position after any message. */
 const NEWEST = 2_147_483_647
 
 export class MessageRepository {
@@ -32,8 +32,8 @@ export class MessageRepository {
   }
 
   /**
-   * The newest that fit into `maxBytes`, oldest first: lengths are known without reading the texts,
-   * and what does not fit is not read. A message that is larger comes alone.
+   * The newest that fit into `maxBytes`, oldest first. Lengths are known without reading the texts,
+   * and what does not fit is not read. A larger message comes alone.
    */
   async page(
     conversationId: string,
@@ -63,7 +63,7 @@ export class MessageRepository {
   }
 
   /**
-   * A message of this conversation and this user, without its text.
+   * The position of a message of this conversation and user, without reading its text.
    *
    * @param field the argument that names it.
    * @throws AppError not_found.

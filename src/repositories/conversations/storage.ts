@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
 
-/** How many sealed bytes are kept of each user. Triggers keep the sums (db/README.md). */
+/** The sealed bytes stored per user. Triggers keep the sums (db/README.md). */
 export class StorageRepository {
   readonly #db: Kysely<Schema>
 
@@ -18,7 +18,7 @@ export class StorageRepository {
     return Number(row?.bytes ?? 0)
   }
 
-  /** Users of whom older rows are still to be added. */
+  /** Users whose older rows are not counted yet. */
   async listUncounted(limit: number): Promise<string[]> {
     const rows = await this.#db
       .selectFrom('storage')
@@ -30,9 +30,9 @@ export class StorageRepository {
   }
 
   /**
-   * Adds up what there is of one user. To be called in a transaction: the row is locked before the
-   * statement that reads begins, so what that does not see will be added by its own triggers, which
-   * wait for the lock.
+   * Counts what one user has stored. Call it in a transaction: it locks the row before the
+   * statement that reads begins, so the triggers of concurrent writes, which wait for the lock, add
+   * what that statement does not see.
    */
   async count(userId: string): Promise<void> {
     const locked = await this.#db

@@ -10,10 +10,10 @@ export type KeyedKind =
   | 'passwords'
 
 /**
- * What is sealed directly under the key-encryption key. A sealed value's bytes 2 to 9 are the id of
- * the key that sealed it, so what remains under an older one is found without opening anything.
+ * Values sealed directly under the key-encryption key. Bytes 2 to 9 of a sealed value are the id of
+ * its key, so values under an older key are found without opening anything.
  *
- * Rows that another replica is working on are passed over.
+ * Skips rows that another replica has locked.
  */
 export class DataKeyRepository {
   readonly #db: Kysely<Schema>
@@ -75,7 +75,7 @@ export class DataKeyRepository {
     await this.#db.updateTable('conversations').set({ dataKey }).where('id', '=', id).execute()
   }
 
-  /** The one that hashes the names of deleted accounts. */
+  /** The key that hashes the names of deleted accounts. */
   async findNames(currentKeyId: string): Promise<Buffer | undefined> {
     const row = await this.#db
       .selectFrom('nameKeys')

@@ -3,7 +3,7 @@ import type { Schema } from '../../database/schema.ts'
 
 export type NewSigningKey = { kid: string; publicJwk: Record<string, unknown>; sealed: Buffer }
 
-/** Its age is by the database's clock, the only one that all replicas share. */
+/** `ageSeconds` is by the database's clock, the only one that all replicas share. */
 export type StoredSigningKey = NewSigningKey & { createdAt: Date; ageSeconds: number }
 
 export class SigningKeyRepository {
@@ -24,7 +24,7 @@ export class SigningKeyRepository {
       .execute()
   }
 
-  /** Stores the key unless there is one: of replicas that start together, one wins. */
+  /** Stores the key unless there is one: of replicas that start concurrently, one wins. */
   async insertFirst(key: NewSigningKey): Promise<void> {
     await this.#db.transaction().execute(async (tx) => {
       await sql`lock table signing_keys in exclusive mode`.execute(tx)

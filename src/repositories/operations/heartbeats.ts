@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
 
-/** What a process writes to be sure that it can: a standby and a full disk are readable too. */
+/** A test write: a standby and a database with a full disk can still be read. */
 export class HeartbeatRepository {
   readonly #db: Kysely<Schema>
 
@@ -19,7 +19,7 @@ export class HeartbeatRepository {
       .execute()
   }
 
-  /** Of processes that have long ended. */
+  /** Deletes those of processes that ended long ago. */
   async deleteOld(): Promise<void> {
     await this.#db
       .deleteFrom('heartbeats')

@@ -3,7 +3,7 @@ import type { Schema } from '../../database/schema.ts'
 
 export type Percentiles = { p50: number | null; p95: number | null; p99: number | null }
 
-/** Figures for the metrics resource; every method takes one user's id, or null for everybody. */
+/** Figures for the metrics resource; every method takes one user's id, or null for everyone. */
 export class StatisticsRepository {
   readonly #db: Kysely<Schema>
 
@@ -26,8 +26,8 @@ export class StatisticsRepository {
   }
 
   /**
-   * How long send_message took in the last 24 hours, and how much of that was the gateway's own,
-   * in milliseconds; answers that were delivered only.
+   * How long send_message took in the last 24 hours, and the gateway's own share of it, in
+   * milliseconds; delivered answers only.
    */
   async sendTimes(userId: string | null): Promise<{ send: Percentiles; overhead: Percentiles }> {
     const mine = userId === null ? sql`true` : sql`user_id = ${userId}::uuid`

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
 
-/** What replicas tell one another about answers: `finished <id>`, `cancel <id>`. */
+/** Notifications between replicas about answers: `finished <id>`, `cancel <id>`. */
 export const ANSWERS_CHANNEL = 'claude_api_gateway_answers'
 
 export class AnswerNoticeRepository {
@@ -12,8 +12,8 @@ export class AnswerNoticeRepository {
   }
 
   /**
-   * Never within a transaction that writes: all that notify commit one after the other, and each
-   * would keep the others waiting while it reaches the disk (PostgreSQL's async.c: PreCommit_Notify).
+   * Never call it in a transaction that writes: commits with NOTIFY are serialized, and each would
+   * make the others wait for its disk flush (PostgreSQL's async.c: PreCommit_Notify).
    */
   async tell(kind: 'finished' | 'cancel', answerIds: readonly string[]): Promise<void> {
     const payloads = JSON.stringify(answerIds.map((id) => `${kind} ${id}`))

@@ -2,7 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import type { MessageStatus, Schema } from '../../database/schema.ts'
 import { isLive, isReached, mayDo, type Reach } from '../access/reach.ts'
 
-/** Claude's side of a turn as it is stored, with the key that opens it. */
+/** Claude's side of a turn as stored, with the key that opens it. */
 export type StoredAnswer = {
   id: string
   conversationId: string
@@ -25,7 +25,7 @@ export class AnswerRepository {
     this.#db = db
   }
 
-  /** For the gateway's own use, whoever may ask for it. */
+  /** For internal use: does not check a session's access. */
   async find(id: string, userId: string): Promise<StoredAnswer | undefined> {
     return this.#db
       .selectFrom('messages')
@@ -50,9 +50,9 @@ export class AnswerRepository {
   }
 
   /**
-   * For a session that asks.
+   * Checks the access of the session that asks.
    *
-   * @returns undefined when the session has ended, or may not send messages any more; null when it
+   * @returns undefined when the session has ended or may no longer send messages; null when it
    *   reaches no such answer.
    */
   async findReached(id: string, reach: Reach): Promise<StoredAnswer | null | undefined> {
@@ -69,7 +69,7 @@ export class AnswerRepository {
     return row && (row.id === null ? null : row)
   }
 
-  /** What the session reaches of the answers that an idempotency key may stand for, its own first. */
+  /** The answer of an idempotency key that the session reaches; its own key has priority. */
   async findByIdempotencyHash(reach: Reach, hashes: { own: Buffer; ofUser: Buffer }) {
     const { rows } = await sql<{
       id: string
@@ -87,7 +87,7 @@ export class AnswerRepository {
     return rows[0]
   }
 
-  /** Leaves word for the process that generates the answer. */
+  /** Flags the answer for the process that generates it. */
   async requestCancel(id: string, userId: string): Promise<void> {
     await this.#db
       .updateTable('messages')
@@ -98,7 +98,7 @@ export class AnswerRepository {
       .execute()
   }
 
-  /** Notes that a repeat of its call waits for the answer too. */
+  /** Records that a repeat of its call also waits for the answer. */
   async putJoined(answerId: string): Promise<void> {
     await this.#db
       .updateTable('messages')
@@ -108,7 +108,7 @@ export class AnswerRepository {
       .execute()
   }
 
-  /** Whether a repeat of its call came while the answer ran. */
+  /** Whether a repeat of its call came while the answer was running. */
   async isJoined(answerId: string): Promise<boolean> {
     const row = await this.#db
       .selectFrom('messages')
@@ -119,5 +119,5 @@ export class AnswerRepository {
   }
 }
 
-/** Of the conversation `c`, by the session `s`. */
+/** Whether the session `s` reaches the conversation `c`. */
 const reached = ({ readsAll }: Reach) => sql.raw(isReached('c', 's', String(readsAll)))

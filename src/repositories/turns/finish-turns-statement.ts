@@ -1,11 +1,11 @@
-/** The SQL of finish-turns.ts, where its promises and the order of its locks are told. */
+/** The SQL of finish-turns.ts, which documents its guarantees and lock order. */
 
 import { jsonRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
 import { isLive } from '../access/reach.ts'
 import type { BudgetPeriod } from '../billing/budgets.ts'
 
-/** Percent of a limit that is used up, of the limits that are nearly so. */
+/** The used percentage of each limit that is nearly used up. */
 export type UsedShares = Partial<Record<BudgetPeriod | 'connection', number>>
 
 const COLUMNS = {
@@ -60,7 +60,7 @@ export const askedEndings = jsonRows(COLUMNS)
 
 export type EndingRow = { place: number; used: UsedShares | null; isAskerLive: boolean }
 
-/** Of different users. A row for each turn that was running. */
+/** Turns of different users. Returns a row for each turn that was running. */
 export const endTurns = prepare<{ turns: string; lockLimit: string }, EndingRow>(
   'end_turns',
   (value) => `

@@ -1,15 +1,14 @@
 /**
- * How a turn ends, in one prepared statement and hence whole or not at all: the reservation becomes
- * what was really spent, the answer is stored, the ledger gets its line, the conversation is free.
- * Of a turn that is to be forgotten the message's text goes too, and the conversation leaves the list
- * when nothing is kept of any other turn of it.
+ * Ends a turn in one prepared statement, and so atomically: settles the reservation, stores the
+ * answer, adds the ledger row and releases the conversation. For a turn that is to be forgotten it
+ * also deletes the message's text, and unlists the conversation when no other turn of it is kept.
  *
- * Turns of different users that end at the same moment share the statement, and nothing else.
+ * Turns of different users that end at the same time share the statement, and nothing else.
  *
- * `running` locks the answers first, by id as leases.ts does: of two who end one at once the second
- * finds nothing, and then nothing else of the statement happens for it either. The budgets follow in
- * the order of start-turns.ts. Connections and conversations come last: whoever locks one of them
- * has locked its user's budgets.
+ * `running` locks the answers first, by id as leases.ts does: of concurrent calls for one answer
+ * the second one finds nothing, and the rest of the statement has no effect for it. The budgets
+ * follow in the order of start-turns.ts. Connections and conversations come last: every transaction
+ * that locks one of them has locked its user's budgets before.
  */
 
 import type { Kysely } from 'kysely'
@@ -39,7 +38,7 @@ export type TurnEnd = {
   requestId: string | null
   durationMs: number
   upstreamMs: number
-  /** False when nothing was billed: the caller may use the key for another try. */
+  /** False when nothing was billed: the caller may retry with the same key. */
   keepIdempotencyKey: boolean
 }
 
@@ -53,25 +52,25 @@ export type EndingTurn = {
   /** Null when nothing was billed. */
   ledgerRow: NewLedgerRow | null
   limits: LimitSet
-  /** Used shares below it are not worth a word. */
+  /** Used shares below this cause no warning. */
   leastPercent: number
-  /** What the conversation keeps of the turn. */
+  /** The changes to the conversation. */
   changes: ConversationChanges
-  /** For a turn of which no text is kept; null for any other. */
+  /** For a turn whose text is not kept; null for any other. */
   forgotten: ForgottenTurn | null
 }
 
-/** `isAskerLive`: whether the session that asked for it lived when it ended. */
+/** `isAskerLive`: whether the session that asked for it was live when it ended. */
 export type EndedTurn = { used: UsedShares; isAskerLive: boolean }
 
-/** Undefined leaves it as it is. `systemPrompt`: sealed; null removes it. */
+/** Undefined: unchanged. `systemPrompt`: sealed; null removes it. */
 export type ConversationChanges = {
   model?: string | undefined
   historyStart?: number | undefined
   systemPrompt?: Buffer | null | undefined
 }
 
-/** `title`: sealed, without text of the turn's, for a conversation of which nothing else is kept. */
+/** `title`: sealed, without the turn's text, for a conversation of which nothing else is kept. */
 export type ForgottenTurn = { title: Buffer }
 
 export class TurnEndingRepository {
@@ -88,8 +87,8 @@ export class TurnEndingRepository {
   /**
    * Ends a running turn.
    *
-   * @returns undefined when it was not running any more: somebody else has ended it, and this call
-   *   has changed nothing.
+   * @returns undefined when it was no longer running: another call has ended it, and this one has
+   *   changed nothing.
    */
   async end(turn: EndingTurn): Promise<EndedTurn | undefined> {
     const row = await this.#endings.load(toValues(turn))
@@ -156,9 +155,9 @@ function toValues(turn: EndingTurn) {
   }
 }
 
-/** What PostgreSQL's integers hold: counts come from elsewhere, and an end has to be written. */
+/** Clamps to PostgreSQL's integer: counts come from outside, and the end must be written. */
 const toInteger = (count: number) =>
   Number.isNaN(count) ? 0 : Math.round(Math.min(Math.max(count, 0), 2 ** 31 - 1))
 
-/** 64 bits travel as decimal text. */
+/** 64-bit values are sent as decimal text. */
 const text = (value: bigint | number | string | null) => (value === null ? null : String(value))

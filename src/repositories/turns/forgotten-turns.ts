@@ -3,7 +3,7 @@ import type { Schema } from '../../database/schema.ts'
 
 const TURNS_AT_ONCE = 500
 
-/** Turns that were never billed: for a day their rows tell how they ended, without any text. */
+/** Turns that were never billed: their rows show for a day how they ended, without any text. */
 export class ForgottenTurnRepository {
   readonly #db: Kysely<Schema>
 
@@ -12,11 +12,11 @@ export class ForgottenTurnRepository {
   }
 
   /**
-   * Deletes some of the old ones, and conversations of which nothing is left. To be called in a
-   * transaction. It waits for nobody: what is in somebody's hands is left for the next time. The
-   * user's row of storage is locked first, since the triggers of what is deleted write it.
+   * Deletes some of the old ones, and conversations that become empty. Call it in a transaction.
+   * Skips locked rows, which the next call deletes. Locks the user's storage row first, since the
+   * triggers of the deleted rows write it.
    *
-   * @returns how many turns.
+   * @returns the number of turns.
    */
   async deleteOld(): Promise<number> {
     const { rows } = await sql<{ conversationId: string; turns: string }>`

@@ -7,7 +7,7 @@ export type WhichOrphans = 'all' | { among: readonly string[] }
 
 const sent = jsonRows({ answerId: 'uuid', content: 'bytea', tokens: 'integer' })
 
-/** Locks them by id, and waits for none, as {@link LeaseRepository.renew} does. */
+/** Locks the rows by id and skips locked ones, as {@link LeaseRepository.renew} does. */
 const saveCheckpoints = prepare<{ replicaId: string; checkpoints: string }, never>(
   'save_checkpoints',
   (value) => `
@@ -24,7 +24,7 @@ const saveCheckpoints = prepare<{ replicaId: string; checkpoints: string }, neve
   where m.id = own.id`,
 )
 
-/** Which process is generating which answer, and what it has written so far. */
+/** Which process generates which answer, and the checkpoints of its text. */
 export class LeaseRepository {
   readonly #db: Kysely<Schema>
 
@@ -33,11 +33,11 @@ export class LeaseRepository {
   }
 
   /**
-   * Renews the named answers of this process in one statement. Locks them by id: the statement that
-   * ends turns (finish-turns.ts) has several of them too. One that is locked is left for the next time:
-   * who holds it keeps others from closing it as well.
+   * Renews the leases of the given answers of this process in one statement. Locks them by id,
+   * since the statement that ends turns (finish-turns.ts) also locks several. Skips a locked row
+   * until the next time: no one can close that answer either while it is locked.
    *
-   * @returns ids of those that somebody asked to stop.
+   * @returns ids of those for which a cancel was requested.
    */
   async renew(
     replicaId: string,
@@ -62,7 +62,7 @@ export class LeaseRepository {
     return renewed.flatMap((row) => (row.cancelRequestedAt === null ? [] : [row.id]))
   }
 
-  /** Saves the text so far of several answers of this process in one statement. */
+  /** Saves the checkpoints of several answers of this process in one statement. */
   async saveCheckpoints(
     replicaId: string,
     checkpoints: readonly { answerId: string; content: Buffer; tokens: number }[],
@@ -70,7 +70,7 @@ export class LeaseRepository {
     await saveCheckpoints(this.#db, { replicaId, checkpoints: sent.toJson(checkpoints) })
   }
 
-  /** Until when each running answer counts, as a value that every renewal changes. */
+  /** The lease of each running answer, as a value that every renewal changes. */
   async listRunning(): Promise<{ id: string; lease: string }[]> {
     return this.#db
       .selectFrom('messages')
@@ -80,7 +80,7 @@ export class LeaseRepository {
       .execute()
   }
 
-  /** Those of the running answers whose rows nobody holds, and which could hence be renewed. */
+  /** The running answers among them whose rows are not locked, so that they could be renewed. */
   async listUnlocked(answerIds: readonly string[]): Promise<string[]> {
     const rows = await this.#db
       .selectFrom('messages')
@@ -95,11 +95,11 @@ export class LeaseRepository {
   }
 
   /**
-   * The next answers that nobody generates any more, those first that have been so for longest.
+   * The next orphans, those with the oldest lease first.
    *
-   * @param inHand ids to leave out: the answers this process is still generating, above all.
-   * @param which `among`: those that were watched for long enough (lease-watch.ts). `all`: whatever is
-   *   not in hand, for the start on a database that only one process can have open.
+   * @param inHand ids to leave out, mainly the answers that this process is still generating.
+   * @param which `among`: those that were watched for long enough (lease-watch.ts). `all`: all that
+   *   are not in hand, for the start on a database that only one process can open.
    */
   async listOrphans(inHand: readonly string[], which: WhichOrphans) {
     return this.#db
@@ -134,7 +134,7 @@ export class LeaseRepository {
   }
 }
 
-/** With their texts, so that they fit into memory whatever died. */
+/** With their texts, so bounded to fit into memory. */
 const ORPHANS_AT_ONCE = 200
 
 const leaseEnd = (leaseSeconds: number) => sql<Date>`now() + make_interval(secs => ${leaseSeconds})`

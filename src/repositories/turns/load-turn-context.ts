@@ -1,10 +1,10 @@
 /**
- * All that a send has to know before its message can be sealed, in one prepared statement: the
- * user's sealed key, their limits, and the conversation with the newest of what is sent of it to
- * Claude, which is nearly always all of it. Sends that come together are opened together.
+ * Reads all that a send needs before its message can be sealed, in one prepared statement: the
+ * user's sealed key and limits, and the conversation with the newest page of the history that goes
+ * to Claude, which is nearly always all of it. Batches concurrent sends.
  *
- * It locks nothing. What could change until the turn begins is checked again by the statement that
- * begins it (start-turns.ts), under the locks.
+ * Takes no locks. The statement that begins the turn (start-turns.ts) checks again, under locks,
+ * what could change until then.
  */
 
 import type { Kysely } from 'kysely'
@@ -17,7 +17,7 @@ import { isReached, type Reach } from '../access/reach.ts'
 import type { StoredLimit } from '../billing/budgets.ts'
 import type { SendablePage } from './send-histories.ts'
 
-/** A conversation as a send finds it. */
+/** The conversation as read for a send. */
 export type SendableConversation = {
   id: string
   userId: string
@@ -25,12 +25,12 @@ export type SendableConversation = {
   systemPrompt: Buffer | null
   model: string
   messageCount: number
-  /** The answer that still runs in it. */
+  /** The answer that is still running in it. */
   runningMessageId: string | null
   historyStart: number
-  /** Whole messages before `historyStart`. */
+  /** Number of whole messages before `historyStart`. */
   historyOmitted: number
-  /** False while nothing is kept of any of its turns. */
+  /** False while none of its turns is kept. */
   isListed: boolean
   /** The newest whole messages from `historyStart` on; send-histories.ts has those before them. */
   history: SendablePage
@@ -38,12 +38,12 @@ export type SendableConversation = {
 
 export type TurnContext = {
   userDataKey: Buffer
-  /** Null when the user has stored none. */
+  /** Null when the user has not stored one. */
   apiKey: { sealed: Buffer; rejectedAt: Date | null } | null
   limits: StoredLimit[]
-  /** What the connection that asks may spend a month: null for what is no connection. */
+  /** The monthly cap of the connection that asks; null for any other session. */
   connection: { limitNanoUsd: string | null } | null
-  /** Undefined when none was asked for, or when the session reaches none by that id. */
+  /** Undefined when none was requested, or when the session reaches none with that id. */
   conversation: SendableConversation | undefined
 }
 
@@ -70,7 +70,7 @@ type Row = {
   ]
 }
 
-/** Of the messages that are read along: many sends may be opened at once. */
+/** Limits for the messages that are read with it: many sends may be in one batch. */
 const MOST_MESSAGES = 200
 const MOST_BYTES = 256 * 1024
 
@@ -84,8 +84,8 @@ const asked = jsonRows<keyof AskedSend>({
 })
 
 /**
- * Looked up by its key for each send. `offset 0` keeps the planner from joining whole tables instead,
- * which looks cheaper to it where tables are new and were never counted.
+ * Looks the row up by its key for each send. `offset 0` keeps the planner from joining whole tables
+ * instead, which it prefers while tables are new and have no statistics.
  */
 const rowOf = (table: string, isIt: string) =>
   `lateral (select * from ${table} where ${isIt} offset 0)`
@@ -160,7 +160,7 @@ export class TurnContextRepository {
     this.#db = db
   }
 
-  /** @throws AppError not_found when there is no such user any more. */
+  /** @throws AppError not_found when the user no longer exists. */
   async get(reach: Reach, conversationId: string | undefined): Promise<TurnContext> {
     const row = await this.#openings.load({ ...reach, conversationId: conversationId ?? null })
     if (row === undefined) throw new AppError('not_found', 'This account has been deleted.')

@@ -1,6 +1,6 @@
 /**
- * What of a conversation goes to Claude with a new message, newest first, in pages that are bounded
- * before anything of them is read: lengths of stored values are known without reading them.
+ * The history that goes to Claude with a new message, newest first, in pages that are bounded
+ * before they are read: lengths of stored values are known without reading them.
  */
 
 import { type Kysely, sql } from 'kysely'
@@ -9,13 +9,13 @@ import type { Schema } from '../../database/schema.ts'
 /** A whole message; `content` is sealed. */
 export type SendableMessage = { id: string; position: number; role: string; content: Buffer | null }
 
-/** Newest first. `isWhole`: there is none before the last of them. */
+/** Newest first. `isWhole`: there are no older ones. */
 export type SendablePage = { messages: SendableMessage[]; isWhole: boolean }
 
 /** Which of the conversation's messages, from `from` on and before `before`. */
 export type SendableRange = { conversationId: string; userId: string; from: number; before: number }
 
-/** Of one page: whichever is reached first. A message that is larger comes alone. */
+/** Limits of one page; the first one reached applies. A larger message comes alone. */
 const PAGE_MESSAGES = 2000
 const PAGE_BYTES = 1024 * 1024
 

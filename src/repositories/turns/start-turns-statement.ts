@@ -1,24 +1,24 @@
-/** The SQL of start-turns.ts, where its promises and the order of its locks are told. */
+/** The SQL of start-turns.ts, which documents its guarantees and lock order. */
 
 import { jsonRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
 import { isLive, isReached, mayDo } from '../access/reach.ts'
 import type { BudgetPeriod } from '../billing/budgets.ts'
 
-/** Where a limit says no: the user's own budgets, or the cap of the connection that asks. */
+/** The limit that was exceeded: the user's own budget, or the cap of the connection that asks. */
 export type Limited = { period: BudgetPeriod; by: 'user' | 'connection' }
 
 export type StartOutcome =
   | { outcome: 'begun'; maxTokens: number; nanoUsd: string; tokens: number }
   | { outcome: 'exceeded'; limited: Limited }
-  /** `session_ended`: or it may not send messages any more. */
+  /** `session_ended`: also when it may no longer send messages. */
   | { outcome: 'not_found' | 'busy' | 'session_ended' }
-  /** What is kept of the user leaves no room for the message. */
+  /** The user's storage has no room for the message. */
   | { outcome: 'full' }
-  /** Somebody else's turn came in between: the history has to be read again. */
+  /** Another turn came in between: the history has to be read again. */
   | { outcome: 'stale' }
 
-/** `unprepared`: rows of spending that have to be locked are not there yet. */
+/** `unprepared`: rows of spending that have to be locked do not exist yet. */
 type Outcome = StartOutcome['outcome'] | 'unprepared'
 
 export type BeginningRow = {
@@ -69,7 +69,7 @@ const COLUMNS = {
 
 export const askedTurns = jsonRows(COLUMNS)
 
-/** How many of the wanted tokens of output the book still has room for; -1 when not even the input fits. */
+/** How many of the wanted output tokens the budget has room for; -1 when the input does not fit. */
 const remainingTokens = (book: string, nanoUsd: string, tokens?: string) => {
   const nanoUsdLeft = `${nanoUsd} - ${book}.spent_nano_usd - ${book}.reserved_nano_usd - a.input_nano_usd`
   return `least(
@@ -83,7 +83,7 @@ const remainingTokens = (book: string, nanoUsd: string, tokens?: string) => {
   )`
 }
 
-/** Of different users. */
+/** Turns of different users. */
 export const beginTurns = prepare<{ turns: string; lockLimit: string }, BeginningRow>(
   'begin_turns',
   (value) => `
@@ -240,7 +240,7 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
   order by place`,
 )
 
-/** The first send of a day, a month, or a connection's month: what is locked has to be there. */
+/** Before the first send of a day, month or connection's month: rows must exist to be locked. */
 export const ensureSpendingRows = prepare<
   { userId: string; day: string; month: string; connectionId: string | null },
   never

@@ -1,17 +1,16 @@
 /**
- * How a turn begins, in one prepared statement and hence whole or not at all: the worst case is
- * reserved of every budget, the conversation is made or taken, and both messages are inserted.
- * Turns of different users that begin at the same moment share the statement, and nothing else:
- * each has a verdict of its own, and one that the database refuses is refused alone.
+ * Begins a turn in one prepared statement, and so atomically: reserves the worst case in every
+ * budget, creates or claims the conversation, and inserts both messages. Turns of different users
+ * that begin at the same time share the statement, and nothing else: each has its own verdict, and
+ * an error of one is that turn's alone.
  *
- * What was read before (load-turn-context.ts) may have changed since. So everything that decides is
- * looked at again here, under locks: the sessions that ask first, by id, which cannot be ended until
- * their turns have begun (authority.ts); then the budgets, by user and day before month, then the
- * connections', what is stored, then the conversations. All senders lock in this order, and the end of a turn
- * (finish-turns.ts) in an order that fits it, so no two wait for each other. A `for update` returns
- * the newest version of a row, whatever the statement's snapshot says (PostgreSQL documentation:
- * Read Committed Isolation Level); `verdict` is made of those alone, and every write is made only if
- * it says `begun`.
+ * What was read before (load-turn-context.ts) may have changed, so everything that decides is
+ * checked again under locks. The lock order: the sessions that ask, by id, which then cannot end
+ * before their turns have begun (authority.ts); the budgets, by user and day before month; the
+ * connections' budgets; the storage; the conversations. All senders use this order, and the end of
+ * a turn (finish-turns.ts) a compatible one, which prevents deadlocks. A `for update` returns the
+ * newest version of a row, regardless of the snapshot (PostgreSQL documentation: Read Committed
+ * Isolation Level). `verdict` uses only those rows, and every write requires that it is `begun`.
  */
 
 import type { Kysely } from 'kysely'
@@ -28,20 +27,20 @@ import {
   type StartOutcome,
 } from './start-turns-statement.ts'
 
-/** A turn as it begins: the user's message, and the place of the answer that is to come. */
+/** A turn as it begins: the user's message, and a placeholder for the answer. */
 export type NewTurn = {
   userId: string
   sessionId: string
-  /** Whether it may go on with conversations that other sessions began. */
+  /** Whether it may continue conversations that other sessions began. */
   readsAll: boolean
-  /** Whether the session is an MCP client's connection, which has books of its own. */
+  /** Whether the session is an MCP client's connection, which has its own budget. */
   isConnection: boolean
   conversationId: string
-  /** For a new conversation; null to go on with one of the user's. */
+  /** For a new conversation; null to continue one of the user's. */
   opening: { dataKey: Buffer; model: string } | null
-  /** Sealed, for a conversation that has none yet; null to keep the one it has. */
+  /** Sealed, for a conversation without one; null to keep the existing title. */
   title: Buffer | null
-  /** What the conversation held when its history was read. 0 for a new one. */
+  /** The number of messages when the history was read; 0 for a new conversation. */
   messageCount: number
   userMessageId: string
   answerId: string
@@ -59,21 +58,21 @@ export type NewTurn = {
   storage: StorageDemand
 }
 
-/** `newBytes`: what is sealed of the turn before its answer. */
+/** `newBytes`: sealed bytes of the turn without its answer. */
 export type StorageDemand = {
   newBytes: number
   /** Null: no limit. */
   limitBytes: number | null
 }
 
-/** What an answer may cost at most. */
+/** The most that an answer may cost. */
 export type WorstCaseCost = {
   inputTokens: number
   inputNanoUsd: bigint
-  /** Of one token of output; null when the price is not known: then limits in USD do not count. */
+  /** Per output token; null when the price is unknown: then limits in USD do not apply. */
   outputNanoUsd: number | null
   maxTokens: number
-  /** With less room than this the turn does not begin. */
+  /** With less room than this the turn is refused. */
   leastTokens: number
 }
 
@@ -89,7 +88,7 @@ export class TurnBeginningRepository {
     this.#db = db
   }
 
-  /** @throws what the database throws for a second turn with one idempotency key. */
+  /** @throws the database's error for a second turn with the same idempotency key. */
   async begin(turn: NewTurn): Promise<StartOutcome> {
     const values = toValues(turn)
     const first = await this.#beginnings.load(values)
@@ -104,7 +103,7 @@ export class TurnBeginningRepository {
   }
 }
 
-/** What the statements take, as they take it. */
+/** The parameters of the statements. */
 export type BeginningValues = ReturnType<typeof toValues>
 
 function toValues(turn: NewTurn) {
@@ -115,7 +114,7 @@ function toValues(turn: NewTurn) {
     sessionId: turn.sessionId,
     readsAll: turn.readsAll,
     connectionId,
-    /** How many rows of spending the turn answers to. */
+    /** How many rows of spending apply to the turn. */
     books: connectionId === null ? 2 : 3,
     conversationId: turn.conversationId,
     isNew: opening !== null,
@@ -150,7 +149,7 @@ function toValues(turn: NewTurn) {
   }
 }
 
-/** 64 bits travel as decimal text. */
+/** 64-bit values are sent as decimal text. */
 const text = (value: bigint | number | null) => (value === null ? null : String(value))
 
 function toStartOutcome({

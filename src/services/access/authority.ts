@@ -1,4 +1,4 @@
-/** By which right something is done: a session that lives, or a password that is still the user's. */
+/** The authority for an action: a live session, or a password that is still the user's. */
 
 import { AppError } from '../../errors.ts'
 import type { HeldSession } from '../../repositories/access/authority.ts'
@@ -8,21 +8,21 @@ import type { Repositories } from '../../repositories/index.ts'
 import type { Caller } from './caller.ts'
 import { isScope, requireScopes, type Scope } from './scopes.ts'
 
-/** What a right password leaves: whose it is, and the hash that it was checked against. */
+/** The result of a correct password: its user, and the hash that it was checked against. */
 export type PasswordProof = { userId: string; passwordHash: string }
 
 type Locks = Pick<Repositories, 'authority'>
 type Holder = Pick<Caller, 'userId' | 'sessionId' | 'kind'>
 
-/** `mustBeProven`: a browser may do it only while its user's password was just given. */
+/** `mustBeProven`: a browser needs its user's password to have been given recently. */
 type Demand = { needed?: readonly Scope[]; mustBeProven?: boolean }
 
 /**
- * In the transaction of whatever the caller asked for, before all else that is locked: their session
- * cannot end until the transaction does.
+ * Locks the caller's session, so that it cannot end before the transaction does. Call it before
+ * other rows are locked.
  *
- * @throws AppError unauthenticated when it has ended since the request came, insufficient_scope when
- *   it has been approved anew without one of the permissions, proof_required.
+ * @throws AppError unauthenticated when it has ended since the request came, insufficient_scope
+ *   when it has been approved again without one of the permissions, proof_required.
  */
 export async function holdSession(
   { authority }: Locks,
@@ -37,7 +37,7 @@ export async function holdSession(
 /**
  * The same for a change of the user's own sessions: all of them, or the caller's and some others.
  *
- * @returns whether one of them is live, and stays so.
+ * @returns whether one of them is live; it stays live until the transaction ends.
  * @throws AppError like {@link holdSession}.
  */
 export async function holdSessions(
@@ -86,7 +86,7 @@ export const proofRequired = () =>
     'You gave your password more than 10 minutes ago. Give it again for this.',
   )
 
-/** @param username as it was given: what no username can be says nothing of who there is. */
+/** @param username as given. No username has an `@`, so the hint does not reveal who exists. */
 export const wrongCredentials = (username = '') =>
   new AppError(
     'invalid_credentials',

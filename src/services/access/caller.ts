@@ -1,7 +1,7 @@
 import type { SessionKind } from '../../repositories/access/sessions.ts'
 import type { Scope } from './scopes.ts'
 
-/** Who is asking, after their token and its session were both found good. */
+/** The authenticated caller: both the token and its session were found valid. */
 export type Caller = {
   userId: string
   username: string

@@ -1,4 +1,4 @@
-/** What users may enter about themselves, wherever they enter it. */
+/** Rules for what users enter about themselves, shared by all forms and tools. */
 
 import { z } from 'zod'
 import { USERNAME_PATTERN, USERNAME_RULE } from '../../config/username.ts'
@@ -17,7 +17,7 @@ export const Email = z
   .max(254, 'must have at most 254 characters')
   .pipe(z.email('must be an email address, for example ada@example.com'))
 
-/** Trimmed. Its shape is Anthropic's business; what no header can carry is refused here. */
+/** Trimmed. Only refuses what no header can carry; Anthropic checks the format. */
 export const AnthropicApiKey = z
   .string()
   .trim()
@@ -25,13 +25,13 @@ export const AnthropicApiKey = z
   .max(512, 'is too long to be an Anthropic key')
   .regex(/^[\x21-\x7e]*$/, 'must not hold spaces, line breaks or non-ASCII characters')
 
-/** One that its user chose. Length is what counts (NIST SP 800-63B-4, 3.1.1.2). */
+/** A password that the user chose. Length is what counts (NIST SP 800-63B-4, 3.1.1.2). */
 export const ChosenPassword = z
   .string()
   .min(MIN_PASSWORD_LENGTH, `must have at least ${MIN_PASSWORD_LENGTH} characters`)
   .max(MAX_PASSWORD_LENGTH, `must have at most ${MAX_PASSWORD_LENGTH} characters`)
 
-/** What its owner calls a personal access token. */
+/** The name that its owner gives a personal access token. */
 export const TokenName = z
   .string()
   .trim()
@@ -49,7 +49,7 @@ export function checked<T>(rule: z.ZodType<T>, value: unknown, field: string): T
 type Owner = { username: string; email: string }
 
 /**
- * NIST SP 800-63B-4, 3.1.1.2: long enough, and none of those that are guessed first.
+ * NIST SP 800-63B-4, 3.1.1.2: long enough, and not one of the commonly guessed ones.
  *
  * @throws AppError invalid_input unless the user may have this password.
  */

@@ -16,7 +16,7 @@ const MAX_PERSONAL_TOKEN_DAYS = 366
 
 const DAY_MS = 86_400_000
 
-/** Tokens for agents and scripts, which no sign-in page could serve. */
+/** Tokens for agents and scripts, which cannot use a sign-in page. */
 export class PersonalTokens {
   readonly #deps: Deps
 
@@ -38,7 +38,7 @@ export class PersonalTokens {
     const token = newToken(PERSONAL_TOKEN_PREFIX)
     const id = newId()
     await this.#deps.transact(async ({ authority, sessions }) => {
-      // Of two at once the second counts the first.
+      // Concurrent calls run one after the other, so the second one counts the first.
       await authority.lockEntrance(caller.userId)
       await holdSession({ authority }, caller, ['account', ...scopes], { mustBeProven: true })
       const names = await sessions.listPersonalNames(caller.userId)

@@ -1,4 +1,4 @@
-/** What a connection or a personal token may do. Names as they stand in tokens and on the pages. */
+/** What a connection or a personal token may do. The names appear in tokens and on the pages. */
 
 import { AppError } from '../../errors.ts'
 
@@ -18,17 +18,17 @@ export const isScope = (name: string): name is Scope => Object.hasOwn(SCOPES, na
 
 const READING: readonly Scope[] = ['conversations:read', 'usage:read']
 
-/** Whether it lets its holder look, and neither change nor spend anything. */
+/** Whether the scope is read-only: it allows neither changes nor spending. */
 export const isReading = (scope: Scope): boolean => READING.includes(scope)
 
-/** What is asked for by a client that does not say: no more than using Claude takes. */
+/** The scopes of a client that requests none: the minimum for using Claude. */
 export const DEFAULT_SCOPES: readonly Scope[] = [
   'conversations:read',
   'messages:send',
   'usage:read',
 ]
 
-/** @throws AppError insufficient_scope naming all that are needed and were not given. */
+/** @throws AppError insufficient_scope naming all missing scopes. */
 export function requireScopes(given: readonly Scope[], needed: readonly Scope[]): void {
   const missing = needed.filter((candidate) => !given.includes(candidate))
   if (missing.length > 0) throw insufficientScope(missing)

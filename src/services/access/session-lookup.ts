@@ -1,8 +1,8 @@
 /**
- * Asks the database about sessions, for requests that come together at once.
+ * Looks up sessions, batching the requests of one event-loop turn.
  *
  * Every check is part of a statement that begins after the request came, so a session that was
- * revoked before is found revoked, however many ask.
+ * revoked before is always found revoked.
  */
 
 import type {
@@ -40,14 +40,14 @@ export class SessionChecks {
   }
 
   /**
-   * The session, while it is neither expired nor revoked, and what was counted for its user, this
-   * request included. All checks of one object are of the same kind of proof.
+   * The session if it is neither expired nor revoked, and its user's request count, which includes
+   * this request. All checks of one object use the same kind of proof.
    */
   async find(proof: SessionProof): Promise<CheckedSession | undefined> {
-    // One that PostgreSQL cannot read would fail everybody's statement.
+    // An id that PostgreSQL cannot parse would fail the whole batch.
     if ('id' in proof && !(UUID.test(proof.id) && UUID.test(proof.userId))) return undefined
     return new Promise((resolve, reject) => {
-      // Once everything that has arrived by now was read.
+      // Runs once all input that has arrived by now has been read.
       if (this.#waiting.length === 0) setImmediate(() => this.#run())
       this.#waiting.push({ proof, resolve, reject })
     })
@@ -83,7 +83,7 @@ function grouped(waiting: readonly Waiting[]): Group[] {
 const keyOf = (proof: SessionProof) =>
   'id' in proof ? `${proof.id}/${proof.userId}` : proof.tokenHash.toString('base64')
 
-/** Each request gets a number of its own, in the order they came, as if counted one by one. */
+/** Each request gets its own count, in the order of arrival, as if counted one by one. */
 function answer(waiting: readonly Waiting[], found: FoundSession | undefined): void {
   for (const [index, { resolve }] of waiting.entries()) {
     if (found === undefined) resolve(undefined)

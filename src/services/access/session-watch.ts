@@ -1,6 +1,6 @@
 /**
- * Sessions for which something is waited for in this process: what they wait for must not reach them
- * once they have ended, and until then it must not cost a look at the database per piece of text.
+ * Watches the sessions of callers that wait for something in this process: after its session ends a
+ * caller receives nothing more. Polls the database instead of checking for every piece of text.
  */
 
 import { sessionEnded } from './authority.ts'
@@ -10,10 +10,10 @@ import type { SessionService } from './sessions.ts'
 type Deps = { sessions: Pick<SessionService, 'isLive'> }
 
 type OnText = ((textSoFar: string) => void) | undefined
-/** `ended`: aborted when the session ended. `onText`: is not called after that. */
+/** `ended`: aborted when the session has ended. `onText` is not called after that. */
 type Watched = { ended: AbortSignal; onText: OnText }
 
-/** So long at most somebody whose session has ended is still shown a text as it grows. */
+/** The longest that a caller still receives text after its session has ended. */
 const LOOK_EVERY_MS = 1000
 
 export class SessionWatch {
@@ -26,10 +26,10 @@ export class SessionWatch {
   }
 
   /**
-   * Does the work, which waits for something, and keeps an eye on the caller's session meanwhile.
+   * Runs the work and watches the caller's session meanwhile.
    *
-   * @throws AppError unauthenticated when the session ended meanwhile, as far as that is known: what
-   *   the work returns has to be looked at once more before it is handed out.
+   * @throws AppError unauthenticated when the session is known to have ended meanwhile: check the
+   *   session again before handing out the result.
    */
   async during<T>(
     caller: Caller,
@@ -50,11 +50,11 @@ export class SessionWatch {
     }
   }
 
-  /** All at once: their checks share a statement. */
+  /** Checks all sessions at once, so that they share a statement. */
   async #look(): Promise<void> {
     await Promise.all(
       [...this.#watched].map(async ([ended, caller]) => {
-        // While that cannot be found out nobody is sent away.
+        // While the check fails, the session counts as live.
         const isLive = await this.#deps.sessions.isLive(caller).catch(() => true)
         if (!isLive) ended.abort()
       }),

@@ -21,7 +21,7 @@ import { type CheckedSession, SessionChecks } from './session-lookup.ts'
 
 export type IssuedToken = { accessToken: string; expiresAt: Date; userId: string }
 
-/** By which a browser's session is known from now on. */
+/** The new secret of a browser's session. */
 export type BrowserSecret = { secret: string; expiresAt: Date }
 
 export type ListedSession = {
@@ -35,19 +35,19 @@ export type ListedSession = {
   limitNanoUsd: bigint | null
   createdAt: Date
   expiresAt: Date
-  /** To about five minutes. */
+  /** Accurate to about five minutes. */
   lastUsedAt: Date | null
   isCurrent: boolean
   /** This month (UTC); null without a limit. */
   spentNanoUsd: bigint | null
 }
 
-/** By the two ways in which a token of /mcp names its session. */
+/** The two ways in which a token of /mcp names its session. */
 type TokenChecks = { signed: SessionChecks; personal: SessionChecks }
 
 const MAX_LISTED = 1000
 
-/** So that secret scanners and people recognise one. */
+/** Lets secret scanners and people recognise a personal token. */
 export const PERSONAL_TOKEN_PREFIX = 'cag'
 
 type Deps = {
@@ -63,8 +63,8 @@ type Deps = {
 }
 
 /**
- * Everything by which somebody acts as a user: tokens of authenticate_user, OAuth connections,
- * personal tokens and browser sessions. Each is a row, and only as good as that row is now.
+ * Everything that acts for a user: tokens of authenticate_user, OAuth connections, personal tokens
+ * and browser sessions. Each is a database row, which is checked on every request.
  */
 export class SessionService {
   readonly #deps: Deps
@@ -81,7 +81,7 @@ export class SessionService {
     this.#browserChecks = checks(null)
   }
 
-  /** @throws AppError invalid_credentials when the password has been changed since it was checked. */
+  /** @throws AppError invalid_credentials when the password was changed since it was checked. */
   async issue(proof: PasswordProof): Promise<IssuedToken> {
     const session = this.#newSession(proof.userId)
     await this.#begin({ ...session, kind: 'password', name: null, tokenHash: null }, proof)
@@ -89,7 +89,7 @@ export class SessionService {
   }
 
   /**
-   * Who holds an access token of /mcp: a signed one or a personal one.
+   * The caller behind an access token of /mcp, signed or personal.
    *
    * @throws AppError unauthenticated for a token that is malformed, expired or revoked.
    */
@@ -100,7 +100,7 @@ export class SessionService {
   /**
    * The same, and counts the request for its user.
    *
-   * @returns null for a count where the database keeps none.
+   * @returns a null count where the database keeps none.
    */
   async resolveAndCount(accessToken: string): Promise<{ caller: Caller; count: Count | null }> {
     return this.#resolve(accessToken, this.#counting)
@@ -109,7 +109,7 @@ export class SessionService {
   /**
    * Begins a session of the pages.
    *
-   * @param name of the browser, for its owner to know it by.
+   * @param name of the browser, shown to its user.
    * @returns the secret for its cookie.
    * @throws AppError invalid_credentials when the password has been changed since it was checked.
    */
@@ -126,9 +126,9 @@ export class SessionService {
   }
 
   /**
-   * Notes that the caller's password was given again: for 10 minutes it is not asked for.
+   * Records that the caller's password was given again, which is valid for 10 minutes.
    *
-   * @throws AppError unauthenticated when the session has ended, or the password was changed meanwhile.
+   * @throws AppError unauthenticated when the session has ended or the password was changed since.
    */
   async prove(
     { sessionId: id, userId, kind }: Caller,
@@ -140,8 +140,8 @@ export class SessionService {
   }
 
   /**
-   * The same for a browser's session, which goes on under a new secret: whoever has a copy of the one
-   * before has not given the password (OWASP ASVS 5.0, 7.2.4).
+   * The same for a browser's session, which also gets a new secret: a copy of the old one must not
+   * profit from the password (OWASP ASVS 5.0, 7.2.4).
    *
    * @throws AppError unauthenticated like {@link prove}.
    */
@@ -157,9 +157,9 @@ export class SessionService {
   }
 
   /**
-   * For what is only read, or is looked at before it takes its time; who writes holds it (authority.ts).
+   * For reads and for early checks; a write locks the session instead (authority.ts).
    *
-   * @throws AppError proof_required for a browser whose user has not just given the password,
+   * @throws AppError proof_required for a browser whose user has not given the password recently,
    *   unauthenticated for one whose session has ended.
    */
   async requireProof({ sessionId, userId, kind }: Caller): Promise<void> {
@@ -169,17 +169,17 @@ export class SessionService {
     if (!isProven) throw proofRequired()
   }
 
-  /** Who holds a cookie of the pages; undefined when it is no longer good. */
+  /** The caller behind a cookie of the pages; undefined when it is no longer valid. */
   async findBrowserSession(secret: string): Promise<Caller | undefined> {
     const checked = await this.#browserChecks.find({ tokenHash: hashOf(secret) })
     return checked?.session.kind === 'browser' ? this.#toCaller(checked) : undefined
   }
 
   /**
-   * For what was waited for, before it is handed out.
+   * Checks the session again after a wait, before the result is handed out.
    *
    * @throws AppError unauthenticated when the caller's session has ended meanwhile;
-   *   insufficient_scope when it has been approved anew without one of these permissions.
+   *   insufficient_scope when it has been approved again without one of these permissions.
    */
   async confirm(caller: Caller, needed: readonly Scope[]): Promise<void> {
     const { sessionId: id, userId, kind } = caller
@@ -195,9 +195,9 @@ export class SessionService {
   }
 
   /**
-   * A new token for the caller's, which ends in the same transaction.
+   * Replaces the caller's token; the old one ends in the same transaction.
    *
-   * @throws AppError unauthenticated when it had ended already: of two rotations one succeeds.
+   * @throws AppError unauthenticated when it had already ended: one of concurrent rotations wins;
    *   invalid_input for a token that is not authenticate_user's.
    */
   async rotate(caller: Caller): Promise<IssuedToken> {
@@ -217,10 +217,10 @@ export class SessionService {
   }
 
   /**
-   * Ends all of the user's sessions: also those that are just being begun by one of them.
+   * Ends all of the user's sessions, including those that one of them is just creating.
    *
    * @returns how many ended.
-   * @throws AppError unauthenticated when the caller's had ended already.
+   * @throws AppError unauthenticated when the caller's session had already ended.
    */
   async revokeAll(caller: Caller): Promise<number> {
     return this.#deps.transact(async ({ authority, sessions }) => {
@@ -250,26 +250,26 @@ export class SessionService {
   }
 
   /**
-   * Ends one session of the caller's.
+   * Ends one of the caller's sessions.
    *
-   * @returns false when they have no such live session.
-   * @throws AppError unauthenticated when the caller's own had ended already.
+   * @returns false when the caller has no such live session.
+   * @throws AppError unauthenticated when the caller's own session had already ended.
    */
   async revokeOne(caller: Caller, id: string): Promise<boolean> {
     return this.#deps.transact(async ({ authority, sessions }) => {
-      // Whoever holds a token may always give it up.
+      // A token may always revoke itself.
       const needed: Scope[] = id === caller.sessionId ? [] : ['account']
       const isLive = await holdSessions({ authority }, caller, [id], { needed })
       return isLive(id) && sessions.revoke(id, caller.userId)
     })
   }
 
-  /** Remembers what the caller's client can do, for requests that do not say it again. */
+  /** Stores the capability of the caller's client, for requests that do not declare it again. */
   async noteElicitsUrls({ sessionId }: Caller, elicitsUrls: boolean): Promise<void> {
     await this.#deps.repositories.sessions.updateElicitsUrls(sessionId, elicitsUrls)
   }
 
-  /** Whether the caller's client said that it opens links for its user. */
+  /** Whether the caller's client declared that it opens links for its user. */
   async elicitsUrls({ sessionId }: Caller): Promise<boolean> {
     return this.#deps.repositories.sessions.elicitsUrls(sessionId)
   }
@@ -304,7 +304,7 @@ export class SessionService {
     if (!isBegun) throw wrongCredentials()
   }
 
-  /** Nobody waits for it, and nothing depends on it. */
+  /** Fire and forget: a failure is harmless. */
   #noteUse(id: string): void {
     this.#deps.repositories.sessions.noteUse(id).catch((err: unknown) => {
       if (!isDatabaseGone(err)) this.#deps.log.warn({ err }, 'the use of a session was not noted')
@@ -312,7 +312,7 @@ export class SessionService {
   }
 
   #newSession(userId: string) {
-    // Whole seconds, as `exp` has them: what the caller is told is what the token says.
+    // Whole seconds, as in `exp`, so that the reported expiry is the token's.
     const now = Math.floor(Date.now() / 1000)
     return { id: newId(), userId, expiresAt: new Date((now + this.#deps.sessionSeconds) * 1000) }
   }
@@ -326,7 +326,7 @@ export class SessionService {
 
 export const newBrowserSecret = () => newToken('browser')
 
-/** What is stored of a random secret. */
+/** The stored form of a random secret. */
 export const hashOf = (secret: string) => createHash('sha256').update(secret).digest()
 
 const notRotatable = (kind: SessionKind) =>

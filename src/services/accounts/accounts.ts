@@ -41,7 +41,7 @@ type Deps = {
   validateApiKeys: boolean
 }
 
-/** Of who does not say from where: nobody on the network. */
+/** Stands for the network of a caller that names none. */
 const NOWHERE = 'nowhere'
 
 type NewUser = { username: string; email: string; password: string; apiKey?: string }
@@ -54,7 +54,7 @@ export class AccountService {
   }
 
   /**
-   * Stores a new user and their Anthropic key, sealed. Nothing is stored unless all of it is good.
+   * Stores a new user and their Anthropic key, sealed: both or neither.
    *
    * @returns the generated password; it is hashed here and cannot be shown again.
    * @throws AppError registration_closed, username_taken, email_taken, invalid_api_key,
@@ -83,7 +83,7 @@ export class AccountService {
   }
 
   /**
-   * Stores a new user on the operator's word, without a key, whether registration is open or not.
+   * Stores a new user for the operator, without a key, also while registration is closed.
    *
    * @returns the generated password; it is hashed here and cannot be shown again.
    * @throws AppError invalid_input, username_taken, email_taken.
@@ -106,7 +106,7 @@ export class AccountService {
   }
 
   /**
-   * Whose username and password these are. Wrong ones count against the account.
+   * The user with this username and password. Failures count against the account.
    *
    * @throws AppError invalid_credentials, rate_limited (this account), overloaded.
    */
@@ -117,13 +117,13 @@ export class AccountService {
   }
 
   /**
-   * Replaces the caller's password, and ends every session of theirs but the caller's, those that
-   * the old password is just beginning among them. A browser's goes on under a new secret, so that
-   * nobody has a copy of it.
+   * Replaces the caller's password and ends all of the user's other sessions, including those that
+   * the old password is just creating. A browser's session gets a new secret, so that copies of the
+   * old one stop working.
    *
-   * @returns how many sessions ended, and that secret; null for what is no browser's.
-   * @throws AppError unauthenticated, invalid_credentials (which counts as a failed sign-in), rate_limited,
-   *   overloaded, invalid_input for the new one.
+   * @returns how many sessions ended, and the new secret; null when the caller is not a browser.
+   * @throws AppError unauthenticated, invalid_credentials (which counts as a failed sign-in),
+   *   rate_limited, overloaded, invalid_input for the new one.
    */
   async changePassword(
     caller: Caller,
@@ -148,17 +148,17 @@ export class AccountService {
     })
   }
 
-  /** What a user may be shown of their stored Anthropic key; null when there is none. */
+  /** The status of a user's stored Anthropic key; null when there is none. */
   async keyStatus(userId: string) {
     return (await this.#deps.repositories.apiKeys.findStatus(userId)) ?? null
   }
 
   /**
-   * Stores or replaces the caller's Anthropic key, after the same proof as at registration.
+   * Stores or replaces the caller's Anthropic key, after the same check as at registration.
    *
-   * @param link the one-time link that led to it, which it uses up.
-   * @throws AppError invalid_api_key, upstream_unavailable, unauthenticated, proof_required, forbidden
-   *   for a link that is not the caller's or not good any more; the old key then stays.
+   * @param link the one-time link that led here; it is used up.
+   * @throws AppError invalid_api_key, upstream_unavailable, unauthenticated, proof_required,
+   *   forbidden for a link that is not the caller's or no longer valid; the old key then stays.
    */
   async replaceKey(caller: Caller, apiKey: string, link?: string): Promise<void> {
     const { userId } = caller
@@ -173,7 +173,7 @@ export class AccountService {
   }
 
   /**
-   * Answers that are running go on with it.
+   * Running answers continue with the removed key.
    *
    * @returns false when the caller had none.
    * @throws AppError unauthenticated.
@@ -186,24 +186,24 @@ export class AccountService {
   }
 
   /**
-   * Deletes the caller's account for ever.
+   * Deletes the caller's account permanently.
    *
-   * @throws AppError forbidden for an admin; unauthenticated; invalid_credentials (which counts as a failed sign-in),
-   *   rate_limited, overloaded, conversation_busy when a running answer cannot be stopped.
+   * @throws AppError forbidden for an admin; unauthenticated; rate_limited; overloaded;
+   *   invalid_credentials (a failed sign-in); conversation_busy when an answer cannot be stopped.
    */
   async delete(caller: Caller, password: string): Promise<void> {
-    // Its name would be free for the next to come, and is in ADMIN_USERNAMES still.
+    // The next user of the freed name would be an admin, since ADMIN_USERNAMES still lists it.
     if (caller.isAdmin) throw adminStays()
     await this.#deps.sessions.prove(caller, await this.#checkOwnPassword(caller, password))
     await this.#deps.deletion.run(caller)
   }
 
   /**
-   * Takes the caller's password again, for what a browser may do only shortly after.
+   * Checks the caller's password again, for actions that require a recent password.
    *
    * @returns the new secret of the browser's session.
-   * @throws AppError unauthenticated, invalid_credentials (which counts as a failed sign-in), rate_limited,
-   *   overloaded.
+   * @throws AppError unauthenticated, invalid_credentials (which counts as a failed sign-in),
+   *   rate_limited, overloaded.
    */
   async prove(caller: Caller, password: string): Promise<BrowserSecret> {
     return this.#deps.sessions.proveBrowser(caller, await this.#checkOwnPassword(caller, password))

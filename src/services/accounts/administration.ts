@@ -1,4 +1,4 @@
-/** What the operator does with other people's accounts, whom no caller stands for. */
+/** The operator's actions on other people's accounts, which have no caller. */
 
 import type { Passwords } from '../../crypto/passwords.ts'
 import { generatePassword } from '../../crypto/random.ts'
@@ -36,7 +36,7 @@ export class UserAdministration {
     return this.#deps.accounts.add(wanted)
   }
 
-  /** Users by name, after one (which need not exist); `next`: what to go on after, if at all. */
+  /** Users by name, after one (which need not exist); `next`: the name to continue after. */
   async list({ after, limit }: { after: string; limit: number }) {
     const users = await this.#deps.repositories.users.list(after.toLowerCase(), limit + 1)
     const page = users.slice(0, limit)
@@ -44,7 +44,7 @@ export class UserAdministration {
   }
 
   /**
-   * Replaces the password and ends every session; wrong attempts before count no longer.
+   * Replaces the password and ends every session; earlier wrong attempts no longer count.
    *
    * @returns the generated password, which cannot be shown again, and how many sessions ended.
    * @throws AppError not_found.
@@ -75,7 +75,7 @@ export class UserAdministration {
   }
 
   /**
-   * Deletes an account for ever.
+   * Deletes an account permanently.
    *
    * @throws AppError not_found; forbidden for an admin; conversation_busy when a running answer
    *   cannot be stopped.

@@ -1,7 +1,7 @@
 /**
- * The same text in pieces of about one size, each of which is whole Unicode text.
+ * Splits the text into pieces of about equal size, each of which is well-formed Unicode.
  *
- * @param characters UTF-16 code units of a piece at most; the last one may be shorter.
+ * @param characters the most UTF-16 code units in a piece; the last one may be shorter.
  */
 export async function* inChunks(
   pieces: AsyncIterable<string>,

@@ -13,16 +13,16 @@ type Deps = {
   formerAccounts: FormerAccounts
 }
 
-/** Whose account; and by which session, unless it is the operator who asks. */
+/** Whose account, and by which session, unless the operator asks. */
 type Erased = Pick<Caller, 'userId' | 'sessionId' | 'kind'> | { userId: string }
 
-/** Each waits some seconds for running answers: together longer than a dead process's lease. */
+/** Each waits some seconds for running answers: in all longer than a dead process's lease. */
 const ATTEMPTS = 4
 
 /**
- * Erasing a user. Their data keys go with the rows, so that what was sealed under them cannot be
- * read again; a backup that was made before keeps both. What stays is the ledger, without labels, and
- * what a new account of the same name or address has spent already.
+ * Erases a user. Their data keys go with the rows, so that what was sealed under them cannot be
+ * decrypted again; an earlier backup still has both. What stays is the ledger, without labels, and
+ * the spending that a new account of the same name or address takes over.
  */
 export class AccountDeletion {
   readonly #deps: Deps
@@ -32,9 +32,8 @@ export class AccountDeletion {
   }
 
   /**
-   * Ends the user's sessions, save the caller's if it is theirs, stops their running answers, whose
-   * cost is still booked, and then deletes everything in one transaction; the last session ends with
-   * that.
+   * Ends the user's other sessions, stops their running answers, whose cost is still booked, and
+   * then deletes everything in one transaction, which also ends the caller's own session.
    *
    * @throws AppError conversation_busy when an answer cannot be stopped, unauthenticated when the
    *   caller's session has ended, proof_required; nothing is deleted then.
@@ -69,7 +68,7 @@ export class AccountDeletion {
     const { userId } = erased
     const work = this.#deps.transact(async (repositories) => {
       const { erasure } = repositories
-      // After it no turn begins, and none is beginning: each holds the session that asks for it.
+      // From here on no turn can begin: each one locks the session that asks for it.
       await holdAll(repositories, erased)
       const names = await erasure.lock(userId)
       if (names === undefined) return true
@@ -80,7 +79,7 @@ export class AccountDeletion {
       await erasure.deleteUser(userId)
       return true
     })
-    // An older build's send that was just beginning holds its conversation and waits for the user's row.
+    // A send of an older build locks its conversation first and then waits for the user's row.
     return work.catch((error: unknown) => {
       if (isDeadlock(error)) return false
       throw error
@@ -88,7 +87,7 @@ export class AccountDeletion {
   }
 }
 
-/** All sessions of the user, and that no other begins. */
+/** Locks all sessions of the user, and keeps new ones from beginning. */
 async function holdAll({ authority }: Pick<Repositories, 'authority'>, erased: Erased) {
   await authority.lockEntrance(erased.userId)
   if ('sessionId' in erased) {

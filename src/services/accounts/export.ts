@@ -1,4 +1,4 @@
-/** Everything the gateway keeps of a user, as one JSON document that is never whole in memory. */
+/** Exports all data of a user as one JSON document that is never in memory as a whole. */
 
 import type { HeavyReads } from '../../concurrency/heavy-reads.ts'
 import type { Memory } from '../../concurrency/memory.ts'
@@ -19,19 +19,19 @@ type Deps = {
   vault: Vault
   heavyReads: HeavyReads
   memory: Pick<Memory, 'refuseWhenShort'>
-  /** Without a slash at the end. */
+  /** Without a trailing slash. */
   publicUrl: string
 }
 
 type LedgerRow = Awaited<ReturnType<Repositories['exports']['listLedger']>>[number]
 type Limit = Awaited<ReturnType<Repositories['budgets']['listLimits']>>[number]
 
-/** What the document tells, and what it takes to read a whole account. */
+/** The scopes for all that the document contains. */
 const NEEDED_SCOPES: readonly Scope[] = ['account', 'conversations:read', 'usage:read']
 
-/** However slowly it is read. What is larger than can be fetched in it is for the operator to copy. */
+/** However slow the reader. The operator has to copy an account too large for this. */
 export const EXPORT_DEADLINE_MS = 10 * 60_000
-/** Before each the session is looked at again; so much may still be under way when it ends. */
+/** The session is checked before each chunk; at most this much is sent after it has ended. */
 const CHUNK_CHARACTERS = 64 * 1024
 
 const LEDGER_ROWS_PER_PAGE = 1000
@@ -44,7 +44,7 @@ export class ExportService {
     this.#deps = deps
   }
 
-  /** Where the document can be fetched, with a cookie of the pages or an access token. */
+  /** Accepts a cookie of the pages or an access token. */
   get downloadUrl(): string {
     return `${this.#deps.publicUrl}/account/export`
   }
@@ -62,13 +62,13 @@ export class ExportService {
   }
 
   /**
-   * The caller's document in pieces, each to be written before the next is read. It holds what was
-   * said and billed when it began, and no secret: of the Anthropic key the last four characters, of
-   * sessions no token.
+   * Streams the caller's document in pieces; write each before reading the next. It contains what
+   * was stored and billed when it began, and no secrets: the last four characters of the Anthropic
+   * key, and sessions without tokens.
    *
-   * @throws AppError insufficient_scope, before there is a first piece. Instead of any piece:
-   *   unauthenticated when the caller's session has ended, request_too_large when the time is over;
-   *   instead of the first proof_required, or rate_limited or overloaded when too many are being read.
+   * @throws AppError insufficient_scope at once. Before any piece: unauthenticated when the
+   *   caller's session has ended, request_too_large when the time is over. Before the first:
+   *   proof_required, or rate_limited or overloaded when too many exports are being read.
    */
   stream(caller: Caller, deadlineMs = EXPORT_DEADLINE_MS): AsyncIterable<string> {
     requireScopes(caller.scopes, NEEDED_SCOPES)
@@ -167,7 +167,7 @@ export class ExportService {
 
   /**
    * The elements of a JSON array, without its brackets, page after page until one is empty. A page
-   * is text when its turn of reading ends: however slowly it is taken, no other waits for that.
+   * is serialized within its turn of the read queue, so a slow reader does not block other reads.
    */
   async *#elements<Row>(userId: string, { read, toElement, bytesOf }: Elements<Row>) {
     let [separator, last] = ['', undefined as Row | undefined]
@@ -185,7 +185,7 @@ export class ExportService {
 }
 
 type Elements<Row> = {
-  /** The page after a row, the first without one. */
+  /** The page after a row; the first page without one. */
   read(last: Row | undefined): Promise<Row[]>
   toElement(row: Row): object
   bytesOf(row: Row): number
@@ -220,7 +220,7 @@ const toConversation = (vault: ConversationVault, row: ExportedConversation) => 
   updated_at: row.updatedAt,
 })
 
-/** `blocks` only where Claude sent more than text: thinking, for example. */
+/** `blocks` only where Claude sent more than text, such as thinking. */
 function toMessage(vault: ConversationVault, row: ExportedMessage) {
   const blocks = row.content === null ? [] : vault.openContent(row.id, row.content)
   const stopSequence = row.stopSequence && vault.openStopSequence(row.id, row.stopSequence)

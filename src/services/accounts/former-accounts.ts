@@ -1,6 +1,6 @@
 /**
- * Budgets that outlive their account: who deletes theirs and registers again, with the same name or
- * the same address, has spent what they had spent, and has the limits that an admin had set.
+ * Budgets that outlive their account: a user who deletes it and registers again, with the same name
+ * or address, keeps the spending of the current periods and the limits that an admin had set.
  */
 
 import { newId } from '../../crypto/random.ts'
@@ -27,7 +27,7 @@ export class FormerAccounts {
     this.#deps = deps
   }
 
-  /** Part of the deletion's transaction, when nothing of the user's runs any more. */
+  /** Part of the deletion's transaction, once no answer of the user's is running. */
   async remember(repositories: InTransaction, userId: string, names: Names): Promise<void> {
     const { budgets, formerAccounts } = repositories
     const periods = periodsAt(new Date())
@@ -47,7 +47,7 @@ export class FormerAccounts {
     await formerAccounts.put(userId, hashes, account)
   }
 
-  /** Part of the registration's transaction, once the user is there. */
+  /** Part of the registration's transaction, after the user was inserted. */
   async restore(repositories: InTransaction, userId: string, names: Names): Promise<void> {
     const { budgets, formerAccounts } = repositories
     const found = await formerAccounts.take(await this.#hashes(repositories, names), userId)
@@ -83,7 +83,7 @@ const toAdminLimit = ({ period, limitNanoUsd, limitTokens }: StoredLimit): Store
   limitTokens,
 })
 
-/** Of whoever used nothing this month, and had no limit of an admin's, nothing needs to be known. */
+/** False for an account without usage this month and without a limit of an admin's. */
 const isWorthKeeping = ({ monthTokens, adminLimits }: FormerAccount): boolean =>
   monthTokens !== '0' || adminLimits.length > 0
 
@@ -92,7 +92,7 @@ type Sum = 'dayNanoUsd' | 'dayTokens' | 'monthNanoUsd' | 'monthTokens'
 const sum = (accounts: readonly FormerAccount[], field: Sum): string =>
   String(accounts.reduce((total, account) => total + BigInt(account[field]), 0n))
 
-/** Of several accounts' limits the lower of each kind: one limit a period. */
+/** Merges the limits of several accounts: per period the lower limit of each kind. */
 function strictest(limits: readonly StoredAdminLimit[]): StoredAdminLimit[] {
   const byPeriod = new Map<string, StoredAdminLimit>()
   for (const limit of limits) {

@@ -1,16 +1,16 @@
 import { AppError } from '../../errors.ts'
 
 const MAX_PER_USER = 2
-/** Each holds a page of messages as they are stored, and the same as JSON. */
+/** Each export holds a page of messages as stored, and the same page as JSON. */
 const MAX_AT_ONCE = 16
 const RETRY_AFTER_SECONDS = 30
 
-/** The exports that are being read from this process. */
+/** The exports that this process is streaming. */
 export class OpenExports {
   readonly #byUser = new Map<string, number>()
   #all = 0
 
-  /** @throws AppError rate_limited for more than a user's share, overloaded for all there may be. */
+  /** @throws AppError rate_limited above the user's share, overloaded above the total. */
   begin(userId: string): void {
     const own = this.#byUser.get(userId) ?? 0
     if (own >= MAX_PER_USER) throw refused('rate_limited', 'You have two exports under way.')

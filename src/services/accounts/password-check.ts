@@ -14,7 +14,7 @@ type CheckedUser = { id: string; passwordHash: string }
 
 const FAILURE_WINDOW_SECONDS = 15 * 60
 
-/** Whether a password is a user's, wherever it is asked for: all wrong ones count together. */
+/** Checks passwords for every entry point, so that all failures count together. */
 export class PasswordCheck {
   readonly #deps: Deps
 
@@ -23,25 +23,25 @@ export class PasswordCheck {
   }
 
   /**
-   * The user, or undefined when there is none or the password is wrong: after the same work.
+   * The user, or undefined, after the same work, when there is none or the password is wrong.
    *
-   * The attempt is written down before the password is looked at, so that guesses made in
-   * parallel count against one another.
+   * Records the attempt before it checks the password, so that parallel guesses count against one
+   * another.
    *
-   * @param from whose turn it is to have a password hashed: a network, or a user.
+   * @param from the fair-queue key for hashing: a network, or a user.
    * @throws AppError rate_limited (this account), overloaded.
    */
   async findUser(username: string, password: string, from: string) {
     const { users, signInFailures } = this.#deps.repositories
     const usernameKey = username.toLowerCase()
     const accountKey = accountKeyOf(usernameKey)
-    // PostgreSQL has no text with a NUL in it: a name that holds one is nobody's, not a failure.
+    // PostgreSQL text cannot contain NUL, so no user has such a name; the query would fail.
     const isName = !usernameKey.includes('\0')
     const user = isName ? await users.findByUsername(usernameKey) : undefined
     const attempt = await signInFailures.insert({ accountKey, userId: user?.id ?? null })
     const matches = await this.#verify(user?.passwordHash, password, { accountKey, from }).catch(
       async (error: unknown) => {
-        // Not looked at, so not a failure: refused attempts must not prolong the pause.
+        // Not checked, so not a failure: refused attempts must not prolong the pause.
         await signInFailures.delete(attempt)
         throw error
       },
@@ -54,7 +54,7 @@ export class PasswordCheck {
     return { ...user, passwordHash }
   }
 
-  /** Wrong passwords so far no longer pause the account; they stay for the security status. */
+  /** Earlier wrong passwords no longer pause the account; they stay for the security status. */
   async forgive(username: string): Promise<void> {
     await this.#deps.repositories.signInFailures.forgive(accountKeyOf(username.toLowerCase()))
   }
@@ -69,16 +69,16 @@ export class PasswordCheck {
   }
 
   /**
-   * A hash of yesterday's parameters is replaced.
+   * Replaces a hash that was made with outdated parameters.
    *
-   * @returns the hash that stands for the password now; undefined when it was changed meanwhile.
+   * @returns the current hash of the password; undefined when the password was changed meanwhile.
    */
   async #rehashed({ id, passwordHash }: CheckedUser, password: string, from: string) {
     const { passwords, repositories } = this.#deps
     if (!passwords.needsRehash(passwordHash)) return passwordHash
     const fresh = await passwords.hash(password, from)
     if (await repositories.users.replacePasswordHash(id, passwordHash, fresh)) return fresh
-    // By another sign-in with the same password, or by its change.
+    // Another sign-in with the same password replaced the hash, or the password was changed.
     const current = await repositories.users.findPasswordHash(id)
     return (await passwords.verify(current, password, from)) ? current : undefined
   }

@@ -9,20 +9,20 @@ import { hashOf } from '../access/sessions.ts'
 type Deps = {
   repositories: Pick<Repositories, 'oneTimeLinks'>
   transact: Transact
-  /** Without a slash at the end. */
+  /** Without a trailing slash. */
   publicUrl: string
 }
 
 export type KeyLink = { url: string; expiresAt: Date }
 
 const LIFETIME_MS = 15 * 60_000
-/** Of one user, good at the same time; a further one takes the oldest's place. */
+/** Valid links of one user; a further one replaces the oldest. */
 const MOST_LINKS = 10
 
 /**
  * Links to the page where a user enters their Anthropic key, so that it need not pass through a
- * model. A link signs nobody in: the page asks for its user's own browser session, which keeps a
- * link that was handed on from collecting somebody else's key.
+ * model. A link signs no one in: the page requires its user's own browser session, so a link that
+ * was passed on cannot collect another user's key.
  */
 export class KeyLinks {
   readonly #deps: Deps
@@ -32,9 +32,9 @@ export class KeyLinks {
   }
 
   /**
-   * Good for 15 minutes and one use, while fewer than ten came after it. Only its SHA-256 is stored.
+   * Valid for 15 minutes and one use, or until ten newer ones exist. Only its SHA-256 is stored.
    *
-   * @param scope by which the caller gets it.
+   * @param scope the one that the caller needs for it.
    * @throws AppError unauthenticated, insufficient_scope.
    */
   async create(caller: Caller, scope: Scope): Promise<KeyLink> {
@@ -48,12 +48,12 @@ export class KeyLinks {
     return { url: `${this.#deps.publicUrl}/account/key?link=${link}`, expiresAt }
   }
 
-  /** Whether the link is the user's and still good; it stays good. */
+  /** Whether the link is the user's and still valid; does not use it up. */
   async belongsTo(link: string, userId: string): Promise<boolean> {
     return (await this.#deps.repositories.oneTimeLinks.findUser(hashOf(link))) === userId
   }
 
-  /** For a call that needs a key its user has not stored: says where to enter one. */
+  /** The error for a call whose user has stored no key: says where to enter one. */
   async keyMissing(caller: Caller): Promise<AppError> {
     const { url, expiresAt } = await this.create(caller, 'messages:send')
     return new AppError(

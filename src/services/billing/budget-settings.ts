@@ -1,4 +1,4 @@
-/** Seeing and changing budgets: one's own, and as an admin anybody's. */
+/** Reads and changes budgets: the caller's own, and for an admin any user's. */
 
 import { AppError } from '../../errors.ts'
 import type { BudgetPeriod } from '../../repositories/billing/budgets.ts'
@@ -20,20 +20,20 @@ export class BudgetSettings {
     this.#deps = deps
   }
 
-  /** @throws AppError forbidden for somebody else's budget unless the caller is an admin. */
+  /** @throws AppError forbidden for another user's budget unless the caller is an admin. */
   async show(caller: Caller, username: string | undefined) {
     const userId = await this.#whose(caller, username)
     return this.#deps.budgets.status(this.#deps.repositories, userId, new Date())
   }
 
-  /** What the caller's limits are made of. */
+  /** Where the caller's limits come from. */
   async sources({ userId }: Caller): Promise<Record<BudgetPeriod, LimitSource>> {
     return this.#deps.budgets.sources(this.#deps.repositories, userId)
   }
 
   /**
    * Sets (null: removes) a limit. With a username an admin replaces the default for that user;
-   * without one, users set a cap of their own, which counts where it is lower.
+   * without one, users set their own cap, which applies where it is lower.
    *
    * @throws AppError forbidden, not_found, unauthenticated.
    */
@@ -51,7 +51,7 @@ export class BudgetSettings {
     })
   }
 
-  /** For the operator, whom no caller stands for. @throws AppError not_found. */
+  /** For the operator, without a caller. @throws AppError not_found. */
   async setForUser(username: string, period: BudgetPeriod, limit: Limit | null): Promise<void> {
     const userId = await this.#find(username)
     await store(this.#deps.repositories.budgets, { userId, period, setBy: 'admin', limit })

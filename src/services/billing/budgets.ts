@@ -1,11 +1,11 @@
 /**
- * Budgets: per user, per day and month (UTC), in USD and in tokens; and of a connection, per month
- * and in USD, beside those of its user.
+ * Budgets: per user, per day and month (UTC), in USD and in tokens; and per connection, per month
+ * and in USD, in addition to its user's.
  *
- * The worst case of a call is reserved before it, in the statement that begins its turn; the
- * statement that ends the turn releases it and books the truth. Concurrent calls of one user queue
- * on the same rows, so no number of them overspends. The arithmetic under those locks is SQL's
- * (repositories/turns/start-turns.ts); what goes into it, and what is said of it, is here.
+ * The statement that begins a turn reserves the worst case of its call; the statement that ends the
+ * turn releases the reservation and books the actual cost. Concurrent calls of one user wait for
+ * the same row locks, so together they cannot overspend. The arithmetic under those locks is in SQL
+ * (repositories/turns/start-turns.ts); its inputs and the messages about it are here.
  */
 
 import type { UnitPrices } from '../../claude/prices/prices.ts'
@@ -31,15 +31,15 @@ export type Limits = Record<BudgetPeriod, Limit>
 export type WorstCase = {
   inputTokens: number
   maxTokens: number
-  /** The dearest that it may be charged at; null when the model's price is not known. */
+  /** The highest prices that may apply; null when the model's price is unknown. */
   unitPrices: UnitPrices | null
 }
 
 type Deps = { defaults: Limits; unpricedModels: 'refuse' | 'allow' }
 
-/** An answer shorter than this is not worth its input: then the call is refused instead. */
+/** A shorter answer is not worth the cost of its input, so the call is refused instead. */
 const MIN_USEFUL_TOKENS = 256
-/** From here on whoever spends is told. */
+/** The caller is warned from this share of a limit on. */
 export const WARN_FROM_PERCENT = 75
 const PERIODS: readonly BudgetPeriod[] = ['day', 'month']
 
@@ -50,7 +50,7 @@ export class Budgets {
     this.#deps = deps
   }
 
-  /** Every limit that a call answers to. */
+  /** Every limit that applies to a call. */
   limitsOf({ limits, connection }: Pick<TurnContext, 'limits' | 'connection'>): LimitSet {
     const cap = connection?.limitNanoUsd ?? null
     return {
@@ -60,9 +60,9 @@ export class Budgets {
   }
 
   /**
-   * The worst case in money: input at the dearest rate it can be charged at.
+   * The cost of the worst case, with the input at the highest rate that may apply.
    *
-   * @param isWhole whether anything less than the wanted output is refused.
+   * @param isWhole whether to refuse the call rather than lower its output.
    * @throws AppError model_price_unknown under a limit in USD.
    */
   costOf({ unitPrices, ...worst }: WorstCase, limits: LimitSet, isWhole = false): WorstCaseCost {
@@ -96,27 +96,27 @@ export class Budgets {
 
 /** Where a user's limit of a period comes from. */
 export type LimitSource = {
-  /** An admin's for this user, or else the default of the gateway. */
+  /** The admin's limit for this user, or else the gateway's default. */
   given: Limit
   givenBy: 'admin' | 'default'
   /** The cap that the user set; null: none. */
   own: Limit | null
 }
 
-/** No limits: for what is closed without an answer to warn in. */
+/** No limits: for turns that are closed without an answer that could carry a warning. */
 export const UNLIMITED: LimitSet = {
   day: { nanoUsd: null, tokens: null },
   month: { nanoUsd: null, tokens: null },
   connectionNanoUsd: null,
 }
 
-/** Whether a call answers to any limit at all. */
+/** Whether any limit applies to a call. */
 export function isLimited({ day, month, connectionNanoUsd }: LimitSet): boolean {
   const all = [day.nanoUsd, day.tokens, month.nanoUsd, month.tokens, connectionNanoUsd]
   return all.some((limit) => limit !== null)
 }
 
-/** An admin's limit replaces the default; the user's own counts where it is lower. */
+/** An admin's limit replaces the default; the user's own applies where it is lower. */
 export function effectiveLimits(defaults: Limits, stored: readonly StoredLimit[]): Limits {
   const limitOf = (period: BudgetPeriod): Limit => {
     const { given, own } = sourceOf(period, defaults, stored)
@@ -192,7 +192,7 @@ export function loweredWarning(from: number, to: number, { connectionNanoUsd }: 
   return `max_tokens was lowered from ${from} to ${to}: more does not fit into what is left of ${whose}.`
 }
 
-/** For whoever spent, from 75 % of a limit on. */
+/** Warnings for the caller, from 75 % of a limit on. */
 export function usedWarnings(used: UsedShares): string[] {
   const { day, month, connection } = used
   return [

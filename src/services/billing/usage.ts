@@ -14,13 +14,13 @@ type Deps = { repositories: Pick<Repositories, 'ledger'>; heavyReads: HeavyReads
 
 const DAY_MS = 86_400_000
 const DEFAULT_DAYS = 30
-/** Of one page. */
+/** The most rows on one page. */
 export const MOST_ROWS = 1000
 
-/** Who may not read conversations need not learn which there are. */
+/** Without this scope a caller must not learn which conversations exist. */
 const IDS_OF_CONVERSATIONS: Scope = 'conversations:read'
 
-/** What was used and what it cost, from the ledger's rows. */
+/** Reports usage and cost from the ledger. */
 export class UsageService {
   readonly #deps: Deps
 
@@ -29,12 +29,12 @@ export class UsageService {
   }
 
   /**
-   * The caller's own, or for an admin everybody's; the last 30 days unless a range is given. The total
-   * is that of all pages.
+   * The caller's own usage, or for an admin everyone's; the last 30 days unless a range is given.
+   * The total covers all pages.
    *
-   * `withheld`: the permission without which the keys of the rows are left out. `isOthersText` of a
-   * row: its key is text that another user wrote. `nextOffset` leads to the page after this one; null
-   * on the last.
+   * `withheld`: the scope without which the rows' keys are left out. `isOthersText` of a row: its
+   * key is text that another user wrote. `nextOffset` leads to the next page; null on the last.
+   *
    *
    * @throws AppError invalid_input for days in the wrong order.
    */
@@ -68,7 +68,7 @@ export class UsageService {
   }
 }
 
-/** Taken as they are they would answer nothing, as if nothing had been used. */
+/** A reversed range would return no rows, as if there had been no usage. */
 function requireOrder({ from, to }: { from?: string | undefined; to?: string | undefined }): void {
   if (from !== undefined && to !== undefined && from > to) {
     throw wrongField('from', `must not be after to (${to})`)

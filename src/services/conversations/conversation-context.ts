@@ -1,4 +1,4 @@
-/** The conversation that a turn is added to: a new one, or one of the user's. */
+/** Opens the conversation that a turn is added to: a new one, or one of the user's. */
 
 import { type ResolvedModel, resolveModel } from '../../claude/models.ts'
 import { newId } from '../../crypto/random.ts'
@@ -13,7 +13,7 @@ import { isBlank } from '../../text/blank-text.ts'
 import type { ConversationVault, Vault } from '../keys/vault.ts'
 import { toTitle } from './title.ts'
 
-/** What a caller says of the conversation, and what it is called by. */
+/** The caller's input that concerns the conversation. */
 export type ConversationInput = {
   message: string
   conversationId?: string | undefined
@@ -21,15 +21,15 @@ export type ConversationInput = {
   systemPrompt?: string | undefined
 }
 
-/** The conversation as the turn finds it: new, or read from the database. */
+/** The conversation at the start of the turn: new, or read from the database. */
 export type OpenedConversation = {
   id: string
   vault: ConversationVault
   model: ResolvedModel
   systemPrompt: string | undefined
-  /** What has to be stored of it besides the turn. */
+  /** What has to be stored besides the turn. */
   changes: Pick<NewTurn, 'opening' | 'title'>
-  /** What its system prompt is to be once the turn is delivered; undefined: as it is. */
+  /** The system prompt to store once the turn is delivered; undefined: unchanged. */
   newSystemPrompt: string | null | undefined
   messageCount: number
   historyStart: number
@@ -51,7 +51,7 @@ export class ConversationOpening {
   }
 
   /**
-   * @param found the conversation of the user's that the input names, if there is one.
+   * @param found the user's conversation that the input names, if it exists.
    * @throws AppError not_found, conversation_busy or model_retired.
    */
   open(
@@ -75,7 +75,7 @@ export class ConversationOpening {
       model: this.#resolve(input.model ?? this.#deps.defaultModel),
       systemPrompt,
       changes: {
-        // The model asked for counts once it has answered: a mistyped one must not stick.
+        // The requested model is stored once it has answered: a mistyped one must not stick.
         opening: { dataKey, model: this.#deps.defaultModel },
         title: vault.sealTitle(toTitle(input.message)),
       },
@@ -115,7 +115,7 @@ export class ConversationOpening {
     return resolveModel(model, this.#deps.retiredModels)
   }
 
-  /** A conversation may outlive its model: then it goes on with the default, and says so. */
+  /** When the conversation's model was retired, falls back to the default with a warning. */
   #resolveKept(model: string): ResolvedModel {
     try {
       return this.#resolve(model)
@@ -128,6 +128,6 @@ export class ConversationOpening {
   }
 }
 
-/** A blank system prompt is none: Anthropic would refuse it. */
+/** Treats a blank system prompt as none: Anthropic would refuse it. */
 const readable = (text: string | undefined) =>
   text === undefined || isBlank(text) ? undefined : text

@@ -18,18 +18,18 @@ export type ConversationPage = { limit: number; offset: number; cursor?: string 
 export type HistoryPage = {
   limit?: number | undefined
   before?: string | undefined
-  /** Of one message, from here on. */
+  /** Reads one message, from this offset on. */
   from?: { messageId: string; offset: number } | undefined
 }
 
 /**
- * Of a page whose length nobody chose: clients hand at most 25,000 tokens of a result to their model.
- * Whoever names a number of messages gets as many as one result may hold.
+ * The default page size: clients hand at most 25,000 tokens of a result to their model. A caller
+ * that passes `limit` gets as many messages as one result may hold.
  */
 const UNASKED_PAGE_BYTES = 64 * 1024
 const MOST_MESSAGES = 1000
 
-/** Reading what was said: a user's own conversations and nobody else's. */
+/** Reads a user's own conversations. */
 export class ConversationService {
   readonly #deps: Deps
 
@@ -40,9 +40,9 @@ export class ConversationService {
   /**
    * One page, newest activity first.
    *
-   * `nextCursor` leads to the page after it, at any depth equally quickly; null on the last page.
+   * `nextCursor` leads to the next page, equally fast at any depth; null on the last page.
    *
-   * @throws AppError invalid_input for a cursor that is not one of ours.
+   * @throws AppError invalid_input for a malformed cursor.
    */
   async list(caller: Caller, { limit, offset, cursor }: ConversationPage) {
     const after = cursor === undefined ? undefined : decodeCursor(cursor)
@@ -65,15 +65,15 @@ export class ConversationService {
   }
 
   /**
-   * Messages of one conversation, oldest first: as many of the newest as one result holds, `limit` at
-   * most, before the message `before`; or `from` one message on, that one. A text that is longer than
-   * a result is cut, and `nextOffset` is where its rest begins.
+   * Messages of one conversation, oldest first: the newest that fit into one result, at most
+   * `limit`, before the message `before`; or, with `from`, that one message. A text that is longer
+   * than a result is cut, and `nextOffset` is where the rest begins.
    *
-   * `nextBefore` is what to pass as `before` for the older page; null when this one begins the
-   * conversation. `hasOlder` is true of the oldest message of a page that was cut by its bytes, and
-   * not where it was to end.
+   * Pass `nextBefore` as `before` for the older page; it is null when this page begins the
+   * conversation. `hasOlder` is set on the oldest message of a page that was cut by its size in
+   * bytes, not by `limit`.
    *
-   * @throws AppError not_found, also when the conversation is somebody else's; rate_limited,
+   * @throws AppError not_found, also for another user's conversation; rate_limited,
    *   overloaded.
    */
   async history({ userId }: Caller, conversationId: string, wanted: HistoryPage) {

@@ -1,4 +1,4 @@
-/** Reading as much of a conversation as a send can use, and no more. */
+/** Reads only as much of a conversation as a send can use. */
 
 import type { HeavyReads } from '../../concurrency/heavy-reads.ts'
 import { mapInSlices } from '../../concurrency/slices.ts'
@@ -22,8 +22,8 @@ export class HistoryReading {
   }
 
   /**
-   * What goes to Claude, and how many whole messages do not. Further pages than the one that was
-   * read with the conversation are read only while all that was read so far would be sent.
+   * The history for Claude, and how many whole messages are omitted. Reads pages beyond the one
+   * that came with the conversation only while everything read so far would be sent.
    *
    * @throws AppError rate_limited, overloaded.
    */

@@ -1,9 +1,9 @@
 /**
- * Which earlier messages go to Claude with a new one.
+ * Chooses which earlier messages go to Claude with a new one.
  *
- * When they no longer fit, a large step is cut off the front, at a user's turn, and the cut is
- * remembered. A window that slides by one turn would change the beginning of every request, and
- * with it miss Anthropic's prompt cache every time (Anthropic API docs: Prompt caching).
+ * When they no longer fit, a large part is cut off the front, at a user's turn, and the cut is
+ * stored. A window that slides by one turn would change the beginning of every request and miss
+ * Anthropic's prompt cache every time (Anthropic API docs: Prompt caching).
  */
 
 import type { ContentBlock } from '../../claude/content.ts'
@@ -13,9 +13,9 @@ import { textOf } from '../keys/vault.ts'
 
 /** The earlier turns that go to Claude with a new message. */
 export class SentHistory {
-  /** How many messages they are. */
+  /** The number of messages in these turns. */
   readonly messages: number
-  /** Position of the first of them. */
+  /** Position of the first message. */
   readonly firstPosition: number | undefined
   #turns: readonly Turn[]
 
@@ -29,19 +29,19 @@ export class SentHistory {
     return this.#turns
   }
 
-  /** Once Claude has them: they may be large, and an answer may take minutes. */
+  /** Frees the turns once Claude has them: they may be large, and an answer may take minutes. */
   forget(): void {
     this.#turns = []
   }
 }
 
-/** A whole turn as it is sent. */
+/** A whole turn as sent. */
 export type Turn = {
   /** Of the user's message. */
   position: number
   user: ContentBlock[]
   assistant: ContentBlock[]
-  /** About so many. */
+  /** An estimate. */
   tokens: number
 }
 
@@ -52,14 +52,14 @@ export type HistoryLimits = {
   maxTokens: number
 }
 
-/** What is left after a cut, of either limit: the room until the next one. */
+/** The share of a limit that is kept after a cut, which leaves room until the next one. */
 const KEPT_SHARE = 0.6
 
 type OpenedMessage = { position: number; role: string; content: ContentBlock[] }
 
 /**
- * Pairs up stored messages, the newest first. A turn of which one side has no text is nothing that
- * Claude accepts, and left out.
+ * Pairs up stored messages, newest first. Leaves out a turn of which one side has no text, since
+ * Claude does not accept it.
  */
 export class TurnsFromNewest {
   readonly #turns: Turn[] = []
@@ -78,7 +78,7 @@ export class TurnsFromNewest {
     this.#tokens += tokens
   }
 
-  /** Whether they are more than may be sent: what is older need not be looked at then. */
+  /** Whether the turns already exceed a limit, so that older ones need not be read. */
   passes({ maxMessages, maxTokens }: HistoryLimits): boolean {
     return this.#turns.length * 2 + 1 > maxMessages || this.#tokens > maxTokens
   }
@@ -88,11 +88,11 @@ export class TurnsFromNewest {
   }
 }
 
-/** It is never sent again, and may be many times as large as the text. */
+/** Thinking is never sent again, and may be many times as large as the text. */
 const withoutThinking = ({ content }: OpenedMessage) =>
   content.filter(({ type }) => type !== 'thinking' && type !== 'redacted_thinking')
 
-/** As Claude takes them. */
+/** In the format of Anthropic's API. */
 export function toMessages(turns: readonly Turn[]) {
   return turns.flatMap(({ user, assistant }) => [
     { role: 'user' as const, content: user },
@@ -100,12 +100,12 @@ export function toMessages(turns: readonly Turn[]) {
   ])
 }
 
-/** The newest turns that fit; all of them while they do, a share of the limit once they do not. */
+/** The newest turns that fit: all of them, or once they exceed a limit, a share of it. */
 export function fitHistory(turns: readonly Turn[], limits: HistoryLimits): Turn[] {
   return keepNewestTokens(keepNewestMessages(turns, limits.maxMessages), limits.maxTokens)
 }
 
-/** For a request that Anthropic found too long all the same: about half of the text. */
+/** For a request that Anthropic still found too long: keeps about half of the text. */
 export function halveHistory(turns: readonly Turn[]): Turn[] {
   const total = tokensOf(turns)
   const kept = newestWithin(turns, total / 2)

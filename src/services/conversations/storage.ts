@@ -1,4 +1,4 @@
-/** How much is kept of a user, and how much may be. */
+/** Storage per user: the usage and the limit. */
 
 import { AppError } from '../../errors.ts'
 import type { Repositories, Transact } from '../../repositories/index.ts'
@@ -27,7 +27,7 @@ export class StorageService {
   }
 
   /**
-   * Adds up what some users kept before there were sums, each in a transaction of its own.
+   * Backfills the sums of users from before there were sums, each in its own transaction.
    *
    * @returns how many users; 0 when all are done.
    */

@@ -2,7 +2,7 @@ import { isBlank } from '../../text/blank-text.ts'
 
 const MAX_TITLE_LENGTH = 80
 
-/** Of a conversation that has no text to be named after. */
+/** The title of a conversation without text. */
 export const UNTITLED = 'Untitled'
 
 /** A conversation's title from its first message: the first line with text, cut at a word. */

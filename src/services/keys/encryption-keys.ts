@@ -1,4 +1,4 @@
-/** What depends on which key-encryption key: whether one that was replaced may go. */
+/** What each key-encryption key still seals: whether a replaced key can be removed. */
 
 import type { KeyRing } from '../../crypto/sealed.ts'
 import type { Repositories } from '../../repositories/index.ts'
@@ -10,7 +10,7 @@ type Deps = {
 }
 
 export type KeyUse = {
-  /** 16 hex digits; null: passwords of an older build, which depend on no key. */
+  /** 16 hex digits; null: passwords of an older build, which use no key. */
   keyId: string | null
   state: 'current' | 'previous' | 'missing' | 'none'
   counts: { kind: KeyedKind; count: number }[]
@@ -23,7 +23,7 @@ export class EncryptionKeys {
     this.#deps = deps
   }
 
-  /** Every key that is configured, or that something in the database is under: the current one first. */
+  /** Every key that is configured or still in use in the database; the current one first. */
   async list(): Promise<KeyUse[]> {
     const { repositories, keyRing } = this.#deps
     const counted = await repositories.dataKeys.countByKey()

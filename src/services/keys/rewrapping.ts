@@ -1,13 +1,13 @@
-/** Moving data keys under the current key-encryption key, while the gateway works. */
+/** Moves data keys under the current key-encryption key, while the gateway runs. */
 
 import type { Repositories, Transact } from '../../repositories/index.ts'
 import type { Vault } from './vault.ts'
 
 type Deps = { transact: Transact; vault: Vault }
 
-/** So few at a time that nobody waits for it. */
+/** Small enough that no request waits for a round. */
 const KEYS_PER_ROUND = 100
-/** A replica that still has the older key may seal under it until it is restarted. */
+/** A replica with the older key may seal under it until it is restarted. */
 const LOOK_AGAIN_MS = 60 * 60_000
 
 export class Rewrapping {
@@ -21,12 +21,11 @@ export class Rewrapping {
   /**
    * Re-wraps some of the data keys that an older key still wraps; what they sealed stays as it is.
    *
-   *
    * @returns how many were moved.
    */
   async runRound(): Promise<number> {
     if (performance.now() < this.#nextLookAt) return 0
-    // Also after an error: one key that is not configured must not be tried every round.
+    // Also after an error, so that a key that is not configured is not tried every round.
     this.#nextLookAt = performance.now() + LOOK_AGAIN_MS
     const moved = await this.#deps.transact(async (repositories) => {
       const users = await this.#moveUsers(repositories)

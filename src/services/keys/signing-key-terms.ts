@@ -1,11 +1,11 @@
 /**
- * Which signing key does what, and until when: a new one verifies as soon as a replica has read it,
- * signs when all must have, and is deleted when no token of it can be alive.
+ * The lifecycle of signing keys: a new key verifies as soon as a replica has read it, signs once
+ * all replicas must have read it, and is deleted once none of its tokens can still be valid.
  */
 
-/** Several times what a replica takes to notice a new key. */
+/** Several times what a replica needs to notice a new key. */
 const ACTIVATION_SECONDS = 60
-/** For a replica that begins to use the next key a little late. */
+/** For a replica that switches to the next key a little late. */
 const GRACE_SECONDS = 60
 
 type AgedKey = { kid: string; createdAt: Date; ageSeconds: number }
@@ -20,9 +20,9 @@ export type KeyTerm = {
 }
 
 /**
- * `keys` and the result: newest first. One of them is `signing`.
+ * `keys` and the result are sorted newest first. Exactly one of the result is `signing`.
  *
- * Without a key that is old enough the oldest signs, at once: nobody has used another.
+ * While no key is old enough, the oldest signs at once: no other has been used.
  */
 export function termsOf(keys: readonly AgedKey[], longestTokenSeconds: number): KeyTerm[] {
   const overlap = longestTokenSeconds + GRACE_SECONDS

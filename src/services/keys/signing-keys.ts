@@ -10,22 +10,22 @@ import type { Vault } from './vault.ts'
 type Deps = {
   repository: SigningKeyRepository
   vault: Vault
-  /** Life of the tokens that live longest: so long an old key is needed. */
+  /** Longest lifetime of a token, for which an old key is still needed. */
   longestTokenSeconds: number
 }
 
-/** With private keys. `all` begins with the signer. */
+/** With private keys. The first of `all` is the signer. */
 export type CurrentKeys = { signer: SigningKey; all: readonly SigningKey[] }
 
 const RELOAD_MS = 5000
 
-/** The keys as stored; the first start ever makes one. */
+/** Reads the stored keys; creates one if there is none yet. */
 export async function openSigningKeys(deps: Deps): Promise<SigningKeys> {
   const keys = await read(deps, [])
   return new SigningKeys(deps, keys)
 }
 
-/** The keys that sign and verify access tokens, kept up to date while they are rotated. */
+/** The keys that sign and verify access tokens, kept current during rotation. */
 export class SigningKeys {
   readonly #deps: Deps
   readonly #listeners: ((keys: CurrentKeys) => void)[] = []
@@ -46,14 +46,14 @@ export class SigningKeys {
     this.#listeners.push(listener)
   }
 
-  /** Reads the keys again when it is time; a failed reading is repeated in the next round. */
+  /** Reads the keys again when due; a failed read is retried in the next round. */
   async runRound(): Promise<void> {
     if (performance.now() < this.#nextReadAt) return
     await this.reload()
     this.#nextReadAt = performance.now() + RELOAD_MS
   }
 
-  /** A key that is no longer stored stops verifying here; one that is needed no longer is deleted. */
+  /** A deleted key stops verifying here; a key that is no longer needed is deleted. */
   async reload(): Promise<void> {
     const before = this.#current
     const now = await read(this.#deps, before.all)
@@ -68,7 +68,7 @@ export class SigningKeys {
   }
 
   /**
-   * Makes a new key. `dropOld` deletes the others at once, so that every token they signed ends.
+   * Makes a new key. `dropOld` deletes the others at once, which invalidates all their tokens.
    *
    * @returns the new key's id.
    */

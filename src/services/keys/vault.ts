@@ -1,5 +1,5 @@
 /**
- * What is sealed under which key, and bound to which row.
+ * Which key seals what, and to which row it is bound.
  *
  * The key-encryption key wraps one data key per user and one per conversation; everything else is
  * sealed under those. Destroying a data key's row makes all it sealed unreadable.
@@ -46,7 +46,7 @@ export class Vault {
     return this.#ring.rewrap(wrapped, nameKeyBinding)
   }
 
-  /** What may be kept of the names of deleted accounts: enough to recognise them. */
+  /** Opens the key that hashes the names of deleted accounts, so that they can be recognised. */
   openNameKey(wrapped: Buffer): NameVault {
     return new NameVault(this.#ring.unwrap(wrapped, nameKeyBinding))
   }
@@ -74,7 +74,7 @@ export class Vault {
     return JSON.parse(this.#ring.openText(sealed, signingKeyBinding(kid)))
   }
 
-  /** `key`: the record's, in its row. */
+  /** `key`: the key of the record's row. */
   sealOAuthRecord(model: string, key: Buffer, record: object): Buffer {
     return this.#ring.seal(JSON.stringify(record), oauthRecordBinding(model, key))
   }
@@ -84,7 +84,7 @@ export class Vault {
   }
 }
 
-/** Hashes of names, which only the holder of the key can make or compare. */
+/** Hashes of names, which only the holder of the key can compute or compare. */
 export class NameVault {
   readonly #key: DataKey
 
@@ -101,7 +101,7 @@ export class NameVault {
   }
 }
 
-/** A user's own values. */
+/** Seals and opens a user's own values. */
 export class UserVault {
   readonly #userId: string
   readonly #key: DataKey
@@ -120,21 +120,21 @@ export class UserVault {
   }
 
   /**
-   * What may be stored of a caller's idempotency key: enough to recognise it.
+   * A hash of the idempotency key: enough to recognise it.
    *
-   * @param sessionId for a key that is one session's, and not its user's.
+   * @param sessionId for a key that belongs to one session rather than to its user.
    */
   idempotencyHash(idempotencyKey: string, sessionId?: string): Buffer {
     if (sessionId === undefined) return this.#key.mac('idempotency key', idempotencyKey)
     return this.#key.mac('idempotency key of a session', `${sessionId}/${idempotencyKey}`)
   }
 
-  /** Tells a repeated call from a different one without keeping its text. */
+  /** Distinguishes a repeated call from a different one without storing its text. */
   requestFingerprint(canonicalArguments: string): Buffer {
     return this.#key.mac('request fingerprint', canonicalArguments)
   }
 
-  /** Tells Anthropic one end user from another, and nothing else about them. */
+  /** Lets Anthropic tell end users apart, and reveals nothing else about them. */
   endUserId(): string {
     return this.#key.mac('end user', this.#userId).toString('hex')
   }
@@ -144,7 +144,7 @@ export class UserVault {
   }
 }
 
-/** One conversation's texts. */
+/** Seals and opens one conversation's texts. */
 export class ConversationVault {
   readonly #id: string
   readonly #userId: string
@@ -192,7 +192,7 @@ export class ConversationVault {
     return { table: 'conversations', column, row: this.#id, owner: this.#userId }
   }
 
-  /** A message's binding names its conversation too: it cannot be moved into another one. */
+  /** The binding includes the conversation, so that a message cannot be moved into another one. */
   #messageBinding(messageId: string, column: 'content' | 'stop_sequence'): Binding {
     const row = `${this.#id}/${messageId}`
     return { table: 'messages', column, row, owner: this.#userId }
@@ -234,7 +234,7 @@ const oauthRecordBinding = (model: string, key: Buffer): Binding => ({
   owner: '',
 })
 
-/** The text a reader sees of a message: its text blocks, one after the other. */
+/** The visible text of a message: its text blocks, concatenated. */
 export function textOf(content: readonly ContentBlock[]): string {
   return content.map((block) => (block.type === 'text' ? (block.text ?? '') : '')).join('')
 }

@@ -5,21 +5,21 @@ type Deps = {
   claude: Pick<Claude, 'lastSeen'>
   database: {
     kind: 'embedded' | 'postgresql'
-    /** Milliseconds for a round trip. */
+    /** @returns the milliseconds of a round trip. */
     ping(): Promise<number>
     pendingMigrations(): Promise<string[]>
-    /** Whether it has lately refused to be written to. */
+    /** Whether it recently refused a write. */
     refusesWrites(): boolean
   }
-  /** Writes something. */
+  /** Makes a test write; rejects when it fails. */
   proveWrites(): Promise<void>
 }
 
-/** How long a check waits for the database before it calls it unreachable. */
+/** After this time without an answer a check calls the database unreachable. */
 const PING_TIMEOUT_MS = 3000
-/** A proof that the database can be written to holds for so long, for everybody. */
+/** How long a successful test write is shared by all checks. */
 const PROOF_MS = 1000
-/** So long after it was sent a round trip that is under way also answers for those who ask then. */
+/** Single-flight: concurrent callers share one ping for this long after it was sent. */
 const PING_SHARED_MS = 50
 
 export class HealthService {
@@ -33,7 +33,7 @@ export class HealthService {
     this.#deps = deps
   }
 
-  /** The gateway as a person or a monitor wants to see it. Never calls Anthropic. */
+  /** The health report for people and monitors. Never calls Anthropic. */
   async check() {
     const [latencyMs, isWritable] = await Promise.all([
       inTime(this.#sharedPing()),
@@ -50,7 +50,7 @@ export class HealthService {
     }
   }
 
-  /** From here on {@link isReady} says no: a load balancer is to send its requests elsewhere. */
+  /** From now on {@link isReady} is false, so that load balancers send requests elsewhere. */
   leave(): void {
     this.#isLeaving = true
   }
@@ -59,7 +59,7 @@ export class HealthService {
     return this.#isLeaving
   }
 
-  /** Whether requests can be served now: the database can be written to and has this build's schema. */
+  /** Whether requests can be served: the database is writable and has this build's schema. */
   async isReady(): Promise<boolean> {
     if (this.#isLeaving) return false
     if ((await inTime(this.#ping())) === null || !(await this.#isWritable())) return false
@@ -67,7 +67,7 @@ export class HealthService {
     return pending.length === 0
   }
 
-  /** One write for all who ask within its time; none where a write was refused just now. */
+  /** One test write per PROOF_MS; none after a write was just refused. */
   async #isWritable(): Promise<boolean> {
     if (this.#deps.database.refusesWrites()) return false
     const startedAt = performance.now()
@@ -78,7 +78,7 @@ export class HealthService {
     )
     const proof = { startedAt, isProven }
     this.#proof = proof
-    // That it failed says nothing of the next moment.
+    // A failure is not cached: the next check tries again.
     void isProven.then((isGood) => {
       if (!isGood && this.#proof === proof) this.#proof = undefined
     })
@@ -90,7 +90,7 @@ export class HealthService {
     return this.#deps.database.ping().catch(() => null)
   }
 
-  /** Of many who ask at the same moment one goes; a round trip that hangs is nobody else's. */
+  /** Single-flight for 50 ms, so that a ping that hangs does not hold up later checks. */
   #sharedPing(): Promise<number | null> {
     const startedAt = performance.now()
     if (this.#running && startedAt - this.#running.startedAt < PING_SHARED_MS) {
@@ -105,13 +105,13 @@ export class HealthService {
   }
 }
 
-/** Null, too, when there is no answer in time. */
+/** Null also on timeout. */
 async function inTime(ping: Promise<number | null>): Promise<number | null> {
   const latencyMs = await within(ping).catch(() => null)
   return latencyMs === null ? null : Math.round(latencyMs * 100) / 100
 }
 
-/** @throws Error when it takes too long. */
+/** @throws Error on timeout. */
 async function within<T>(answer: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const timeout = new Promise<never>((_, reject) => {

@@ -1,6 +1,6 @@
 /**
- * Which answers are nobody's any more, by the clock of whoever looks. The database's clock may be set
- * forward or back by minutes, and then says of every lease that it is over, or of none.
+ * Finds answers whose lease is no longer renewed, by this process's own clock. The database's clock
+ * may jump by minutes, which would make every lease look expired, or none.
  */
 
 type Lease = { id: string; lease: string }
@@ -16,12 +16,12 @@ export class LeaseWatch {
   }
 
   /**
-   * Between two looks no more than a lease may pass: whoever was away for so long, or stood still
-   * together with those it watches, gives them the time of a lease anew.
+   * A longer pause than a lease between two calls restarts the watch: this process may have been
+   * suspended together with those it watches, so every lease gets its full time again.
    *
    * @param leases of all running answers.
-   * @param now milliseconds of a clock that nobody sets.
-   * @returns ids of those whose lease was not renewed for the time of a lease, in looks since then.
+   * @param now milliseconds of a monotonic clock.
+   * @returns ids of the answers whose lease was not renewed for the length of a lease.
    */
   look(leases: readonly Lease[], now = performance.now()): string[] {
     const isSteady = now - this.#lookedAt < this.#leaseMs
@@ -36,7 +36,7 @@ export class LeaseWatch {
     return leases.flatMap(({ id }) => (this.#unchangedMs(id, now) >= this.#leaseMs ? [id] : []))
   }
 
-  /** What could not be renewed, whether its process lives or not, is given the time of a lease. */
+  /** Restarts the watch of these answers, whose leases could not have been renewed. */
   forget(ids: Iterable<string>): void {
     for (const id of ids) this.#seen.delete(id)
   }

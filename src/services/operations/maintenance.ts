@@ -1,4 +1,4 @@
-/** What has to happen from time to time: leases renewed, orphans closed, keys read, old rows deleted. */
+/** Periodic work: renews leases, closes orphans, reloads keys, deletes old rows. */
 
 import { isDatabaseGone } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
@@ -31,27 +31,27 @@ type Deps = {
   transact: Transact
   signingKeys: SigningKeys
   replicaId: string
-  /** True for the embedded database: whatever runs at the start has nobody left to finish it. */
+  /** True for the embedded database: every answer that is running at the start is an orphan. */
   isOnlyProcess: boolean
   log: Logger
 }
 
-/** Without a renewal for so long, an answer's process is taken for dead. */
+/** A process that has not renewed a lease for this long counts as dead. */
 export const LEASE_SECONDS = 12
-/** Also how often the text of running answers is saved at most. */
+/** Also the shortest interval between two checkpoints of a running answer's text. */
 const ROUND_MS = 2000
 const ROUNDS_PER_CLEANING = 30
 const ROUNDS_PER_SESSION_COUNT = 30 * 30
 const MOST_PASSES = 20
-/** Of one user and one kind: sign-ins, browsers, connections. */
+/** Per user and kind: sign-ins, browsers, connections. */
 const MOST_SESSIONS = 1000
-/** Of the authorization server, for people who have not signed in. */
+/** Records of the authorization server for people who have not signed in. */
 const MOST_ANONYMOUS_RECORDS = 20_000
 
 export class Maintenance {
   readonly #deps: Deps
   readonly #rounds = new Rounds(ROUND_MS, () => this.#runRound())
-  /** Apart from the rounds: whoever closes a thousand answers must go on renewing its own leases. */
+  /** Apart from the rounds, so that closing many orphans does not delay the renewal of leases. */
   readonly #searches = new Rounds(ROUND_MS, (signal) => this.#search(signal))
   #round = 0
   /** Whether there may be users whose storage is not added up yet. */
@@ -62,7 +62,7 @@ export class Maintenance {
     this.#deps = deps
   }
 
-  /** Closes what an earlier process left behind, then goes on until {@link stop}. */
+  /** Closes the orphans of an earlier process, then runs until {@link stop}. */
   async start(): Promise<void> {
     if (this.#deps.isOnlyProcess) await this.#closeOrphans('all')
     this.#rounds.start()
@@ -73,7 +73,7 @@ export class Maintenance {
     await Promise.all([this.#rounds.stop(), this.#searches.stop()])
   }
 
-  /** A round that fails (the database is away) is only logged: the next one does its work. */
+  /** A failed round (the database is away) is only logged: the next one catches up. */
   async #runRound(): Promise<void> {
     this.#round += 1
     try {
@@ -108,8 +108,8 @@ export class Maintenance {
   }
 
   /**
-   * What could not be renewed was not given up: no look counts in which the database could not be
-   * written to, or the answer's row was locked.
+   * An answer that could not be renewed is not an orphan: its watch restarts whenever the database
+   * cannot be written to or the answer's row is locked.
    */
   async #closeExpired(signal: AbortSignal): Promise<void> {
     const { repositories, replicaId } = this.#deps
@@ -127,7 +127,7 @@ export class Maintenance {
     if (closed > 0) this.#deps.log.warn({ answers: closed }, 'closed answers of a dead process')
   }
 
-  /** A key that does not open must not keep the rest of the upkeep from its work. */
+  /** A key that does not open must not stop the rest of the maintenance. */
   async #reloadKeys(): Promise<void> {
     await this.#deps.signingKeys.runRound().catch((err: unknown) => {
       if (isDatabaseGone(err)) throw err
@@ -160,7 +160,7 @@ export class Maintenance {
     this.#isCounting = true
   }
 
-  /** Some at a time: they may have been made quickly. */
+  /** In batches: there may be many. */
   async #deleteForgotten(): Promise<void> {
     for (let pass = 0; pass < MOST_PASSES; pass++) {
       const deleted = await this.#deps.transact((tx) => tx.forgottenTurns.deleteOld())

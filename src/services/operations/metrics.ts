@@ -7,7 +7,7 @@ type Deps = {
   encryptionKeyId: string
 }
 
-/** The figures of the metrics resource: an ordinary user's own, an admin's are everybody's. */
+/** The figures of the metrics resource: a user's own, or for an admin everyone's. */
 export class MetricsService {
   readonly #deps: Deps
 

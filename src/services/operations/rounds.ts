@@ -1,4 +1,4 @@
-/** Work that comes back: the next round begins a pause after the last one has ended. */
+/** Repeated work: the next round begins a pause after the last one has ended. */
 export class Rounds {
   readonly #pauseMs: number
   readonly #work: (signal: AbortSignal) => Promise<void>
@@ -6,19 +6,19 @@ export class Rounds {
   #timer: NodeJS.Timeout | undefined
   #current: Promise<void> = Promise.resolve()
 
-  /** `work` never throws. Its signal says that the rounds are to stop. */
+  /** `work` must not throw. Its signal aborts when the rounds are to stop. */
   constructor(pauseMs: number, work: (signal: AbortSignal) => Promise<void>) {
     this.#pauseMs = pauseMs
     this.#work = work
   }
 
-  /** Keeps no process alive. */
+  /** The timer does not keep the process alive. */
   start(): void {
     this.#stop = new AbortController()
     this.#plan()
   }
 
-  /** Waits for the round that is running. */
+  /** Waits for the running round. */
   async stop(): Promise<void> {
     this.#stop.abort()
     clearTimeout(this.#timer)

@@ -1,10 +1,10 @@
-/** What replicas tell one another about answers, by way of the database's NOTIFY. */
+/** Notifications between replicas about answers, through the database's NOTIFY. */
 
 import type { Repositories } from '../../repositories/index.ts'
 
 export type AnswerSignal = { kind: 'finished' | 'cancel'; answerId: string }
 
-/** The payload, as the message repository sends it. */
+/** Decodes the payload of the repository's notification. */
 export function decodeSignal(payload: string): AnswerSignal | undefined {
   const match = /^(finished|cancel) ([0-9a-f-]{36})$/.exec(payload)
   return match
@@ -12,7 +12,7 @@ export function decodeSignal(payload: string): AnswerSignal | undefined {
     : undefined
 }
 
-/** Wakes whoever waits for an answer that another process generates. Missing a signal is harmless. */
+/** Wakes callers that wait for another process's answer. Missing a signal is harmless. */
 export class AnswerSignals {
   readonly #waiting = new Map<string, Set<() => void>>()
 
@@ -39,18 +39,18 @@ export class AnswerSignals {
 
 type Deps = {
   repositories: Pick<Repositories, 'answerNotices'>
-  /** Nobody else is there to be told. */
+  /** True when there are no other replicas to notify. */
   isOnlyProcess: boolean
 }
 
-/** Of the answers that end within it, the other replicas are told together. */
+/** Answers that end within this time share one notification. */
 const COLLECT_MS = 20
 
 /**
- * Tells the other replicas which answers ended, so that whoever waits there need not poll.
+ * Notifies the other replicas which answers ended, so that their waiting callers need not poll.
  *
- * After the answer is stored and apart from it: a notice that is lost costs its hearer one more
- * look at the database.
+ * Runs after the answer is stored and outside its transaction: a lost notification costs the
+ * receiver only one more poll.
  */
 export class AnswerNotices {
   readonly #deps: Deps
@@ -67,7 +67,7 @@ export class AnswerNotices {
     this.#timer ??= setTimeout(() => void this.flush(), COLLECT_MS)
   }
 
-  /** Tells what is still to be told. Never throws. */
+  /** Sends what is still queued. Never throws. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined

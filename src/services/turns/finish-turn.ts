@@ -1,4 +1,4 @@
-/** How a turn ends: one statement, before its caller hears of it. */
+/** Ends a turn, in one statement, before the caller gets the result. */
 
 import type { ClaudeOutcome } from '../../claude/client.ts'
 import type { PriceTable } from '../../claude/prices/prices.ts'
@@ -27,10 +27,10 @@ type Deps = {
   notices: AnswerNotices
 }
 
-/** `receipt`: of a delivered answer. */
+/** `receipt`: for a delivered answer. */
 export type FinishedTurn = {
   receipt: SendReceipt | null
-  /** Whether the session that asked for it still lived when its end was written. */
+  /** Whether the session that asked for it was still live when its end was written. */
   isAskerLive: boolean
 }
 
@@ -42,8 +42,8 @@ export class TurnEnding {
   }
 
   /**
-   * Writes how the turn ended: settlement, answer, ledger and conversation together. May be called
-   * again when it is not known whether it succeeded.
+   * Writes the end of the turn: settlement, answer, ledger and conversation together. May be called
+   * again when it is unknown whether it succeeded.
    *
    * @throws AppError interrupted when the turn was closed in the meantime.
    */
@@ -75,7 +75,7 @@ export class TurnEnding {
     const receipt = delivered
       ? toReceipt(turn, outcome, ledgerRow?.costNanoUsd, history, warnings)
       : null
-    // Not billed, and nothing to read: only how it ended is of use to anybody.
+    // Neither billed nor readable: only how it ended is kept.
     const isForgotten = ledgerRow === null && outcome.status !== 'complete'
     const sealed = isForgotten ? NOTHING : sealAnswer(turn, outcome)
     const ended = await this.#deps.repositories.turnEndings.end({
@@ -96,7 +96,7 @@ export class TurnEnding {
     return { receipt: receipt && withUsage(receipt, ended.used), isAskerLive: ended.isAskerLive }
   }
 
-  /** After a commit whose acknowledgement was lost, the stored end is this call's own. */
+  /** If the acknowledgement of the commit was lost, the stored end is this call's own. */
   async #storedReceipt(turn: StartedTurn, outcome: ClaudeOutcome): Promise<FinishedTurn> {
     const { answers, sessions } = this.#deps.repositories
     const stored = await answers.find(turn.answerId, turn.userId)
@@ -109,7 +109,7 @@ export class TurnEnding {
   }
 }
 
-/** What the conversation keeps. A failed turn cuts nothing: its own message may have been too long. */
+/** The conversation's changes. A failed turn cuts nothing: its message may have been too long. */
 function toChanges(turn: StartedTurn): ConversationChanges {
   const { vault, model, history, omitted, position, historyStart, newSystemPrompt } = turn
   const start = omitted === 0 ? historyStart : (history.firstPosition ?? position)
@@ -123,10 +123,10 @@ function toChanges(turn: StartedTurn): ConversationChanges {
   }
 }
 
-/** Of a turn of which no text is kept. */
+/** For a turn whose text is not kept. */
 const NOTHING = { content: null, stopSequence: null }
 
-/** The turn is not running any more. */
+/** The turn is no longer running. */
 class AlreadyFinished extends Error {
   override readonly name = 'AlreadyFinished'
 }

@@ -1,4 +1,4 @@
-/** Following an answer, wherever it is generated: in this process or in another. */
+/** Follows an answer, whether this process or another one generates it. */
 
 import { settledWithin } from '../../concurrency/timeouts.ts'
 import { AppError } from '../../errors.ts'
@@ -13,7 +13,7 @@ import { emptyReceipt, fromStored, type SendReceipt } from './receipt.ts'
 import type { RunningAnswers } from './running-answers.ts'
 import type { FollowOptions } from './turn.ts'
 
-/** An answer as it stands: finished, given up, or so far. */
+/** The current state of an answer: finished, given up, or the text so far. */
 export type AnswerView = SendReceipt & { content: string; error_code: string | null }
 
 type Deps = {
@@ -25,9 +25,9 @@ type Deps = {
   vault: Vault
 }
 
-/** Between two looks at an answer of another process, when no signal comes. */
+/** Poll interval for another process's answer while no signal comes. */
 const POLL_MS = 1000
-/** What cancelling waits for the answer's process to write its end. */
+/** How long a cancel waits for the answer's process to write its end. */
 const CANCEL_WAIT_SECONDS = 5
 
 export class AnswerService {
@@ -38,12 +38,12 @@ export class AnswerService {
   }
 
   /**
-   * The answer after `waitSeconds` at the latest; earlier when it ends, or when this process does.
-   * Giving up the wait, by time or by `signal`, does nothing to the answer.
+   * The answer after `waitSeconds` at the latest; earlier when it ends, or when this process stops.
+   * A timeout or an abort of `signal` ends only the wait, not the answer.
    *
-   * @throws AppError not_found, also when the message is somebody else's, of a conversation that the
-   *   caller's session does not reach, or is not an answer; unauthenticated when the session ends
-   *   during the wait.
+   * @throws AppError not_found, also when the message is another user's, is in a conversation that
+   *   the caller's session does not reach, or is not an answer; unauthenticated when the session
+   *   ends during the wait.
    */
   async get(caller: Caller, answerId: string, options: FollowOptions): Promise<AnswerView> {
     const view = await this.#look(caller, answerId)
@@ -72,8 +72,8 @@ export class AnswerService {
   }
 
   /**
-   * Asks whichever process generates the answer to stop, and waits a moment for its end. An answer
-   * that has ended already stays as it is.
+   * Asks the process that generates the answer to stop, and waits briefly for its end. An answer
+   * that has already ended stays as it is.
    *
    * @throws AppError not_found and unauthenticated like {@link get}.
    */
@@ -88,7 +88,7 @@ export class AnswerService {
     return this.get(caller, answerId, { waitSeconds: CANCEL_WAIT_SECONDS, signal })
   }
 
-  /** The same for an account that is being deleted, by whomever. */
+  /** The same for an account that is being deleted, without a caller. */
   async stop(userId: string, answerId: string): Promise<void> {
     const load = async () => {
       const row = await this.#deps.repositories.answers.find(answerId, userId)
@@ -114,7 +114,7 @@ export class AnswerService {
     stop()
   }
 
-  /** In one statement with whether the caller may still have it. */
+  /** Reads the answer and checks the caller's access in one statement. */
   async #look(caller: Caller, answerId: string): Promise<AnswerView> {
     const row = await this.#deps.repositories.answers.findReached(answerId, reachOf(caller))
     if (row === undefined) throw sessionEnded([caller.kind])

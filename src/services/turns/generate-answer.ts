@@ -1,4 +1,4 @@
-/** Asking Claude for the answer to a turn that has begun. Knows nothing of how either is stored. */
+/** Asks Claude for the answer to a turn that has begun. Independent of how either is stored. */
 
 import type { Claude, ClaudeOutcome } from '../../claude/client.ts'
 import { UNKNOWN_RATE } from '../../claude/prices/usage.ts'
@@ -8,13 +8,13 @@ import { isLimited } from '../billing/budgets.ts'
 import { halveHistory, SentHistory, toMessages } from '../conversations/history-window.ts'
 import type { SendInput, StartedTurn } from './turn.ts'
 
-/** With whose key, and as whom Anthropic may tell users apart. */
+/** The user's API key, and the id by which Anthropic may tell users apart. */
 export type Credentials = { apiKey: string; endUserId: string }
 
-/** `turn` is the one that was sent in the end: it may hold fewer earlier turns than it began with. */
+/** `turn` is the one that was finally sent: it may have fewer earlier turns than at the start. */
 export type Generated = { turn: StartedTurn; outcome: ClaudeOutcome; warnings: string[] }
 
-/** All that a request is made of besides what its caller said. */
+/** Everything that a request is made of besides its caller's own input. */
 export type AskedTurn = Pick<StartedTurn, 'model' | 'systemPrompt' | 'maxTokens'> & {
   history: Pick<SentHistory, 'turns'>
 }
@@ -29,7 +29,7 @@ export class Generation {
     this.#deps = deps
   }
 
-  /** Anthropic's count of a turn's input, free of charge; null when it cannot be had. Never throws. */
+  /** Anthropic's count of a turn's input, free of charge; null when unavailable. Never throws. */
   async countInput(
     turn: AskedTurn,
     { apiKey, endUserId }: Credentials,
@@ -41,8 +41,8 @@ export class Generation {
   }
 
   /**
-   * Never throws: a turn that has begun must end, whatever happens in here. A history that
-   * Anthropic finds too long is halved once; one that it accepts is forgotten.
+   * Never throws, since a turn that has begun must end. Halves a history that Anthropic finds too
+   * long, once; frees it once Anthropic has accepted it.
    */
   async run(
     turn: StartedTurn,
@@ -52,7 +52,7 @@ export class Generation {
   ): Promise<Generated> {
     const first = await this.#call(turn, credentials, input, options)
     const { error, usage } = first.outcome
-    // With a usage, a request before the one that was refused may have been billed.
+    // A usage means that a request before the refused one may have been billed.
     if (error?.code !== 'context_too_long' || turn.history.turns.length === 0 || usage !== null)
       return first
     const history = new SentHistory(halveHistory(turn.history.turns))
@@ -75,7 +75,7 @@ export class Generation {
     }
   }
 
-  /** Keeps nothing of the request, which is as large as the history in it. */
+  /** Keeps no reference to the request, which is as large as its history. */
   #ask(
     turn: StartedTurn,
     { apiKey, endUserId }: Credentials,
@@ -85,7 +85,7 @@ export class Generation {
     const request = this.#build(turn, endUserId, input)
     const answer = this.#deps.claude.answer(apiKey, request, {
       signal,
-      // A limit has room for one.
+      // A limit has room for one request only.
       repeatsLost: !isLimited(turn.limits),
       inputAtMost: turn.reservation.likelyInputTokens,
       onBegun: () => turn.history.forget(),
@@ -113,14 +113,14 @@ export class Generation {
   }
 }
 
-/** Without the fields that are undefined: absent and undefined differ in an API request. */
+/** Drops undefined fields: an API request distinguishes absent from undefined. */
 function defined<T extends object>(fields: T) {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>
   }
 }
 
-/** For a fault of the gateway's own, before anything was sent. */
+/** For an internal error before anything was sent. */
 function failedOutcome(turn: StartedTurn, thrown: unknown): ClaudeOutcome {
   return {
     status: 'failed',

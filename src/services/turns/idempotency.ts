@@ -1,4 +1,4 @@
-/** One idempotency key, one call to Claude: recognising a repeat, and answering it. */
+/** Idempotency: one key, one call to Claude. Recognises a repeated call, and answers it. */
 
 import { AppError, isErrorCode } from '../../errors.ts'
 import type { Repositories } from '../../repositories/index.ts'
@@ -15,8 +15,8 @@ type Deps = {
 }
 
 /**
- * What may be stored of a call's key; undefined for a call without one. A session that reads only
- * what it began has keys of its own: it neither finds nor meets those of others.
+ * The hashes stored for a call's idempotency key; undefined for a call without one. A session that
+ * reads only what it began has a separate key space.
  */
 export function toMarks(
   vault: UserVault,
@@ -35,7 +35,7 @@ export function toMarks(
   }
 }
 
-/** The answer that a key already stands for. */
+/** Finds the answer of a key that was already used. */
 export class IdempotencyService {
   readonly #deps: Deps
 
@@ -44,11 +44,11 @@ export class IdempotencyService {
   }
 
   /**
-   * The stored result of a key's first call, or, while that runs, what it has become after the
+   * The stored result of the key's first call or, while that is still running, its state after the
    * wait; undefined when the key is new.
    *
-   * @throws AppError unauthenticated; idempotency_conflict for other arguments; cancelled, interrupted or the first
-   *   call's own code when it ended without an answer but was billed.
+   * @throws AppError unauthenticated; idempotency_conflict for other arguments; cancelled,
+   *   interrupted or the first call's own code when it ended without an answer but was billed.
    */
   async find(
     caller: Caller,

@@ -1,4 +1,4 @@
-/** The end of a turn that was paid for: written in the end, whatever the database says meanwhile. */
+/** Stores the end of a turn that was paid for, and retries until it succeeds. */
 
 import type { ClaudeOutcome } from '../../claude/client.ts'
 import { AppError, isDatabaseGone } from '../../errors.ts'
@@ -11,16 +11,16 @@ import type { StartedTurn } from './turn.ts'
 
 type Deps = { ending: Pick<TurnEnding, 'finish'>; log: Logger }
 
-/** The pauses between two tries, the last one repeated. */
+/** The pauses between retries; the last one repeats. */
 const PAUSES_MS = [250, 500, 1000, 2000, 5000]
-/** A fault that is not the database's being away is given up after it: only a new build mends it. */
+/** Errors other than an unreachable database are retried for this long: they need a new build. */
 const FAULTY_FOR_MS = 15 * 60_000
-/** So often it is tried as it is, then in {@link plain} words, then without an answer. */
+/** Tries of each form: the outcome as it is, its {@link plain} values, then without the text. */
 const TRIES_EACH = 2
 
 export class LastingEnding {
   readonly #deps: Deps
-  /** Answers that are in this process's memory only. */
+  /** Answers that exist only in this process's memory. */
   readonly #kept = new Set<string>()
 
   constructor(deps: Deps) {
@@ -28,9 +28,9 @@ export class LastingEnding {
   }
 
   /**
-   * As TurnEnding.finish, and again after every error but that the turn has ended already. Who waits
-   * for the answer is told of the trouble; its lease is renewed as long as it is kept, so that no
-   * other process closes it.
+   * TurnEnding.finish with retries after every error, except when the turn has already ended.
+   * Waiting callers learn that storing fails. The lease is renewed meanwhile, so that no other
+   * process closes the answer.
    *
    * @throws AppError interrupted or not_found when the turn was closed or deleted meanwhile.
    */
@@ -87,7 +87,7 @@ export class LastingEnding {
     if (this.#kept.size === 0) process.off('exit', this.#tellLost)
   }
 
-  /** What is booked for them then is what their last checkpoints hold. */
+  /** The cost that is booked for them later is that of their last checkpoints. */
   readonly #tellLost = (): void => {
     const answerIds = [...this.#kept]
     this.#deps.log.fatal(
@@ -97,11 +97,11 @@ export class LastingEnding {
   }
 }
 
-/** Ended by another process, or gone with its account. */
+/** Ended by another process, or deleted with its account. */
 const isOver = (error: unknown) =>
   error instanceof AppError && (error.code === 'interrupted' || error.code === 'not_found')
 
-/** The same end in values of the gateway's own, for when one of Anthropic's cannot be written. */
+/** The same end in the gateway's own values, for when one of Anthropic's cannot be stored. */
 function plain(turn: StartedTurn, outcome: ClaudeOutcome, isTextKept: boolean): ClaudeOutcome {
   const { text } = outcome
   const hasText = isTextKept && text !== ''

@@ -1,6 +1,6 @@
 /**
- * Closing answers whose process died, or could not write their end, so that nothing stays
- * running and nothing stays reserved.
+ * Closes orphans: answers whose process died or could not write their end. Afterwards nothing stays
+ * running or reserved.
  */
 
 import type { ClaudeOutcome } from '../../claude/client.ts'
@@ -28,16 +28,16 @@ type Deps = {
 
 type Orphan = Awaited<ReturnType<Repositories['leases']['listOrphans']>>[number]
 
-/** Their turns end in shared statements, each of which has one turn of a user (finish-turns.ts). */
+/** Turns end in shared statements, each of which holds one turn per user (finish-turns.ts). */
 const USERS_AT_ONCE = 32
-/** One that cannot be closed (its key is missing, say) is left alone for so long. */
+/** Pause before the retry of one that cannot be closed (its key is missing, for example). */
 const TRY_AGAIN_MS = 60_000
-/** And one that the database would not close now: somebody holds a lock, or it is away. */
+/** Pause when the database refused for now: a row is locked, or it is away. */
 const TRY_LATER_MS = 5_000
 
 export class Orphans {
   readonly #deps: Deps
-  /** When to try again those that could not be closed, by id. */
+  /** When to retry those that could not be closed, by id. */
   readonly #broken = new Map<string, number>()
 
   constructor(deps: Deps) {
@@ -45,12 +45,12 @@ export class Orphans {
   }
 
   /**
-   * Ends each as `interrupted`, with its last checkpoint as its text and the most that it can have
-   * cost as its usage.
-   * One that cannot be closed (its key is missing) is logged and keeps no other from it.
+   * Ends each as `interrupted`, with its last checkpoint as its text and its highest possible cost
+   * as its usage. One that cannot be closed (its key is missing) is logged and does not block the
+   * others.
    *
    * @param signal ends the work early.
-   * @returns how many this process closed; of several that try, one does.
+   * @returns how many this process closed; concurrent attempts close each answer once.
    * @throws AppError database_unavailable when none can be closed any more.
    */
   async close(which: WhichOrphans, signal?: AbortSignal): Promise<number> {
@@ -64,7 +64,7 @@ export class Orphans {
     return closed
   }
 
-  /** The answers of one user one after the other: they would only wait for each other's locks. */
+  /** Closes the answers of one user in sequence: in parallel they would wait for the same locks. */
   async #closeAll(orphans: readonly Orphan[], signal?: AbortSignal): Promise<number> {
     const queues = byUser(orphans)
     let closed = 0
@@ -139,7 +139,7 @@ function byUser(orphans: readonly Orphan[]): Orphan[][] {
   return [...queues.values()]
 }
 
-/** For a turn that a build without budgets began. */
+/** For a turn of a build without budgets. */
 const nothingReserved = (at: Date) => ({
   ...periodsAt(at),
   nanoUsd: '0',
@@ -148,8 +148,8 @@ const nothingReserved = (at: Date) => ({
 })
 
 /**
- * Whether Anthropic was reached at all died with the process, and so did every count: the most is
- * booked that may have been written until now, as far as was reserved.
+ * Without the process it is unknown whether Anthropic was reached, and what it counted. So the most
+ * that may have been written by now is booked, up to the reservation.
  */
 function usageOf(orphan: Orphan, { reservation }: StartedTurn): Usage {
   const { tokens, likelyInputTokens: inputTokens } = reservation

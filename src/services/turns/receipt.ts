@@ -1,4 +1,4 @@
-/** What remains of an answer: the row it is stored as, its line in the ledger, the caller's result. */
+/** The records of an answer: its stored row, its ledger row, and the caller's result. */
 
 import type { ClaudeOutcome } from '../../claude/client.ts'
 import { costNanoUsd, type PriceTable, type UnitPrices } from '../../claude/prices/prices.ts'
@@ -11,7 +11,7 @@ import { usedWarnings } from '../billing/budgets.ts'
 import type { ConversationVault } from '../keys/vault.ts'
 import { INTERRUPTED } from './turn.ts'
 
-/** send_message's result but for its text, which is sealed apart from it. */
+/** send_message's result without the text, which is sealed separately. */
 export type SendReceipt = {
   conversation_id: string
   message_id: string
@@ -37,7 +37,7 @@ export type SendReceipt = {
 
 export type SendResult = SendReceipt & { content: string; replayed: boolean }
 
-/** As it is stored: a stop sequence is the caller's text, and sealed apart from the rest. */
+/** As stored: a stop sequence is the caller's text, and sealed separately. */
 export type StoredReceipt = Omit<SendReceipt, 'stop_sequence'>
 
 export type TurnIds = {
@@ -46,21 +46,21 @@ export type TurnIds = {
   answerId: string
   tag: string | null
   reservation: StoredReservation
-  /** The model that was asked. */
+  /** The requested model. */
   model: { id: string }
 }
 
 export type TurnTiming = {
   durationMs: number
-  /** What the answer's signal was aborted with, if it was. */
+  /** The abort reason of the answer's signal, if any. */
   stopReason: unknown
 }
 
 const TRUNCATING = new Set(['max_tokens', 'model_context_window_exceeded'])
 
 /**
- * What the call is charged at, as on the day it was reserved at. An answer may call its model by a
- * name without a price: then what was reserved counts, which is the price of the one that was asked.
+ * The prices of the call, as of the day of its reservation. If the model that the answer names has
+ * no price, that of the requested model applies, as in the reservation.
  */
 function settledPrices(
   { reservation, model: asked }: TurnIds,
@@ -76,7 +76,7 @@ function settledPrices(
   )
 }
 
-/** The ledger's line for a call that was billed; null when nothing was. */
+/** The ledger row of a call that was billed; null when nothing was. */
 export function toLedgerRow(
   ids: TurnIds,
   outcome: ClaudeOutcome,
@@ -106,7 +106,7 @@ export function toLedgerRow(
   }
 }
 
-/** What the ledger's line takes from the budgets. */
+/** The amount that the ledger row takes from the budgets. */
 export function toSpent(row: NewLedgerRow | null, outcome: ClaudeOutcome): Amount {
   if (row === null || outcome.usage === null) return { nanoUsd: 0n, tokens: 0 }
   return {
@@ -115,7 +115,7 @@ export function toSpent(row: NewLedgerRow | null, outcome: ClaudeOutcome): Amoun
   }
 }
 
-/** What a delivered answer tells its caller besides the text. */
+/** What a delivered answer's result contains besides the text. */
 export function toReceipt(
   ids: TurnIds,
   outcome: ClaudeOutcome,
@@ -150,7 +150,7 @@ export function toReceipt(
   }
 }
 
-/** The receipt as its caller got it. */
+/** The receipt as the caller got it. */
 export function fromStored(
   vault: ConversationVault,
   stored: { id: string; result: Record<string, unknown> | null; stopSequence: Buffer | null },
@@ -163,13 +163,13 @@ export function fromStored(
   return withUsage({ ...receipt, stop_sequence: stopSequence }, used ?? {})
 }
 
-/** With a word of warning for each limit that is nearly used up. */
+/** Adds a warning for each limit that is nearly used up. */
 export const withUsage = (receipt: SendReceipt, used: UsedShares): SendReceipt => ({
   ...receipt,
   warnings: [...receipt.warnings, ...usedWarnings(used)],
 })
 
-/** For an answer that has no result, yet or for ever. */
+/** For an answer that has no result yet, or will never have one. */
 export function emptyReceipt(row: {
   id: string
   conversationId: string
@@ -195,11 +195,11 @@ export function emptyReceipt(row: {
   }
 }
 
-/** Where a model reads it, which may take a text that breaks off for the whole answer. */
+/** Tells the model that the text is incomplete, which it might take for the whole answer. */
 const unfinished = (answerId: string) =>
   `unfinished: call get_message with message_id ${answerId}. The content is only the text so far.`
 
-/** How the turn is stored. A refused answer's text is discarded, a broken one's is kept. */
+/** The stored end of the turn. A refused answer's text is discarded, a broken one's is kept. */
 export function toTurnEnd(
   outcome: ClaudeOutcome,
   sealed: { content: Buffer | null; stopSequence: Buffer | null },

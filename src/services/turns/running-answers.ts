@@ -3,7 +3,7 @@ import { wholeText } from '../../text/whole-text.ts'
 import type { SendResult } from './receipt.ts'
 import { INTERRUPTED } from './turn.ts'
 
-/** One answer that this process is generating. It belongs to nobody's connection. */
+/** One answer that this process is generating. It is not tied to a caller's connection. */
 export class RunningAnswer {
   readonly id: string
   readonly controller = new AbortController()
@@ -15,23 +15,23 @@ export class RunningAnswer {
     this.id = id
   }
 
-  /** In whole characters. */
+  /** Without half a surrogate pair at the end. */
   get textSoFar(): string {
     return wholeText(this.#text)
   }
 
-  /** Of the text as it came, without reading it. */
+  /** Length of the raw text, without scanning it. */
   get length(): number {
     return this.#text.length
   }
 
-  /** Called for every piece of text: cheap, and never throws into the stream it is called from. */
+  /** Called for every piece of text: cheap, and never throws into the calling stream. */
   readonly report = (textSoFar: string): void => {
     this.#text = textSoFar
     for (const listener of this.#listeners) listener(textSoFar)
   }
 
-  /** Tells whoever waits that the answer cannot be written for now. */
+  /** Tells the waiting callers that the answer cannot be stored for now. */
   reportStorageFailure(): void {
     for (const tell of this.#storageFailureListeners) tell()
   }
@@ -40,7 +40,7 @@ export class RunningAnswer {
     this.#storageFailureListeners.add(tell)
   }
 
-  /** @returns how to stop listening. */
+  /** @returns a function that removes the listener. */
   onText(listener: ((textSoFar: string) => void) | undefined): () => void {
     if (!listener) return () => {}
     this.#listeners.add(listener)
@@ -50,7 +50,7 @@ export class RunningAnswer {
 
 type Entry = {
   answer: RunningAnswer
-  /** Rejects with what the caller should be told; resolves or rejects once all is written. */
+  /** Rejects with the caller's error; settles once everything is written. */
   done: Promise<SendResult>
   /** Seals the text so far, with its estimated tokens. */
   checkpoint: (text: string) => { content: Buffer; tokens: number }
@@ -63,7 +63,7 @@ const CHECKPOINTS_AT_ONCE = 32
 
 export type Checkpoint = { answerId: string; content: Buffer; tokens: number }
 
-/** The answers this process is generating: to wait for them, to stop them, to save their text. */
+/** The answers this process is generating: waits for them, stops them, checkpoints their text. */
 export class RunningAnswers {
   readonly #entries = new Map<string, Entry>()
   #stopping = false
@@ -84,7 +84,7 @@ export class RunningAnswers {
     })
   }
 
-  /** Begins the work; it goes on, and is waited for by {@link drain}, whoever still listens. */
+  /** Starts the work, which continues without its caller; {@link drain} waits for it. */
   start(
     id: string,
     checkpoint: Entry['checkpoint'],
@@ -92,7 +92,7 @@ export class RunningAnswers {
   ): void {
     const answer = new RunningAnswer(id)
     const done = work(answer).finally(() => this.#entries.delete(id))
-    // Whoever waits gets the error; an answer that nobody waits for must not end the process.
+    // Waiting callers get the error; without one it must not end the process as unhandled.
     done.catch(() => {})
     this.#entries.set(id, { answer, done, checkpoint, checkpointedLength: 0 })
   }
@@ -101,7 +101,7 @@ export class RunningAnswers {
     return this.#entries.get(id)
   }
 
-  /** Stops one answer because its user asked for that, here or through another replica. */
+  /** Stops one answer at its user's request, made here or through another replica. */
   cancel(id: string): void {
     this.abort(id, new Error('cancelled by its user'))
   }
@@ -112,8 +112,8 @@ export class RunningAnswers {
   }
 
   /**
-   * The sealed texts of the answers that have grown since the last time, a few at a time: sealed
-   * when they are asked for, so that a thousand long texts do not keep the event loop at once.
+   * The sealed texts of the answers that have grown since the last call, in small batches. Seals
+   * lazily, so that a thousand long texts do not block the event loop.
    */
   *takeCheckpoints(): Generator<Checkpoint[]> {
     const grown = [...this.#entries.values()].filter(hasGrown)
@@ -126,7 +126,7 @@ export class RunningAnswers {
     }
   }
 
-  /** Gives what runs `graceMs`, what begins meanwhile included, then does as {@link interrupt}. */
+  /** Waits up to `graceMs` for all answers, including new ones, then acts as {@link interrupt}. */
   async drain(graceMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined
     const grace = new Promise((resolve) => {
@@ -137,18 +137,18 @@ export class RunningAnswers {
     await this.interrupt()
   }
 
-  /** Resolves when nothing runs, what begins meanwhile included. */
+  /** Resolves when nothing is running, including answers that begin meanwhile. */
   untilIdle(): Promise<void> {
     return this.#untilIdle(() => {})
   }
 
-  /** Takes no new work, interrupts what runs, and waits for its record. */
+  /** Takes no new work, interrupts what is running, and waits until it is recorded. */
   async interrupt(): Promise<void> {
     this.#stopping = true
     await this.#untilIdle(({ answer }) => answer.controller.abort(INTERRUPTED))
   }
 
-  /** Round after round: an answer that was let in just before may begin during the first. */
+  /** Repeats until idle: a call that was admitted just before may begin during the first pass. */
   async #untilIdle(touch: (entry: Entry) => void): Promise<void> {
     while (this.#entries.size > 0) {
       const all = [...this.#entries.values()]

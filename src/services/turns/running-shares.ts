@@ -1,14 +1,14 @@
 import { AppError } from '../../errors.ts'
 
-/** Of what its users sent, one process keeps so much of each while Claude answers. */
+/** Per user: how many characters of running calls one process keeps in memory. */
 const MAX_CHARACTERS = 32_000_000
 const RETRY_AFTER_SECONDS = 5
 
 type Share = { answers: number; characters: number }
 
 /**
- * What each user has under way in this process, whoever still waits for it: answers go on when
- * their callers are gone, so that a limit of open connections alone would hold nothing.
+ * Limits each user's running answers in this process. Answers continue after their callers
+ * disconnect, so a limit of open connections would not bound them.
  */
 export class RunningShares {
   readonly #maxAnswers: number
@@ -20,7 +20,7 @@ export class RunningShares {
 
   /**
    * @param characters of the message and the system prompt.
-   * @returns how to give it back.
+   * @returns a function that releases the share.
    * @throws AppError rate_limited.
    */
   take(userId: string, characters: number): () => void {

@@ -1,4 +1,4 @@
-/** What a send tells its caller, however it went. */
+/** Errors of a send, as its caller gets them. */
 
 import type { ClaudeOutcome } from '../../claude/client.ts'
 import { AppError, toAppError } from '../../errors.ts'
@@ -24,7 +24,7 @@ export const keptForLater = (turn: StartedTurn) =>
     },
   )
 
-/** Why there is no answer, with what is needed to find the turn again. */
+/** Why there is no answer, with the ids that are needed to find the turn again. */
 export function toSendError({ turn, outcome }: Generated, signal: AbortSignal): AppError {
   const isKeySpent = turn.hasIdempotencyKey && outcome.usage !== null
   const error =
@@ -41,7 +41,7 @@ export function toSendError({ turn, outcome }: Generated, signal: AbortSignal): 
   return new AppError(code, message, { retryable, retryAfterSeconds, cause, details })
 }
 
-/** A key whose call was billed stands for that call: a repeat gets this end again. */
+/** A key whose call was billed is used up: a repeat gets this end again. */
 function stoppedDuring(isKeySpent: boolean): AppError {
   const again = isKeySpent ? 'Send again with a new idempotency_key.' : 'Send again.'
   const message = `The gateway was stopped during this answer. ${again}`

@@ -1,4 +1,4 @@
-/** Sending a message: the product. What it promises is in the README under "What is promised". */
+/** Sends a message. The guarantees are in the README under "What is promised". */
 
 import type { ClaudeOutcome } from '../../claude/client.ts'
 import { estimateTokens } from '../../claude/prices/tokens.ts'
@@ -25,7 +25,7 @@ import { deliveredText, keptForLater, runningResult, toSendError } from './send-
 import type { CountInput, TurnBeginning } from './start-turn.ts'
 import type { FollowOptions, IdempotencyMarks, SendInput, StartedTurn } from './turn.ts'
 
-/** `signal` stops the answer itself while its first caller waits; running out of time does not. */
+/** `signal` stops the answer itself while its first caller waits; a timeout does not. */
 export type SendOptions = FollowOptions
 
 type Deps = {
@@ -43,7 +43,7 @@ type Deps = {
   telemetry: Telemetry
 }
 
-/** How long a lost stream's answer waits for the repeat of its call. */
+/** How long an answer with an idempotency key waits for a repeat after its stream was lost. */
 const REPEAT_WITHIN_MS = 10_000
 
 export class MessageService {
@@ -54,15 +54,15 @@ export class MessageService {
   }
 
   /**
-   * Adds a message to a conversation, or to a new one, and returns Claude's answer, or after
-   * `waitSeconds` what there is of it, as `running`; the answer goes on, for get_message.
+   * Adds a message to a conversation, or to a new one, and returns Claude's answer. After
+   * `waitSeconds` it returns the text so far, as `running`; get_message then follows the answer.
    *
-   * An abort of `signal` stops Claude; what was written until then is kept as `cancelled`, and
-   * what was billed is booked.
+   * An abort of `signal` stops Claude; the text so far is kept as `cancelled`, and what was billed
+   * is booked.
    *
    * @throws AppError unauthenticated when the caller's session has ended, also during the wait: the
-   *   answer then goes on, and is not handed out. Others as README.md lists for send_message; `details` names the conversation and
-   *   the message when the turn had begun.
+   *   answer then continues, and is not returned. Others as README.md lists for send_message;
+   *   `details` names the conversation and the message when the turn had begun.
    */
   async send(caller: Caller, input: SendInput, options: SendOptions): Promise<SendResult> {
     const startedAt = performance.now()
@@ -90,7 +90,7 @@ export class MessageService {
     )
   }
 
-  /** What was read for it, the history above all, is gone when it returns: an answer may take long. */
+  /** Scoped here so that the history can be collected while the answer streams. */
   async #begin(
     caller: Caller,
     input: SendInput,
@@ -110,7 +110,7 @@ export class MessageService {
     return 'replayed' in begun ? begun : { begun, key }
   }
 
-  /** From here on the answer is the process's own, not its caller's. */
+  /** From here on the answer no longer depends on its caller. */
   async #generate(
     turn: StartedTurn,
     { credentials, wasRejected }: OpenedKey,
@@ -125,7 +125,7 @@ export class MessageService {
     const timing = { durationMs, stopReason: signal.reason }
     const end = await this.#deps.ending.finish(generated, timing, answer)
     this.#observe(generated.outcome, durationMs)
-    // A hint for the account page only; the answer is stored whether or not this is.
+    // Only a hint for the account page; the answer is stored either way.
     await this.#rememberKey(turn.userId, generated.outcome, wasRejected).catch(() => {})
     if (!end.isAskerLive) throw sessionEnded()
     const { receipt } = end
@@ -152,7 +152,7 @@ export class MessageService {
       const settled = settledWithin(done, waitSeconds * 1000, ended)
       const end = await Promise.race([settled, storageFailed])
       if (end === 'storage_failed') throw keptForLater(turn)
-      // Its end was written together with whether its asker's session still lived.
+      // The statement that wrote the end also checked the session.
       if (end === 'settled') return await done
       await this.#deps.sessions.confirm(caller, ['messages:send'])
       return runningResult(turn, answer.textSoFar)
@@ -163,9 +163,9 @@ export class MessageService {
   }
 
   /**
-   * A client of the 2026-07-28 era cancels by closing its stream, which is also what a broken
-   * connection looks like. A caller with an idempotency key may be about to repeat the call: it
-   * gets a moment to come back to the answer, on any replica, before that is stopped.
+   * A client of the 2026-07-28 era cancels by closing its stream, which looks like a broken
+   * connection. A caller with an idempotency key may be about to repeat the call: it has 10 seconds
+   * to rejoin the answer, on any replica, before the answer is stopped.
    */
   #callerLeft(answer: RunningAnswer, hasIdempotencyKey: boolean, reason: unknown): void {
     const isExplicit = reason instanceof AppError && reason.code === 'cancelled'
@@ -174,7 +174,7 @@ export class MessageService {
     else setTimeout(stop, REPEAT_WITHIN_MS).unref()
   }
 
-  /** Goes on while that cannot be found out: the key still leads to the answer. */
+  /** If the check fails, the answer continues: the key still leads to it. */
   async #stopUnlessJoined({ id, controller }: RunningAnswer, reason: unknown): Promise<void> {
     const isWanted = await this.#deps.repositories.answers.isJoined(id).catch(() => true)
     if (!isWanted) controller.abort(reason)
@@ -191,7 +191,7 @@ export class MessageService {
     return { credentials, userVault, wasRejected: apiKey.rejectedAt !== null }
   }
 
-  /** Of two first calls with one key, the one that began second finds the other's turn. */
+  /** For concurrent first calls with one key: the second one finds the turn of the first. */
   async #lostRace(
     caller: Caller,
     marks: IdempotencyMarks | undefined,

@@ -1,4 +1,4 @@
-/** How a turn begins: two statements, one that reads and one that writes, before Claude is called. */
+/** Begins a turn: one statement reads and another writes, before Claude is called. */
 
 import type { PriceTable } from '../../claude/prices/prices.ts'
 import { estimateTokens } from '../../claude/prices/tokens.ts'
@@ -43,31 +43,31 @@ type Deps = {
   leaseSeconds: number
   defaultMaxTokens: number
   maxMessagesSent: number
-  /** Of one user; null: no limit. */
+  /** Per user; null: no limit. */
   maxStoredBytes: number | null
 }
 
 type Sender = Pick<Caller, 'userId' | 'sessionId' | 'kind' | 'scopes'>
 
-/** A turn as it is asked for, before the database has said yes. */
+/** A requested turn, before the database has accepted it. */
 type Draft = {
   opened: OpenedConversation
   wantedTokens: number
   limits: LimitSet
   history: Pick<StartedTurn, 'history' | 'omitted'>
   worst: WorstCase
-  /** Whether it is refused rather than lowered: its input may turn out to be less. */
+  /** Whether to refuse it rather than lower its output: a count may still make room. */
   isWhole: boolean
   newTurn: NewTurn
 }
 
-/** Asks Anthropic how many tokens an input is; null: unknown. */
+/** Anthropic's token count of an input; null: unknown. */
 export type CountInput = (turn: AskedTurn) => Promise<number | null>
 
-/** Of the model's window, what estimated tokens may fill: the estimate can be a quarter too low. */
+/** The share of the model's window for estimated tokens: the estimate can be a quarter too low. */
 const WINDOW_SHARE = 0.75
 const UNKNOWN_MODEL_WINDOW_TOKENS = 200_000
-/** So many times another turn may come in between before the conversation counts as busy. */
+/** Tries while other turns come in between; then the conversation counts as busy. */
 const MAX_TRIES = 3
 
 export class TurnBeginning {
@@ -77,14 +77,14 @@ export class TurnBeginning {
     this.#deps = deps
   }
 
-  /** What {@link begin} goes by. @throws AppError not_found when the account was deleted. */
+  /** Reads the input of {@link begin}. @throws AppError not_found when the account was deleted. */
   async read(sender: Sender, { conversationId }: SendInput): Promise<TurnContext> {
     return this.#deps.repositories.turnContexts.get(reachOf(sender), conversationId)
   }
 
   /**
-   * Makes the user's message durable, reserves its conversation, and its worst case of the budget.
-   * Only where that does not fit, Anthropic is asked for a count of the input, which is free and less.
+   * Makes the user's message durable, and reserves its conversation and the worst case of its cost.
+   * Only if that does not fit, asks Anthropic for a count of the input, which is free and lower.
    *
    * @throws AppError unauthenticated, not_found, conversation_busy, model_retired, budget_exceeded,
    *   model_price_unknown, storage_full, rate_limited, overloaded; nothing is stored then.
@@ -119,7 +119,7 @@ export class TurnBeginning {
     throw conversationBusy()
   }
 
-  /** A session also ends with its account, of which its caller should hear. */
+  /** Throws not_found instead if the session ended because its account was deleted. */
   async #ended(sender: Sender, input: SendInput): Promise<AppError> {
     await this.read(sender, input)
     return sessionEnded([sender.kind])
@@ -179,7 +179,7 @@ export class TurnBeginning {
   }
 }
 
-/** The system prompt is stored with the answer, but it is known already. */
+/** The system prompt is stored with the answer, but its size is already known. */
 function newBytes({ changes, newSystemPrompt }: OpenedConversation, content: Buffer): number {
   const prompt = newSystemPrompt ? Buffer.byteLength(newSystemPrompt) : 0
   return content.length + (changes.title?.length ?? 0) + prompt
@@ -214,7 +214,7 @@ function toBegunTurn(
     model: { ...opened.model, warnings: [...opened.model.warnings, ...warnings] },
     systemPrompt: opened.systemPrompt,
     newSystemPrompt: opened.newSystemPrompt,
-    // What the model could not write anyway is left for the request to lower, and to say so.
+    // The request lowers what exceeds the model's own limit, and warns about it.
     maxTokens: isLowered ? maxTokens : wantedTokens,
     ...history,
     tag,

@@ -1,4 +1,4 @@
-/** A turn that has begun: durable, and its conversation and its share of the budget reserved. */
+/** A turn that has begun: it is durable, and has its conversation and its budget reserved. */
 
 import type { Effort, ResolvedModel } from '../../claude/models.ts'
 import type { LimitSet, StoredReservation } from '../../repositories/billing/budgets.ts'
@@ -6,7 +6,7 @@ import type { ConversationInput } from '../conversations/conversation-context.ts
 import type { SentHistory } from '../conversations/history-window.ts'
 import type { ConversationVault } from '../keys/vault.ts'
 
-/** What a caller sends. */
+/** The caller's input. */
 export type SendInput = ConversationInput & {
   maxTokens?: number | undefined
   temperature?: number | undefined
@@ -24,18 +24,18 @@ export type FollowOptions = {
   onText?: ((textSoFar: string) => void) | undefined
 }
 
-/** Why an answer was stopped from inside: its turn ends as `interrupted`, not as `cancelled`. */
+/** Abort reason of the gateway's own stops: the turn ends as `interrupted`, not as `cancelled`. */
 export const INTERRUPTED = Symbol('interrupted')
 
-/** What may be stored of an idempotency key. */
+/** The stored hashes of an idempotency key. */
 export type IdempotencyMarks = {
   hash: Buffer
   fingerprint: Buffer
-  /** Under which earlier calls may be found: of this session alone, or of all that read everything. */
+  /** Finds earlier calls: those of this session, or of all sessions that read everything. */
   known: { own: Buffer; ofUser: Buffer }
 }
 
-/** A turn that is durable, and whose conversation is reserved for it. */
+/** A durable turn whose conversation is reserved for it. */
 export type StartedTurn = {
   conversationId: string
   userId: string
@@ -43,20 +43,20 @@ export type StartedTurn = {
   vault: ConversationVault
   model: ResolvedModel
   systemPrompt: string | undefined
-  /** What the conversation's is to be once the turn is delivered; undefined: as it is. */
+  /** The conversation's system prompt once the turn is delivered; undefined: unchanged. */
   newSystemPrompt: string | null | undefined
   maxTokens: number
   /** Earlier turns that go to Claude. */
   history: SentHistory
-  /** Earlier whole messages that do not. */
+  /** How many earlier whole messages do not. */
   omitted: number
   tag: string | null
   hasIdempotencyKey: boolean
   /** Of the user's message. */
   position: number
-  /** Of the first message that was read for this turn. */
+  /** Position of the first message that was read for this turn. */
   historyStart: number
-  /** What its cost is measured by, for a word of warning. */
+  /** The limits that its warnings refer to. */
   limits: LimitSet
   reservation: StoredReservation
 }

@@ -1,4 +1,4 @@
-/** What a call may use at most, before it is made: what its budgets must have room for. */
+/** The most that a call may use: what its budgets must have room for. */
 
 import { textBlock } from '../../claude/history.ts'
 import type { ResolvedModel } from '../../claude/models.ts'
@@ -7,9 +7,9 @@ import type { PriceTable } from '../../claude/prices/prices.ts'
 import type { WorstCase } from '../billing/budgets.ts'
 import { type Turn, toMessages } from '../conversations/history-window.ts'
 
-/** An input of fewer is not worth a count: it would leave hardly more room. */
+/** A smaller input is not worth a count, which would free little room. */
 const WORTH_A_COUNT_TOKENS = 512
-/** Anthropic calls its count an estimate, so that a bit more is taken for the most. */
+/** Margin on Anthropic's count, which is an estimate. */
 const COUNT_MARGIN_SHARE = 0.05
 const COUNT_MARGIN_TOKENS = 64
 
@@ -19,12 +19,12 @@ type Asked = {
   turns: readonly Turn[]
   message: string
   wantedTokens: number
-  /** Anthropic's count of the input; null: it could not be had. Undefined while it was not asked for. */
+  /** Anthropic's count of the input; null: unavailable; undefined: not requested yet. */
   counted: number | null | undefined
   at: Date
 }
 
-/** Input and output in tokens, and the dearest prices that they can be charged at. */
+/** Input and output in tokens, and the highest prices that may apply. */
 export function worstCaseOf(asked: Asked, prices: PriceTable): WorstCase {
   const { model, wantedTokens, at } = asked
   const inputTokens = inputAtMost(asked)
@@ -33,7 +33,7 @@ export function worstCaseOf(asked: Asked, prices: PriceTable): WorstCase {
   return { inputTokens, maxTokens, unitPrices }
 }
 
-/** Whether a count may make room where the worst case has none. */
+/** Whether a count may make room where the worst case does not fit. */
 export function isWorthACount({ counted }: Pick<Asked, 'counted'>, worst: WorstCase): boolean {
   return counted === undefined && worst.inputTokens >= WORTH_A_COUNT_TOKENS
 }
@@ -43,7 +43,7 @@ function inputAtMost({ model, systemPrompt, turns, message, counted }: Asked): n
     ...(systemPrompt ? { system: [textBlock(systemPrompt)] } : {}),
     messages: [...toMessages(turns), { role: 'user', content: [textBlock(message)] }],
   })
-  // A prompt that is longer than its window is refused, and not billed.
+  // A prompt longer than the window is refused, and not billed.
   const inWindow = model.info?.contextTokens ?? inBytes
   return Math.min(inBytes, inWindow, counted ? withMargin(counted) : inBytes)
 }
