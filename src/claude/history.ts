@@ -11,8 +11,8 @@ export const isHiddenBlock = ({ type }: ContentBlock): boolean => HIDDEN_BLOCKS.
  *
  * Thinking is left out, which the API allows outside tool use: its blocks are bound to the model,
  * the account and every byte before them, and fail the request when one of these has changed
- * (Anthropic API docs: Extended thinking, preserving thinking blocks). A pair with a message without
- * text is skipped, so that roles alternate: the API would merge two user messages in a row.
+ * (Anthropic API docs: Extended thinking, preserving thinking blocks). A pair is skipped when one
+ * message has no text left, so that roles alternate: the API merges two user messages in a row.
  */
 export function replayHistory(history: readonly Turn[]): Turn[] {
   const replayed: Turn[] = []

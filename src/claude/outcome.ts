@@ -14,7 +14,7 @@ export type UsageEstimated =
   /** The first request was lost after it was sent, and may be billed too. */
   | 'sent_twice'
 
-/** How a call ended, whatever happened. */
+/** How a call ended: the outcome of every call, failed ones included. */
 export interface ClaudeOutcome {
   status: 'complete' | 'refused' | 'cancelled' | 'failed'
   /** Blocks as streamed, thinking and signatures included; partial unless `complete`. */

@@ -15,7 +15,7 @@ export function thisProcess(): ProcessIdentity {
   return { host: hostname(), pid: process.pid, startedAtTicks: startTicks(process.pid) }
 }
 
-/** On the same host only. Alive in doubt: when it cannot tell whether the pid was reused. */
+/** On the same host only. When unsure whether the pid was reused, it counts as alive. */
 export function isAlive({ pid, startedAtTicks }: ProcessIdentity): boolean {
   if (!exists(pid) || isZombie(pid)) return false
   const ticks = startTicks(pid)

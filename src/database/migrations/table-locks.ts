@@ -20,7 +20,7 @@ const ORDER = [
   'usage_daily',
   'users',
 ]
-/** Upper bound, whatever `deadlock_timeout` the server has. */
+/** Upper bound for any `deadlock_timeout` of the server. */
 const MOST_MS = 500
 
 export type LockHolder = {

@@ -6,8 +6,8 @@ import { toReadableUrl } from '../../config/database-url.ts'
 import { cannotConnect, NO_TLS } from './connect-errors.ts'
 
 /**
- * The URL for the driver, which by itself treats `require` and `prefer` as `verify-full` (libpq's
- * meaning: PostgreSQL documentation, libpq, SSL Support). With `prefer`, TLS is tried once, here.
+ * The URL for the driver, which unlike libpq treats `require` and `prefer` as `verify-full`
+ * (PostgreSQL documentation: libpq, SSL Support). With `prefer`, TLS is tried once, here.
  *
  * `schema` is what other programs call the search path.
  *
