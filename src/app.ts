@@ -33,12 +33,12 @@ import { Vault } from './services/keys/vault.ts'
 import { createTelemetry } from './telemetry.ts'
 import { oauthErrorPage } from './web/pages/oauth-error/view.ts'
 
-/** What the caller has made already. */
+/** What the caller has created already. */
 export type Given = { log?: Logger; database?: Database }
 
 export type App = Awaited<ReturnType<typeof createApp>>
 
-/** The folder of the embedded database also keeps the key that was made for it. */
+/** The generated encryption key, in the data folder of the embedded database. */
 const KEY_FILE = 'encryption-key'
 
 const MISSING_PASSWORD_KEY =
@@ -47,7 +47,7 @@ const MISSING_PASSWORD_KEY =
 /**
  * Opens and migrates the database, and assembles the gateway on it. Does not listen.
  *
- * @throws AppError or Error, with nothing left open, when something it needs is not there.
+ * @throws AppError or Error, with nothing left open, when something it needs is missing.
  */
 export async function createApp(config: Config, given: Given = {}) {
   const log = given.log ?? createLogger(config.log.level)
@@ -62,7 +62,7 @@ export async function createApp(config: Config, given: Given = {}) {
 
 async function assemble(config: Config, database: Database, log: Logger) {
   const { db, kind } = database
-  // To go back to, should the new build not be the one that is wanted after all.
+  // For a rollback to the older build.
   if ((await pendingMigrations(db)).length > 0) await database.keepCopy('before-migration')
   const migrations = await migrateToLatest(db, kind, (message) => log.warn(message))
   if (migrations.length > 0) log.info({ migrations }, 'database migrated')
@@ -164,7 +164,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
   }
 }
 
-/** Starts all the same: a model retires while a gateway is in use, and other models still answer. */
+/** Only warns: a model may retire while a gateway is in use, and other models still answer. */
 function warnOfRetiredDefault({ chat }: Config, log: Logger): void {
   try {
     resolveModel(chat.defaultModel, chat.retiredModels)
@@ -189,7 +189,7 @@ async function embeddedKey(
 ): Promise<Buffer> {
   if (kind !== 'embedded') throw new Error('ENCRYPTION_KEY is required with DATABASE_URL.')
   const path = join(dataDir, KEY_FILE)
-  // The first start ever seals one, ahead of everything else.
+  // The very first start seals a signing key before anything else.
   const isNew = async () => (await signingKeys.list()).length === 0
   const text = await readOrMakeKeyFile(path, isNew)
   if (text !== undefined) return parseEncryptionKey(text)
@@ -202,11 +202,11 @@ async function readPrices(file: string | undefined): Promise<unknown> {
   return file === undefined ? undefined : JSON.parse(await readFile(file, 'utf8'))
 }
 
-/** Of all replicas together; the embedded database has but one process, which counts in memory. */
+/** Shared by all replicas. With the embedded database a single process counts in memory. */
 const countsInDatabase = ({ limits }: Pick<Config, 'limits'>, kind: Database['kind']) =>
   limits.redisUrl === undefined && kind === 'postgresql'
 
-/** Counters for all replicas: in Redis if there is one, else in PostgreSQL; none for one process. */
+/** Shared counters: in Redis if configured, else in PostgreSQL; none for a single process. */
 async function openSharedStores(
   { limits }: Pick<Config, 'limits'>,
   kind: Database['kind'],
@@ -214,7 +214,7 @@ async function openSharedStores(
   log: Logger,
 ) {
   if (limits.redisUrl !== undefined) {
-    // As long to load as the rest of the HTTP side, and few have a Redis.
+    // Takes as long to load as the rest of the HTTP side, and few use Redis.
     const { openRedisStores } = await import('./http/rate-limit/redis-stores.ts')
     return openRedisStores(limits.redisUrl, (err) => log.warn({ err }, 'Redis is away'))
   }

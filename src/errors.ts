@@ -1,5 +1,5 @@
 /**
- * Every way the gateway refuses or fails, by the code its callers see.
+ * All errors of the gateway, by the code that callers see.
  *
  * An AppError may be thrown anywhere below the edges; the Express error handler and the MCP tool
  * runner are the only places that turn one into a status or a result. Its message is written for
@@ -7,7 +7,7 @@
  * text. Anything else that is thrown is a bug: logged, and shown as `internal`.
  */
 
-/** What each code means to an HTTP client, and whether the same call may succeed later. */
+/** The HTTP status of each code, and whether a retry may succeed later. */
 export const ERROR_CODES = {
   invalid_input: { status: 400, retryable: false },
   invalid_api_key: { status: 400, retryable: false },
@@ -53,15 +53,15 @@ export type ErrorCode = keyof typeof ERROR_CODES
 export const isErrorCode = (code: string | null): code is ErrorCode =>
   code !== null && Object.hasOwn(ERROR_CODES, code)
 
-/** Clients wait as they are told, and nothing longer than a day is worth waiting in a process. */
+/** Limit of one day: clients obey `Retry-After`, and no process should wait longer. */
 const LONGEST_RETRY_AFTER_SECONDS = 86_400
 
 type Extra = {
-  /** Whole seconds after which a repeat may succeed; more than a day is told as a day. */
+  /** Whole seconds after which a retry may succeed; limited to one day. */
   retryAfterSeconds?: number | undefined
   /** Machine-readable facts for the caller: field names, a replacement model, a request id. */
   details?: Record<string, unknown> | undefined
-  /** Overrides the code's usual answer. */
+  /** Overrides the code's default. */
   retryable?: boolean | undefined
   /** For the log only. */
   cause?: unknown
@@ -90,7 +90,7 @@ export class AppError extends Error {
 const withinADay = (seconds: number | undefined): number | undefined =>
   seconds === undefined ? undefined : Math.min(seconds, LONGEST_RETRY_AFTER_SECONDS)
 
-/** What a caller may be told about anything that was thrown. */
+/** Converts anything thrown to an error that callers may see. */
 export function toAppError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown
   return new AppError('internal', 'Something went wrong inside the gateway. It has been logged.', {
@@ -98,12 +98,12 @@ export function toAppError(thrown: unknown): AppError {
   })
 }
 
-/** Whether something failed for want of the database, and may be tried again when it is back. */
+/** Whether the database was unavailable, so that a retry may succeed once it is back. */
 export function isDatabaseGone(thrown: unknown): boolean {
   return thrown instanceof AppError && thrown.code === 'database_unavailable'
 }
 
-/** The body of a failure, the same in a tool result and in an HTTP answer (design: Results). */
+/** The body of a failure, the same in a tool result and in an HTTP response (design: Results). */
 export function toErrorBody(error: AppError) {
   return {
     success: false as const,

@@ -2,14 +2,14 @@
  * The logger, and what it never writes.
  *
  * Call sites pass chosen fields only, never a request, a body or a client object. The redaction
- * below is the second line of defence: a field by one of these names is cut wherever it turns up.
+ * below is the second line of defence: a field with one of these names is redacted at any depth.
  */
 
 import { type LogFn, type Logger as PinoLogger, pino } from 'pino'
 
 export type Logger = PinoLogger
 
-/** Names under which a secret or somebody's text could travel. */
+/** Names of fields that could hold a secret or a user's text. */
 export const REDACTED_FIELDS = [
   'access_token',
   'accessToken',
@@ -49,19 +49,19 @@ export function createLogger(level: string, destination?: { write(line: string):
 }
 
 const redacted = new Set<string>(REDACTED_FIELDS)
-/** Nothing that is logged is nearly as deep, and what goes round in circles ends. */
+/** Far deeper than anything that is logged; ends circular references. */
 const MAX_DEPTH = 8
 
 /**
- * The same fields, those cut that could hold a secret, however deep. pino's own redaction looks at
- * a list of paths, and copies every line for it.
+ * Redacts fields that could hold a secret, at any depth. pino's own redaction needs a list of
+ * paths, and copies every line.
  */
 function withoutSecrets(fields: object, depth = 0): Record<string, unknown> {
   const shown = fields as Record<string, unknown>
   let changed: Record<string, unknown> | undefined
   for (const name of Object.keys(shown)) {
     const value = shown[name]
-    // Of an error describeError makes something that can be shown.
+    // describeError makes the error safe to log.
     const kept = name === 'err' && depth === 0 ? value : cut(name, value, depth)
     if (kept === value) continue
     changed ??= { ...shown }
@@ -79,11 +79,11 @@ function cut(name: string, value: unknown, depth: number): unknown {
 }
 
 /**
- * An error as the log may show it: its class, its code, and where it was thrown.
+ * An error in the log: its class, its code, and where it was thrown.
  *
  * Not its message: a driver quotes parameters in it ("Key (email_key)=(…) already exists"), a
- * JSON parser quotes the body, and both can hold a secret or somebody's text. Our own messages are
- * written without either, so theirs are kept.
+ * JSON parser quotes the body, and both can hold a secret or a user's text. The gateway's own
+ * errors contain neither, so their messages are kept.
  */
 export function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error }
@@ -97,13 +97,13 @@ export function describeError(error: unknown): Record<string, unknown> {
   }
 }
 
-/** A stack begins with the message, and a message may have lines that look like frames. */
+/** Cuts off the message, with which a stack begins: it may have lines that look like frames. */
 function framesOf({ stack = '', message }: Error): string[] {
   const frames = stack.slice(Math.max(0, stack.indexOf(message)) + message.length).split('\n')
   return frames.filter((line) => /^\s+at .*(:\d+\)?|\))$/.test(line)).map((line) => line.trim())
 }
 
-/** pino takes an error's own message for a line that has none. */
+/** Sets a message where there is none: pino would log that of the error. */
 function inOurWords(args: Parameters<LogFn>): Parameters<LogFn> {
   const [first, message = 'failed', ...rest] = args as unknown as [unknown, string?, ...unknown[]]
   if (first instanceof Error) return [{ err: first }, message, ...rest] as Parameters<LogFn>

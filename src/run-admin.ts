@@ -11,7 +11,7 @@ const PROGRAM = 'npm run admin --'
 
 type Described = Pick<Command, 'usage' | 'note'>
 
-/** Needs no gateway, nor any of what one needs. */
+/** Runs without opening the gateway. */
 const CHECK: Described = {
   usage: 'check',
   note: 'opens the database, Anthropic, proxies, Redis and the public address once; exit code 1 when one is wrong',
@@ -46,7 +46,7 @@ async function main(args: string[]): Promise<boolean> {
 const helpOn = (command: Described | undefined) =>
   command ? `${usageOf(command)}\n    ${command.note}\n` : USAGE
 
-/** What is wrong with the settings themselves is told all at once, and then nothing is opened. */
+/** When settings are invalid, reports all of them and opens nothing. */
 async function checkSettings(args: string[]): Promise<boolean> {
   explained(CHECK, () => valuesOf(args, []))
   const { loadConfig } = await import('./config/config.ts')
@@ -80,7 +80,7 @@ function refuseOperands(operands: string[], expected: number): void {
   }
 }
 
-/** The commands that begin with the same word, or where to find all. */
+/** The commands that begin with the same word, or how to list all. */
 function nearUsage(area: string | undefined): string {
   const near = Object.entries<Described>({ check: CHECK, ...COMMANDS }).filter(
     ([words]) => words.split(' ')[0] === area,
@@ -89,13 +89,13 @@ function nearUsage(area: string | undefined): string {
   return near.map(([, command]) => usageOf(command)).join('\n')
 }
 
-/** A mistyped DATA_DIR must not become a new and empty gateway, in which all is well. */
+/** A mistyped DATA_DIR must not create a new, empty gateway in which every check passes. */
 function refuseEmptyFolder({ url, dataDir }: Config['database']): void {
   if (url !== undefined || existsSync(join(dataDir, 'postgres'))) return
   throw new Error(`There is no gateway data in ${resolve(dataDir)}. Set DATA_DIR or DATABASE_URL.`)
 }
 
-/** Loads the gateway only now: that takes longer than most mistakes deserve. */
+/** Loads the gateway only now, so that usage errors are reported fast. */
 async function onGateway(run: Run): Promise<boolean> {
   const { createApp } = await import('./app.ts')
   const { loadConfig } = await import('./config/config.ts')
@@ -112,7 +112,7 @@ async function onGateway(run: Run): Promise<boolean> {
   }
 }
 
-/** Its exit code: 0 when all is well, 1 when a check failed, 2 when it could not be run. */
+/** Exit code: 0 for success, 1 when a check failed, 2 when the command could not be run. */
 export async function runAdmin(args: string[]): Promise<void> {
   try {
     readDotEnv()

@@ -13,26 +13,26 @@ import { endOnSignals, type StopSignal, stopOnSignals } from './process/stop-sig
 import { isUnderNpm, onNpmGone } from './process/under-npm.ts'
 import { type StopTimes, stop, type UnderWay } from './stop.ts'
 
-/** Over its longest times a stop may still need this for its last answers and writes. */
+/** How long a stop may exceed its limits, for last answers and writes. */
 const STOP_MARGIN_MS = 10_000
 const LAST_WORDS_MS = 1_000
 const MOST_KEPT_SECONDS = 30
-/** What is started together with the gateway may take a little longer. */
+/** A database started together with the gateway may take a little longer. */
 const DATABASE_PATIENCE_MS = 30_000
 
 /**
- * @param settingsFile that was read into the environment, to tell whoever started it.
- * @throws Error, AppError or ConfigError that tells them what to change.
+ * @param settingsFile path of the file read into the environment, for the greeting.
+ * @throws Error, AppError or ConfigError that says what to change.
  */
 export async function serve(settingsFile?: string): Promise<void> {
-  // As the first process of a container it would not end by itself.
+  // As PID 1 of a container, a process has no default action for signals.
   const starting = endOnSignals()
   const config = loadConfig()
   checkDataDir(config.database)
   checkPricesFile(config.chat.pricesFile)
   checkCertificate(config.http.tls)
   const log = createLogger(config.log.level)
-  // The embedded database is compiled on other threads, meanwhile this one loads the rest.
+  // The embedded database compiles on other threads, while this one loads the rest.
   const [database, { createApp }, { listen }] = await Promise.all([
     openConfiguredDatabase(config, log, { onEnd: endWith(log), patienceMs: DATABASE_PATIENCE_MS }),
     import('./app.ts'),
@@ -60,7 +60,7 @@ export async function serve(settingsFile?: string): Promise<void> {
   greet(config, app, { url: listening.url, recovery: database.recovery, settingsFile })
 }
 
-/** Calls under way are still answered that there is no database. */
+/** Exits after a delay, in which open calls still get an error response. */
 function endWith(log: Logger): (err: unknown) => void {
   return (err) => {
     log.fatal({ err }, 'the embedded database has ended: so does the gateway. Start it again')
@@ -83,7 +83,7 @@ async function stopWithin(
   app.log.info('stopped')
 }
 
-/** For whoever pressed Ctrl-C, and sees that it goes on. */
+/** Explains after Ctrl-C why the process does not end at once. */
 function waitingText({ answers, requests }: UnderWay, graceMs: number): string {
   const what = [
     ...(answers > 0
@@ -100,15 +100,15 @@ function waitingText({ answers, requests }: UnderWay, graceMs: number): string {
 const counted = (count: number, one: string, many: string) => `${count} ${count === 1 ? one : many}`
 
 /**
- * What a client may count on is over by the end of the drain, so that none sends its next request on
- * a connection that is being closed.
+ * The keep-alive timeout ends within the drain, so that no client sends its next request on a
+ * connection that is being closed.
  */
 function keptSecondsOf({ http }: Config, app: App): number | undefined {
   const drains = app.databaseKind === 'postgresql' && http.drainSeconds > 0
   return drains ? Math.min(http.drainSeconds, MOST_KEPT_SECONDS) : undefined
 }
 
-/** Only from one of many processes are requests led elsewhere, and never from one at a terminal. */
+/** Drains only on SIGTERM with PostgreSQL: only then may other replicas take the requests. */
 function stopTimes({ http }: Config, app: App, signal: StopSignal): StopTimes {
   const drains = signal === 'SIGTERM' && app.databaseKind === 'postgresql'
   return {
@@ -154,7 +154,7 @@ function greet(config: Config, app: App, { url, recovery, settingsFile }: Start)
     ...(isRefusedByClients(publicUrl) ? plainPublicUrlWarning(publicUrl) : []),
     '',
   ]
-  // For a person; programs read the JSON lines of the log, which go to standard output.
+  // For people; programs read the JSON lines of the log on standard output.
   process.stderr.write(`${lines.join('\n')}\n`)
   app.log.info({ url: `${url}/mcp`, database: app.databaseKind }, 'listening')
   if (isRefusedByClients(publicUrl)) {
@@ -201,14 +201,14 @@ const plainPublicUrlWarning = (publicUrl: string) => [
   '  https:// address that people use, also when it is a proxy in front that serves it.',
 ]
 
-/** Listening everywhere says nothing about the name by which others reach it. */
+/** Listening on all interfaces does not tell the name by which others reach it. */
 const isNameless = (publicUrl: string) => ['0.0.0.0', '[::]'].includes(new URL(publicUrl).hostname)
 
 function isExposed(host: string, hasTls: boolean, hasTrustedProxy: boolean): boolean {
   return !isLoopback(host) && !hasTls && !hasTrustedProxy
 }
 
-/** By name: a nameless address has a warning of its own. */
+/** Plain HTTP under a public name. A nameless address has its own warning. */
 function isRefusedByClients(publicUrl: string): boolean {
   const { protocol, hostname } = new URL(publicUrl)
   return protocol === 'http:' && !isLoopback(hostname) && !isNameless(publicUrl)

@@ -1,9 +1,9 @@
 /**
- * How a gateway stops without failing a call.
+ * Stops the gateway gracefully, without failing a call.
  *
- * A load balancer learns of it by `/readyz`, which takes it a few checks, and until then goes on
- * sending requests: they are served. Only then does the listener close. What has been asked by then
- * gets its answer, and the database is closed last.
+ * A load balancer learns of the stop by `/readyz`, after a few checks, and sends requests until
+ * then: they are served. Then the listener closes. Open requests get their answers, and the
+ * database is closed last.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,25 +11,25 @@ import type { App } from './app.ts'
 import type { Listening } from './http/listener/listen.ts'
 
 export type StopTimes = {
-  /** How long requests are still taken after `/readyz` has begun to say no. */
+  /** How long requests are still accepted after `/readyz` begins to fail. */
   drainMs: number
-  /** How long answers and other requests under way may take then. */
+  /** How long running answers and open requests may take after that. */
   graceMs: number
 }
 
 /** What a stop waits for. */
 export type UnderWay = { answers: number; requests: number }
 
-/** Who waited until the end of the grace is told how it ended; one who does not read is not waited for. */
+/** Time to send the last responses after the grace; a client that does not read is cut off. */
 const LAST_ANSWERS_MS = 5_000
 const LAST_ANSWERS_IN_A_HURRY_MS = 500
 
 /**
  * Resolves when everything is closed. An answer that does not end within the grace is recorded as
- * `interrupted`, and its caller told so.
+ * `interrupted`, and its caller gets that error.
  *
- * @param hurry when it aborts, both times are over.
- * @param tellWaiting told what is still under way when the grace begins, if there is anything.
+ * @param hurry ends both times when it aborts.
+ * @param tellWaiting called at the start of the grace with what is still running, if anything is.
  */
 export async function stop(
   app: App,
@@ -56,7 +56,7 @@ export async function stop(
   await app.close(0)
 }
 
-/** Waits for the work, though not for longer than `ms`, nor for its timer once the work is done. */
+/** Waits for the work, for at most `ms`. Clears its timer once the work is done. */
 async function within(ms: number, work: Promise<void>, hurry?: AbortSignal): Promise<void> {
   const done = new AbortController()
   await Promise.race([work, pause(ms, AbortSignal.any([done.signal, ...(hurry ? [hurry] : [])]))])

@@ -1,5 +1,5 @@
 /**
- * Figures for Prometheus. Labels come from closed lists only: no user, no message, no free text.
+ * Metrics for Prometheus. Labels come from closed lists only: no user, no message, no free text.
  *
  * One registry per application, so that two in one process do not share their counts.
  */

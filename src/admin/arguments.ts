@@ -1,4 +1,4 @@
-/** What the operator typed, or a mistake in it. */
+/** Parses the arguments of an admin command. */
 
 import { parseArgs } from 'node:util'
 import { AMOUNT_EXAMPLES, parseUsd } from '../text/usd-amount.ts'
@@ -24,12 +24,12 @@ export type Values = {
   [Name in Option]?: (typeof OPTIONS)[Name]['type'] extends 'boolean' ? boolean : string
 }
 
-/** A command that cannot be run as it was typed. */
+/** The command line is wrong. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** The words that are no options, and whether help is asked for; whatever else is wrong. */
+/** The words that are not options, and whether help is requested. Accepts invalid options. */
 export function wordsOf(args: readonly string[]): { words: string[]; wantsHelp: boolean } {
   const options = { ...OPTIONS, ...HELP }
   const parsed = parseArgs({
@@ -52,7 +52,7 @@ export function valuesOf(args: readonly string[], allowed: readonly Option[]): V
   }
 }
 
-/** Of parseArgs, whose own words tell of positional arguments. */
+/** Replaces the messages of parseArgs, which explain positional arguments. */
 function inPlainEnglish(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException
   const [option = ''] = /--?[\w-]+/.exec(message) ?? []
@@ -63,7 +63,7 @@ function inPlainEnglish(error: unknown): string {
     : `${option} needs a value.`
 }
 
-/** `--usd -5` means what `--usd=-5` means: a value, if a wrong one. */
+/** Rewrites `--usd -5` to `--usd=-5`, so that it counts as a value, though a wrong one. */
 function withNegatives(args: readonly string[]): string[] {
   return args.flatMap((arg, index) => {
     const next = args[index + 1] ?? ''
@@ -90,7 +90,7 @@ function dayOf(day: string): string {
   throw new UsageError('A day is written like 2026-11-01.')
 }
 
-/** @throws UsageError also for days in the wrong order, between which there is never anything. */
+/** @throws UsageError also for days in the wrong order. */
 export function rangeOf(from: string, to: string): { from: string; to: string } {
   const range = { from: dayOf(from), to: dayOf(to) }
   if (from > to) throw new UsageError('--from must not be after --to.')
@@ -102,7 +102,7 @@ export function nanoUsdOf(value: string | undefined): bigint | null {
   refuseNegative('usd', value)
   const nanoUsd = parseUsd(value)
   if (nanoUsd !== undefined) return nanoUsd
-  // Unquoted, a shell makes nothing of $5.
+  // A shell expands an unquoted $5 to nothing.
   throw new UsageError(`--usd takes an amount ${AMOUNT_EXAMPLES} (in single quotes: '$5').`)
 }
 

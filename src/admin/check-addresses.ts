@@ -1,10 +1,10 @@
-/** The address that clients are given: whether it leads here, and under the same name. */
+/** Checks whether PUBLIC_URL leads to this gateway, and under the same name. */
 
 import type { Config } from '../config/config.ts'
 import type { Finding } from './finding.ts'
 
 const WITHIN_MS = 10_000
-/** What every client that signs in reads first, and the field that has to be as it was asked for. */
+/** The documents that OAuth clients read first, and the field that must match the requested URL. */
 const DOCUMENTS = [
   ['/.well-known/oauth-protected-resource/mcp', 'resource', '/mcp'],
   ['/.well-known/oauth-authorization-server', 'issuer', ''],
@@ -57,7 +57,7 @@ async function problemOf(
   )
 }
 
-/** At this machine's own address the gateway is simply not running. */
+/** On a loopback address, a refused connection only means that the gateway is not running. */
 function unreached(origin: string, error: Error): Problem {
   const cause = error.cause as NodeJS.ErrnoException | undefined
   const code = cause?.code ?? error.name

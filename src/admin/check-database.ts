@@ -8,7 +8,7 @@ import { AppError } from '../errors.ts'
 import { createLogger } from '../log.ts'
 import type { Finding } from './finding.ts'
 
-/** Changes nothing in a database, and makes none; at most the folder for it. */
+/** Changes nothing in a database and creates none; at most creates its folder. */
 export async function checkDatabase(config: Config): Promise<Finding> {
   const { url, dataDir } = config.database
   const setting = url === undefined ? 'DATA_DIR' : 'DATABASE_URL'
@@ -24,7 +24,7 @@ export async function checkDatabase(config: Config): Promise<Finding> {
     return { setting, state: 'ok', words: await describe(config) }
   } catch (error) {
     const words = (error as Error).message.replace(`${setting}: `, '')
-    // The gateway that runs on it, and hence can use it.
+    // The running gateway holds it, so it is usable.
     if (isHeld(error))
       return { setting, state: 'ok', words: words.replace(/ Stop it first.*$/, '') }
     return { setting, state: 'wrong', words }

@@ -1,4 +1,4 @@
-/** The ways out: to Anthropic, through proxies, to Redis. */
+/** Checks the outgoing connections: to Anthropic, to proxies, to Redis. */
 
 import { connect } from 'node:net'
 import { AnthropicClaude } from '../claude/client.ts'
@@ -10,10 +10,10 @@ import type { Finding } from './finding.ts'
 
 const WITHIN_MS = 10_000
 
-/** Nobody's: that Anthropic refuses it is the answer that is wanted. */
+/** Not a real key: Anthropic's refusal of it is the expected answer. */
 const NO_KEY = 'sk-ant-api03-only-to-see-whether-anybody-answers'
 
-/** The way that messages take, up to a refusal by Anthropic itself. */
+/** Checks the path that messages take, up to a refusal by Anthropic itself. */
 export async function checkUpstream({ upstream, outgoing: ways }: Config): Promise<Finding> {
   const setting = 'ANTHROPIC_BASE_URL'
   const outgoing = new Outgoing(ways)
@@ -23,7 +23,7 @@ export async function checkUpstream({ upstream, outgoing: ways }: Config): Promi
   const claude = new AnthropicClaude({ ...upstream, deadlineMs, outgoing })
   const error = await claude.proveKey(NO_KEY).catch((thrown: unknown) => thrown)
   await outgoing.close()
-  // A server of one's own may take any key.
+  // A self-hosted server may accept any key.
   const answers = error === undefined || codeOf(error) === 'invalid_api_key'
   if (answers) return { setting, state: 'ok', words: `${where} answers as Anthropic does` }
   return { setting, state: 'wrong', words: `${where} is of no use. ${whyNot(error)}` }
@@ -41,7 +41,7 @@ function whyNot(error: unknown): string {
 
 const codeOf = (error: unknown) => (error instanceof AppError ? error.code : undefined)
 
-/** Whether anything listens there. What it lets through shows in {@link checkUpstream}. */
+/** Whether the proxy accepts connections. {@link checkUpstream} shows what it lets through. */
 export async function checkProxies(
   { outgoing }: Config,
   setting: 'HTTPS_PROXY' | 'HTTP_PROXY',
@@ -56,7 +56,7 @@ export async function checkProxies(
   return { setting, state: 'wrong', words }
 }
 
-/** The system's name for what went wrong; undefined for nothing. */
+/** The system's error code; undefined when it connects. */
 function connectionError(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = connect({ host, port, timeout: WITHIN_MS })

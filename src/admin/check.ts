@@ -1,4 +1,4 @@
-/** Opens what the settings lead to, once each, and says which of them is wrong. */
+/** Opens everything that the settings point to, and reports which of them is wrong. */
 
 import type { Config } from '../config/config.ts'
 import { checkCertificate, checkPricesFile } from '../config/setting-files.ts'
@@ -7,7 +7,7 @@ import { checkDatabase } from './check-database.ts'
 import { checkProxies, checkRedis, checkUpstream } from './check-outside.ts'
 import type { Finding } from './finding.ts'
 
-/** Nothing where the setting is not set. Never throws. */
+/** Returns undefined where the setting is not set. Never throws. */
 type Look = (config: Config) => Promise<Finding | undefined>
 
 const LOOKS: readonly Look[] = [
@@ -24,7 +24,7 @@ const LOOKS: readonly Look[] = [
 const SETTING_WIDTH = 20
 const STATE_WIDTH = 9
 
-/** Prints a line for each as soon as it is known. @returns whether nothing is wrong. */
+/** Prints each finding as soon as it is known. @returns whether nothing is wrong. */
 export async function check(config: Config, print: (line: string) => void): Promise<boolean> {
   let isWell = true
   for (const look of LOOKS) {

@@ -1,4 +1,4 @@
-/** Every command there is: how it is typed, and what it does. */
+/** All admin commands except `check`: their usage, and what they do. */
 
 import type { Repositories } from '../repositories/index.ts'
 import type { Services } from '../services/index.ts'
@@ -18,15 +18,15 @@ import { exportLedger, verifyLedger } from './ledger.ts'
 import { addUser, deleteUser, listUsers, resetPassword, signUserOut } from './users.ts'
 
 type Gateway = { services: Services; repositories: Repositories }
-/** @returns false when something is not as it should be; nothing: all is well. */
+/** @returns false when a check failed, otherwise true or undefined. */
 export type Run = (gateway: Gateway) => Promise<boolean | undefined>
 
 export type Command = {
-  /** Without `npm run admin --`. A user's name follows the two words where it says USERNAME. */
+  /** Without `npm run admin --`. With USERNAME, a user's name follows the two words. */
   usage: string
   note: string
   options: readonly Option[]
-  /** Looks at the arguments at once, so that a mistake costs nothing. @throws UsageError. */
+  /** Validates the arguments before the gateway is loaded. @throws UsageError. */
   prepare(values: Values, username: string): Run
 }
 

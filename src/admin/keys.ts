@@ -8,7 +8,7 @@ export async function listKeys({ signingKeys }: Services, print: Print): Promise
   for (const term of await signingKeys.list()) print(`${term.kid}  ${describe(term)}`)
 }
 
-/** Prints what was made and all keys there are then. */
+/** Prints the new key, then all keys. */
 export async function rotateKeys(
   services: Services,
   dropOld: boolean,
@@ -27,7 +27,7 @@ function describe({ state, signsFrom, verifiesUntil }: KeyTerm): string {
   return `signs no more${until}`
 }
 
-/** One line for each key, and what the operator should know about it. */
+/** One line per key, with advice for the operator. */
 export async function listEncryptionKeys(
   { encryptionKeys }: Services,
   print: Print,

@@ -4,7 +4,7 @@ type Print = (line: string) => void
 
 const ROWS_PER_PAGE = 1000
 
-/** @returns whether every sum is what the rows add up to; prints each that is not. */
+/** @returns whether every sum matches its rows; prints each that does not. */
 export async function verifyLedger({ ledgerAudit }: Repositories, print: Print): Promise<boolean> {
   const drift = await ledgerAudit.listDrift()
   for (const { what, where, recorded, recomputed } of drift) {
@@ -82,8 +82,8 @@ function toCsv(row: LedgerRow): string {
 }
 
 /**
- * RFC 4180. A text that a spreadsheet would run as a formula gets an apostrophe in front, and the
- * other separator that spreadsheets know is quoted too: tags and model names come from users
+ * RFC 4180. A text that a spreadsheet would run as a formula gets an apostrophe in front, and `;`,
+ * the other separator of spreadsheets, is quoted too: tags and model names come from users
  * (OWASP: CSV Injection).
  */
 function csvField(value: string | number | null): string {
@@ -93,7 +93,7 @@ function csvField(value: string | number | null): string {
   return /[",;\n\r]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless
 }
 
-/** Exact: as a text, since a spreadsheet's numbers are not. */
+/** As text, which is exact; JSON and spreadsheet numbers are not. */
 function toDecimalUsd(nanoUsd: string): string {
   const digits = nanoUsd.padStart(10, '0')
   return `${digits.slice(0, -9)}.${digits.slice(-9)}`

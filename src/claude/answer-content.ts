@@ -2,14 +2,14 @@ import type { ContentBlock } from './content.ts'
 import { parseJson } from './transport/event-stream.ts'
 import { type Fields, toText } from './upstream-value.ts'
 
-/** More blocks than any answer has: a larger index is none. */
+/** More blocks than any answer has: a larger index is invalid. */
 const MAX_BLOCKS = 10_000
 
 /**
- * The blocks of an answer as they grow. Nothing in here throws: what makes no sense is passed over.
+ * The blocks of an answer as they grow. Never throws: malformed events are ignored.
  *
- * Text is appended with `+=`, which V8 keeps as a rope: a delta costs the same however long the
- * text already is, until somebody reads it.
+ * Text is appended with `+=`, which V8 stores as a rope: a delta costs the same however long the
+ * text already is, until the text is read.
  */
 export class AnswerContent {
   readonly blocks: ContentBlock[] = []
@@ -29,7 +29,7 @@ export class AnswerContent {
     )
   }
 
-  /** Of UTF-8, all that the model wrote and that was shown. */
+  /** UTF-8 bytes of all visible text and thinking. */
   get bytes(): number {
     return this.blocks.reduce(
       (sum, { text, thinking }) => sum + Buffer.byteLength(toText(text) + toText(thinking)),
@@ -75,8 +75,8 @@ export class AnswerContent {
   }
 
   /**
-   * The text of an only block is that very string, so that the one is read out for both. Blocks come
-   * one after the other (Anthropic API docs: Streaming messages).
+   * With a single block, its text and the whole text are the same string, so V8 flattens it once.
+   * Blocks come one after the other (Anthropic API docs: Streaming messages).
    */
   #growText(block: ContentBlock, text: string): void {
     if (this.#growing !== block) {

@@ -1,10 +1,10 @@
 import type { Turn } from './content.ts'
 import type { Effort, ModelInfo } from './models.ts'
 
-/** One call to Claude, in the gateway's words: request.ts makes Anthropic's of it. */
+/** One call to Claude in the gateway's terms; request.ts converts it to Anthropic's. */
 export interface ChatRequest {
   model: string
-  /** What the gateway knows of the model; undefined for one it does not know. */
+  /** Undefined for a model that the gateway does not know. */
   info: ModelInfo | undefined
   /** Complete turns, oldest first. */
   history: Turn[]

@@ -34,32 +34,32 @@ export interface Claude {
   /**
    * Resolves when Anthropic accepts the key. Free of charge.
    *
-   * @throws AppError `invalid_api_key`, `rate_limited`, or `upstream_unavailable` when that could
-   * not be found out.
+   * @throws AppError `invalid_api_key`, `rate_limited`, or `upstream_unavailable` when Anthropic
+   * could not be asked.
    */
   proveKey(apiKey: string): Promise<void>
 
   /**
    * Asks Claude and waits for the whole answer. Never throws for upstream trouble: refusals,
-   * failures and cancellation are outcomes, with whatever was received and what it cost.
+   * failures and cancellation are outcomes, with what was received and what it cost.
    *
-   * @param options.inputAtMost tokens that the request can be; by default as many as its text has bytes.
-   * @param options.repeatsLost whether a request that was sent, and of which nothing was heard, is
-   * sent again, by default so. Both are in the usage then, since both may be billed.
-   * @param options.onBegun called when Anthropic has accepted the request and begins to answer: it
-   * will not be sent again.
+   * @param options.inputAtMost most input tokens of the request; by default the bytes of its text.
+   * @param options.repeatsLost whether to retry a request that was sent and got no response; true
+   * by default. Then the usage includes both, since both may be billed.
+   * @param options.onBegun called when Anthropic has accepted the request and begins to answer: no
+   * retry follows.
    * @param options.onText called for each piece of text with all of the text so far. The string is
-   * cheap to hold and dear to read: read it seldom, not for every piece.
+   * cheap to hold and expensive to read: read it seldom, not for every piece.
    */
   answer(apiKey: string, request: BuiltRequest, options: AnswerOptions): Promise<ClaudeOutcome>
 
   /**
-   * How many input tokens Anthropic counts in a request: an estimate, free of charge, without a model
-   * being asked. Null when that cannot be found out within a few seconds; never throws.
+   * How many input tokens Anthropic counts in a request: an estimate, free of charge, without a
+   * model call. Null when no count comes within 3 s; never throws.
    */
   countTokens(apiKey: string, request: BuiltRequest, signal: AbortSignal): Promise<number | null>
 
-  /** What the last call found: any answer of Anthropic's, errors included, counts as reachable. */
+  /** The result of the last call: any answer of Anthropic, errors included, counts as reachable. */
   lastSeen(): { status: 'unknown' | 'reachable' | 'unreachable'; at: Date | null }
 }
 
@@ -81,17 +81,17 @@ type Call = {
 export class AnthropicClaude implements Claude {
   readonly #transport: Transport
   readonly #limits: Limits
-  /** Models that refused a temperature although the table says they take one. */
+  /** Models that refused a temperature although the table says they accept one. */
   readonly #withoutTemperature = new Set<string>()
   #lastSeen: ReturnType<Claude['lastSeen']> = { status: 'unknown', at: null }
 
   /**
    * @param options.deadlineMs for a whole answer, retries included.
    * @param options.firstTokenMs longest silence before the first text, which pings break.
-   * @param options.idleMs longest silence after it, which pings do not break: they also come from
-   * where no model writes any more. A model that is thinking may be silent.
-   * @param options.outgoing the way there; directly by default.
-   * @param options.maxConnections calls beyond it wait for a free one.
+   * @param options.idleMs longest silence after it, which pings do not break: they also come when
+   * the model no longer writes. A model that is thinking may be silent.
+   * @param options.outgoing proxy settings; direct by default.
+   * @param options.maxConnections further calls wait for a free connection.
    */
   constructor(
     options: Limits & { baseUrl: string; maxConnections?: number; outgoing?: Outgoing | undefined },
@@ -136,7 +136,7 @@ export class AnthropicClaude implements Claude {
     }
   }
 
-  /** Not async itself: the request must not live as long as its answer comes. */
+  /** Not async, so that the request can be collected while the answer streams. */
   answer(apiKey: string, request: BuiltRequest, options: AnswerOptions): Promise<ClaudeOutcome> {
     const startedAt = performance.now()
     const watch = new CallDeadline(options.signal, this.#limits)
@@ -153,7 +153,7 @@ export class AnthropicClaude implements Claude {
     )
   }
 
-  /** @returns why the answer is not complete; null when it is. */
+  /** @returns why the answer is incomplete; null when it is complete. */
   async #follow(
     opening: Promise<AnswerStream>,
     watch: CallDeadline,
@@ -187,7 +187,7 @@ export class AnthropicClaude implements Claude {
     await this.#transport.close()
   }
 
-  /** Sends the request, and once more without its temperature when that alone is refused. */
+  /** Sends the request, and retries without its temperature when only that is refused. */
   async #open(apiKey: string, request: BuiltRequest, call: Call): Promise<AnswerStream> {
     const { watch, reply, warnings, repeatsLost } = call
     if (!isSendableKey(apiKey)) throw unusableKeyFailure()
@@ -226,7 +226,7 @@ export class AnthropicClaude implements Claude {
     }
   }
 
-  /** Remembers whether an attempt reached Anthropic; one the caller cancelled says nothing. */
+  /** Records whether an attempt reached Anthropic, unless the caller cancelled it. */
   async #noting<T>(attempt: Promise<T>, watch: CallDeadline): Promise<T> {
     try {
       const result = await attempt
@@ -261,11 +261,11 @@ function hooksOf(reply: MessageAccumulator, watch: CallDeadline): AnswerHooks {
   }
 }
 
-/** An error in somebody's words: a status, or an event of a stream. */
+/** An error that was received: an HTTP status, or an `error` event of a stream. */
 const isAnswer = (thrown: unknown): thrown is APIError =>
   thrown instanceof APIError && !(thrown instanceof APIConnectionError)
 
-/** Nothing is billed for what Anthropic refused, or did not get. */
+/** Nothing is billed for a request that Anthropic refused or did not receive. */
 const isFree = (thrown: unknown) =>
   isAnswer(thrown) && !(thrown instanceof ForeignAnswer && thrown.isOfLateness)
 

@@ -1,6 +1,6 @@
 /**
- * A block of a message, as Anthropic sends and takes them. Only the fields the gateway reads are
- * named; the rest is kept as it came (Anthropic API docs: Messages).
+ * A block of a message in Anthropic's format. Only the fields that the gateway reads are named; the
+ * rest is kept unchanged (Anthropic API docs: Messages).
  */
 export interface ContentBlock {
   type: string
@@ -10,7 +10,7 @@ export interface ContentBlock {
   [field: string]: unknown
 }
 
-/** A stored message. An assistant's content is exactly what was streamed. */
+/** A stored message. An assistant's content is exactly as streamed. */
 export interface Turn {
   role: 'user' | 'assistant'
   content: ContentBlock[]

@@ -3,16 +3,16 @@ import type { ContentBlock, Turn } from './content.ts'
 
 const HIDDEN_BLOCKS = new Set(['thinking', 'redacted_thinking'])
 
-/** Whether a block of a stored answer is left out when that is sent again. */
+/** Whether a block of a stored answer is left out when the answer is replayed. */
 export const isHiddenBlock = ({ type }: ContentBlock): boolean => HIDDEN_BLOCKS.has(type)
 
 /**
- * Stored turns as they may be sent again: whole pairs of user and assistant, in order.
+ * Stored turns to be replayed: complete pairs of user and assistant, in order.
  *
  * Thinking is left out, which the API allows outside tool use: its blocks are bound to the model,
  * the account and every byte before them, and fail the request when one of these has changed
- * (Anthropic API docs: Extended thinking, preserving thinking blocks). A pair of which one has no
- * text left is skipped whole, so that roles alternate: two user messages in a row would be merged.
+ * (Anthropic API docs: Extended thinking, preserving thinking blocks). A pair is skipped when one
+ * message has no text left, so that roles alternate: the API merges two user messages in a row.
  */
 export function replayHistory(history: readonly Turn[]): Turn[] {
   const replayed: Turn[] = []
@@ -29,7 +29,7 @@ export function replayHistory(history: readonly Turn[]): Turn[] {
   return replayed
 }
 
-/** Undefined when nothing readable is left: the API refuses blank text. */
+/** Undefined when no text is left: the API refuses blank text. */
 function toSendable({ role, content }: Turn): Turn | undefined {
   const blocks = content
     .filter((block) => !isHiddenBlock(block) && !isBlankText(block))
@@ -41,7 +41,7 @@ function isBlankText(block: ContentBlock): boolean {
   return block.type === 'text' && isBlank(block.text ?? '')
 }
 
-/** The one shape of a text block: the prompt cache compares bytes. */
+/** The only way to build a text block: the prompt cache compares bytes. */
 export function textBlock(text: string) {
   return { type: 'text' as const, text }
 }

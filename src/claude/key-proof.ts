@@ -5,7 +5,7 @@ import { isAboutPath, toFailure } from './transport/failure.ts'
 import { isSendableKey } from './transport/transport.ts'
 
 /**
- * What can be said of a key without asking Anthropic.
+ * Checks a key without asking Anthropic.
  *
  * @throws AppError `invalid_api_key` for an Admin API key, which cannot call Claude, and for text
  * that no HTTP header can carry.
@@ -21,7 +21,7 @@ export function assertPlausibleKey(apiKey: string): void {
   if (!isSendableKey(apiKey)) throw rejectedKey()
 }
 
-/** Why a key could not be proven: it is bad, or nobody could say. */
+/** Why a key could not be proven: it is invalid, or Anthropic could not be asked. */
 export function toProofFailure(thrown: unknown): AppError {
   const failure = toFailure(thrown, '')
   if (thrown instanceof ForeignAnswer || isAboutPath(thrown, '')) return failure

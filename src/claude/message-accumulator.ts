@@ -5,13 +5,13 @@ import { type Bounds, outputTokensAtMost, usageAtMost } from './prices/usage-bou
 import { type Fields, fieldsOf, toLabel, toText } from './upstream-value.ts'
 
 /**
- * An answer as it grows out of its events (Anthropic API docs: Streaming messages). Unknown events
- * and deltas are ignored, as the API's versioning policy asks, and so is what makes no sense: the
+ * Accumulates an answer from its events (Anthropic API docs: Streaming messages). Unknown events
+ * and deltas are ignored, as the API's versioning policy asks. Malformed ones are ignored too: the
  * rest of the answer is paid for.
  */
 export class MessageAccumulator {
   readonly content = new AnswerContent()
-  /** The one that answers, by its own word. */
+  /** The model that `message_start` names; until then the requested one. */
   model: string
   requestId: string | null = null
   stopReason: string | null = null
@@ -24,21 +24,21 @@ export class MessageAccumulator {
   readonly #bounds: Bounds
   readonly #onText: ((textSoFar: string) => void) | undefined
   readonly #reported = new ReportedUsage()
-  /** Whether an event of an answer came. */
+  /** Whether an event of an answer has arrived. */
   #hasBegun = false
   #sentAt: number | null = null
   #endedAt: number | null = null
-  /** Of earlier attempts of which nothing was heard again. */
+  /** Usage of earlier attempts that got no response. */
   #lost: Usage | null = null
 
-  /** @param bounds of what may be billed for one attempt. */
+  /** @param bounds upper bounds of what one attempt may be billed. */
   constructor(model: string, bounds: Bounds, onText?: (textSoFar: string) => void) {
     this.model = model
     this.#bounds = bounds
     this.#onText = onText
   }
 
-  /** A request is about to be sent. One before it, of which nothing was heard, may be billed too. */
+  /** Called before a request is sent. An earlier one without a response may be billed too. */
   beginAttempt(): void {
     if (this.isUnderWay) {
       const usage = usageAtMost(this.#bounds, this.#elapsedMs)
@@ -47,23 +47,23 @@ export class MessageAccumulator {
     this.#sentAt = null
   }
 
-  /** The request is on its way. */
+  /** Called when the request is being written. */
   noteSent(): void {
     this.#sentAt = performance.now()
   }
 
-  /** Anthropic said that it failed, which costs nothing unless an answer had begun. */
+  /** Called when Anthropic reports an error, which is free unless an answer had begun. */
   noteError(): void {
     if (this.#hasBegun) this.#endedAt ??= performance.now()
     else this.#sentAt = null
   }
 
-  /** A request is with Anthropic, for all that is known, and not refused: it may be billed. */
+  /** Whether a request was sent and not refused: it may be billed. */
   get isUnderWay(): boolean {
     return this.#sentAt !== null
   }
 
-  /** What may be billed for earlier attempts. */
+  /** Upper bound of what may be billed for earlier attempts. */
   get lostUsage(): Usage | null {
     return this.#lost
   }
@@ -104,7 +104,7 @@ export class MessageAccumulator {
     return this.content.hasOutput || this.#reported.hasOutput
   }
 
-  /** Whether {@link usage} holds what Anthropic has not counted. */
+  /** Whether {@link usage} includes upper bounds that Anthropic has not counted. */
   get isUsageEstimated(): boolean {
     if (!this.#mayBeBilled) return false
     const { isInputKnown, rate } = this.#reported
@@ -116,8 +116,8 @@ export class MessageAccumulator {
   }
 
   /**
-   * What is billed, lost attempts included: in each field what Anthropic said, else the most that it
-   * can be. Null when nothing is.
+   * What is billed, lost attempts included: for each field Anthropic's count, else its upper bound.
+   * Null when nothing is billed.
    */
   usage(): Usage | null {
     if (!this.#mayBeBilled) return this.#lost
@@ -131,17 +131,17 @@ export class MessageAccumulator {
     return this.#hasBegun || this.isUnderWay
   }
 
-  /** The final count: one that came before the end is not, and neither is none for a text. */
+  /** The final count: not one from before the end, and not 0 for an answer with output. */
   get #countedOutput(): number | undefined {
     const { output } = this.#reported
     const isFinal = this.isFinished || this.stopReason !== null
     return isFinal && (output !== 0 || !this.content.hasOutput) ? output : undefined
   }
 
-  /** Never more than was asked for, which is what the budget had room for, unless it was counted. */
+  /** At most the requested `max_tokens`, which the budget has reserved, unless more was counted. */
   #outputAtMost(): number {
     const inTime = outputTokensAtMost(this.#bounds, this.#elapsedMs, this.#endedAt !== null)
-    // No text has more tokens than bytes.
+    // A text has at most as many tokens as bytes.
     const atMost = Math.min(this.#bounds.outputTokens, Math.max(inTime, this.content.bytes))
     return Math.max(this.#reported.outputSoFar, atMost)
   }

@@ -1,6 +1,5 @@
 /**
- * What the gateway knows about each Claude model without asking: limits, what its parameters may
- * be, and when it ends. State of 2026-11-22.
+ * A table of the Claude models: limits, accepted parameters, and retirement. State of 2026-11-22.
  *
  * Sources: Anthropic API docs: Models overview, Model deprecations, Extended thinking, Effort,
  * Prompt caching. The models endpoint reports neither sampling nor the shortest cacheable prompt,
@@ -27,9 +26,9 @@ export interface ModelInfo {
   sampling: boolean
   thinking: {
     accepts: readonly ThinkingType[]
-    /** What the model does when the request does not say; `always_on` cannot be turned off. */
+    /** The default when the request omits it; `always_on` cannot be turned off. */
     whenOmitted: 'on' | 'off' | 'always_on' | 'unverified'
-    /** The strongest effort accepted with thinking turned off, where it is not the strongest. */
+    /** The highest effort accepted with thinking turned off, where that is limited. */
     maxEffortWhenOff?: Effort
   }
   /** Accepted levels, weakest first; empty when the parameter is refused. */
@@ -98,7 +97,7 @@ function model(
   }
 }
 
-/** Every model that is served today, newest of each line first. */
+/** Every model that is served, newest of each line first. */
 export const MODELS: readonly ModelInfo[] = [
   model('sonnet', '5-5', null, CURRENT, {
     thinking: {
@@ -141,7 +140,7 @@ export const MODELS: readonly ModelInfo[] = [
   }),
 ]
 
-/** The lines people ask for by name; each leads to the newest model of the line. */
+/** Aliases of model lines; each resolves to the newest model of the line. */
 const ALIASES: ReadonlyMap<string, string> = new Map([
   ['sonnet', 'claude-sonnet-5-5'],
   ['opus', 'claude-opus-5-5'],
@@ -153,7 +152,7 @@ const BY_ID: ReadonlyMap<string, ModelInfo> = new Map(
 )
 
 export interface ResolvedModel {
-  /** What to send: aliases and pointers are replaced by the full id, an unknown id is kept. */
+  /** The id to send: aliases and pointers are replaced by the full id, an unknown id is kept. */
   id: string
   /** Undefined for a model this release does not know. */
   info: ModelInfo | undefined
@@ -161,7 +160,7 @@ export interface ResolvedModel {
 }
 
 /**
- * The model to call for what somebody asked for.
+ * Resolves a requested model name to the model to call.
  *
  * @param mode what to do with a retired id: `refuse` it, or `map` it to the newest of its line
  * with a warning.

@@ -9,12 +9,12 @@ export type UsageEstimated =
   | 'stream_broken'
   | 'stream_timed_out'
   | 'process_died'
-  /** The answer is whole, but its count is not. */
+  /** The answer is complete, but its token count is not. */
   | 'usage_missing'
-  /** The first request was lost after it was sent, and may be billed besides. */
+  /** The first request was lost after it was sent, and may be billed too. */
   | 'sent_twice'
 
-/** How a call ended, whatever happened. */
+/** How a call ended: the outcome of every call, failed ones included. */
 export interface ClaudeOutcome {
   status: 'complete' | 'refused' | 'cancelled' | 'failed'
   /** Blocks as streamed, thinking and signatures included; partial unless `complete`. */
@@ -26,20 +26,20 @@ export interface ClaudeOutcome {
   stopSequence: string | null
   refusalCategory: string | null
   /**
-   * Null: nothing is billed (an error status, nothing sent, or refused before any output). What
-   * Anthropic has not counted is in it as the most that it can be.
+   * Null: nothing is billed (an error status, nothing sent, or refused before any output). Includes
+   * upper bounds of what Anthropic has not counted.
    */
   usage: Usage | null
-  /** Why the usage is more than what Anthropic counted, when it is. */
+  /** Why the usage includes more than Anthropic counted; null when it does not. */
   usageEstimated: UsageEstimated | null
-  /** What multiplies the price. */
+  /** Surcharges on the price. */
   rate: Rate
   requestId: string | null
-  /** The model that answered, else the one that was asked. */
+  /** The model that answered, else the requested one. */
   model: string
   /** For `failed` and `cancelled`. */
   error: AppError | null
-  /** What the client changed about the request; the warnings of building it are not repeated. */
+  /** What the client changed in the request; the warnings of building it are not repeated. */
   warnings: string[]
   /** From the call to its end, retries and back-off included. */
   upstreamMs: number
@@ -53,7 +53,7 @@ type Ending = {
   startedAt: number
 }
 
-/** Sums up a reply that will not grow any more. */
+/** Sums up a reply that has ended. */
 export function toOutcome(reply: MessageAccumulator, { error, warnings, startedAt }: Ending) {
   const status = statusOf(reply, error)
   const isFree = status === 'refused' && !reply.hasOutput
@@ -77,7 +77,7 @@ export function toOutcome(reply: MessageAccumulator, { error, warnings, startedA
   } satisfies ClaudeOutcome
 }
 
-/** Thinking stays as it is: a signature is for its every character. */
+/** Leaves thinking unchanged: its signature covers every character. */
 const withWholeText = (block: ContentBlock): ContentBlock =>
   block.text === undefined ? block : { ...block, text: wholeText(block.text) }
 
@@ -95,7 +95,7 @@ function estimateReason(reply: MessageAccumulator, isFree: boolean, error: AppEr
   return wasLost ? 'sent_twice' : 'usage_missing'
 }
 
-/** Of answers that are delivered: those that failed have no usage to be wondered at. */
+/** Only for answers that are delivered: for failed ones an estimated usage is expected. */
 function usageWarnings(reason: UsageEstimated | null): string[] {
   if (reason === 'sent_twice') {
     return [

@@ -1,9 +1,9 @@
-/** What a model will take of the parameters that were asked for. Each choice says what it changed. */
+/** Adapts the requested parameters to what the model accepts. Each change gives a warning. */
 
 import type { ChatRequest } from './chat-request.ts'
 import { EFFORTS, type Effort, type ThinkingType } from './models.ts'
 
-/** At most what the model can write; the API refuses more. */
+/** Limits it to the model's maximum output; the API refuses more. */
 export function clampMaxTokens({ model, info, maxTokens }: ChatRequest, warnings: string[]) {
   if (info === undefined || maxTokens <= info.maxOutputTokens) return maxTokens
   warnings.push(
@@ -14,7 +14,7 @@ export function clampMaxTokens({ model, info, maxTokens }: ChatRequest, warnings
 
 /**
  * The `thinking.type` to send, or undefined to send none. "Off" is `between_tools` where it exists
- * (without tools it means plain text replies), else `disabled`; some models can only think.
+ * (without tools it means plain text replies), else `disabled`; some models always think.
  */
 export function chooseThinking(
   { model, info, thinking }: ChatRequest,
@@ -30,8 +30,8 @@ export function chooseThinking(
 }
 
 /**
- * The effort to send: the strongest the model has that is not stronger than what was asked for.
- * With thinking turned off, the levels above `high` are refused by the API.
+ * The effort to send: the highest that the model accepts, up to the requested one. With thinking
+ * turned off, the API refuses levels above `high`.
  */
 export function chooseEffort(
   { model, info, effort }: ChatRequest,
@@ -53,7 +53,7 @@ export function chooseEffort(
   return best
 }
 
-/** Only some older models take a temperature, and none while it thinks. */
+/** Only some older models accept a temperature, and none with thinking on. */
 export function chooseTemperature(
   { model, info, temperature }: ChatRequest,
   thinking: ThinkingType | undefined,

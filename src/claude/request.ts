@@ -5,7 +5,7 @@ import { replayHistory, textBlock } from './history.ts'
 import type { Effort, ThinkingType } from './models.ts'
 import { chooseEffort, chooseTemperature, chooseThinking, clampMaxTokens } from './parameters.ts'
 
-/** The version that still takes sampling parameters, and the one everything else uses. */
+/** The version that still accepts sampling parameters, and the one for all other requests. */
 type ApiVersion = '2023-06-01' | '2026-10-21'
 
 /** The body of `POST /v1/messages` (Anthropic API docs: Messages). */
@@ -26,17 +26,17 @@ interface MessageBody {
 export interface BuiltRequest {
   body: MessageBody
   apiVersion: ApiVersion
-  /** What was asked for and could not be sent as it was, for the person who asked. */
+  /** What was changed in the request, for the person who sent it. */
   warnings: string[]
 }
 
 /**
- * The request for one chat turn, with every parameter the model would refuse left out or brought
- * within bounds, and said so in `warnings`.
+ * Builds the request for one chat turn. Parameters that the model would refuse are left out or
+ * limited, with a warning for each.
  *
  * The same history gives the same bytes, so that each turn reads its predecessors from the prompt
- * cache (Anthropic API docs: Prompt caching). A first message sets no cache mark: writing costs a
- * quarter more, and most conversations never have a second one.
+ * cache (Anthropic API docs: Prompt caching). A first message sets no cache mark: cache writes cost
+ * a quarter more, and most conversations never have a second message.
  */
 export function buildRequest(chat: ChatRequest): BuiltRequest {
   const warnings: string[] = []
@@ -60,7 +60,7 @@ export function buildRequest(chat: ChatRequest): BuiltRequest {
   return { body, apiVersion: temperature === undefined ? '2026-10-21' : '2023-06-01', warnings }
 }
 
-/** The same request for a model that turned out to take no temperature. */
+/** The same request for a model that has refused a temperature. */
 export function withoutTemperature({ body, warnings }: BuiltRequest): BuiltRequest {
   const { temperature: _, ...rest } = body
   return { body: rest, apiVersion: '2026-10-21', warnings }

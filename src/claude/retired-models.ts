@@ -1,6 +1,6 @@
 /** Models Anthropic no longer serves (Anthropic API docs: Model deprecations, 2026-11-22). */
 export interface RetiredModel {
-  /** Matches the id, its dated variants and the pointers that once led to it. */
+  /** Matches the id, its dated variants and its former pointers. */
   pattern: RegExp
   /** `YYYY-MM-DD`. */
   retiredOn: string

@@ -15,7 +15,7 @@ const Environment = z.object(SETTINGS)
 type Issue = { path: readonly PropertyKey[]; message: string }
 type Given = { [Name in keyof typeof SETTINGS]?: string }
 
-/** Rules that take more than one setting; they look at what is given, right or wrong. */
+/** Rules across several settings; they check only which are set, valid or not. */
 function missingSettings(given: Given): Issue[] {
   const rules: [keyof Given, boolean, string][] = [
     [
@@ -32,7 +32,7 @@ function missingSettings(given: Given): Issue[] {
     .map(([name, , message]) => ({ path: [name], message }))
 }
 
-/** Said to whoever brings one along: what it did has another setting now. */
+/** Reports settings of earlier versions, and what replaces them. */
 function formerSettings(env: Record<string, string | undefined>): Issue[] {
   const given = env.MCP_ANONYMOUS?.trim()
   if (given === undefined || given === '') return []
@@ -43,7 +43,7 @@ function formerSettings(env: Record<string, string | undefined>): Issue[] {
   return [{ path: ['MCP_ANONYMOUS'], message }]
 }
 
-/** The password's place is between the user and the host. */
+/** The password is inserted between the user and the host. */
 function misplacedPassword({ DATABASE_URL: url, DATABASE_PASSWORD: password }: Given): Issue[] {
   if (password === undefined || /^[^:]+:\/\/[^:@/?#]+@/.test(url ?? '')) return []
   const message =
@@ -52,7 +52,7 @@ function misplacedPassword({ DATABASE_URL: url, DATABASE_PASSWORD: password }: G
 }
 
 /**
- * Secrets may lie in files, which are read now.
+ * Reads the settings, and the files of secrets.
  *
  * @throws ConfigError naming every missing or malformed setting, never its value.
  */
@@ -81,17 +81,17 @@ function givenIn(env: Record<string, string | undefined>): Given {
   )
 }
 
-/** By custom these are written in small letters too, which then count (curl documentation). */
+/** The proxy settings are also read in lower case, which takes precedence (curl documentation). */
 const lowerCase = (name: string, env: Record<string, string | undefined>) =>
   /^(HTTPS?|NO)_PROXY$/.test(name) ? env[name.toLowerCase()] : undefined
 
-/** Of a setting whose file cannot be read it is said already what is wrong. */
+/** Whether the setting's file cannot be read, which is reported already. */
 const isUnread = (name: PropertyKey | undefined, issues: readonly Issue[]) =>
   issues.some(({ path }) => path[0] === `${String(name)}_FILE`)
 
 export type Config = ReturnType<typeof loadConfig>
 
-/** Names what is wrong with each setting, so that all can be mended at once. */
+/** Lists the problem of each setting, so that all can be fixed at once. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   constructor(issues: readonly Issue[]) {
@@ -100,7 +100,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** After the user's name, which is there: {@link misplacedPassword}. */
+/** Inserts it after the user's name, which {@link misplacedPassword} requires. */
 function withPassword(url: string | undefined, password: string | undefined): string | undefined {
   if (url === undefined || password === undefined) return url
   return url.replace('@', () => `:${encodeURIComponent(password)}@`)

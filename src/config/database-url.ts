@@ -1,9 +1,9 @@
-/** What a DATABASE_URL cannot be, told without what is in it: it may hold a password. */
+/** Validates DATABASE_URL. Messages never quote it: it may hold a password. */
 
 const EXAMPLE = 'postgres://user:password@host:5432/database'
 const AS_IT_IS = 'or leave the password out and set DATABASE_PASSWORD to it as it is'
 
-/** What is wrong and what to write; undefined when it can be one. */
+/** What is wrong and what to write; undefined when it is valid. */
 export function databaseUrlProblem(text: string): string | undefined {
   if (/^sqlite/i.test(text)) {
     return `SQLite is not supported: remove DATABASE_URL to use the embedded PostgreSQL in DATA_DIR, or write ${EXAMPLE}`
@@ -15,7 +15,7 @@ export function databaseUrlProblem(text: string): string | undefined {
   return cutShort(text) ?? hostProblem(text)
 }
 
-/** A URL ends its host at the first of these, wherever a person sees the end of the password. */
+/** An unescaped `/`, `?` or `#` in the password would end the host part of the URL. */
 function cutShort(text: string): string | undefined {
   const rest = text.slice(text.indexOf('//') + 2)
   const end = rest.search(/[/?#]/)
@@ -24,7 +24,7 @@ function cutShort(text: string): string | undefined {
   return `has a /, ? or # that ends it too early, probably in the password: write them as %2F, %3F and %23, ${AS_IT_IS}`
 }
 
-/** No @ has come yet, and one comes where there is none in a path, nor in the name of a parameter. */
+/** There is no @ before, but one after, in what would be the path or a parameter's name. */
 function isInPassword(rest: string, end: number): boolean {
   const [path = '', query = ''] = rest.slice(end).split(/\?(.*)/s)
   const [parameter = ''] = query.split('=')
@@ -32,8 +32,8 @@ function isInPassword(rest: string, end: number): boolean {
 }
 
 /**
- * The same as URL takes it: without a host, where a parameter has one, and with what is escaped wrongly
- * taken as it is.
+ * The same in a form that `URL` can parse: adds a host where only a parameter has one, and escapes
+ * stray `%` and blanks.
  */
 export function toReadableUrl(text: string): string {
   return text

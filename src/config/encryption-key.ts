@@ -1,5 +1,5 @@
 const KEY_BYTES = 32
-/** Of 32 random bytes about 30 differ; fewer than 12 happens by chance never (below 2^-80). */
+/** Of 32 random bytes about 30 differ; fewer than 12 has a probability below 2^-80. */
 const MIN_DISTINCT_BYTES = 12
 const PLACEHOLDER = 'your-32-byte-encryption-key'
 const HOW_TO_MAKE_ONE = 'Make one with: openssl rand -base64 32'
@@ -9,7 +9,7 @@ const HOW_TO_MAKE_ONE = 'Make one with: openssl rand -base64 32'
  * whitespace is ignored, base64 padding is optional.
  *
  * @throws Error saying what is accepted, without the value, if the text is anything else, the
- * documentation's placeholder, or a key that was plainly typed by hand.
+ * documentation's placeholder, or a key that was clearly typed by hand.
  */
 export function parseEncryptionKey(text: string): Buffer {
   const trimmed = text.trim()
@@ -37,7 +37,7 @@ function decode(text: string): Buffer | undefined {
   const isBase64url = /^[A-Za-z0-9_-]{43}=?$/.test(text)
   if (!isBase64 && !isBase64url) return undefined
   const key = Buffer.from(text, 'base64url')
-  // 43 characters hold two bits too many. Where they are set, this is not the base64 of 32 bytes.
+  // 43 characters hold two bits too many. If they are set, this is not the base64 of 32 bytes.
   const canonical = key.toString(isBase64url ? 'base64url' : 'base64')
   return canonical.startsWith(text.slice(0, 43)) ? key : undefined
 }

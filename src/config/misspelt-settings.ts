@@ -1,4 +1,4 @@
-/** Names in the environment that nobody else's program has, and that are nearly one of ours. */
+/** Finds misspelt settings: names in the environment that are close to one of the gateway's. */
 
 import { SECRET_SETTINGS, SETTINGS } from './settings.ts'
 
@@ -9,14 +9,14 @@ const NAMES: readonly string[] = [
   ...SECRET_SETTINGS.map((name) => `${name}_FILE`),
 ]
 
-/** Other programs' own, and near to ours by chance; the proxies also in small letters. */
+/** Names of other programs that are close by chance; proxies also in lower case. */
 const OTHERS = /^(SSL_CERT_(FILE|DIR)|(all|ftp|http|https|no|rsync|socks)_proxy)$/i
 
-/** Shorter ones are near to anything. */
+/** Shorter names are close to anything. */
 const SHORTEST = 6
 const LONG = 10
 
-/** @returns for each that is set to something what it is probably meant to be. */
+/** @returns an issue with the probable name for each misspelt one that is not blank. */
 export function misspeltSettings(env: Readonly<Record<string, string | undefined>>): Issue[] {
   return Object.entries(env).flatMap(([name, value]) => {
     const meant = (value ?? '').trim() === '' ? undefined : meantBy(name)
@@ -35,7 +35,7 @@ function meantBy(name: string): string | undefined {
   return near?.known
 }
 
-/** Letters that are left out, put in, changed or in each other's place (optimal string alignment). */
+/** Edit distance with transpositions of adjacent letters (optimal string alignment). */
 function editsBetween(a: string, b: string): number {
   let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)

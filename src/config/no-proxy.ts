@@ -1,8 +1,8 @@
-/** NO_PROXY: the hosts that are reached directly although there is a proxy. */
+/** NO_PROXY: hosts that are reached directly although a proxy is set. */
 
 import { BlockList, isIP } from 'node:net'
 
-/** One entry: all hosts, a name with those below it, an address, or a network of them. */
+/** One entry: all hosts, a name with its subdomains, an address, or a network. */
 export type Bypass = {
   matches: (host: string) => boolean
   /** Undefined: any. */
@@ -18,16 +18,16 @@ export function isBypassed({ protocol, hostname, port }: URL, entries: readonly 
 }
 
 /**
- * `*`, `example.com` and `.example.com` and `*.example.com` (all three with the hosts below it),
+ * `*`, `example.com` and `.example.com` and `*.example.com` (all three include subdomains),
  * `10.0.0.7`, `[2001:db8::7]`, `10.0.0.0/8`; each but the last also with `:port`. Separated by
  * commas or blanks.
  *
- * @returns undefined for an entry that is none of these.
+ * @returns undefined for an invalid entry.
  */
 export function parseBypass(text: string): Bypass | undefined {
   const network = /^\[?([0-9a-f.:]+)\]?\/(\d{1,3})$/i.exec(text)
   if (network) return toNetwork(network[1] ?? '', Number(network[2]))
-  // More than one colon is an address of IPv6, whose port would stand after brackets.
+  // More than one colon means an IPv6 address, which takes a port only after brackets.
   const isAddress = isIP(text) === 6
   const [, name = text, port] = isAddress ? [] : (/^(.*?)(?::(\d{1,5}))?$/.exec(text) ?? [])
   const host = bare(name).replace(/^\*?\./, '')
@@ -55,7 +55,7 @@ function toNetwork(address: string, bits: number): Bypass | undefined {
   }
 }
 
-/** As URLs have it: in small letters, without the brackets of IPv6 and the dot at the end. */
+/** Normalizes a host: lower case, without the brackets of IPv6 and a trailing dot. */
 const bare = (host: string) =>
   host
     .toLowerCase()

@@ -1,4 +1,4 @@
-/** Settings that a file holds, as container engines hand secrets to a process: NAME_FILE for NAME. */
+/** Reads settings from files, as container engines pass secrets: NAME_FILE for NAME. */
 
 import { readSecretFile } from './setting-files.ts'
 
@@ -8,7 +8,7 @@ type Issue = { path: readonly string[]; message: string }
 /**
  * The values in the files that `NAME_FILE` names, for each of these names.
  *
- * @returns with what is wrong: a file that cannot be read or is empty, and a value given twice.
+ * @returns with issues: a file that cannot be read or is empty, and a value given twice.
  */
 export function readSecretFiles(names: readonly string[], env: Readonly<Record<string, Text>>) {
   const values: Record<string, string> = {}

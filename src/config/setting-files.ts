@@ -1,4 +1,4 @@
-/** The files and folders that settings name: looked at before anything is opened. */
+/** Checks the files and folders that settings name, before anything is opened. */
 
 import { mkdirSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -32,9 +32,9 @@ export function checkCertificate(tls: { certFile: string; keyFile: string } | un
 }
 
 /**
- * Makes the folder if need be, for its owner alone (mode 0700).
+ * Creates the folder if needed, with mode 0700.
  *
- * @throws Error that names the setting and the path when there can be no such folder.
+ * @throws Error that names the setting and the path when it cannot be created.
  */
 export function checkDataDir({ url, dataDir }: { url: string | undefined; dataDir: string }): void {
   if (url !== undefined) return
@@ -57,10 +57,10 @@ function folderProblem(code = 'unknown'): string {
 }
 
 /**
- * The text of a file without the line break at its end, or the byte order mark at its beginning, that
- * an editor or `echo` put there.
+ * The text of a file, without what editors and `echo` add: line breaks at its end, and a byte order
+ * mark.
  *
- * @throws Error that names the path, and not what is in it, when it cannot be read or is empty.
+ * @throws Error that names the path, but not the content, when it cannot be read or is empty.
  */
 export function readSecretFile(path: string): string {
   const text = readPath(path)

@@ -6,7 +6,7 @@ import { list } from './setting-values.ts'
 
 type Read = (entry: string) => string | undefined
 
-/** @returns a list whose entries are what `read` makes of them; those of which it makes none are named. */
+/** @returns a list of what `read` returns for each entry; the message names invalid entries. */
 const listOf = (read: Read, what: string) =>
   list.transform((entries, context) => {
     const wrong = entries.flatMap((entry, index) => (read(entry) === undefined ? [index + 1] : []))
@@ -16,13 +16,13 @@ const listOf = (read: Read, what: string) =>
     return z.NEVER
   })
 
-/** As URL has them: in small letters, IPv6 in brackets. A scheme and a port do not matter. */
+/** Normalized like `URL.hostname`: lower case, IPv6 in brackets. Scheme and port are ignored. */
 export const hostNames = listOf(
   (entry) => urlOf(entry)?.hostname,
   'list host names, comma separated, like gateway.internal',
 )
 
-/** A bare host name is for every scheme and port; with a scheme it is this origin alone. */
+/** A bare host name allows every scheme and port; with a scheme only this origin. */
 export const pageOrigins = listOf((entry) => {
   const [, scheme] = /^([a-z][a-z0-9+.-]*):\/\/\*$/i.exec(entry) ?? []
   if (scheme !== undefined) return isWeb(scheme) ? undefined : entry.toLowerCase()
@@ -32,7 +32,7 @@ export const pageOrigins = listOf((entry) => {
   return url.port === '' ? url.hostname : undefined
 }, 'list origins, comma separated, like https://app.example, or host names like app.example for every scheme and port')
 
-/** What to listen on: IPv6 comes out without the brackets that it has in a URL. */
+/** The address to listen on; IPv6 is returned without brackets. */
 export const listenHost = z.string().transform((text, context) => {
   const host = text.replace(/^\[(.*)\]$/, '$1')
   const isAlone = isIPv6(host) || !/[:/]/.test(host)
@@ -47,7 +47,7 @@ export const listenHost = z.string().transform((text, context) => {
 
 const isWeb = (scheme: string) => /^https?$/i.test(scheme)
 
-/** Of a host with nothing behind it. */
+/** Undefined unless it is only a host, with an optional scheme and port. */
 function urlOf(entry: string): URL | undefined {
   const isBareIpv6 = /^[0-9a-f]*:[0-9a-f:.]*:[0-9a-f:.]*$/i.test(entry)
   const text = isBareIpv6 ? `[${entry}]` : entry

@@ -1,4 +1,4 @@
-/** How the values of settings are written, and what is said of one that is not. */
+/** Parsers for the values of settings, with their error messages. */
 
 import { isIP } from 'node:net'
 import { z } from 'zod'
@@ -69,7 +69,7 @@ export const trustProxy = z
     return /^\d+$/.test(text) ? Number(text) : text
   })
 
-/** What Express takes besides a number (Express documentation: Behind proxies). */
+/** What Express accepts besides a number (Express documentation: Behind proxies). */
 function isListOfNetworks(text: string): boolean {
   return text.split(',').every((item) => {
     const [address = '', prefix, ...rest] = item.trim().split('/')
@@ -80,7 +80,7 @@ function isListOfNetworks(text: string): boolean {
   })
 }
 
-/** `none`, since blank counts as not set. */
+/** `none` stands for an empty prefix, since blank counts as not set. */
 export const toolPrefix = z
   .string()
   .regex(TOOL_PREFIX_PATTERN, TOOL_PREFIX_RULE)
@@ -92,12 +92,12 @@ const webUrl = (example: string) =>
     error: `must be a URL that begins with https:// or http://, for example ${example}`,
   })
 
-/** Other programs want it with the `/v1` of its paths, which would be there twice. */
+/** Removes a trailing `/v1`, which other programs require: the paths have it already. */
 export const apiUrl = webUrl('https://api.anthropic.com').transform((text) =>
   text.replace(/\/+$/, '').replace(/\/v1$/, ''),
 )
 
-/** What most programs take too: a proxy without a scheme is one that is spoken to in plain HTTP. */
+/** Like most programs, takes a proxy without a scheme as plain HTTP. */
 export const proxyUrl = z.string().transform((text, context) => {
   const url = toProxy(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`)
   if (url !== undefined) return url
@@ -139,7 +139,7 @@ export const redisUrl = z.url({
   error: 'must be a URL that begins with redis:// or rediss://, for example redis://cache:6379',
 })
 
-/** Whatever else stands for yes or no is taken too. */
+/** Also accepts other words for yes and no. */
 export const flag = z.stringbool({ error: 'must be true or false' })
 
 export const bareOrigin = webUrl('https://gateway.example')

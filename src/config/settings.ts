@@ -20,7 +20,7 @@ import {
 import { USUAL_TOOL_PREFIX } from './tool-names.ts'
 
 /**
- * Every setting, in the order README.md and .env.example show them; a test holds those to it.
+ * Every setting, in the order of README.md and .env.example; a test compares them.
  * Blank counts as not set.
  */
 export const SETTINGS = {
@@ -251,7 +251,7 @@ export const SETTINGS = {
     .describe('After that, time for running answers and open requests to finish.'),
 }
 
-/** Those that may lie in a file instead, which `NAME_FILE` names. */
+/** Settings that may be read from the file that `NAME_FILE` names. */
 export const SECRET_SETTINGS = [
   'DATABASE_URL',
   'DATABASE_PASSWORD',

@@ -1,22 +1,22 @@
-/** Statements of one user alone, who may be held up by a lock: bounded, and out of others' way. */
+/** A bounded queue per key for statements that a lock may block: they run outside the batches. */
 
 import { createSemaphore, type Semaphore } from '../concurrency/semaphore.ts'
 
-/** Connections that one user's statements of a kind may wait with. */
+/** Connections that the statements of one key occupy at most. */
 const MOST_AT_ONCE = 2
-/** In turn for one of them, as long as turns come at all: a crowd is not a lock. */
+/** Timeouts of the semaphore: in all, and without any progress. A long queue alone is no lock. */
 const WAIT_MS = 60_000
 const STALL_MS = 15_000
-/** Of those who may be held up by a lock, whoever has been at it for so long is, */
+/** A suspected statement that runs for longer than this counts as blocked by a lock, */
 const HELD_UP_MS = 50
-/** and for so long after it. */
+/** and its key stays so for this long after it ends. */
 const REMEMBERED_MS = 2_000
 
 type Queue = {
   turns: Semaphore
-  /** That run or wait for their turn. */
+  /** Number of calls that run or wait. */
   asked: number
-  /** When those began that may be held up. */
+  /** Start times of the running statements that a lock may block. */
   suspectedSince: Set<number>
   heldUpUntil: number
 }
@@ -24,7 +24,7 @@ type Queue = {
 export class Alone {
   readonly #queues = new Map<string, Queue>()
 
-  /** Whether others would wait for this one's locks. */
+  /** Whether a statement for this key would block the others of its batch. */
   isHeldUp(key: string): boolean {
     const queue = this.#queues.get(key)
     if (queue === undefined) return false
@@ -34,10 +34,10 @@ export class Alone {
   }
 
   /**
-   * Runs the work when it is its turn.
+   * Runs the work when the key's semaphore admits it.
    *
-   * @param isSuspected whether a lock has just kept it from being done.
-   * @throws AppError database_unavailable when its turn does not come; what the work throws.
+   * @param isSuspected whether it has just failed with a lock timeout.
+   * @throws AppError database_unavailable when the semaphore times out; what the work throws.
    */
   async run<T>(key: string, isSuspected: boolean, work: () => Promise<T>): Promise<T> {
     const queue = this.#queues.get(key) ?? newQueue()

@@ -1,7 +1,7 @@
 /**
- * What an error of the database means, for both databases and in this one place: "later", or a fault
- * of the statement's own. "Later" reaches everybody above as `database_unavailable`; the rest is
- * thrown as it came. SQLSTATEs are those of the PostgreSQL documentation, Appendix A.
+ * Classifies the errors of both databases: retryable ("later"), or a fault of the statement.
+ * Retryable ones are thrown as `database_unavailable`, all others unchanged. SQLSTATEs are those of
+ * the PostgreSQL documentation, Appendix A.
  */
 
 import { AppError, isDatabaseGone } from '../errors.ts'
@@ -15,8 +15,8 @@ const LATER: readonly (Later & { states: RegExp })[] = [
   { states: /^(40001|40P01)$/, words: 'had a conflict between two writers', retryAfterSeconds: 1 },
   { states: /^55P03$/, words: 'waited too long for a lock', retryAfterSeconds: 2 },
   { states: /^57014$/, words: 'took too long', retryAfterSeconds: 5 },
-  // 26000, 42P05: a prepared statement that another session's end took away, or put there.
-  // 25P03, 57P05: a session that was idle for too long.
+  // 26000, 42P05: a prepared statement is missing, or exists already, as sessions were swapped.
+  // 25P03, 57P05: idle timeouts of a transaction and of a session.
   {
     states: /^(08|53|57|58)...$|^(25P03|40003|26000|42P05)$/,
     words: 'is not available',
@@ -26,21 +26,21 @@ const LATER: readonly (Later & { states: RegExp })[] = [
 
 const NOT_AVAILABLE: Later = { words: 'is not available', retryAfterSeconds: 2 }
 
-/** After one of these the server has undone the statement, and the same one may succeed at once. */
+/** The server has rolled the statement back, and an immediate retry may succeed. */
 const CONFLICT = /^(40001|40P01)$/
 
-/** Says that its connection is of no more use: broken, or to a server that cannot be written to. */
+/** The connection must not be reused: it is broken, or leads to a read-only server. */
 const ENDS_CONNECTION = /^(08...|57P..|25006|25P03|40003|26000|42P05)$/
 
-/** Writes are refused for a while, to everybody. */
+/** The database refuses all writes for now. */
 const REFUSES_WRITES = /^(25006|53100|58030)$/
 
-/** The driver's own words, and PGlite's, for a server that is lost. */
+/** The messages of the driver and of PGlite for a lost server. */
 const LOST = /timeout|terminated|not queryable|closed|closing/i
 
 /**
- * @returns `database_unavailable` for what may succeed later, and `not_found` for a row that names one
- *   which was deleted meanwhile, each with the error as its cause; anything else as it is.
+ * @returns `database_unavailable` for a retryable error, and `not_found` for a foreign key to a row
+ *   that has been deleted, each with the error as its cause; anything else unchanged.
  */
 export function toDatabaseError(thrown: unknown): unknown {
   if (thrown instanceof AppError) return thrown
@@ -56,7 +56,7 @@ const deletedMeanwhile = (cause: unknown) =>
     { cause },
   )
 
-/** For an error that is "later" whatever it says, like that of connecting. */
+/** For an error that is always retryable, such as a failure to connect. */
 export function unavailable(cause: unknown, { words, retryAfterSeconds }: Later = NOT_AVAILABLE) {
   const { code } = cause as NodeJS.ErrnoException
   return new AppError(
@@ -66,7 +66,7 @@ export function unavailable(cause: unknown, { words, retryAfterSeconds }: Later 
   )
 }
 
-/** The SQLSTATE of what was thrown, or of what caused it; undefined when no server said anything. */
+/** The SQLSTATE of the error or of its causes; undefined when it does not come from a server. */
 function sqlStateOf(thrown: unknown): string | undefined {
   for (let error = thrown; error instanceof Error; error = error.cause) {
     const { code, severity } = error as Error & { code?: unknown; severity?: unknown }
@@ -75,19 +75,19 @@ function sqlStateOf(thrown: unknown): string | undefined {
   return undefined
 }
 
-/** Two writers were in each other's way, and this one was undone whole. */
+/** A serialization failure or deadlock: the statement was rolled back. */
 export const isConflict = (thrown: unknown) => CONFLICT.test(sqlStateOf(thrown) ?? '')
 
-/** A lock did not come free in the time that `lock_timeout` gave. */
+/** A lock was not free within `lock_timeout`. */
 export const isLockTimeout = (thrown: unknown) => sqlStateOf(thrown) === '55P03'
 
-/** Whether the database is read-only or its disk full or broken, until an operator does something. */
+/** Whether the database is read-only or its disk is full or broken, until an operator acts. */
 export const refusesWrites = (thrown: unknown) => REFUSES_WRITES.test(sqlStateOf(thrown) ?? '')
 
-/** Whether a server that was written to is now one that only reads: a standby, after a failover. */
+/** Whether the server is read-only: a standby, after a failover. */
 export const isReadOnly = (thrown: unknown) => sqlStateOf(thrown) === '25006'
 
-/** Whether the connection should not be used for another statement. */
+/** Whether the connection must not be reused. */
 export function endsConnection(thrown: unknown): boolean {
   const state = sqlStateOf(thrown)
   if (state === undefined) return true
@@ -95,8 +95,8 @@ export function endsConnection(thrown: unknown): boolean {
 }
 
 /**
- * Of a statement that was asked for several at once: whether it was undone for what may be the fault
- * of one of them, who waits for a lock, or brings much to store. Then the others can be asked again.
+ * Whether a single item of a batch may have caused the failure, by waiting for a lock or by its
+ * size. Then each item can be retried alone.
  */
 export function mayConcernOne(thrown: unknown): boolean {
   if (!isDatabaseGone(thrown)) return true
@@ -117,11 +117,11 @@ function isLost(thrown: unknown): boolean {
   return /^E[A-Z]+$/.test(code ?? '') || LOST.test(message)
 }
 
-/** Of PGlite's program, after which it does nothing any more: WebAssembly's trap, or its own abort. */
+/** PGlite's program has ended for good: by a WebAssembly trap, or by its own abort. */
 export const isCrash = (thrown: unknown) =>
   thrown instanceof Error && thrown.name === 'RuntimeError'
 
-/** A newer build has changed a table whose columns a prepared statement names with `*`. */
+/** A newer build has changed the columns of a table that a prepared statement selects with `*`. */
 function isOutdatedPlan(thrown: unknown): boolean {
   for (let error = thrown; error instanceof Error; error = error.cause) {
     if ((error as Error & { routine?: unknown }).routine === 'RevalidateCachedQuery') return true

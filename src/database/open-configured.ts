@@ -6,7 +6,7 @@ import { type Database, type DatabaseOptions, openDatabase } from './open.ts'
 
 type Options = {
   onEnd?: DatabaseOptions['onEnd']
-  /** How long a database that is only away is tried again; once unless given. */
+  /** How long an unavailable database is retried; one attempt unless given. */
   patienceMs?: number
 }
 
@@ -32,7 +32,7 @@ export async function openConfiguredDatabase(
   return database
 }
 
-/** Tries again what may pass by itself, and says so each time that the reason is another one. */
+/** Retries what is retryable, and warns each time the reason changes. */
 async function patiently<T>(work: () => Promise<T>, patienceMs: number, log: Logger): Promise<T> {
   const until = performance.now() + patienceMs
   let said = ''

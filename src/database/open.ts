@@ -21,32 +21,32 @@ import { noteShared } from './postgresql/shared-sessions.ts'
 import type { Schema } from './schema.ts'
 
 export type DatabaseOptions = {
-  /** Of a PostgreSQL server, 14 or newer. Left out: the embedded database. */
+  /** Of a PostgreSQL server, 14 or newer. Without it, the embedded database is opened. */
   url?: string | undefined
   /** Folder of the embedded database; not touched when there is a URL. */
   dataDir: string
   /** When the embedded database acknowledges a commit; `full` unless given. */
   durability?: Durability | undefined
-  /** Connections to PostgreSQL at most; 10 unless given. The embedded database has one. */
+  /** Most connections to PostgreSQL; 10 unless given. The embedded database has one. */
   poolSize?: number | undefined
-  /** What hands out the sessions of the server: `session` unless given, as a server itself does. */
+  /** Pool mode of a pooler in front of the server; `session` unless given, as without a pooler. */
   pooler?: 'session' | 'transaction' | undefined
   /** PostgreSQL cancels a statement after this; 30 000 unless given, 0 is never. */
   statementTimeoutMs?: number | undefined
-  /** How long a query waits in turn for a connection that others hold; 15 000 unless given. */
+  /** How long a query waits in the queue for a connection; 15 000 unless given. */
   acquireTimeoutMs?: number | undefined
   /**
-   * How long PostgreSQL may take for a new connection, and how long nobody's turn may come before
-   * all who wait give up; 5 000 unless given.
+   * How long PostgreSQL may take for a new connection, and how long the queue may make no progress
+   * before all waiters give up; 5 000 unless given.
    */
   connectTimeoutMs?: number | undefined
-  /** Told why the embedded database has ended by itself: only another process can open it again. */
+  /** Called with the cause when the embedded database crashes: only a new process can reopen it. */
   onEnd?: ((error: unknown) => void) | undefined
-  /** Told of what the embedded database cannot do for its own good. */
+  /** Gets the warnings of the embedded database's housekeeping. */
   log?: Pick<Logger, 'warn'> | undefined
-  /** Told of PostgreSQL connections that broke while nobody was waiting on them. */
+  /** Called when a PostgreSQL connection breaks while no query runs on it. */
   onError?: ((error: Error) => void) | undefined
-  /** Told what whoever wrote DATABASE_URL should know. */
+  /** Called with warnings about DATABASE_URL, for the operator. */
   warn?: ((message: string) => void) | undefined
 }
 
@@ -57,29 +57,29 @@ export type Database = {
   kind: DatabaseKind
   /** Milliseconds one round trip takes. */
   ping(): Promise<number>
-  /** Whether a statement was refused in the last ten seconds since nothing can be written. */
+  /** Whether the database refused a write in the last ten seconds. */
   refusesWrites(): boolean
   /**
-   * Hears what other processes send to a channel with NOTIFY, though not reliably: see listenTo.
-   * The embedded database has no other processes; through a pooler in transaction mode nothing is heard.
+   * Receives what other processes send to a channel with NOTIFY, though not reliably: see listenTo.
+   * Receives nothing with the embedded database or through a pooler in transaction mode.
    */
   listen(channel: string, onPayload: (payload: string) => void): Listener
-  /** What the embedded database lost at this start, as it did not open; undefined for nothing. */
+  /** The copy that the embedded database went back to at this start; undefined when it opened. */
   recovery: Recovery | undefined
-  /** A copy of the embedded database to go back to; a PostgreSQL server has backups of its own. */
+  /** Takes a copy of the embedded database to go back to; PostgreSQL has its own backups. */
   keepCopy(reason: CopyReason): Promise<void>
   /** Waits for the transactions that are running. May be called again. */
   close(): Promise<void>
 }
 
-/** A small write may pass where a large one was refused. */
+/** Not cleared by a successful write: a small one may succeed where a large one was refused. */
 const REFUSAL_MS = 10_000
 
 /**
- * Does not migrate. The embedded database takes the data folder for itself (see claimDataDir).
+ * Does not migrate. The embedded database claims the data folder for itself (see claimDataDir).
  *
- * @throws AppError database_unavailable when the server cannot be reached or does not fit, retryable when
- * that may pass by itself, or when another process uses the data folder.
+ * @throws AppError database_unavailable when the server is unreachable or unfit (retryable when it
+ *   may pass by itself), or when another process uses the data folder.
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const { acquireTimeoutMs = 15_000 } = options
@@ -93,7 +93,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     listenTo({ url, channel, onPayload, onError: (error) => onError(error as Error) })
   const dialect = postgresqlDialect({
     url,
-    // One migrates while another keeps the lock.
+    // One connection migrates while another holds the lock.
     poolSize: Math.max(options.poolSize ?? 10, sharesSessions ? 2 : 1),
     sharesSessions,
     statementTimeoutMs: options.statementTimeoutMs ?? 30_000,
@@ -101,14 +101,14 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     connectTimeoutMs,
     onError,
   })
-  // Nobody can listen in a session that is lent for a transaction at a time.
+  // LISTEN needs its own session, which a pooler in transaction mode does not give.
   const hear = sharesSessions ? NOBODY_TO_HEAR : listen
   const database = await openPostgresql(hear, dialect).catch(explain(url))
   if (sharesSessions) noteShared(database.db)
   return database
 }
 
-/** @throws AppError database_unavailable: retryable when the server is only away. */
+/** @throws AppError database_unavailable: retryable when the server is only unreachable. */
 async function connectableUrl(
   given: string,
   warn: (message: string) => void,
@@ -150,7 +150,7 @@ async function openEmbedded({
     const housekeeping = new Housekeeping({ dataDir, session, ...opened, log })
     const dialect = pgliteDialect(opened.pglite, session, () => flush.settled())
     const database = assemble('embedded', dialect, NOBODY_TO_HEAR, async () => {
-      // Kysely closes a driver only once it was used.
+      // Kysely closes a driver only if it was used.
       const { pglite } = opened
       if (!pglite.closed && !session.hasCrashed) await pglite.close()
       await flush.close()

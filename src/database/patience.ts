@@ -2,15 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 
 type Options = {
-  /** All waits together. */
+  /** Limit of all waits together. */
   mostMs: number
-  /** Told what is waited for, at first and then from time to time. */
+  /** Called with the reason for the wait, at first and then every 10 s. */
   say: (message: string) => void
 }
 
 const SAY_AGAIN_MS = 10_000
 
-/** Waiting for others to be done, not in silence and not for ever. */
+/** Waits with a time limit, and reports what it waits for. */
 export class Patience {
   readonly #until: number
   readonly #minutes: number
@@ -24,8 +24,8 @@ export class Patience {
   }
 
   /**
-   * @param why what is waited for, for the log and for whoever is told in the end.
-   * @throws AppError database_unavailable when there is no time left.
+   * @param why the reason for the wait, for the log and for the error.
+   * @throws AppError database_unavailable when no time is left.
    */
   async wait(ms: number, why: string): Promise<void> {
     const now = performance.now()

@@ -26,7 +26,7 @@ export interface UsersTable {
   passwordHash: string
   dataKey: Buffer
   createdAt: Instant
-  /** Kept by triggers. */
+  /** Maintained by triggers. */
   conversationCount: Generated<string>
 }
 
@@ -110,13 +110,13 @@ export interface ConversationsTable {
   runningMessageId: string | null
   createdAt: Instant
   updatedAt: Instant
-  /** By which it was begun; of conversations that an older build began it is not known. */
+  /** The session that began it; unknown for conversations begun by an older build. */
   sessionId: string | null
   isListed: Generated<boolean>
   messagesDeleted: Generated<number>
 }
 
-/** `bytes`: kept by triggers. */
+/** `bytes`: maintained by triggers. */
 export interface StorageTable {
   userId: string
   bytes: Generated<string>
@@ -165,13 +165,13 @@ export interface StoredReservation {
   month: string
   nanoUsd: string
   tokens: number
-  /** The most that the input can be, under the name by which older builds book it. */
+  /** Upper bound of the input, under the name that older builds use. */
   likelyInputTokens: number
-  /** The most that the output can be; of turns that an older build began it is what is left of `tokens`. */
+  /** Upper bound of the output; for turns of an older build, the remainder of `tokens`. */
   maxTokens?: number
-  /** By which session it was asked for; not known of turns that an older build began. */
+  /** The session that sent it; unknown for turns begun by an older build. */
   sessionId?: string
-  /** Whether that is a connection, in whose books it is reserved as well. */
+  /** Whether that session is a connection, whose own budget is reserved as well. */
   isConnection?: boolean
 }
 

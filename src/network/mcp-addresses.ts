@@ -1,10 +1,10 @@
-/** Where MCP is served: one endpoint under two addresses, which differ in what a request needs. */
+/** Paths of the MCP endpoint: one endpoint under two addresses that differ in authentication. */
 
-/** The connectors': every request needs a token in its header, as clients that sign in expect it. */
+/** For connectors: every request needs a token in its header, as clients that sign in expect. */
 export const MCP_PATH = '/mcp'
 
-/** Also without: to look around, sign up and in, and pass `access_token` as an argument of each tool. */
+/** No token needed: to list tools, sign up and in, and pass `access_token` as a tool argument. */
 export const OPEN_MCP_PATH = '/mcp/open'
 
-/** Behind either, for one client: its tools are listed without the prefix of their names. */
+/** Appended to either: lists the tools without the prefix of their names, for one client. */
 export const SHORT_NAMES_QUERY = '?tools=short'

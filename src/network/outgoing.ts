@@ -1,9 +1,8 @@
 /**
- * The ways out of this process to hosts elsewhere: directly, or through the proxies of the settings.
- * The one place that makes connections for them.
+ * Opens outgoing connections, directly or through the configured proxies.
  *
  * HTTPS_PROXY is for https addresses, HTTP_PROXY for http ones; both are asked for a tunnel
- * (CONNECT), so that what goes through is nobody's to read.
+ * (CONNECT), so that a proxy cannot read https traffic.
  */
 
 import { type Dispatcher, Pool, ProxyAgent, request } from 'undici'
@@ -12,7 +11,7 @@ import { type Bypass, isBypassed, parseBypass } from '../config/no-proxy.ts'
 export type Proxies = {
   httpsProxy?: URL | undefined
   httpProxy?: URL | undefined
-  /** As NO_PROXY has them; what is none is passed over. */
+  /** Entries of NO_PROXY; invalid ones are ignored. */
   noProxy?: readonly string[] | undefined
 }
 
@@ -22,14 +21,14 @@ export type OutgoingAnswer = {
   body: AsyncIterable<Uint8Array>
 }
 
-/** A proxy that is slower to open a tunnel opens none. */
+/** Timeout for opening a tunnel. */
 const TUNNEL_WITHIN_MS = 30_000
 
 export class Outgoing {
   readonly #proxies: Proxies
   readonly #bypasses: readonly Bypass[]
   readonly #opened: Dispatcher[] = []
-  /** For single requests, of any origin. */
+  /** For single requests to any origin. */
   #agent: ProxyAgent | undefined
 
   constructor(proxies: Proxies = {}) {
@@ -37,13 +36,13 @@ export class Outgoing {
     this.#bypasses = (proxies.noProxy ?? []).flatMap((entry) => parseBypass(entry) ?? [])
   }
 
-  /** The setting whose proxy an address is reached through; undefined when it is reached directly. */
+  /** The setting with the proxy for an address; undefined when it is reached directly. */
   proxyFor(url: URL): 'HTTPS_PROXY' | 'HTTP_PROXY' | undefined {
     if (this.#proxyOf(url) === undefined) return undefined
     return url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY'
   }
 
-  /** Connections to one origin. To be closed by whoever has them, or by {@link close}. */
+  /** Connections to one origin. Closed by the caller or by {@link close}. */
   open(url: URL, options: Pool.Options): Dispatcher {
     const proxy = this.#proxyOf(url)
     const opened = proxy ? toAgent(proxy, options) : new Pool(url.origin, options)
@@ -54,7 +53,7 @@ export class Outgoing {
   /**
    * Sends one request through the proxy, and follows no redirect.
    *
-   * @throws Error also when the way to that address leads through none.
+   * @throws Error also when no proxy is configured for the address.
    */
   async requestByProxy(
     url: URL,
@@ -62,7 +61,7 @@ export class Outgoing {
   ): Promise<OutgoingAnswer> {
     const proxy = this.#proxyOf(url)
     if (proxy === undefined) throw new Error('no proxy is meant for this address')
-    // The same for all of them: only https addresses are asked for in this way.
+    // One agent for all requests: this is only used for https addresses.
     this.#agent ??= toAgent(proxy, { connections: 16, pipelining: 1 })
     const answer = await request(url, { ...options, dispatcher: this.#agent })
     return { status: answer.statusCode, headers: answer.headers, body: answer.body }
@@ -80,13 +79,13 @@ export class Outgoing {
   }
 }
 
-/** What kept a tunnel from being opened: the proxy's own answer, or that there was none. */
+/** Why a tunnel was not opened: the proxy's response, or the error of reaching it. */
 export type TunnelFailure = { status: number } | { code: string }
 
-/** Undefined for what went wrong in the tunnel, or beyond it. */
+/** Undefined for an error inside the tunnel or beyond it. */
 export function tunnelFailureOf(error: unknown): TunnelFailure | undefined {
   if (!(error instanceof Error)) return undefined
-  // undici tells it in no other way.
+  // undici reports the status only in the message.
   const status = /^Proxy response \((\d{3})\)/.exec(error.message)?.[1]
   if (status !== undefined) return { status: Number(status) }
   const { code, syscall } = error as NodeJS.ErrnoException
@@ -101,7 +100,7 @@ function toAgent(proxy: URL, options: Pool.Options): ProxyAgent {
   return new ProxyAgent({
     ...options,
     uri: `${proxy.protocol}//${proxy.host}`,
-    // Its own way of giving credentials leaves out a user without a password.
+    // undici's own handling of credentials drops a user without a password.
     ...(username === '' ? {} : { token: `Basic ${Buffer.from(credentials).toString('base64')}` }),
     clientFactory: (origin, more) =>
       new Pool(origin, { ...more, headersTimeout: TUNNEL_WITHIN_MS }),

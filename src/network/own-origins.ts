@@ -1,14 +1,14 @@
 /**
- * The gateway's own addresses. PUBLIC_URL is the only one, unless it is of this very computer: then
- * the computer's other names for itself lead here too, and people use whichever comes to mind. Every
- * client holds what it is told against the name that it was given, so each is answered under its own.
+ * The gateway's own origins: PUBLIC_URL only, unless that is a loopback address or all interfaces.
+ * Then the loopback names lead here too. Clients compare the URLs in responses with the URL that
+ * they were configured with, so each request is answered under the name it used.
  */
 
 import type { IncomingMessage } from 'node:http'
 
 export const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]']
 
-/** Listening everywhere, without a name for it: what others call it is not known. */
+/** Listening on all interfaces: the name that others use is unknown. */
 const NAMELESS = ['0.0.0.0', '[::]']
 
 const DEFAULT_PORTS: Record<string, string> = { 'http:': '80', 'https:': '443' }
@@ -16,7 +16,7 @@ const DEFAULT_PORTS: Record<string, string> = { 'http:': '80', 'https:': '443' }
 export class OwnOrigins {
   /** PUBLIC_URL. */
   readonly public: string
-  /** Without a slash at the end; the public one first. */
+  /** Without a trailing slash; the public one first. */
   readonly all: readonly string[]
   readonly #byHost = new Map<string, string>()
 
@@ -30,8 +30,8 @@ export class OwnOrigins {
   }
 
   /**
-   * The one by which a request names the gateway. Whatever else is in its Host header, and in
-   * forwarded headers, does not count.
+   * The own origin that the request's Host header names; PUBLIC_URL for any other. Forwarded
+   * headers are ignored.
    */
   askedBy({ headers }: Pick<IncomingMessage, 'headers'>): string {
     return this.#byHost.get(headers.host?.toLowerCase() ?? '') ?? this.public

@@ -1,4 +1,4 @@
-/** The settings in `.env`, for who starts the gateway by npm. */
+/** Reads settings from `.env` when npm starts the gateway. */
 
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -6,11 +6,11 @@ import { parseEnv } from 'node:util'
 import { isUnderNpm } from './under-npm.ts'
 
 /**
- * Puts what `.env` in the working folder sets into the environment, which wins where it has the name
- * already. Only under npm, which works beside package.json: elsewhere nobody would expect it.
+ * Adds the settings of `.env` in the working folder to the environment; existing variables win.
+ * Only under npm, which runs in the folder of package.json: elsewhere it would be a surprise.
  *
  * @returns its path; undefined when there is none.
- * @throws Error that names the file when it cannot be read, or is no UTF-8.
+ * @throws Error that names the file when it cannot be read, or is UTF-16.
  */
 export function readDotEnv(): string | undefined {
   const path = resolve('.env')
@@ -19,7 +19,7 @@ export function readDotEnv(): string | undefined {
   return path
 }
 
-/** Without the byte order mark that some editors begin a file with: it would be part of a name. */
+/** Removes a byte order mark, which some editors add: it would become part of a name. */
 function textOf(path: string): string {
   const text = read(path).toString('utf8')
   if (text.includes('\0')) {

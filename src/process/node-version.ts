@@ -1,9 +1,9 @@
 /**
- * Ends a process on a Node.js that is too old, before anything is loaded that would end it in words
- * that nobody understands. Imports nothing and writes nothing that an old one would not take.
+ * Exits on a Node.js that is too old, before loading anything that would fail there with an obscure
+ * error. Imports nothing, and uses no syntax that an old version would not accept.
  */
 
-/** As package.json has it. */
+/** Same as in package.json. */
 const OLDEST = '20.19'
 
 /** What to do; undefined when the version is new enough. */

@@ -1,26 +1,26 @@
-/** What a process that serves does at SIGTERM and Ctrl-C, and how many of them it takes. */
+/** Handles SIGTERM and SIGINT (Ctrl-C). */
 
 import { constants } from 'node:os'
 
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
 export type StopSignal = (typeof STOP_SIGNALS)[number]
 
-/** What a shell says of a program that ended by a signal. */
+/** Added to the signal's number, a shell's exit code for a program ended by a signal. */
 const ENDED_BY_SIGNAL = 128
 
-/** Ctrl-C reaches a program that npm started twice: from the terminal, and from npm. */
+/** Under npm, one Ctrl-C arrives twice: from the terminal and from npm. */
 const SAME_SIGNAL_MS = 500
 
 type Options = {
-  /** Whether npm hands its own signals on to this process. */
+  /** Whether npm forwards its signals to this process. */
   isUnderNpm: boolean
   /** Milliseconds; for tests. */
   clock?: () => number
-  /** At the first. `hurry` aborts at the second. */
+  /** Called at the first signal. `hurry` aborts at the second. */
   onStop(signal: StopSignal, hurry: AbortSignal): void
 }
 
-/** Ends the process at the first signal: a start may wait for long, and nothing is served yet. */
+/** Exits at the first signal. For the start, which may take long and serves nothing yet. */
 export function endOnSignals(): { off(): void } {
   const end = (signal: StopSignal) => process.exit(ENDED_BY_SIGNAL + constants.signals[signal])
   for (const signal of STOP_SIGNALS) process.on(signal, end)
@@ -32,10 +32,10 @@ export function endOnSignals(): { off(): void } {
 }
 
 /**
- * The first signal stops with all the time there is, a second one at once, though with everything on
- * record, and a third ends the process as it stands.
+ * The first signal stops gracefully; the second one stops at once, but still records everything;
+ * the third exits immediately.
  *
- * @returns stops as a signal does that nobody sent.
+ * @returns a function that acts like a signal.
  */
 export function stopOnSignals({
   isUnderNpm,

@@ -1,4 +1,4 @@
-/** The npm that started this process, if one did: it does not always end with it. */
+/** Watches the npm that started this process: this process may outlive it. */
 
 import { readFileSync } from 'node:fs'
 
@@ -8,8 +8,8 @@ const LOOK_EVERY_MS = 500
 export const isUnderNpm = (): boolean => process.env.npm_lifecycle_event !== undefined
 
 /**
- * Tells when npm was killed without a word to what it had started, or had only the shell in between
- * to tell, which ends and says nothing. Does not keep the process alive.
+ * Calls back when npm ends without a signal to this process: when it is killed, or when it signals
+ * only the shell in between, which does not forward it. Does not keep the process alive.
  */
 export function onNpmGone(tell: () => void): void {
   if (!isUnderNpm()) return
@@ -22,14 +22,14 @@ export function onNpmGone(tell: () => void): void {
   timer.unref()
 }
 
-/** The parent, and npm behind it where the parent is npm's shell, which may outlive it. */
+/** The parent, and its parent npm where the parent is npm's shell, which may outlive npm. */
 function ancestors(): string {
   const parent = process.ppid
   const stat = statOf(parent)
   return stat?.name === 'sh' ? `${parent} ${stat.parent}` : String(parent)
 }
 
-/** proc_pid_stat(5): the name stands in parentheses, and may hold some itself. */
+/** proc_pid_stat(5): the name is in parentheses, and may contain parentheses. */
 function statOf(pid: number): { name: string; parent: string } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')

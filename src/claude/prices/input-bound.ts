@@ -1,15 +1,15 @@
 import type { ContentBlock, Turn } from '../content.ts'
 import { isHiddenBlock } from '../history.ts'
 
-/** What Anthropic adds to a text to make a message of it: a few tokens, taken generously. */
+/** Overhead of a message besides its text: a few tokens, rounded up generously. */
 const TOKENS_PER_MESSAGE = 16
 const TOKENS_PER_REQUEST = 64
 
 type Prompt = { system?: readonly ContentBlock[]; messages: readonly Turn[] }
 
 /**
- * The most input tokens that a request can be: a tokenizer makes at least one byte of UTF-8 into a
- * token, so that no text has more tokens than bytes, whatever it is written in.
+ * Upper bound of a request's input tokens: a token is at least one byte of UTF-8, so that a text in
+ * any language has at most as many tokens as bytes.
  */
 export function inputTokensAtMost({ system, messages }: Prompt): number {
   let tokens = TOKENS_PER_REQUEST

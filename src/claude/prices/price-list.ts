@@ -1,18 +1,18 @@
-/** A price from one day on. Nano-USD per token, always whole. */
+/** A price from a given day on, in whole nano-USD per token. */
 export interface PriceEntry {
   model: string
-  /** First UTC day it holds, `YYYY-MM-DD`; it ends where the model's next entry begins. */
+  /** First UTC day, `YYYY-MM-DD`; it ends where the model's next entry begins. */
   effectiveFrom: string
   input: number
   output: number
   cacheWrite5m: number
   cacheWrite1h: number
   cacheRead: number
-  /** Holds only for prompts longer than this, counting cached tokens too. */
+  /** Applies only to prompts longer than this, cached tokens included. */
   abovePromptTokens?: number
 }
 
-/** For prices that have not changed since the model came out. */
+/** For prices that have not changed since the model was released. */
 const SINCE_LAUNCH = '2025-01-01'
 
 /** USD per million tokens for input, output, 5 min write, 1 h write, cache read. */
@@ -42,15 +42,15 @@ export const WITHOUT_GEO_SURCHARGE: ReadonlySet<string> = new Set([
   'claude-haiku-4-5',
 ])
 
-/** What running in one part of the world only costs: a tenth more, for every kind of token. */
+/** Surcharge for running in one region only: a tenth more, for every kind of token. */
 export const GEO_PERCENT = 110
 /** Fast mode costs twice as much on every model that has it. */
 export const FAST_PERCENT = 200
 
 /**
- * List prices of the Messages API (Anthropic API docs: Pricing), state of 2026-11-22, without what
- * multiplies them. The gateway asks for no batches, no fast mode and no region; the region may be
- * set for a workspace of the key's account all the same.
+ * List prices of the Messages API (Anthropic API docs: Pricing), state of 2026-11-22, without
+ * surcharges. The gateway requests no batches, no fast mode and no region, but a workspace of the
+ * key's account may set a region.
  */
 export const ANTHROPIC_PRICES: readonly PriceEntry[] = [
   price('claude-fable-5-2', [8, 40, 10, 16, 0.2]),

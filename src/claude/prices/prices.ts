@@ -39,12 +39,12 @@ export class PriceTable {
   }
 
   /**
-   * What one token of each kind cost on that day, or null when this model's price is unknown.
-   * A dated id (`claude-haiku-4-5-20251001`) costs what its undated one does.
+   * The price of one token of each kind on that day, or null when this model's price is unknown.
+   * A dated id (`claude-haiku-4-5-20251001`) costs the same as its undated one.
    *
    * @param totalInputTokens the whole prompt, cached parts included: it decides the band, and the
    * band applies to all tokens of the request.
-   * @param rate what multiplies the price; half a nano-USD is rounded up.
+   * @param rate surcharges; half a nano-USD is rounded up.
    */
   unitPrices(
     model: string,
@@ -57,8 +57,8 @@ export class PriceTable {
   }
 
   /**
-   * The most that one token of each kind can cost when a call may have any number of tokens up to
-   * `inputAtMost`, and may run where it is dearest.
+   * Upper bound of the price of one token of each kind, for a call with up to `inputAtMost` tokens
+   * in the most expensive region.
    */
   dearestPrices(model: string, inputAtMost: number, at: Date): UnitPrices | null {
     const [first, ...others] = this.#reachable(model, inputAtMost, at)
@@ -67,7 +67,7 @@ export class PriceTable {
     return multiplied(dearest, surchargePercent(model, UNKNOWN_RATE))
   }
 
-  /** The bands that a prompt of up to so many tokens can be in, the one for the longest first. */
+  /** The bands that a prompt of up to `totalInputTokens` can be in, that of the longest first. */
   #reachable(model: string, totalInputTokens: number, at: Date): PriceEntry[] {
     const entries = this.#byModel.get(model) ?? this.#byModel.get(withoutDate(model)) ?? []
     const day = at.toISOString().slice(0, 10)
@@ -83,7 +83,7 @@ const STANDARD_RATE: Rate = { geo: 'anywhere', isFast: false }
 
 const withoutDate = (model: string): string => model.replace(/-\d{8}$/, '')
 
-/** Where a model runs is taken for the dearest place while it is not known. */
+/** An unknown region counts as the most expensive one. */
 function surchargePercent(model: string, { geo, isFast }: Rate): number {
   const hasGeo = geo !== 'anywhere' && !WITHOUT_GEO_SURCHARGE.has(withoutDate(model))
   return ((hasGeo ? GEO_PERCENT : 100) * (isFast ? FAST_PERCENT : 100)) / 100
@@ -128,7 +128,7 @@ const UsdPerMillion = z
 /**
  * One row of a price file: `[{"model": "claude-sonnet-5-5", "effective_from": "2026-12-01",
  * "input": 2, "output": 10, "cache_write_5m": 2.5, "cache_write_1h": 4, "cache_read": 0.1}]`.
- * Prices are USD per million tokens; without `effective_from` the row holds for all time;
+ * Prices are USD per million tokens; without `effective_from` the row applies at any time;
  * `above_prompt_tokens` makes it the band for longer prompts.
  */
 const OverrideEntry = z.strictObject({
@@ -143,8 +143,8 @@ const OverrideEntry = z.strictObject({
 })
 
 /**
- * Anthropic's prices, with the operator's rows laid over them: from the first date a model is named
- * in the override, only the override counts for that model.
+ * Anthropic's prices, overridden by the operator's rows: from the first date that the override has
+ * for a model, only the override counts for that model.
  *
  * @param overrideJson parsed JSON of the documented shape, an array of rows.
  * @throws AppError `invalid_input` that names the bad field.

@@ -18,12 +18,12 @@ const WRITINGS = ['cacheWrite', 'cacheWrite5m', 'cacheWrite1h'] as const
 const ANYWHERE = new Set<unknown>([undefined, null, '', 'global', 'not_available'])
 
 /**
- * What an answer's events say of its usage, field by field: counts only grow, so that of several the
- * largest is the newest, and what is no count says nothing (Anthropic API docs: Streaming messages).
+ * Collects the usage that an answer's events report, field by field. Counts only grow, so the
+ * largest one is the newest; invalid counts are ignored (Anthropic API docs: Streaming messages).
  */
 export class ReportedUsage {
   readonly #counts = new Map<Count, number>()
-  /** What came in place of a count. */
+  /** Counts that arrived with an invalid value. */
   readonly #garbled = new Set<Count>()
   #rate: Rate = { geo: 'unknown', isFast: false }
 
@@ -31,27 +31,27 @@ export class ReportedUsage {
     return this.#rate
   }
 
-  /** The usage of `message_start`: its output has only begun. */
+  /** The usage of `message_start`, whose output has only begun. */
   addStart(usage: unknown): void {
     this.#add(usage, 'begun')
   }
 
-  /** The usage of a `message_delta`: cumulative, and without the split of what was written. */
+  /** The usage of a `message_delta`: cumulative, without the split of cache writes. */
   addDelta(usage: unknown): void {
     this.#add(usage, 'output')
   }
 
-  /** What was written at least; 0 while nothing was said of it. */
+  /** Lower bound of the output; 0 while none is reported. */
   get outputSoFar(): number {
     return Math.max(this.#get('begun'), this.#get('output'))
   }
 
-  /** What a `message_delta` said was written. */
+  /** The output that a `message_delta` reported. */
   get output(): number | undefined {
     return this.#counts.get('output')
   }
 
-  /** Whether more was written than what the first event says of every answer. */
+  /** Whether the output exceeds what the first event reports for every answer. */
   get hasOutput(): boolean {
     return this.#get('output') > Math.max(1, this.#get('begun'))
   }
@@ -60,13 +60,13 @@ export class ReportedUsage {
     return this.#get('thinking')
   }
 
-  /** The input by kinds. What is missing is taken for all that the request can have been. */
+  /** The input by kind. Missing counts are replaced by the request's upper bound. */
   input(bounds: Bounds): Omit<Usage, 'outputTokens' | 'thinkingTokens'> {
     const written = this.#written
     const for1h = this.#get('cacheWrite1h')
     const known = {
       inputTokens: this.#get('input'),
-      // Without a split they were written for five minutes, which is what is asked for.
+      // Without a split, all are 5-minute writes, which is what the gateway requests.
       cacheWrite5mTokens: written - for1h,
       cacheWrite1hTokens: for1h,
       cacheReadTokens: this.#get('cacheRead'),
@@ -81,7 +81,7 @@ export class ReportedUsage {
     }
   }
 
-  /** The kinds of the cache may be absent; that all are nothing cannot be, for there is a message. */
+  /** Cache counts may be absent, but the total cannot be 0: there is always a message. */
   get isInputKnown(): boolean {
     const isWritingKnown = this.#counts.has('cacheWrite') || !this.#isGarbled(...WRITINGS)
     const isReadingKnown = this.#counts.has('cacheRead') || !this.#isGarbled('cacheRead')
@@ -105,7 +105,7 @@ export class ReportedUsage {
     this.#note('cacheRead', usage.cache_read_input_tokens)
     this.#note(output, usage.output_tokens)
     this.#note('thinking', fieldsOf(usage.output_tokens_details).thinking_tokens)
-    // Only the first event is bound to say where the model runs.
+    // Only the first event must report the region.
     const tellsRate = output === 'begun' ? Object.keys(usage).length > 0 : 'inference_geo' in usage
     if (tellsRate) this.#noteRate(usage)
   }
@@ -116,7 +116,7 @@ export class ReportedUsage {
     else if (value !== undefined && value !== null) this.#garbled.add(count)
   }
 
-  /** A place nobody has heard of costs what the dearest does. */
+  /** An unknown region counts as the most expensive one. */
   #noteRate({ inference_geo: geo, speed }: Fields): void {
     const isElsewhere = !ANYWHERE.has(typeof geo === 'string' ? geo.toLowerCase() : geo)
     const { geo: before, isFast } = this.#rate

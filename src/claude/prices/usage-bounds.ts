@@ -1,27 +1,27 @@
 /**
- * The most that can be billed where Anthropic's own count is missing. Budgets are held by these, so
- * they are upper bounds, not guesses; what they are too high by is the price of not knowing.
+ * Upper bounds of what can be billed where Anthropic's count is missing. Budgets are enforced with
+ * them, so they err on the high side and are not guesses.
  */
 
 import type { BuiltRequest } from '../request.ts'
 import { inputTokensAtMost } from './input-bound.ts'
 import type { Usage } from './usage.ts'
 
-/** No model writes more than a token a millisecond; thinking is written unseen, but no faster. */
+/** No model writes more than one token per millisecond, thinking included. */
 const MOST_TOKENS_PER_MS = 1
-/** Until Anthropic has noticed that a client has left. */
+/** Time until Anthropic notices that a client has disconnected. */
 const NOTICING_MS = 250
 
-/** What a request allows an answer to be billed for. */
+/** Upper bounds of what an answer to a request may be billed. */
 export interface Bounds {
   inputTokens: number
   /** `max_tokens`. */
   outputTokens: number
-  /** Whether the request marks its prompt for the cache, so that input may cost what writing does. */
+  /** Whether the request marks its prompt for the cache: then input may cost the write price. */
   writesCache: boolean
 }
 
-/** @param inputTokens the most that its input can be, where that is known better than by its bytes. */
+/** @param inputTokens upper bound of the input, where a better one than its bytes is known. */
 export function boundsOf(
   body: BuiltRequest['body'],
   inputTokens = inputTokensAtMost(body),
@@ -31,7 +31,7 @@ export function boundsOf(
 }
 
 /**
- * The most output that was written in the time, as far as `max_tokens` allows.
+ * Upper bound of the output written in the time, at most `max_tokens`.
  *
  * @param elapsedMs since the request was sent.
  * @param isOver whether Anthropic ended the answer, rather than this side or the connection.
@@ -41,7 +41,7 @@ export function outputTokensAtMost(bounds: Bounds, elapsedMs: number, isOver: bo
   return Math.min(bounds.outputTokens, Math.ceil(writingMs * MOST_TOKENS_PER_MS))
 }
 
-/** Input nobody has counted, at the dearest kind it can be of. */
+/** Uncounted input, as the most expensive kind that it can be. */
 export function uncountedInput(
   tokens: number,
   { writesCache }: Pick<Bounds, 'writesCache'>,
@@ -51,7 +51,7 @@ export function uncountedInput(
     : { inputTokens: tokens, cacheWrite5mTokens: 0 }
 }
 
-/** A request that was sent, and of which nothing was heard again. */
+/** Upper bound for a request that was sent and got no response. */
 export function usageAtMost(bounds: Bounds, elapsedMs: number): Usage {
   return {
     ...uncountedInput(bounds.inputTokens, bounds),

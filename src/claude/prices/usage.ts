@@ -11,24 +11,24 @@ export interface Usage {
   thinkingTokens: number
 }
 
-/** What multiplies the prices of an answer, as far as Anthropic said. */
+/** Surcharges on the prices of an answer, as far as Anthropic reported them. */
 export interface Rate {
-  /** Where the model ran; `unknown` while nothing was heard of it. */
+  /** Where the model ran; `unknown` while it is not reported. */
   geo: 'anywhere' | 'surcharged' | 'unknown'
   isFast: boolean
 }
 
-/** Of an answer of which nothing was heard. */
+/** The rate of a request without a response. */
 export const UNKNOWN_RATE: Rate = { geo: 'unknown', isFast: false }
 
-/** The whole prompt in tokens: what decides a price band and counts against the window. */
+/** Tokens of the whole prompt, which decide the price band and count against the context window. */
 export function totalInputTokens(usage: Usage): number {
   return (
     usage.inputTokens + usage.cacheWrite5mTokens + usage.cacheWrite1hTokens + usage.cacheReadTokens
   )
 }
 
-/** Both together, for an answer that was asked for more than once. */
+/** The sum, for an answer that was requested more than once. */
 export function addUsage(a: Usage, b: Usage): Usage {
   return {
     inputTokens: a.inputTokens + b.inputTokens,

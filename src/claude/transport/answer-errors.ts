@@ -1,6 +1,6 @@
 /**
- * What an answer says that is not the one that was asked for: Anthropic's own error, or the word of
- * something that stands between: a proxy, a firewall, the sign-in page of a network, another server.
+ * Classifies responses other than the expected answer: an error of Anthropic, or a response of
+ * something in between: a proxy, a firewall, a network's sign-in page, another server.
  */
 
 import { APIConnectionError, APIError } from '@anthropic-ai/sdk/core/error'
@@ -8,30 +8,30 @@ import { fieldsOf } from '../upstream-value.ts'
 import { parseJson } from './event-stream.ts'
 import type { Head } from './exchange.ts'
 
-/** Not by Anthropic. */
+/** A response that does not come from Anthropic. */
 export class ForeignAnswer extends APIError {
   /**
-   * Whether it says of a request that was sent on only that no answer came in time (RFC 9110, section
-   * 15.6.5; 524 is Cloudflare's): the request may be with Anthropic, and billed.
+   * Whether it reports only that a forwarded request got no answer in time (RFC 9110, section
+   * 15.6.5; 524 is Cloudflare's): the request may have reached Anthropic, and be billed.
    */
   get isOfLateness(): boolean {
     return this.status === 504 || this.status === 524
   }
 }
 
-/** Nothing was sent: the proxy on the way was not there. */
+/** Nothing was sent: the proxy could not be reached. */
 export class ProxyAway extends APIConnectionError {
   constructor({ cause }: { cause: Error }) {
     super({ cause })
   }
 }
 
-/** By Anthropic, and maybe billed, in a form that the gateway cannot read. */
+/** An answer of Anthropic, maybe billed, in a form that the gateway cannot read. */
 export class UnreadableAnswer extends Error {}
 
 /**
- * @param text of the body, or the beginning of a long one.
- * @returns an APIError with Anthropic's own words, a {@link ForeignAnswer} or an
+ * @param text the body, or the beginning of a long one.
+ * @returns an APIError with Anthropic's own message, a {@link ForeignAnswer} or an
  *   {@link UnreadableAnswer}.
  */
 export function toAnswerError({ status, headers: given }: Head, text: string): Error {
@@ -42,7 +42,7 @@ export function toAnswerError({ status, headers: given }: Head, text: string): E
   if (!isErrorBody(body) || isSuccessOrRedirect) {
     return new ForeignAnswer(status, undefined, undefined, headers)
   }
-  // Under a status of success, its type says what it is.
+  // With status 200, only the error's type classifies it.
   if (status === 200) return new APIError(undefined, body, undefined, headers)
   return APIError.generate(status, body, undefined, headers)
 }
@@ -57,7 +57,7 @@ function isErrorBody(body: object | undefined): body is object {
   return type === 'error' && typeof kind === 'string' && typeof message === 'string'
 }
 
-/** All at once, which something made of the stream that was asked for, or a stream by another name. */
+/** A whole message instead of a stream, or a stream with another content type, made by a proxy. */
 const isAnswer = (text: string) =>
   /^\s*\{.*"type"\s*:\s*"message"/s.test(text) || /^\s*(event|data)?:/.test(text)
 

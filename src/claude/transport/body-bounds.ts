@@ -1,19 +1,19 @@
-/** How much of an answer is read, counted as it was written: compressed, a few bytes can be many. */
+/** Limits on the size of an answer, counted after decompression: a few bytes can expand to many. */
 
 import type { OnData } from './exchange.ts'
 
-/** Of an answer that is no stream of events: enough for what it says, and for whom it is from. */
+/** For an answer that is no event stream: enough to tell what it says and who sent it. */
 const MAX_WHOLE_BYTES = 64 * 1024
 
-/** No event is so long for one token, and signatures and what else is not billed have their room. */
+/** More than any event needs per token, plus room for signatures and others that are not billed. */
 const MOST_BYTES_PER_TOKEN = 1024
 const ROOM_BYTES = 16 * 1024 * 1024
 
-/** @param maxTokens what the answer may have. */
+/** @param maxTokens the answer's `max_tokens`. */
 export const streamBytesAtMost = (maxTokens: number): number =>
   ROOM_BYTES + maxTokens * MOST_BYTES_PER_TOKEN
 
-/** Breaks off what is longer than that. */
+/** @returns `onData` with a limit. @throws Error when the body exceeds it. */
 export function within(mostBytes: number, onData: OnData): OnData {
   let bytes = 0
   return (chunk) => {
@@ -23,12 +23,12 @@ export function within(mostBytes: number, onData: OnData): OnData {
   }
 }
 
-/** A body that is kept, as far as 64 KB. */
+/** Collects a body, up to 64 KB. */
 export class WholeBody {
   readonly #chunks: Uint8Array[] = []
   #bytes = 0
 
-  /** The chunk is copied: it is a part of a larger buffer. */
+  /** Copies the chunk, which is a part of a larger buffer. */
   readonly add: OnData = (chunk) => {
     this.#chunks.push(Buffer.from(chunk.subarray(0, MAX_WHOLE_BYTES - this.#bytes)))
     this.#bytes += chunk.length

@@ -1,15 +1,15 @@
-/** Why a call was stopped from this side. */
+/** Why the gateway stopped a call. */
 export type Stop = 'cancelled' | 'deadline' | 'idle'
 
 /**
- * `firstTokenMs`: longest silence before the first text, which may have much to read before it.
+ * `firstTokenMs`: longest silence before the first text, as a long prompt takes time to read.
  * `idleMs`: longest silence after it.
  */
 export type Limits = { deadlineMs: number; idleMs: number; firstTokenMs: number }
 
 /**
- * The limits of one call: the caller's signal, a total deadline, and a longest silence. Ends all
- * three through one signal and remembers which came first.
+ * The limits of one call: the caller's signal, a total deadline, and an idle timeout. Combines the
+ * three into one signal and remembers which came first.
  */
 export class CallDeadline {
   stopped: Stop | null = null
@@ -40,17 +40,17 @@ export class CallDeadline {
     return this.#endsAt - performance.now()
   }
 
-  /** Something is due, or was heard that is no text yet: the longest silence before it begins anew. */
+  /** Restarts the timeout for the first text: when waiting begins, and on events before text. */
   expectFirst(): void {
     this.#expectWithin(this.#limits.firstTokenMs)
   }
 
-  /** Text was heard: the longest silence begins anew. */
+  /** Restarts the idle timeout, after text arrived. */
   expectMore(): void {
     this.#expectWithin(this.#limits.idleMs)
   }
 
-  /** Silence is in order for now; only the deadline counts. */
+  /** Stops the idle timeout; only the deadline counts. */
   expectSilence(): void {
     clearTimeout(this.#idle)
     this.#idle = undefined

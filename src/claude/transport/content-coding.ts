@@ -1,12 +1,12 @@
 /**
- * Bodies that come compressed although `Accept-Encoding: identity` was sent: proxies do that (RFC
- * 9110, section 8.4).
+ * Decodes bodies that are compressed although `Accept-Encoding: identity` was sent: some proxies do
+ * that (RFC 9110, section 8.4).
  */
 
 import { pipeline, type Transform, Writable } from 'node:stream'
 import zlib from 'node:zlib'
 
-/** One is usual, two are seen where two proxies stand. */
+/** One is usual, two occur with two proxies. */
 const MOST_CODINGS = 3
 
 type Make = () => Transform
@@ -22,7 +22,7 @@ const DECODERS: ReadonlyMap<string, Make> = new Map<string, Make>([
   ...(createZstdDecompress === undefined ? [] : [['zstd', createZstdDecompress] as const]),
 ])
 
-/** Undone last first. Empty for a body that is as it was written; undefined for what cannot be read. */
+/** In decoding order, last first. Empty for an uncoded body; undefined for an unknown coding. */
 export type Codings = readonly Make[] | undefined
 
 export function codingsOf(header: string | string[] | undefined): Codings {
@@ -39,11 +39,10 @@ export function codingsOf(header: string | string[] | undefined): Codings {
 }
 
 /**
- * Takes a coded body and tells of it decoded, at most some 64 KB at a time: whoever has enough
- * throws, and nothing more is decoded.
+ * Decodes a body in chunks of at most some 64 KB. When `onData` throws, decoding stops.
  *
  * @param codings at least one.
- * @param onEnd told once, with what went wrong or with nothing.
+ * @param onEnd called once, with the error or undefined.
  */
 export function openDecoder(
   codings: readonly Make[],

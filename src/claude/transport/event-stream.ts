@@ -6,23 +6,23 @@ const SPACE = 0x20
 const BYTE_ORDER_MARK = 0xfeff
 
 /**
- * The events of a streamed answer (WHATWG HTML: Server-sent events); pings are left out.
+ * Parses the events of a streamed answer (WHATWG HTML: Server-sent events).
  *
- * Bytes are looked at once, and decoded line by line: no character is cut where the network cuts.
+ * Bytes are scanned once and decoded in whole lines, so no character is split at a chunk boundary.
  */
 export class EventReader {
   readonly #onEvent: (event: unknown) => void
   readonly #onPing: () => void
   readonly #requestId: string | null
-  /** The beginning of a line whose end is still to come. */
+  /** The beginning of an incomplete line. */
   #pending: Uint8Array[] = []
   #name = ''
   #data = ''
   #isAtStart = true
-  /** Whether the last line ended in a lone return so far: a feed may still be part of its end. */
+  /** Whether the last chunk of lines ended in CR: an LF that follows belongs to that line end. */
   #mayFeed = false
 
-  /** @param onPing told of pings and comments, which say that something is there and no more. */
+  /** @param onPing called for pings and comments, which only show that the connection lives. */
   constructor(
     requestId: string | null,
     onEvent: (event: unknown) => void,
@@ -37,7 +37,7 @@ export class EventReader {
   push(chunk: Uint8Array): void {
     const end = Math.max(chunk.lastIndexOf(LINE_FEED), chunk.lastIndexOf(RETURN)) + 1
     if (end > 0) this.#readLines(this.#decode(chunk.subarray(0, end)))
-    // A copy: the chunk is a part of a larger buffer.
+    // Copied: the chunk is a part of a larger buffer.
     if (end < chunk.length) this.#pending.push(Buffer.from(chunk.subarray(end)))
   }
 
@@ -58,7 +58,7 @@ export class EventReader {
     }
   }
 
-  /** The same lines, each with a feed alone at its end, and without a byte order mark before them. */
+  /** Normalizes line ends to LF, and removes a leading byte order mark. */
   #tidy(text: string): string {
     const hasMark = this.#isAtStart && text.charCodeAt(0) === BYTE_ORDER_MARK
     const hasFeed = this.#mayFeed && text.charCodeAt(0) === LINE_FEED

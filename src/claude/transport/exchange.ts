@@ -3,28 +3,28 @@ import type { Dispatcher } from 'undici'
 import { codingsOf, openDecoder } from './content-coding.ts'
 
 /**
- * So long the rest of a body may still come that nobody waits for: mostly it is its end, after which
- * the connection serves the next call.
+ * How long the unneeded rest of a body may take. It is mostly just the end, after which the
+ * connection can be reused.
  */
 const REST_MS = 1000
 
 export type Head = { status: number; headers: Record<string, string | string[] | undefined> }
 
-/** Told of each piece of a body; gives back whether it has all that it waits for. */
+/** Gets each chunk of a body; returns whether it needs no more. */
 export type OnData = (chunk: Uint8Array) => boolean
 
 /**
- * One HTTP exchange, from undici's own callbacks: what arrives is handed on where it arrives.
+ * One HTTP exchange on undici's own callbacks: each chunk is passed on as it arrives.
  *
- * undici's `request` puts a Readable between, and reading that by `for await` an iterator and several
- * promises more for every chunk: for text that comes word by word, most of the work and the memory.
+ * undici's `request` adds a Readable, and `for await` an iterator and several promises per chunk:
+ * for text that arrives word by word, that is most of the CPU and memory.
  */
 export class Exchange implements Dispatcher.DispatchHandler {
-  /** Once `onHead` was told. Rejects when the exchange ends before. */
+  /** Resolves after `onHead` was called. Rejects when the exchange ends before. */
   readonly opened: Promise<void>
   /**
-   * The end of the body, or of what is waited for in it. Rejects when it breaks off before, or with
-   * what `onData` threw.
+   * Resolves at the end of the body, or when `onData` needs no more. Rejects when the body breaks
+   * off before, or with what `onData` threw.
    */
   readonly ended: Promise<void>
   readonly #onHead: (head: Head) => OnData
@@ -32,7 +32,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   readonly #abort = () => this.#stop()
   #controller: Dispatcher.DispatchController | undefined
   #onData: OnData = () => false
-  /** Of a body that is not as it was written. */
+  /** For a body with a content coding. */
   #decoder: Writable | undefined
   #rest: NodeJS.Timeout | undefined
   #open!: () => void
@@ -40,8 +40,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #fail!: (error: unknown) => void
 
   /**
-   * @param onHead told of status and headers; gives back what is told of each piece of the body, as
-   *   it was written before anybody compressed it.
+   * @param onHead gets status and headers; returns the callback for each chunk of the decoded body.
    * @param signal ends the exchange, also while it waits for a connection.
    */
   constructor(onHead: (head: Head) => OnData, signal: AbortSignal) {
@@ -59,7 +58,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
         reject(error)
       }
     })
-    // Whoever waits for the head hears of it there.
+    // A caller that waits for the head gets the error from `opened`.
     this.ended.catch(() => {})
     signal.addEventListener('abort', this.#abort, { once: true })
     if (signal.aborted) this.#stop()
@@ -75,7 +74,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     status: number,
     headers: Head['headers'],
   ): void {
-    // undici would keep the bytes they were read from until the body ends: 6 KB of them.
+    // undici would keep the 6 KB of raw headers until the body ends.
     controller.rawHeaders = null
     if (status < 200) return
     this.#onData = this.#onHead({ status, headers })
@@ -126,7 +125,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#rest.unref()
   }
 
-  /** Nothing more of it is of use: a body that has not ended is broken off. */
+  /** Aborts a body that has not ended. */
   abandon(): void {
     this.#controller?.abort(new Error('abandoned'))
   }

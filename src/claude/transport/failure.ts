@@ -13,7 +13,7 @@ import { judge, KEY_REJECTED } from './verdicts.ts'
 
 const MAX_UPSTREAM_MESSAGE_CHARS = 500
 
-/** The status each error type has when it comes as a response: an error in a stream has none. */
+/** The HTTP status of each error type: an error in a stream has none. */
 const STATUS_OF_TYPE: ReadonlyMap<string, number> = new Map([
   ['invalid_request_error', 400],
   ['authentication_error', 401],
@@ -26,8 +26,8 @@ const STATUS_OF_TYPE: ReadonlyMap<string, number> = new Map([
 ])
 
 /**
- * What went wrong upstream, in the gateway's own words. Nothing thrown is attached as a cause:
- * upstream bodies and parser errors quote what people wrote.
+ * Maps an upstream error to the gateway's own. The original is not attached as a cause: upstream
+ * bodies and parser errors quote what users wrote.
  */
 export function toFailure(thrown: unknown, model: string): AppError {
   if (thrown instanceof AppError) return thrown
@@ -38,7 +38,7 @@ export function toFailure(thrown: unknown, model: string): AppError {
   return brokenStream()
 }
 
-/** What Anthropic's support asks for first. */
+/** Anthropic's request id, for its support. */
 export function requestIdOf(thrown: unknown): string | null {
   return thrown instanceof APIError ? (thrown.requestID ?? null) : null
 }
@@ -61,19 +61,19 @@ function unreadableAnswer(): AppError {
   )
 }
 
-/** What stopping a call from this side means for its caller. */
+/** The error for a call that the gateway stopped. */
 export function stoppedFailure(stop: Stop): AppError {
   if (stop === 'cancelled') return new AppError('cancelled', 'The request was cancelled.')
   const reason = stop === 'idle' ? 'fell silent' : 'did not finish in time'
   return new AppError('upstream_timeout', `Claude ${reason}. Try again, or ask for less at once.`)
 }
 
-/** A key that cannot even be put into a request. */
+/** The error for a key that no request can carry. */
 export function unusableKeyFailure(): AppError {
   return new AppError(KEY_REJECTED.code, KEY_REJECTED.message)
 }
 
-/** A refusal of the temperature itself, in the wordings of both API versions. */
+/** Matches the refusal of a temperature in both API versions. */
 export function isTemperatureRefusal(thrown: unknown): boolean {
   return (
     thrown instanceof APIError &&
@@ -82,7 +82,7 @@ export function isTemperatureRefusal(thrown: unknown): boolean {
   )
 }
 
-/** Anthropic's word on a model names it; of a path that it does not have it says no such thing. */
+/** Anthropic's 404 for an unknown model names the model; that for an unknown path does not. */
 export function isAboutPath(thrown: unknown, model: string): boolean {
   if (!(thrown instanceof APIError) || thrown.status !== 404) return false
   const text = thrown.apiMessage ?? ''
@@ -137,7 +137,7 @@ const UNTRUSTED =
   'the way, the operator of the gateway must name its certificate in NODE_EXTRA_CA_CERTS; otherwise ' +
   'check ANTHROPIC_BASE_URL and HTTPS_PROXY.'
 
-/** As OpenSSL and Node name it. */
+/** Certificate errors of OpenSSL and Node. */
 const isUntrusted = (code: string | null) =>
   /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/.test(code ?? '')
 

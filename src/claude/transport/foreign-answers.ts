@@ -1,4 +1,4 @@
-/** What is said of an answer that is not Anthropic's: which setting to look at, and who has to. */
+/** Messages for responses that are not Anthropic's: which setting to check, and who should. */
 
 import { AppError } from '../../errors.ts'
 import { toLabel } from '../upstream-value.ts'
@@ -13,7 +13,7 @@ const WRONG_ADDRESS =
   'There is no Claude at the configured address. The operator of the gateway must correct ' +
   'ANTHROPIC_BASE_URL: Anthropic itself is https://api.anthropic.com.'
 
-/** Of statuses that need somebody's hand. */
+/** For statuses that the operator has to resolve. */
 const MESSAGES: Readonly<Record<number, string>> = {
   200: `What answered is not Claude: it sent a page or something else instead of an answer. ${CHECK_THE_WAY}`,
   404: WRONG_ADDRESS,
@@ -22,7 +22,7 @@ const MESSAGES: Readonly<Record<number, string>> = {
     'its user and password into HTTPS_PROXY: http://user:password@host:port.',
 }
 
-/** They may pass by themselves. */
+/** Retryable: may pass by itself. */
 const isPassing = (status: number) => status >= 500 || [408, 425, 429].includes(status)
 
 export function foreignFailure({ status = 0, headers }: ForeignAnswer): AppError {
@@ -39,7 +39,7 @@ export function foreignFailure({ status = 0, headers }: ForeignAnswer): AppError
   })
 }
 
-/** For an error in Anthropic's form that is about the path, and not about a model. */
+/** For an error in Anthropic's format about the path, not about a model. */
 export function wrongAddress(details: Record<string, unknown>): AppError {
   return new AppError('upstream_unavailable', WRONG_ADDRESS, { retryable: false, details })
 }

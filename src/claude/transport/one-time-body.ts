@@ -1,12 +1,12 @@
 /**
- * A body that is forgotten once it is sent: undici keeps a string or a buffer until the answer ends.
- * Its documentation has iterables, its types have not (undici documentation: Dispatcher.dispatch).
+ * A body that is released once sent: undici keeps a string or a buffer until the answer ends. Its
+ * documentation allows iterables, its types do not (undici documentation: Dispatcher.dispatch).
  */
 export class OneTimeBody implements Iterable<Buffer> {
   readonly #parts: Buffer[]
   readonly #onTaken: (() => void) | undefined
 
-  /** @param onTaken told when there is a connection to write it to. */
+  /** @param onTaken called when there is a connection to write it to. */
   constructor(payload: Buffer, onTaken?: () => void) {
     this.#parts = [payload]
     this.#onTaken = onTaken

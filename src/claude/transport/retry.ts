@@ -6,15 +6,14 @@ const MAX_TRIES = 2
 const LONGEST_WAIT_MS = 10_000
 const BACKOFF_MS = 500
 
-/** A spend limit lasts until next month: asking again soon is pointless. */
+/** A spend limit lasts until next month: an early retry is pointless. */
 const SPENT = new Set(['enforced_spend_limit_reached', 'contract_spend_limit_reached'])
 
 /**
- * Runs an attempt, and once more when the first failed in a way that a repeat may mend. An attempt
- * ends with the response headers: nothing that has begun to be answered is asked twice.
+ * Runs an attempt, and retries once when the error is retryable. An attempt ends with the response
+ * headers: a request is not retried once its answer has begun.
  *
- * @param options.mayRepeat whether the attempt that failed may have a second beside it, which both
- * may be billed.
+ * @param options.mayRepeat whether the failed attempt may be retried although both may be billed.
  * @throws what the last attempt threw.
  */
 export async function withRetry<T>(
@@ -36,8 +35,8 @@ export async function withRetry<T>(
 }
 
 /**
- * Milliseconds to wait before a repeat, or null when there must be none. `x-should-retry` decides
- * where it is sent; `retry-after` is obeyed up to 10 s, and a longer one is left to the caller.
+ * Milliseconds to wait before a retry, or null for no retry. `x-should-retry` decides if present;
+ * `retry-after` is obeyed up to 10 s, and a longer one is left to the caller.
  */
 function retryDelayMs(thrown: unknown): number | null {
   if (!(thrown instanceof APIError) || thrown instanceof APIUserAbortError) return null
@@ -60,7 +59,7 @@ export function isSpent(errorCode: string | null): boolean {
   return errorCode !== null && SPENT.has(errorCode)
 }
 
-/** The wait the upstream asked for: `retry-after-ms`, else `retry-after` as seconds or a date. */
+/** The wait that upstream asks for: `retry-after-ms`, else `retry-after` as seconds or a date. */
 export function retryAfterMs(headers: Headers | undefined): number | null {
   const ms = Number.parseFloat(headers?.get('retry-after-ms') ?? '')
   if (ms >= 0) return ms
@@ -69,7 +68,7 @@ export function retryAfterMs(headers: Headers | undefined): number | null {
   return Number.isFinite(wait) ? Math.max(0, wait) : null
 }
 
-/** Up to a quarter less, so that many callers do not come back at the same instant. */
+/** Jitter: up to a quarter less, so that many callers do not retry at the same instant. */
 function jittered(ms: number): number {
   return ms * (1 - Math.random() * 0.25)
 }

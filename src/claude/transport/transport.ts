@@ -6,25 +6,25 @@ import { EventReader, parseJson } from './event-stream.ts'
 import type { Head } from './exchange.ts'
 import { type Attempt, Wire, type WireOptions } from './wire.ts'
 
-/** An answer that has begun to come. */
+/** An answer that has begun to arrive. */
 export interface AnswerStream {
   requestId: string | null
-  /** Rejects with what breaks it, or with the `error` event in it. */
+  /** Rejects with a connection error, or with the `error` event in the stream. */
   ended: Promise<void>
 }
 
 export type AnswerHooks = {
   /** The whole request is being written: from here on it may be billed. */
   onSent: () => void
-  /** Told of each event as it arrives; the first may come before the answer is open. */
+  /** Called for each event as it arrives; the first may come before the answer is open. */
   onEvent: (event: unknown) => void
-  /** Told of what is sent to show that the connection lives: pings, and comments of proxies. */
+  /** Called for keep-alives: pings, and comments of proxies. */
   onPing: () => void
   /** Whether the last event was the end of the answer. */
   isOver: () => boolean
 }
 
-/** What is asked of Anthropic, in its own words and the types of its SDK: once each, without retries. */
+/** Calls to Anthropic's API, with the error types of its SDK and without retries. */
 export class Transport {
   readonly #wire: Wire
 
@@ -66,7 +66,7 @@ export class Transport {
   /**
    * Anthropic's own count of a request's input (Anthropic API docs: Token counting).
    *
-   * @returns undefined when the answer holds none.
+   * @returns undefined when the answer has no count.
    * @throws APIError
    */
   async countTokens(
@@ -107,11 +107,11 @@ export class Transport {
   }
 }
 
-/** What does not say what it is is taken for what was asked for. */
+/** A response without a content type counts as an event stream. */
 const isEventStream = ({ headers }: Head) =>
   /^(text\/event-stream\b|$)/i.test([headers['content-type'] ?? ''].flat()[0]?.trim() ?? '')
 
-/** Whether a key can be put into a header at all; if not, the error thrown would quote it. */
+/** Whether a key can be put into a header; if not, the error thrown would quote it. */
 export function isSendableKey(apiKey: string): boolean {
   return /^[\x21-\x7e]+$/.test(apiKey)
 }

@@ -3,7 +3,7 @@ import type { ErrorCode } from '../../errors.ts'
 import { MODELS } from '../models.ts'
 import { isSpent } from './retry.ts'
 
-/** An error code of the gateway's, and what its reader can do about it. */
+/** An error code of the gateway, and what the reader can do about it. */
 type Verdict = { code: ErrorCode; message: string }
 
 export const KEY_REJECTED: Verdict = {
@@ -95,7 +95,7 @@ const INVALID_REQUEST: Verdict = {
   message: 'Anthropic refused the request as invalid; details.upstream_message says why.',
 }
 
-/** @param status of the response; for an error inside a stream, what its type would have had. */
+/** @param status of the response; for an error inside a stream, the status of its type. */
 export function judge(status: number, error: APIError): Verdict {
   if (isSpent(error.errorCode)) return SPEND_LIMIT_REACHED
   if (status === 429) return RATE_LIMITED
@@ -104,7 +104,7 @@ export function judge(status: number, error: APIError): Verdict {
   return BY_STATUS.get(status) ?? INVALID_REQUEST
 }
 
-/** One status covers these; only the text tells them apart (Anthropic API docs: Errors). */
+/** All have status 400; only the text distinguishes them (Anthropic API docs: Errors). */
 function judgeInvalidRequest(text: string): Verdict {
   if (/prompt is too long|exceeds? context limit/i.test(text)) return CONTEXT_TOO_LONG
   if (/reached your specified (workspace )?API usage limits/i.test(text)) return SPEND_LIMIT

@@ -1,9 +1,9 @@
 /**
- * One HTTP attempt at a time, without retries: the only place that puts a key on the wire.
+ * Single HTTP attempts, without retries: the only place that puts a key on the wire.
  *
- * It throws the Anthropic SDK's errors, but does not use its client: that one costs four times the CPU
- * per call, and reads keys, addresses and headers from the environment. Here a key lives in the
- * arguments of its call and nowhere else. Redirects are not followed.
+ * It throws the Anthropic SDK's errors, but does not use its client, which costs four times the CPU
+ * per call, and reads keys, addresses and headers from the environment. Here a key exists only in
+ * the arguments of its call. Redirects are not followed.
  */
 
 import type { Readable } from 'node:stream'
@@ -29,13 +29,13 @@ export type Attempt = {
   onSent?: () => void
 }
 
-/** So long an error may take to come, once it has begun. */
+/** How long the body of an error may take. */
 const ERROR_BODY_MS = 5000
 
 export type WireOptions = {
   baseUrl: string
   maxConnections: number
-  /** The way there; directly, unless it is given. */
+  /** Proxy settings; direct unless given. */
   outgoing?: Outgoing | undefined
 }
 
@@ -66,9 +66,9 @@ export class Wire {
   }
 
   /**
-   * @param onSuccess told of the head of an answer that is none of an error; gives back undefined
-   *   when it is none of Claude's either.
-   * @throws APIError or UnreadableAnswer when what was asked for does not begin to come.
+   * @param onSuccess gets the head of an answer with status 200; returns undefined when it is not
+   *   Claude's.
+   * @throws APIError or UnreadableAnswer when the expected answer does not begin.
    */
   async attempt(attempt: Attempt, onSuccess: (head: Head) => OnData | undefined) {
     const failed = new WholeBody()
@@ -85,7 +85,7 @@ export class Wire {
     })
     const { ended } = exchange
     if (failure === undefined) return { ended }
-    // What has come of the body tells more than that the rest has not.
+    // A partial body says more about the error than its missing rest.
     await Promise.race([ended.catch(() => {}), sleep(ERROR_BODY_MS, undefined, { ref: false })])
     exchange.abandon()
     throw toAnswerError(failure, failed.text)
@@ -119,7 +119,7 @@ const refuse: OnData = () => {
   throw new UnreadableAnswer()
 }
 
-/** What a proxy answers of its own is as foreign as what it would answer in Claude's place. */
+/** A proxy's own response to CONNECT is a {@link ForeignAnswer} too. */
 function toTunnelError(thrown: unknown): Error {
   const failure = tunnelFailureOf(thrown)
   if (failure === undefined) return toConnectionError(thrown)

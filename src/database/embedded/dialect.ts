@@ -1,8 +1,8 @@
 /**
- * Kysely on PGlite: one session, handed out in order, so that no two transactions ever mix.
+ * Kysely on PGlite: one session, handed out in FIFO order, so that transactions never mix.
  *
  * A query on `db` inside an open transaction of the same process can never get the session, because
- * the transaction holds it. Instead of hanging for ever it fails after `acquireTimeoutMs`.
+ * the transaction holds it. Instead of hanging forever it fails after `acquireTimeoutMs`.
  */
 
 import type { PGlite } from '@electric-sql/pglite'
@@ -21,8 +21,8 @@ import {
 import type { OneConnection } from './session.ts'
 
 /**
- * @param settled resolves once what was done so far is as durable as it is promised to be: only
- *   then does the one who did it hear of it, while the session is at work for others already.
+ * @param settled resolves once everything committed so far is durable. Awaited before the caller
+ *   gets its result, but after the session is released to the next caller.
  */
 export function pgliteDialect(
   pglite: PGlite,
@@ -94,7 +94,7 @@ class PgliteDriver implements Driver {
     await run(connection, `release ${quoted(name)}`)
   }
 
-  /** After whoever holds the session, unless that takes longer than a query would wait. */
+  /** Waits for the current holder of the session, but no longer than a query would. */
   async destroy(): Promise<void> {
     const turn = await this.#session.acquire().catch(() => undefined)
     await this.#pglite.close()
@@ -108,7 +108,7 @@ function beginStatement({ isolationLevel, accessMode }: TransactionSettings): st
   return `start transaction${level}${accessMode ? ` ${accessMode}` : ''}`
 }
 
-/** `snapshot` is SQL Server's, and PostgreSQL's own message about it would be a syntax error. */
+/** `snapshot` is SQL Server's; PostgreSQL would only report a syntax error. */
 function known(level: IsolationLevel): IsolationLevel {
   if (level === 'snapshot') throw new Error('PostgreSQL has no isolation level "snapshot"')
   return level

@@ -1,10 +1,10 @@
 /**
- * One process at a time in a data folder: the embedded database has no lock of its own, and two
- * processes in it lose each other's rows without an error.
+ * Locks a data folder for one process: the embedded database has no lock of its own, and two
+ * processes in it silently lose each other's rows.
  *
  * Claims are numbered files in `gateway.lock/`, and the highest number counts. Each is made with
- * O_EXCL, so only one process can succeed a dead one, and a number is never used twice, so a
- * process that looked too early cannot take over from the successor either.
+ * O_EXCL, so only one process can succeed a dead one. A number is never reused, so a process that
+ * read the folder too early cannot take over from the successor either.
  */
 
 import { unlinkSync, writeFileSync } from 'node:fs'
@@ -16,15 +16,15 @@ import { isAlive, type ProcessIdentity, thisProcess } from './process-identity.t
 
 const HEARTBEAT_MS = 2_000
 const RELEASED = 'released'
-/** One that was killed or told to stop is given so long to be gone. */
+/** How long to wait for a holder that is just ending. */
 const GOING_MS = 5_000
 const GOING_LOOK_MS = 100
 
 /**
- * Makes the folder if need be, for its owner alone (mode 0700), and claims it for this process.
- * A claim ends with the process, however that ends; nothing has to be cleaned up by hand.
+ * Creates the folder if needed, with mode 0700, and claims it for this process. A claim ends with
+ * the process, however that ends; nothing has to be cleaned up by hand.
  *
- * @param options.goingMs a holder that ends within it is waited for.
+ * @param options.goingMs how long to wait for the holder to end.
  * @param options.silenceMs after this long without a heartbeat, a holder on another host is dead.
  * @throws AppError database_unavailable naming the process that holds the folder.
  */
@@ -49,7 +49,7 @@ export async function claimDataDir(
 async function makePrivate(path: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o700 })
   const { mode } = await stat(path)
-  // A mounted volume may belong to somebody else; everything inside is private by itself.
+  // A mounted volume may have another owner; everything inside is private by itself.
   if (mode & 0o077) await chmod(path, 0o700).catch(() => {})
 }
 
@@ -58,7 +58,7 @@ async function latestClaim(folder: string): Promise<number> {
   return Math.max(0, ...names.map(Number).filter(Number.isSafeInteger))
 }
 
-/** Undefined when nobody has it any more. */
+/** Undefined when no live process holds it. */
 async function holderOf(file: string, silenceMs: number): Promise<ProcessIdentity | undefined> {
   const holder = await readClaim(file)
   return holder && (await isHeld(file, holder, silenceMs)) ? holder : undefined
@@ -73,7 +73,7 @@ function heldBy({ host, pid }: ProcessIdentity, path: string): AppError {
   )
 }
 
-/** Undefined when it was released, succeeded, or never written to the end. */
+/** Undefined when it was released, removed by a successor, or never completely written. */
 async function readClaim(file: string): Promise<ProcessIdentity | undefined> {
   for (let tries = 0; tries < 10; tries++) {
     const text = await readFile(file, 'utf8').catch(() => RELEASED)
@@ -91,7 +91,7 @@ function isThisProcess({ host, pid }: ProcessIdentity): boolean {
 
 async function isHeld(file: string, holder: ProcessIdentity, silenceMs: number): Promise<boolean> {
   if (holder.host === thisProcess().host) return isAlive(holder)
-  // Process ids of another host or container say nothing here: watch for its heartbeat.
+  // Process ids of another host or container mean nothing here: watch for its heartbeat.
   const before = await modifiedAt(file)
   for (let waited = 0; waited < silenceMs; waited += 500) {
     await sleep(500)
@@ -104,7 +104,7 @@ async function modifiedAt(file: string): Promise<number> {
   return (await stat(file).catch(() => undefined))?.mtimeMs ?? 0
 }
 
-/** False when somebody else was faster. */
+/** False when another process was faster. */
 async function take(folder: string, number: number): Promise<boolean> {
   const file = join(folder, String(number))
   try {
@@ -113,7 +113,7 @@ async function take(folder: string, number: number): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
     throw error
   }
-  // A slow process may make a number that was succeeded and removed since it looked.
+  // A slow process may create a number that was succeeded and removed since it read the folder.
   if ((await latestClaim(folder)) > number) {
     unlinkSync(file)
     return false

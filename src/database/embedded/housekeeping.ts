@@ -1,9 +1,9 @@
 /**
- * What a PostgreSQL server's autovacuum and checkpointer do, for the embedded database, which has no
- * processes but the one session: statistics, so that plans made on empty tables are made again; dead
- * rows removed; the write-ahead log kept short; and copies taken (copies.ts).
+ * Does the work of autovacuum and checkpointer for the embedded database, which has no background
+ * processes: it refreshes statistics, so that plans made on empty tables are replaced; removes dead
+ * rows; keeps the write-ahead log short; and takes copies (copies.ts).
  *
- * Every step is one statement on one table, and those who wait for the session come in between.
+ * Every step is one statement on one table, and a round is short, so callers get the session soon.
  */
 
 import { CompiledQuery, type DatabaseConnection } from 'kysely'
@@ -14,21 +14,21 @@ import type { LogSpace } from './durability/log-space.ts'
 import type { OneConnection } from './session.ts'
 
 const ROUND_MS = 1000
-/** Written since the last checkpoint: what a start after a crash has to read again at most. */
+/** Log since the last checkpoint: what a start after a crash has to replay at most. */
 const CHECKPOINT_BYTES = 8 * 1024 ** 2
-/** Written since somebody last looked which tables have changed: about a hundred sends. */
+/** Log since the last check of which tables have changed: about a hundred sends. */
 const LOOK_BYTES = 512 * 1024
-/** What one round may take of the session, unless a single step takes longer. */
+/** How long one round may hold the session, unless a single step takes longer. */
 const ROUND_LIMIT_MS = 25
 const COPY_EVERY_MS = 3_600_000
-/** For the first copy, and for one that an earlier process was too short-lived to take. */
+/** Delay after the start of the first copy, also of one that is overdue from an earlier process. */
 const COPY_AFTER_START_MS = 300_000
 
 type Deps = {
   dataDir: string
   session: OneConnection
   files: FlushingFs
-  /** Nothing is done while it is full. */
+  /** No round runs while it is full. */
   space: LogSpace
   log: Pick<Logger, 'warn'>
 }
@@ -44,9 +44,9 @@ export class Housekeeping {
   #copy: Promise<void> | undefined
   #checkpointAt = 0
   #lookedAt = 0
-  /** At the end of the last round. */
+  /** Logged bytes at the end of the last round. */
   #seenAt = 0
-  /** Whether the last round had no time for all that there was to do. */
+  /** Whether the last round ran out of time before it was done. */
   #isLeftOver = false
   #copiedAt = 0
 
@@ -55,7 +55,7 @@ export class Housekeeping {
     this.#plan()
   }
 
-  /** A copy under way is given up. */
+  /** Aborts a running copy. */
   async stop(): Promise<void> {
     this.#stopping.abort()
     clearTimeout(this.#timer)
@@ -64,8 +64,8 @@ export class Housekeeping {
   }
 
   /**
-   * Resolves when there is a copy of the database as it is now, or none for a reason that is logged:
-   * nothing depends on a copy. The session is free meanwhile, but for a checkpoint.
+   * Resolves when the current state has been copied, or when that failed, which is only logged. The
+   * copy holds the session only for a checkpoint.
    */
   keepCopy(reason: CopyReason): Promise<void> {
     const copy = (this.#copy ?? Promise.resolve())
@@ -121,11 +121,11 @@ export class Housekeeping {
     await run(connection, 'checkpoint')
   }
 
-  /** Those first that have changed most. */
+  /** Starts with the tables that have changed most. */
   async #tendTables(connection: DatabaseConnection, isIdle: boolean): Promise<void> {
     const { files } = this.#deps
     const startedAt = performance.now()
-    // Sessions of a server tell it now and then what they changed; this one only when it is asked.
+    // A server's sessions report their changes from time to time; this one only when it is asked.
     await run(connection, 'select pg_stat_force_next_flush()')
     const rows = await run<Change>(connection, CHANGED_TABLES, [isIdle])
     let next: Change | undefined
@@ -157,9 +157,9 @@ export class Housekeeping {
 const act = ({ isBloated }: Change) => (isBloated ? 'vacuum (analyze)' : 'analyze')
 
 /**
- * As autovacuum reckons: a fifth of the rows dead, or a tenth changed since they were last counted,
- * of small tables some more. Large ones, whose vacuum takes a second, have time until nobody is at
- * work, or until it is three times as much. `pg_toast` is vacuumed with what it belongs to.
+ * Autovacuum's thresholds: a fifth of the rows dead, or a tenth changed since the last analyze, and
+ * a constant for small tables. Large tables, whose vacuum takes a second, wait until the database
+ * is idle or until three times the threshold. `pg_toast` is vacuumed with its main table.
  */
 const CHANGED_TABLES = `
   select name, bloat >= 1 as "isBloated"

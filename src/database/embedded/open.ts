@@ -1,4 +1,4 @@
-/** The embedded database's files: made whole or not at all, then opened. */
+/** Creates the embedded database's files atomically, and opens them. */
 
 import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
@@ -14,30 +14,30 @@ import { LogSpace } from './durability/log-space.ts'
 import { finishRecovery, type Recovery, recover } from './durability/recovery.ts'
 import { unpackSnapshot } from './snapshot-store.ts'
 
-/** Makes values come as they do from the pg driver. Parsers get PostgreSQL's text form. */
+/** Return values as the pg driver does. Parsers get PostgreSQL's text form. */
 const PARSERS = {
   20: (text: string) => text, // int8: as text, exact beyond 2^53
   1082: (text: string) => text, // date: a day, not an instant
   17: (text: string) => Buffer.from(text.slice(2), 'hex'), // bytea: '\x…'
 }
 
-/** pg turns a JavaScript array into a PostgreSQL array, which jsonb refuses: so do we. */
+/** Refuses arrays for jsonb: pg would send them as PostgreSQL arrays, which jsonb refuses. */
 const SERIALIZERS = { 114: jsonText, 3802: jsonText }
 
-/** In new folders. PostgreSQL's own 16 are more than all the rows of most people. */
+/** Segment size in new folders. PostgreSQL's default of 16 MB is more than most databases hold. */
 const LOG_SEGMENT_BYTES = 4 * 1024 ** 2
 
-/** An open database and the files it is in. */
+/** An open database and its files. */
 export type Embedded = { pglite: PGlite; files: FlushingFs; log: LogFlush; space: LogSpace }
 
 /**
  * Opens the database in `${dataDir}/postgres`, making it on the first start: from the snapshot of
  * an empty migrated database if there is one for this build, otherwise by initdb (slow, 850 MB).
- * One that does not open, or is gone while copies of it are there, is recovered from a copy.
+ * One that does not open, or is missing while copies of it exist, is recovered from a copy.
  * The caller holds the folder's claim.
  *
- * @returns with `recovery` when something was lost.
- * @throws AppError database_unavailable when it does not open, nor any copy.
+ * @returns with `recovery` when a copy replaced the database.
+ * @throws AppError database_unavailable when neither it nor any copy opens.
  */
 export async function openPglite(
   dataDir: string,
@@ -63,10 +63,10 @@ export async function openPglite(
   }
 }
 
-/** @throws AppError when the machine is at fault, not the folder; Error with PostgreSQL's words. */
+/** @throws AppError when the machine is at fault; otherwise Error with PostgreSQL's message. */
 async function connect(folder: string, durability: Durability): Promise<Embedded> {
-  // Left by a process that was killed, and after a power cut empty, which PostgreSQL refuses. That
-  // nobody else is in the folder is known from its claim.
+  // A killed process leaves this file, and after a power cut it is empty, which PostgreSQL refuses.
+  // The claim guarantees that no other process uses the folder.
   await rm(join(folder, 'postmaster.pid'), { force: true })
   const log = new LogFlush(durability)
   const segmentBytes = await logSegmentBytes(folder)
@@ -85,7 +85,7 @@ async function connect(folder: string, durability: Durability): Promise<Embedded
   }
 }
 
-/** What PostgreSQL says first when it cannot go on; the rest are consequences. */
+/** The first such message has the reason; later ones are consequences. */
 const WHY_IT_ENDED = /FATAL|PANIC/
 const MACHINE_AT_FAULT = /No space left|Permission denied|Read-only file system|Too many open files/
 
@@ -96,7 +96,6 @@ function explained(folder: string, lastWords: string, cause: unknown): Error {
     : new Error(message, { cause })
 }
 
-/** In memory. */
 export const connectInMemory = (): Promise<PGlite> => start(LOG_SEGMENT_BYTES, {})
 
 async function start(
@@ -115,29 +114,29 @@ async function start(
 }
 
 const startParameters = (segmentMb: number) => [
-  // PGlite's own, but for -F, which would turn flushing off.
+  // PGlite's defaults without -F, which would turn flushing off.
   ...PGlite.defaultStartParams.filter((parameter) => parameter !== '-F'),
-  // The method that asks by fsync(), which flushing-fs.ts hears.
+  // With this method PostgreSQL calls fsync(), which flushing-fs.ts intercepts.
   ...['-c', 'wal_sync_method=fsync'],
-  // A third of the rows that are looked at otherwise; enough to tell few from many.
+  // Samples a third of the default's rows; enough to tell few from many.
   ...['-c', 'default_statistics_target=30'],
-  // Used segments are kept for use again up to these, the smaller of which is the least that
-  // PostgreSQL takes; when a checkpoint is due says housekeeping.ts.
+  // Used segments are recycled within these sizes, the smaller of which is PostgreSQL's minimum;
+  // housekeeping.ts decides when a checkpoint is due.
   ...['-c', `min_wal_size=${2 * segmentMb}MB`, '-c', `max_wal_size=${4 * segmentMb}MB`],
 ]
 
-/** Fixed when the folder was made. */
+/** The segment size was fixed when the folder was created. */
 async function logSegmentBytes(folder: string): Promise<number> {
   const log = join(folder, LOG_FOLDER)
   if (!existsSync(log)) return LOG_SEGMENT_BYTES
   const names = (await readdir(log)).filter((name) => LOG_SEGMENT.test(name))
   const sizes = await Promise.all(names.map(async (name) => (await stat(join(log, name))).size))
-  // Of a damaged folder some may be cut off.
+  // In a damaged folder some may be truncated.
   const whole = sizes.filter((bytes) => bytes >= 1024 ** 2 && Number.isInteger(Math.log2(bytes)))
   return Math.max(...whole, 0) || LOG_SEGMENT_BYTES
 }
 
-/** A start killed half-way leaves only a folder by another name, which the next start removes. */
+/** Removes the folders of starts that were killed half-way. */
 async function removeUnfinished(dataDir: string): Promise<void> {
   for (const name of await readdir(dataDir)) {
     if (name.startsWith('postgres.new-')) await rm(join(dataDir, name), { recursive: true })

@@ -1,13 +1,13 @@
-/** Which process this is, so that another can tell later whether it still runs. */
+/** Identifies a process, so that another can tell later whether it still runs. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 
 export type ProcessIdentity = {
-  /** A container's own name inside a container, so that pids are compared within one only. */
+  /** Host name, or that of the container, so that pids are compared within one only. */
   host: string
   pid: number
-  /** Clock ticks from boot to its start; tells a reused pid apart. Null where unknown. */
+  /** Clock ticks from boot to its start; detects a reused pid. Null where unknown. */
   startedAtTicks: string | null
 }
 
@@ -15,7 +15,7 @@ export function thisProcess(): ProcessIdentity {
   return { host: hostname(), pid: process.pid, startedAtTicks: startTicks(process.pid) }
 }
 
-/** On the same host only. Errs towards alive when a pid may have been reused but nothing shows it. */
+/** On the same host only. When unsure whether the pid was reused, it counts as alive. */
 export function isAlive({ pid, startedAtTicks }: ProcessIdentity): boolean {
   if (!exists(pid) || isZombie(pid)) return false
   const ticks = startTicks(pid)
@@ -32,8 +32,8 @@ function exists(pid: number): boolean {
 }
 
 /**
- * Ended, and only its parent has not asked how. Nothing of it may run any more: a process is one by
- * its first thread, while another may still be writing.
+ * Whether it has ended and the parent has not collected its exit status. Checks every thread: the
+ * state of the process is that of its first thread, while another may still write.
  */
 function isZombie(pid: number): boolean {
   try {
@@ -44,7 +44,7 @@ function isZombie(pid: number): boolean {
   }
 }
 
-/** Field 22. */
+/** Start time: field 22 of proc_pid_stat(5). */
 function startTicks(pid: number): string | null {
   try {
     return fieldsOf(String(pid))[19] ?? null
@@ -53,7 +53,7 @@ function startTicks(pid: number): string | null {
   }
 }
 
-/** From the third on: those after the name, which may hold spaces (proc_pid_stat(5)). */
+/** The fields from the third on: those after the name, which may hold spaces. */
 function fieldsOf(process: string): string[] {
   const stat = readFileSync(`/proc/${process}/stat`, 'latin1')
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')

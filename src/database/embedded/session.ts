@@ -1,4 +1,4 @@
-/** PGlite's single session behind a first-in, first-out lock. */
+/** PGlite's single session behind a FIFO mutex. */
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PGlite } from '@electric-sql/pglite'
@@ -10,17 +10,17 @@ import type { LogSpace } from './durability/log-space.ts'
 import { PgliteStatements } from './statements.ts'
 
 export type OneConnection = {
-  /** The session, in turn. @throws AppError database_unavailable when it does not come free. */
+  /** Waits for the session in FIFO order. @throws AppError database_unavailable on timeout. */
   acquire(): Promise<DatabaseConnection>
   release(): void
-  /** Whether PostgreSQL's program has ended: nothing that is asked of it comes back. */
+  /** Whether PostgreSQL's program has ended: it answers no further query. */
   readonly hasCrashed: boolean
 }
 
 type Place = {
-  /** Of the database's files; undefined when it is in memory. */
+  /** Disk space of the database's files; undefined when it is in memory. */
   space?: LogSpace
-  /** Told once why PostgreSQL's program has ended. */
+  /** Called once with the reason when PostgreSQL's program ends. */
   onEnd?: ((error: unknown) => void) | undefined
 }
 
@@ -47,7 +47,7 @@ class PgliteConnection implements DatabaseConnection {
   readonly #pglite: PGlite
   readonly #statements: PgliteStatements
   readonly #place: Place
-  /** What PostgreSQL's program ended with. */
+  /** The error that PostgreSQL's program ended with. */
   #crash: unknown
 
   constructor(pglite: PGlite, place: Place) {
@@ -78,14 +78,14 @@ class PgliteConnection implements DatabaseConnection {
   }
 
   async #run<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
-    // A query occupies the thread and resolves in microtasks: without this turn a queue of queries
-    // would keep sockets and timers waiting until the last of them is done.
+    // A query blocks the thread and resolves in microtasks: without this yield, a queue of queries
+    // would delay sockets and timers until the last of them is done.
     await nextTurn()
     const name = preparedName(sql)
     if (name !== undefined) return { rows: await this.#statements.run<R>(name, sql, parameters) }
     const result = parameters.length
       ? await this.#pglite.query<R>(sql, [...parameters])
-      : // exec() takes several statements, which query() refuses, and costs a fifth.
+      : // exec() takes several statements, which query() refuses, in a fifth of the time.
         (await this.#pglite.exec(sql)).at(-1)
     return {
       rows: (result?.rows ?? []) as R[],

@@ -1,4 +1,4 @@
-/** Where the snapshot of an empty, migrated embedded database lies, and whether it fits. */
+/** Finds and unpacks the snapshot of an empty, migrated embedded database. */
 
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -13,13 +13,13 @@ import { tarEntries } from './tar.ts'
 export const SNAPSHOT_FILE = 'embedded-snapshot.tar.gz'
 export const KEY_FILE = 'embedded-snapshot.json'
 
-/** Files of one PGlite version are only promised to open in that version. */
+/** Files of one PGlite version are guaranteed to open in that version only. */
 export type SnapshotKey = { pglite: string; migrations: string; making: number }
 
-/** Counted up with every change of how a snapshot is made (build-snapshot.ts, open.ts). */
+/** Incremented with every change of how a snapshot is built (build-snapshot.ts, open.ts). */
 const MAKING = 2
 
-/** Made by the build, or by a test run. */
+/** Where the build or a test run puts it. */
 const FOLDERS = ['../../../dist/database/', '../../../node_modules/.cache/claude-api-gateway/'].map(
   (path) => fileURLToPath(new URL(path, import.meta.url)),
 )
@@ -41,7 +41,7 @@ export function hasCurrentSnapshot(folder: string): boolean {
   )
 }
 
-/** Fills an empty folder with the database files. False when there is no fitting snapshot. */
+/** Fills an empty folder with the database files. False when there is no current snapshot. */
 export async function unpackSnapshot(into: string): Promise<boolean> {
   const folder = FOLDERS.find(hasCurrentSnapshot)
   if (folder === undefined) return false
@@ -54,13 +54,13 @@ export async function unpackSnapshot(into: string): Promise<boolean> {
     entries.filter((entry) => !entry.isFolder),
     ({ name, bytes }) =>
       // Flushed, because PGlite never does: a power cut soon after the first start would leave
-      // files of no bytes, which do not open again.
+      // empty files, which do not open again.
       writeFile(join(into, name), bytes, { mode: 0o600, flush: true }),
   )
   return true
 }
 
-/** Several at a time, but never as many as there may be open files. */
+/** Runs 64 at a time, to stay below the limit of open files. */
 async function inBatches<T>(items: T[], work: (item: T) => Promise<void>): Promise<void> {
   for (let start = 0; start < items.length; start += 64) {
     await Promise.all(items.slice(start, start + 64).map(work))

@@ -1,6 +1,6 @@
 /**
- * Prepared statements of the embedded database. PGlite plans every query anew and asks for its
- * parameter types each time; run by name, one takes a third of that (PostgreSQL documentation:
+ * Prepared statements of the embedded database. PGlite plans every query again and asks for its
+ * parameter types each time; a named statement takes a third of the time (PostgreSQL documentation:
  * Extended Query).
  */
 
@@ -9,10 +9,10 @@ import { DISCARD_PLANS, PlanAge } from '../statements/prepared.ts'
 
 const { serialize } = protocol
 
-/** Belongs to whoever holds the session: PGlite keeps nobody else from it meanwhile. */
+/** Only for the holder of the session: PGlite itself does not exclude concurrent callers. */
 export class PgliteStatements {
   readonly #pglite: PGlite
-  /** Types of each prepared statement's parameters. */
+  /** Parameter types by the name of the prepared statement. */
   readonly #types = new Map<string, number[]>()
   readonly #planAge = new PlanAge()
 

@@ -1,8 +1,8 @@
-/** Plain tar (POSIX ustar), as PGlite's dumpDataDir writes it too: files and folders, short names. */
+/** Plain tar (POSIX ustar), as PGlite's dumpDataDir writes it: files and folders, short names. */
 
 const BLOCK_BYTES = 512
 const MOST_NAME_BYTES = 100
-/** What twelve octal digits less one can say. */
+/** The largest number of eleven octal digits. */
 const MOST_FILE_BYTES = 8 ** 11 - 1
 
 export type TarEntry = { name: string; isFolder: boolean; bytes: Buffer }
@@ -25,10 +25,10 @@ export function* tarEntries(tar: Buffer): Generator<TarEntry> {
   }
 }
 
-/** Of an archive that is read bit by bit: first the entry, then its content in as many parts. */
+/** A part of a streamed archive: first the entry, then its content in any number of parts. */
 export type TarPart = { entry: Header } | { content: Buffer }
 
-/** Reads the chunks to their end, so that what checks them is asked. @throws Error like tarEntries. */
+/** Reads all chunks, so that gunzip verifies its checksum. @throws Error like tarEntries. */
 export async function* tarParts(chunks: AsyncIterable<Buffer>): AsyncGenerator<TarPart> {
   let unread = Buffer.alloc(0)
   let contentBytes = 0
@@ -54,7 +54,7 @@ export async function* tarParts(chunks: AsyncIterable<Buffer>): AsyncGenerator<T
   if (!isOver) throw cutShort()
 }
 
-/** @throws Error when tar cannot say so long a name or so large a size. */
+/** @throws Error when the name or the size is too large for tar. */
 export function tarHeader({ name, isFolder, sizeBytes }: Header): Buffer {
   if (Buffer.byteLength(name) > MOST_NAME_BYTES || sizeBytes > MOST_FILE_BYTES) {
     throw new Error(`${name} (${sizeBytes} bytes) does not fit into a tar archive`)
@@ -66,14 +66,14 @@ export function tarHeader({ name, isFolder, sizeBytes }: Header): Buffer {
   block.write('00000000000\0', 136)
   block.write(isFolder ? '5' : '0', 156)
   block.write('ustar\x0000', 257)
-  // Of all bytes, its own place as blanks.
+  // The checksum is over all bytes, with its own field as blanks.
   block.fill(' ', 148, 156)
   const sum = block.reduce((total, byte) => total + byte, 0)
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
   return block
 }
 
-/** What follows a file's content. */
+/** Pads a file's content to whole blocks. */
 export const tarPadding = (sizeBytes: number) => Buffer.alloc(inBlocks(sizeBytes) - sizeBytes)
 
 export const tarEnd = () => Buffer.alloc(2 * BLOCK_BYTES)
@@ -82,7 +82,7 @@ const inBlocks = (bytes: number) => Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES
 
 const cutShort = () => new Error('the archive is cut short')
 
-/** Undefined at the archive's end. */
+/** Undefined at the end of the archive. */
 function readHeader(block: Buffer): Header | undefined {
   if (block[0] === 0) return undefined
   return {

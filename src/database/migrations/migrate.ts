@@ -1,7 +1,7 @@
 /**
- * Brings a database to this build's schema, while older builds go on working on it. Any number of
- * replicas may do so at once: one has an advisory lock of the server, and the others, when they get
- * it, find nothing left to do.
+ * Migrates a database to this build's schema, while older builds go on using it. Any number of
+ * replicas may start at once: one holds an advisory lock and migrates; the others, when they get
+ * the lock, find nothing left to do.
  *
  * @see db/README.md for how migrations are written.
  */
@@ -15,9 +15,9 @@ import { migrationFiles, partsOf } from './migration-files.ts'
 import { applyPart } from './migration-part.ts'
 
 const TABLE = 'schema_migrations'
-/** Kysely's Migrator takes it too, with which earlier builds migrate. */
+/** The lock of Kysely's Migrator, which earlier builds use. */
 const LOCK_ID = '3853314791062309107'
-/** A backup, or another replica's migration, is to be over by then. */
+/** Long enough for a backup or another replica's migration to end. */
 const MOST_WAIT_MS = 15 * 60_000
 const LOCK_PAUSE_MS = 500
 const OTHER_MIGRATES = 'Another process is migrating the database'
@@ -26,17 +26,17 @@ type Say = (message: string) => void
 type Files = ReadonlyMap<string, string>
 
 /**
- * Applies what is missing, each part in its own transaction, without the pool's time limits. Waits,
- * and says for what, while others have a lock that it needs.
+ * Applies pending migrations, each part in its own transaction, without the pool's time limits.
+ * While others hold a lock that it needs, it waits and reports for what.
  *
  * Migrations of a newer build are left alone: after a rollback the older build runs on the newer
- * schema, which therefore must stay readable for it.
+ * schema, which therefore must stay compatible with it.
  *
- * @param warn told of migrations this build does not know, and what is waited for.
+ * @param warn called for migrations that this build does not know, and with what it waits for.
  * @param files SQL by name, as migrationFiles gives it.
  * @returns the names it applied.
  * @throws what the failed statement threw; the parts before it stay applied. AppError
- *   database_unavailable when the locks were not to be had for a quarter of an hour.
+ *   database_unavailable when the locks are not free within 15 minutes.
  */
 export async function migrateToLatest<S>(
   db: Kysely<S>,
@@ -44,7 +44,7 @@ export async function migrateToLatest<S>(
   warn: Say = (message) => process.emitWarning(message),
   files: Files = migrationFiles(),
 ): Promise<string[]> {
-  // The usual start: no lock.
+  // The usual start takes no lock.
   if ((await pendingMigrations(db, files)).length === 0) {
     await warnOfUnknown(db, files, warn)
     return []
@@ -64,7 +64,7 @@ export async function migrateToLatest<S>(
   })
 }
 
-/** Names this build has and the database has not. */
+/** Names of this build's migrations that the database has not applied. */
 export async function pendingMigrations<S>(
   db: Kysely<S>,
   files: Files = migrationFiles(),
@@ -73,7 +73,7 @@ export async function pendingMigrations<S>(
   return [...files.keys()].filter((name) => !applied.has(name))
 }
 
-/** Asks again and again: whoever waits inside the server keeps indexes from being built. */
+/** Polls: a session that waits for the lock in the server blocks `create index concurrently`. */
 async function exclusively<S, T>(
   connection: Kysely<S>,
   patience: Patience,
@@ -89,12 +89,12 @@ async function exclusively<S, T>(
   try {
     return await work()
   } finally {
-    // A connection that broke has let go of it.
+    // A broken connection has released it.
     await sql`select pg_advisory_unlock(${lock})`.execute(connection).catch(() => {})
   }
 }
 
-/** Where a session is not ours to keep a lock in, a transaction beside the work keeps it. */
+/** Behind a pooler in transaction mode, a separate transaction holds the lock. */
 async function exclusivelyBeside<S, T>(
   db: Kysely<S>,
   patience: Patience,
@@ -135,7 +135,7 @@ async function applyFile<S>(place: Place<S>, name: string, text: string): Promis
   }
 }
 
-/** Of a part whose file is not done yet. */
+/** The name under which a part is recorded until its whole file is done. */
 const partName = (name: string, number: number) => `${name}/${number}`
 const fileOf = (partOrFile: string) => partOrFile.split('/')[0] as string
 
@@ -152,7 +152,7 @@ async function recordAll<S>(db: Kysely<S>, name: string): Promise<void> {
   await recordOne(db, name)
 }
 
-/** As Kysely's Migrator makes them, so that earlier builds find them. */
+/** The tables of Kysely's Migrator, which earlier builds use. */
 async function createTables<S>(db: Kysely<S>): Promise<void> {
   await sql`create table if not exists ${sql.table(TABLE)}
     (name varchar(255) primary key, timestamp varchar(255) not null)`.execute(db)
@@ -168,7 +168,7 @@ async function warnOfUnknown<S>(db: Kysely<S>, files: Files, warn: Say): Promise
   if (names.length) warn(`The database is newer than this build: it has ${names.join(', ')}.`)
 }
 
-/** Of migrations, and of the parts of one that is not done. */
+/** Names of migrations, and of the parts of an unfinished one. */
 async function appliedNames<S>(db: Kysely<S>): Promise<string[]> {
   const { rows: tables } = await sql<{ found: boolean }>`
     select to_regclass(${TABLE}) is not null as found`.execute(db)

@@ -3,16 +3,16 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Right from src/database and from dist/database. */
+/** Resolves from src/database and from dist/database. */
 const FOLDER = new URL('../../../db/migrations/', import.meta.url)
 
-/** What is applied at once. db/README.md tells how a file is divided into such parts, and why. */
+/** The unit that is applied at once. db/README.md says how and why a file is divided into parts. */
 export type MigrationPart = { text: string; inTransaction: boolean }
 
-/** A line of its own, which begins a part. */
+/** A separate line that begins a part. */
 const DIVIDER = /^-- (no transaction|transaction)$/m
 
-/** SQL by name without `.sql`, in the order they apply. */
+/** SQL by name without `.sql`, in the order of application. */
 export function migrationFiles(): Map<string, string> {
   const names = readdirSync(FOLDER).filter((name) => /^\d{4}_.+\.sql$/.test(name))
   return new Map(
@@ -35,13 +35,13 @@ export function statementsIn(text: string): string[] {
   return statements.map((statement) => statement.trim()).filter((statement) => statement !== '')
 }
 
-/** Names that occur in the SQL itself: not in its comments, its strings or the bodies of its functions. */
+/** Names in the SQL itself, not in its comments, strings and function bodies. */
 export function wordsIn(text: string): string[] {
   const bare = text.replace(/--.*$/gm, '').replace(/\$\$[\s\S]*?\$\$|'(?:[^']|'')*'/g, '')
   return [...new Set(bare.match(/[a-z_][a-z0-9_]*/g))]
 }
 
-/** Changes with any migration. */
+/** SHA-256 over all migrations. */
 export function migrationsHash(): string {
   const hash = createHash('sha256')
   for (const [name, text] of migrationFiles()) hash.update(`${name}\0${text}\0`)

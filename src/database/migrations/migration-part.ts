@@ -1,4 +1,4 @@
-/** One part of a migration: whole or not at all, and tried again while others are in its way. */
+/** Applies one part of a migration atomically, and retries it while others hold its locks. */
 
 import { type Kysely, sql } from 'kysely'
 import type { DatabaseKind } from '../open.ts'
@@ -14,8 +14,8 @@ const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 5_000
 
 /**
- * @param record notes that the part is done, in its transaction if it has one.
- * @throws what the statement threw, or AppError database_unavailable when patience ends.
+ * @param record records that the part is done, in its transaction if it has one.
+ * @throws what the statement threw, or AppError database_unavailable when the time runs out.
  */
 export async function applyPart<S>(
   place: Place<S>,
@@ -34,7 +34,7 @@ export async function applyPart<S>(
   }
 }
 
-/** On the embedded database nobody else is there to be kept waiting. */
+/** The embedded database needs no locks: it has a single session. */
 async function applyWhole<S>(
   { connection, kind }: Place<S>,
   { text }: Part,
@@ -48,8 +48,8 @@ async function applyWhole<S>(
 }
 
 /**
- * Statement by statement, each of which may be repeated. They hold nobody up, and so may wait
- * themselves: `concurrently` ends when every transaction has ended that was there at its beginning.
+ * Runs statement by statement; each may be repeated. They block no one, so they run without time
+ * limits: `concurrently` waits for every transaction that was open when it began.
  */
 async function buildIndexes<S>(
   { connection }: Place<S>,
@@ -65,7 +65,7 @@ async function buildIndexes<S>(
   await record(connection)
 }
 
-/** An earlier attempt that failed has left an invalid one, which is removed. */
+/** Drops the invalid index that a failed attempt leaves. */
 async function isBuilt<S>(connection: Kysely<S>, index: string): Promise<boolean> {
   const { rows } = await sql<{ valid: boolean }>`
     select indisvalid as valid from pg_index where indexrelid = to_regclass(${index})`.execute(
@@ -77,7 +77,7 @@ async function isBuilt<S>(connection: Kysely<S>, index: string): Promise<boolean
   return rows[0]?.valid === true
 }
 
-/** At least the pause, and until every transaction has ended that has one of the tables now. */
+/** Waits at least the pause, and until all transactions that now hold one of the tables end. */
 async function untilOutOfTheWay<S>(
   { connection, patience }: Place<S>,
   { name, text }: Part,

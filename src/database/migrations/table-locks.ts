@@ -1,15 +1,15 @@
 /**
- * A migration's locks on PostgreSQL, taken so that nobody else comes to harm.
+ * Takes a migration's table locks on PostgreSQL without harm to other sessions.
  *
- * A lock that waits holds up everyone who comes after it, and a lock that is held while another is
- * waited for may close a circle with a statement that has them the other way round. So all of them
- * are taken first, in the order in which the statements of turns have them, all or none, and within
- * less time than after which PostgreSQL looks for circles: it is always the migration that gives way.
+ * A waiting lock request blocks every later one, and holding one lock while waiting for another may
+ * deadlock with a statement that takes them in another order. So all locks are taken first, in the
+ * order of the statements of turns, all or none, and within less than `deadlock_timeout`: it is
+ * always the migration that gives way.
  */
 
 import { type Kysely, sql } from 'kysely'
 
-/** The order of start-turns.ts and finish-turns.ts; triggers and foreign keys reach the last ones. */
+/** The order of start-turns.ts and finish-turns.ts; triggers and foreign keys lock the last. */
 const ORDER = [
   'sessions',
   'spending',
@@ -20,19 +20,19 @@ const ORDER = [
   'usage_daily',
   'users',
 ]
-/** And no longer, however patient the server is. */
+/** Upper bound for any `deadlock_timeout` of the server. */
 const MOST_MS = 500
 
 export type LockHolder = {
   pid: number
-  /** Name of the program that it gave when it connected. */
+  /** Its `application_name`. */
   program: string
   tables: string[]
-  /** Of the transaction, as long as it lasts. */
+  /** Identifies the transaction while it lasts. */
   transaction: string
 }
 
-/** The tables of this schema that the words name, themselves or by one of their indexes, as they are to be locked. */
+/** The tables of this schema that the words name, directly or by an index, in locking order. */
 export async function tablesNamed<S>(db: Kysely<S>, words: readonly string[]): Promise<string[]> {
   const { rows } = await sql<{ name: string }>`
     select distinct t.relname as name
@@ -47,9 +47,9 @@ export async function tablesNamed<S>(db: Kysely<S>, words: readonly string[]): P
 }
 
 /**
- * For the rest of the transaction. What else is locked in it has as little time.
+ * Locks the tables for the rest of the transaction, and limits its further lock waits as well.
  *
- * @throws the database's error 55P03 when one is not to be had at once.
+ * @throws the database's error 55P03 when a lock is not free in time.
  */
 export async function lockTables<S>(trx: Kysely<S>, tables: readonly string[]): Promise<void> {
   const limitMs = await longestWaitMs(trx)
@@ -65,7 +65,7 @@ export async function lockTables<S>(trx: Kysely<S>, tables: readonly string[]): 
   await limit(limitMs)
 }
 
-/** Who has locks on the tables now. */
+/** The sessions that hold locks on the tables now. */
 export async function holdersOf<S>(
   db: Kysely<S>,
   tables: readonly string[],
@@ -85,7 +85,7 @@ export async function holdersOf<S>(
   return rows
 }
 
-/** Half of the time that a statement waits before it looks whether it waits in a circle. */
+/** Half of `deadlock_timeout`, in milliseconds. */
 async function longestWaitMs<S>(db: Kysely<S>): Promise<number> {
   const { rows } = await sql<{ ms: number }>`
     select setting::integer as ms from pg_settings where name = 'deadlock_timeout'`.execute(db)

@@ -1,4 +1,4 @@
-/** Why there is no connection to PostgreSQL, for whoever wrote DATABASE_URL and starts the gateway. */
+/** Explains to the operator why DATABASE_URL gives no connection to PostgreSQL. */
 
 import { toReadableUrl } from '../../config/database-url.ts'
 import { AppError } from '../../errors.ts'
@@ -7,7 +7,7 @@ import { unavailable } from '../errors.ts'
 type Failure = {
   code: string
   message: string
-  /** Where to, as a person says it. Never the password. */
+  /** The address for a message to a person. Never the password. */
   server: string
   host: string
   user: string
@@ -17,19 +17,19 @@ type Explanation = {
   matches: (failure: Failure) => boolean
   /** What is wrong, and what to do. */
   say: (failure: Failure) => string
-  /** Gone by itself, perhaps: worth another try. */
+  /** May pass by itself: retryable. */
   passes?: true
 }
 
 const CERTIFICATE =
   /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+|CERT_\w+|ERR_TLS_CERT_ALTNAME_INVALID)$/
-/** pg's words. */
+/** The message of the pg driver. */
 export const NO_TLS = 'The server does not support SSL connections'
 
 const code = (pattern: RegExp) => (failure: Failure) => pattern.test(failure.code)
 const words = (pattern: RegExp) => (failure: Failure) => pattern.test(failure.message)
 
-/** The first that matches. Codes are SQLSTATEs (PostgreSQL documentation, Appendix A) or Node's. */
+/** The first match counts. Codes are SQLSTATEs (PostgreSQL documentation, Appendix A) or Node's. */
 const EXPLANATIONS: readonly Explanation[] = [
   {
     matches: code(CERTIFICATE),
@@ -145,8 +145,8 @@ const EXPLANATIONS: readonly Explanation[] = [
 ]
 
 /**
- * @param url what was connected with.
- * @returns database_unavailable: retryable when what is wrong may pass by itself.
+ * @param url the URL of the failed connection.
+ * @returns database_unavailable: retryable when the problem may pass by itself.
  */
 export function explainConnectError(error: unknown, url: string): AppError {
   if (error instanceof AppError && !(error.retryable && error.cause)) return error

@@ -1,4 +1,4 @@
-/** DATABASE_URL as libpq reads it: what psql connects to with it, the gateway connects to. */
+/** Reads DATABASE_URL as libpq does: the gateway connects to the same server as psql. */
 
 import { readFileSync } from 'node:fs'
 import { Client } from 'pg'
@@ -6,13 +6,13 @@ import { toReadableUrl } from '../../config/database-url.ts'
 import { cannotConnect, NO_TLS } from './connect-errors.ts'
 
 /**
- * The URL for the driver, which by itself takes `require` for `verify-full`, and `prefer` too
- * (PostgreSQL documentation: libpq, SSL Support). One that prefers TLS tries it once, here.
+ * The URL for the driver, which unlike libpq treats `require` and `prefer` as `verify-full`
+ * (PostgreSQL documentation: libpq, SSL Support). With `prefer`, TLS is tried once, here.
  *
- * `schema` is other programs' word for the search path.
+ * `schema` is what other programs call the search path.
  *
- * @param warn told when the connection is encrypted but may be with anybody.
- * @throws AppError database_unavailable, which says what to write, for modes and files that are none.
+ * @param warn called when the connection is encrypted but the server is not verified.
+ * @throws AppError database_unavailable, which says what to write, for an unknown mode or file.
  */
 export async function toDriverUrl(
   given: string,
@@ -25,7 +25,7 @@ export async function toDriverUrl(
     return url.href
   }
   if (!MODES.includes(mode)) throw cannotConnect(`It has no sslmode=${mode}; write ${MODES_TEXT}.`)
-  // As libpq does: nothing is encrypted on the way to a socket of this machine.
+  // Like libpq, no TLS over a Unix socket.
   if (url.searchParams.get('host')?.startsWith('/')) return withMode(url, 'disable')
   useSystemRoots(url)
   checkFiles(url)
@@ -66,7 +66,7 @@ function withMode(url: URL, mode: string): string {
   return changed.href
 }
 
-/** libpq's word for the authorities that this machine trusts, which is where Node looks anyway. */
+/** `system` is libpq's name for the authorities this machine trusts, which is Node's default. */
 function useSystemRoots(url: URL): void {
   if (url.searchParams.get('sslrootcert') !== 'system') return
   if (url.searchParams.get('sslmode') !== 'verify-full') {
@@ -97,7 +97,7 @@ async function hasTls(url: string, connectionTimeoutMillis: number): Promise<boo
     await client.connect()
     return true
   } catch (error) {
-    // Anything else is for the pool to meet again, and to tell.
+    // The pool meets any other error again, and reports it.
     return (error as Error).message !== NO_TLS
   } finally {
     await client.end().catch(() => {})

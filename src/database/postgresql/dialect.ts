@@ -1,4 +1,4 @@
-/** Kysely on a PostgreSQL server: the pool, its limits, and the errors that mean "try later". */
+/** Kysely on a PostgreSQL server: the pool, its limits, and the retryable errors. */
 
 import {
   type PostgresCursor,
@@ -13,29 +13,29 @@ import { DISCARD_PLANS, PlanAge, preparedName } from '../statements/prepared.ts'
 import { applySettings } from '../statements/session-settings.ts'
 import { SharedSession, stepOf } from './shared-sessions.ts'
 
-/** Run on a connection, it lifts every time limit until the connection is given back. */
+/** Run on a connection, it lifts every time limit until the connection is released. */
 export const LIFT_LIMITS =
   'set statement_timeout = 0; set lock_timeout = 0; set idle_in_transaction_session_timeout = 0'
 
-/** Run in a transaction, it lets each of its statements take the time it needs; locks keep their limit. */
+/** Run in a transaction, it lifts the time limit of its statements; `lock_timeout` stays. */
 export const LIFT_STATEMENT_LIMIT = 'set local statement_timeout = 0'
 
-/** How much later than the server the client gives up: only when the server cannot be reached. */
+/** The client's timeout is this much longer: it fires only when the server is unreachable. */
 const CLIENT_GRACE_MS = 2_000
 
 export type PostgresqlOptions = {
   url: string
-  /** Connections at most. */
+  /** Most connections. */
   poolSize: number
   /** The server cancels a statement after this; 0 is never. */
   statementTimeoutMs: number
-  /** How long to wait in turn for a connection, while others get theirs. */
+  /** How long to wait in the queue for a connection, while others get theirs. */
   acquireTimeoutMs: number
-  /** How long to wait for a new connection, and in a queue that stands still. */
+  /** How long to wait for a new connection, and in a queue that makes no progress. */
   connectTimeoutMs: number
   /** Behind a pooler in transaction mode. */
   sharesSessions: boolean
-  /** Told of connections that broke while nobody was using them. */
+  /** Called when a connection breaks while no query runs on it. */
   onError: (error: Error) => void
 }
 
@@ -58,7 +58,7 @@ export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
   // queries, and without a listener either would end the process.
   pool.on('connect', (client) => client.on('error', options.onError))
   pool.on('error', () => {})
-  // The pool's own queue would let its limit for a new connection run out in a crowd.
+  // The pool's own queue counts the time in it towards the limit for a new connection.
   const turns = createSemaphore({
     places: options.poolSize,
     waitMs: options.acquireTimeoutMs,
@@ -104,7 +104,7 @@ function planAge(client: ClientBase): PlanAge {
   return age
 }
 
-/** One that leads to where a server that is written to was found last. */
+/** Takes a connection that is not outdated; closes those that are. */
 async function connect(pool: Pool, servers: Servers): Promise<PoolClient> {
   for (;;) {
     const client = await pool.connect()
@@ -114,8 +114,8 @@ async function connect(pool: Pool, servers: Servers): Promise<PoolClient> {
 }
 
 /**
- * Which connections are older than the last one that was found to be read-only. Behind an address
- * that moves with the primary they lead to what is a standby now, and would for ever.
+ * Knows which connections are older than the last one found to be read-only. Behind an address that
+ * moves with the primary they lead to what is now a standby, and would forever.
  */
 class Servers {
   readonly #connectedIn = new WeakMap<ClientBase, number>()
@@ -129,13 +129,13 @@ class Servers {
     return this.#connectedIn.get(client) !== this.#generation
   }
 
-  /** Those of the same time go with it, and those that came later stay. */
+  /** Outdates all connections of the same generation; later ones stay. */
   foundReadOnly(client: ClientBase): void {
     if (!this.isOutdated(client)) this.#generation += 1
   }
 }
 
-/** A statement of its own that was undone for another's sake is tried so often. */
+/** Attempts of a single statement outside a transaction that fails by a conflict. */
 const CONFLICT_TRIES = 5
 const CONFLICT_PAUSE_MS = 20
 
@@ -152,7 +152,7 @@ class LimitedClient implements PostgresPoolClient {
   readonly #shared: SharedSession | undefined
   readonly #onRelease: () => void
   #limitMs: number
-  /** Its session differs from a fresh one, still runs an abandoned statement, or is of no use. */
+  /** Its session differs from a fresh one, still runs an abandoned statement, or is broken. */
   #spoiled = false
 
   constructor(client: PoolClient, { limitMs, servers, shared, onRelease }: ClientOptions) {
@@ -181,7 +181,7 @@ class LimitedClient implements PostgresPoolClient {
     this.#onRelease()
   }
 
-  /** What stands alone, and not in a transaction, is undone whole by a conflict. */
+  /** Retries conflicts outside a transaction only: there they roll back the whole statement. */
   async #run<R>(text: string, values: ReadonlyArray<unknown>): Promise<PostgresQueryResult<R>> {
     const standsAlone = this.#client.getTransactionStatus() === 'I'
     for (let tries = 1; ; tries++) {
@@ -195,7 +195,7 @@ class LimitedClient implements PostgresPoolClient {
     }
   }
 
-  /** Where the session is shared, with the settings that it has elsewhere. */
+  /** In a shared session, sets the session settings for each transaction. */
   async #runStep<R>(text: string, values: ReadonlyArray<unknown>): Promise<PostgresQueryResult<R>> {
     if (!this.#shared) return this.#runOnce<R>(text, values)
     const step = stepOf(text, this.#client.getTransactionStatus() !== 'I')

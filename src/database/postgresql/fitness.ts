@@ -1,4 +1,4 @@
-/** What a database has to be before anything is made in it. */
+/** What a database must satisfy before anything is created in it. */
 
 import { type Kysely, sql } from 'kysely'
 import { cannotConnect } from './connect-errors.ts'
@@ -9,11 +9,11 @@ type Facts = {
   name: string
   version: number
   encoding: string
-  /** Where tables are made; null for nowhere. */
+  /** Where tables are created; null when the search path has no schema. */
   schema: string | null
   searchPath: string
   mayCreate: boolean
-  /** Whose the tables are; null for nobody's, since there are none. */
+  /** Owner of the tables; null when there are none. */
   owner: string | null
   mayRead: boolean
 }

@@ -1,4 +1,4 @@
-/** Listening to one channel of a PostgreSQL server, for as long as the process lives. */
+/** Listens to one channel of a PostgreSQL server, reconnecting until closed. */
 
 import { Client } from 'pg'
 
@@ -8,15 +8,15 @@ type ListenOptions = {
   url: string
   channel: string
   onPayload: (payload: string) => void
-  /** Told when the connection broke; it is made again by itself. */
+  /** Called when the connection breaks; it reconnects by itself. */
   onError: (error: unknown) => void
 }
 
 const RECONNECT_MS = 2000
 
 /**
- * Payloads that are sent while the connection is being made again are missed: whoever listens must
- * also look by itself from time to time. Behind a pooler in transaction mode none arrive at all.
+ * Payloads sent while it reconnects are lost, so the caller must also poll from time to time.
+ * Behind a pooler in transaction mode none arrive at all.
  */
 export function listenTo({ url, channel, onPayload, onError }: ListenOptions): Listener {
   let client: Client | undefined

@@ -1,15 +1,15 @@
-/** Notices a pooler that hands the sessions of the server around between its clients. */
+/** Detects a pooler that shares the server's sessions between its clients. */
 
 import { Client } from 'pg'
 import { AppError } from '../../errors.ts'
 
-/** Enough looks to meet another's session also where a pooler takes them in turn. */
+/** Enough to see a session of another client even with a pooler that rotates them. */
 const LOOKS = 3
 
 /**
  * The gateway keeps prepared statements, settings and locks in its sessions, and listens in one. A
  * pooler in transaction mode (PgBouncer's `pool_mode=transaction`) gives it another session for
- * every statement, where such names clash and such locks are lost; and leaves its settings to others.
+ * each statement: prepared names clash, locks are lost, and settings leak to other clients.
  *
  * @throws AppError database_unavailable, not retryable, that says what to change; what connecting
  *   throws.
@@ -17,7 +17,7 @@ const LOOKS = 3
 export async function refuseSharedSessions(url: string, connectTimeoutMs: number): Promise<void> {
   const first = await connect(url, connectTimeoutMs)
   try {
-    // A pooler names a session of its own making.
+    // A pooler makes up the process id that it sends to the client.
     if ((await backendOf(first)) === (first as Client & { processID?: number }).processID) return
     const second = await connect(url, connectTimeoutMs)
     try {

@@ -1,15 +1,15 @@
 /**
- * A pooler in transaction mode lends a session of the server for a transaction at a time. What is set
- * in a session would be lost by its setter and met by others, so each transaction sets for itself
- * what it goes by, and whatever stands alone becomes one.
+ * A pooler in transaction mode lends a server session for one transaction. Session settings would
+ * be lost and would leak to other clients, so each transaction sets its own, and a single statement
+ * is wrapped in a transaction.
  */
 
 import { transactionSettings } from '../statements/session-settings.ts'
 
-/** What a statement is to one of the many who share a session. */
+/** The role of a statement in a shared session. */
 export type SharedStep = 'begins' | 'stands outside' | 'stands alone'
 
-/** Texts of the statements for the client of one connection. */
+/** Writes the statements that begin transactions on one connection. */
 export class SharedSession {
   readonly #statementTimeoutMs: number
   #isLifted = false
@@ -18,20 +18,20 @@ export class SharedSession {
     this.#statementTimeoutMs = statementTimeoutMs
   }
 
-  /** From here on its transactions have no time limits. */
+  /** Its transactions have no time limits from now on. */
   lift(): void {
     this.#isLifted = true
   }
 
-  /** @param text as Kysely begins one. */
+  /** @param text Kysely's statement that begins a transaction. */
   begin(text = 'begin'): string {
-    // Of a default of the server, which cannot be set any more in a transaction that has begun.
+    // The server's default for the isolation level cannot be changed once a transaction has begun.
     const begun = /^begin$/i.test(text) ? 'begin isolation level read committed' : text
     return `${begun}; ${transactionSettings(this.#statementTimeoutMs, this.#isLifted)}`
   }
 }
 
-/** @param isInTransaction whether one has begun already. */
+/** @param isInTransaction whether a transaction has begun already. */
 export function stepOf(text: string, isInTransaction: boolean): SharedStep {
   if (/^(begin|start transaction)\b/i.test(text)) return 'begins'
   // Indexes are built outside of any transaction.
@@ -40,7 +40,7 @@ export function stepOf(text: string, isInTransaction: boolean): SharedStep {
 
 const shared = new WeakSet<object>()
 
-/** Remembers of a database that its sessions are others' too. */
+/** Marks a database whose sessions are shared with other clients. */
 export function noteShared<Db extends object>(db: Db): Db {
   shared.add(db)
   return db

@@ -1,8 +1,8 @@
 /**
- * One statement for all who ask at the same moment: one round trip and one commit for a crowd.
+ * Batches the calls of one event-loop turn into one statement (as DataLoader does, without its
+ * cache): one round trip and one commit for many calls.
  *
- * Nobody waits for company. What is asked while the event loop goes through what has arrived is
- * asked together at the end of that round; whoever is alone in it asks alone.
+ * No call waits for others to join: the batch is sent at the end of the turn.
  */
 
 import { Alone } from '../alone.ts'
@@ -15,22 +15,22 @@ type Waiting<Asked, Answer> = {
 }
 
 type Options<Asked, Answer> = {
-  /** Answers in the order of asking. */
+  /** Returns the answers in the order of the calls. */
   run(asked: readonly Asked[]): Promise<Answer[]>
   /**
-   * Whose rows it locks. Of those with the same key, each is in a statement of its own. Without it
-   * nothing is locked, and all may be together.
+   * Names the rows that the call locks. Calls with the same key go into separate statements.
+   * Without it nothing is locked, and all calls may share one.
    */
   keyOf?(asked: Asked): string
-  /** A statement's rows, and with them what one failure has to be tried again for; 32 unless given. */
+  /** Most calls in a statement, and so most retries after one failure; 32 unless given. */
   mostTogether?: number
 }
 
 const MOST_TOGETHER = 32
 
 /**
- * How long a statement may wait for a lock, as PostgreSQL's lock_timeout takes it. Whoever is held
- * up by a lock waits alone, and not those who came with it.
+ * How long a statement may wait for a lock, as a value of PostgreSQL's lock_timeout: briefly in a
+ * batch, so that a blocked call waits alone and does not delay the others.
  */
 export const lockLimitOf = ({ length }: readonly unknown[]) => (length > 1 ? '100ms' : '10s')
 
@@ -44,8 +44,8 @@ export class Batcher<Asked, Answer> {
   }
 
   /**
-   * @throws what the statement throws for this one alone: after a failure that took back what was
-   *   asked together, each is asked by itself.
+   * @throws what the statement throws for this call alone: after a failure that rolled the batch
+   *   back, each call is retried by itself.
    */
   load(asked: Asked): Promise<Answer> {
     return new Promise((resolve, reject) => {
@@ -54,7 +54,7 @@ export class Batcher<Asked, Answer> {
     })
   }
 
-  /** The same for several, now: they have been waited for already. */
+  /** Like {@link load} for several calls, sent at once: they have been collected already. */
   askNow(all: readonly Asked[]): Promise<Answer>[] {
     const waiting: Waiting<Asked, Answer>[] = []
     const answers = all.map(
@@ -93,7 +93,7 @@ export class Batcher<Asked, Answer> {
       const answers = await this.#options.run(group.map(({ asked }) => asked))
       for (const [index, { resolve }] of group.entries()) resolve(answers[index] as Answer)
     } catch (error) {
-      // Without an answer nobody knows whether it was done, so only its asker may try again.
+      // Without an answer the outcome is unknown, so only the caller may retry.
       if (!mayConcernOne(error)) for (const { reject } of group) reject(error)
       else for (const one of group) void this.#askAlone(one, isLockTimeout(error))
     }

@@ -1,13 +1,12 @@
-/** Rows as one value: the statement reads them as a table. */
+/** Sends many rows as one JSON value, which the statement reads as a table. */
 
 /** What a row may hold: 64 bits and dates travel as text. */
 type Cell = string | number | boolean | object | Buffer | null
 
 /**
- * A table of the statement's own, made of rows that are sent as JSON. Its column `place` says which
- * of them a row is, from 0.
+ * A table expression over rows sent as JSON. Its column `place` is the index of a row, from 0.
  *
- * @param columns PostgreSQL's type of each, by the name that it has in TypeScript.
+ * @param columns PostgreSQL types by the TypeScript name of the column.
  */
 export function jsonRows<Name extends string>(columns: Record<Name, string>) {
   const names = Object.keys(columns).map((name) => [name as Name, snakeCase(name)] as const)
@@ -18,7 +17,7 @@ export function jsonRows<Name extends string>(columns: Record<Name, string>) {
     return record
   }
   return {
-    /** For a `from`. `rows` is the place of the value. */
+    /** For a `from`. `rows` is the placeholder of the value. */
     as: (alias: string, rows: string) =>
       `json_to_recordset(${rows}) as ${alias} (place integer, ${definition.join(', ')})`,
     /** The value. */
@@ -26,7 +25,7 @@ export function jsonRows<Name extends string>(columns: Record<Name, string>) {
   }
 }
 
-/** What came of each of the rows that were sent, in their order. */
+/** The result of each row that was sent, in their order. */
 export function inPlaces<Row extends { place: number }>(
   sent: readonly unknown[],
   rows: readonly Row[],
@@ -39,7 +38,7 @@ function toJson(cell: Cell): unknown {
   return Buffer.isBuffer(cell) ? `\\x${cell.toString('hex')}` : toStorable(cell)
 }
 
-/** What PostgreSQL stores of it: text has no NUL, and no half of a surrogate pair. */
+/** Replaces what PostgreSQL cannot store: NUL, and lone surrogates. */
 function toStorable(value: unknown): unknown {
   if (typeof value === 'string') {
     const text = value.toWellFormed()

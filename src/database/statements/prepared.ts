@@ -2,35 +2,35 @@
  * Statements of the hot path: written in SQL, compiled at start, planned once per connection.
  *
  * Kysely compiles a query each time it runs, and PostgreSQL plans each one it gets without a name.
- * For the few statements that every message goes through, both cost more than the work itself.
+ * For the few statements that every message runs, both cost more than the work itself.
  */
 
 import { CompiledQuery, type Kysely } from 'kysely'
 
 const names = new Map<string, string>()
 
-/** Under which name a connection prepares this text; undefined for everything else. */
+/** The name of a prepared statement by its text; undefined for any other text. */
 export const preparedName = (text: string): string | undefined => names.get(text)
 
-/** All that were declared by what has been imported, for those who have to know their plans. */
+/** All prepared statements of the modules imported so far, for the tests of their plans. */
 export const preparedStatements = (): [name: string, text: string][] =>
   [...names].map(([text, name]) => [name, text])
 
-/** Makes a session plan its prepared statements again, each at its next run. */
+/** Makes a session replan its prepared statements, each at its next run. */
 export const DISCARD_PLANS = 'discard plans'
 
-/** A hundredth of a statement's time goes into planning it again. */
+/** At this interval replanning takes a hundredth of a statement's time. */
 const RUNS_OF_A_PLAN = 500
 
 /**
- * Counts the runs of prepared statements in one session. PostgreSQL plans for tables of the size
- * they have then, and again only after they were analyzed: a plan of an empty table, which reads all
- * of it, would otherwise be kept while the table fills, until autovacuum comes by.
+ * Counts the runs of prepared statements in one session. PostgreSQL plans for the tables' current
+ * size, and replans only after an analyze: a plan made for an empty table, a sequential scan, would
+ * otherwise be kept while the table fills, until autovacuum runs.
  */
 export class PlanAge {
   #runs = 0
 
-  /** @returns whether the plans are to be discarded before this run. */
+  /** @returns whether to discard the plans before this run. */
   countRun(): boolean {
     this.#runs += 1
     return this.#runs % RUNS_OF_A_PLAN === 0
@@ -39,8 +39,8 @@ export class PlanAge {
 
 /**
  * @param name unique in the process; PostgreSQL keeps the plan under it.
- * @param write gives the SQL. Its argument places a value by name, with its PostgreSQL type.
- * @returns runs the statement with the values, which are all of those that were placed.
+ * @param write returns the SQL. Its argument gives the placeholder of a value, with its type.
+ * @returns a function that runs the statement with the placed values.
  */
 export function prepare<Values extends Record<string, unknown>, Row>(
   name: string,

@@ -1,28 +1,26 @@
-/** What every session of the gateway goes by, whatever the server, the database or the role says. */
+/** Settings of every session, which override those of the server, the database and the role. */
 
 import type { ClientBase } from 'pg'
 
-/** Also for a replica that stands still in a transaction: its locks are others' to wait for. */
+/** Also ends a transaction of a stalled replica, whose locks would block others. */
 const IDLE_IN_TRANSACTION = '60s'
-/** What a statement waits for a lock where it does not say itself: a connection waits with it. */
+/** Default for statements that set no limit of their own: a waiting one occupies a connection. */
 const LOCK_TIMEOUT = '5s'
 
 /**
- * How statements are planned, in the embedded database too. A prepared statement keeps its plan: left
- * to itself PostgreSQL makes a new one each time, for a guess at how much the values help, which for
- * lookups by key is nothing. Such lookups find their pages in memory, or on disks without heads: with
- * the 4 that PostgreSQL reckons for a page out of turn, a few of them together would read a table of
- * ten thousand rows from end to end.
+ * Planner settings, also of the embedded database. A prepared statement keeps one generic plan: by
+ * default PostgreSQL may plan each run for its values, which gains nothing for lookups by key.
+ * Their pages are in memory or on SSDs: with the default random_page_cost of 4, a few lookups in
+ * one statement would become a sequential scan of a table of ten thousand rows.
  */
 export const PLANNING = { plan_cache_mode: 'force_generic_plan', random_page_cost: '1.1' }
 
 /**
- * Sent after connecting and not with it: poolers refuse settings in the first packet, and
- * `options` of DATABASE_URL would replace them.
+ * Sent after connecting, not in the startup packet: poolers refuse settings there, and `options` of
+ * DATABASE_URL would replace them.
  *
- * Days and months mean the same on every server, and in the embedded database; values come in the
- * form that is read here. Locks are followed by a look at the newest row, which only `read
- * committed` takes.
+ * Dates mean the same on every server and in the embedded database, and values have the text form
+ * that the parsers expect. After a lock the newest row is read, which needs `read committed`.
  *
  * Not set: `default_transaction_read_only`, by which providers protect a database whose disk is
  * full, and `search_path`, which says where the operator wants the tables.
@@ -39,14 +37,14 @@ const SETTINGS = {
   standard_conforming_strings: 'on',
 }
 
-/** What can be set only before a transaction begins. */
+/** Settings that apply only before a transaction begins. */
 const BETWEEN_TRANSACTIONS = {
   idle_session_timeout: '0',
   default_transaction_isolation: 'read committed',
   default_transaction_deferrable: 'off',
 }
 
-/** A limit of PostgreSQL 17, and of no version before. */
+/** A limit since PostgreSQL 17. */
 const NO_TRANSACTION_TIMEOUT =
   "select set_config(name, '0', false) from pg_settings where name = 'transaction_timeout'"
 
@@ -79,7 +77,7 @@ export function transactionSettings(statementTimeoutMs: number, isLifted: boolea
     .join('; ')
 }
 
-/** @throws what the driver throws, also when the server is silent for so long. */
+/** @throws what the driver throws, also when the server does not answer within `limitMs`. */
 export async function applySettings(
   client: ClientBase,
   statementTimeoutMs: number,

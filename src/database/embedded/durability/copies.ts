@@ -1,11 +1,11 @@
 /**
- * The last good copies of the embedded database, in `${dataDir}/copies`, from which a start that
- * cannot open the database recovers by itself (recovery.ts).
+ * Copies of the embedded database in `${dataDir}/copies`. A start that cannot open the database
+ * recovers from them by itself (recovery.ts).
  *
- * A copy is made while the database is in use, as PostgreSQL's own base backups are: the files as
- * they are found one after the other, then the write-ahead log. Whoever opens it reads the log from
- * the last checkpoint on, which mends whatever was copied in the middle of a change (PostgreSQL
- * documentation: Making a Base Backup). So no checkpoint may happen meanwhile.
+ * A copy is taken while the database is in use, like PostgreSQL's base backups: first the files,
+ * then the write-ahead log. Opening it replays the log from the last checkpoint, which repairs
+ * files that were copied during a change (PostgreSQL documentation: Making a Base Backup). So no
+ * checkpoint may run during the copy.
  */
 
 import {
@@ -28,7 +28,7 @@ import { LOG_FOLDER } from './flushing-fs.ts'
 export type CopyReason = 'hourly' | 'before-migration'
 export type Copy = { path: string; takenAt: Date; reason: CopyReason }
 
-/** Larger databases are for PostgreSQL, and for backups of one's own. */
+/** Larger databases belong on a PostgreSQL server, or need backups by the operator. */
 const MOST_BYTES = 2 * 1024 ** 3
 const CHUNK_BYTES = 1 << 16
 
@@ -47,10 +47,10 @@ export async function listCopies(dataDir: string): Promise<Copy[]> {
 }
 
 /**
- * Copies `${dataDir}/postgres`, and removes the copies that are not needed any more.
+ * Copies `${dataDir}/postgres`, and removes the copies that are no longer needed.
  *
  * @returns undefined, or why there is no copy: the database is too large, or the disk too full.
- * @throws AbortError when the signal says so, and what the system says; then nothing is left of it.
+ * @throws AbortError when the signal aborts, or a system error; the partial copy is removed.
  */
 export async function takeCopy(
   dataDir: string,
@@ -76,7 +76,7 @@ export async function takeCopy(
   return undefined
 }
 
-/** @throws Error when the copy is damaged. What was unpacked stays for the caller to remove. */
+/** @throws Error when the copy is damaged. The caller removes what was unpacked. */
 export async function unpackCopy({ path }: Copy, into: string): Promise<void> {
   await pipeline(createReadStream(path), createGunzip(), (chunks: AsyncIterable<Buffer>) =>
     writeParts(tarParts(chunks), into),
@@ -110,14 +110,14 @@ async function writeArchive(source: string, path: string, signal: AbortSignal): 
   await pipeline(Readable.from(archive(source)), createGzip({ level: 1 }), file, { signal })
 }
 
-/** The log last: it has to say all that the other files may hold already. */
+/** The log comes last: it must cover every change in the other files. */
 async function* archive(source: string): AsyncGenerator<Buffer> {
   yield* archiveFolder(source, '', (name) => name === LOG_FOLDER || NOT_COPIED.has(name))
   yield* archiveFolder(source, LOG_FOLDER, () => false)
   yield tarEnd()
 }
 
-/** Of the process that runs, and of a query that does. */
+/** Belong to the running process, and to a running query. */
 const NOT_COPIED = new Set(['postmaster.pid', 'pgsql_tmp'])
 
 async function* archiveFolder(
@@ -134,7 +134,7 @@ async function* archiveFolder(
   }
 }
 
-/** As long as it is when it is opened: what is added or cut off meanwhile is in the log. */
+/** Archives the size that the file has when opened: the log covers later growth and truncation. */
 async function* archiveFile(path: string, name: string): AsyncGenerator<Buffer> {
   const fd = openIfThere(path)
   if (fd === undefined) return
@@ -160,8 +160,8 @@ function openIfThere(path: string): number | undefined {
 }
 
 /**
- * On this thread, which takes less of it than to be told of the end of hundreds of small reads; and
- * the next is only made when gzip, on another thread, has done with this one.
+ * Synchronous: this takes less of the event loop than the callbacks of hundreds of small reads. The
+ * next chunk is read only when gzip, on another thread, is done with this one.
  */
 function readChunk(fd: number, at: number, bytes: number): Buffer {
   const chunk = Buffer.alloc(bytes)
@@ -183,7 +183,7 @@ async function obstacleTo(source: string): Promise<string | undefined> {
   return bavail * bsize < bytes ? 'the disk has no room for it' : undefined
 }
 
-/** What is kept: the newest two, the last of the day before, and the last before a migration. */
+/** Keeps the newest two, the last of the day before, and the last before a migration. */
 async function prune(dataDir: string): Promise<void> {
   const copies = await listCopies(dataDir)
   const hourly = copies.filter(({ reason }) => reason === 'hourly')

@@ -1,12 +1,12 @@
-/** Folders on the disk: which names they hold is only certain once they are flushed themselves. */
+/** Flushes folders: the names in a folder are durable only after an fsync of the folder itself. */
 
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** What Windows says of opening a folder: it keeps names without being asked. */
+/** Errors of opening a folder on Windows, which needs no flush of folders. */
 const CANNOT_OPEN = ['EISDIR', 'EACCES', 'EPERM']
 
-/** The names in one folder. */
+/** Flushes the names in one folder. */
 export async function flushFolder(path: string): Promise<void> {
   const handle = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
     if (process.platform === 'win32' && CANNOT_OPEN.includes(error.code ?? '')) return undefined
@@ -15,7 +15,7 @@ export async function flushFolder(path: string): Promise<void> {
   await handle?.sync().finally(() => handle.close())
 }
 
-/** The names in a folder, and in those in it. */
+/** Flushes the names in a folder and in all folders below it. */
 export async function flushFolders(path: string): Promise<void> {
   const entries = await readdir(path, { recursive: true, withFileTypes: true })
   const folders = entries.filter((entry) => entry.isDirectory())

@@ -1,9 +1,9 @@
 /**
- * The embedded database's files on the host, with the flushes that PostgreSQL asks for. PGlite's own
- * NodeFS leaves them out: its `fsync` says yes and does nothing.
+ * The embedded database's files on the host, with the flushes that PostgreSQL asks for: `fsync` of
+ * PGlite's NodeFS reports success and does nothing.
  *
- * Flushes of the write-ahead log are put off and shared (log-flush.ts); everything else is flushed on
- * the spot, and nothing else is written while a flush of the log is put off.
+ * Flushes of the write-ahead log are deferred and shared (log-flush.ts). All other files are
+ * flushed at once, and none is written while a flush of the log is pending.
  */
 
 import { fsyncSync } from 'node:fs'
@@ -11,11 +11,11 @@ import { NodeFS } from '@electric-sql/pglite/nodefs'
 import type { LogFlush, LogSegment } from './log-flush.ts'
 import type { LogSpace } from './log-space.ts'
 
-/** A file or folder of Emscripten's; the parts of it that are used here. */
+/** A file or folder of Emscripten; only the fields used here. */
 type Node = { name: string; parent: Node }
 type Stream = { nfd: number; node: Node }
 
-/** Emscripten's NODEFS (its src/lib/libnodefs.js). Every open file calls these very objects. */
+/** Emscripten's NODEFS (its src/lib/libnodefs.js). All open files share these objects. */
 type HostFiles = {
   node_ops: Record<'mknod' | 'rename' | 'rmdir' | 'setattr' | 'symlink' | 'unlink', Operation>
   stream_ops: {
@@ -35,7 +35,7 @@ type HostFiles = {
 type Operation = (...args: never[]) => unknown
 
 export const LOG_FOLDER = 'pg_wal'
-/** Timeline, and the number of the segment: other files beside them are flushed on the spot. */
+/** Timeline and segment number. Other files in the folder are flushed at once. */
 export const LOG_SEGMENT = /^[0-9A-F]{24}$/
 
 export class FlushingFs extends NodeFS {
@@ -49,7 +49,7 @@ export class FlushingFs extends NodeFS {
     this.#space = space
   }
 
-  /** Written to the write-ahead log since the database was opened. */
+  /** Bytes written to the write-ahead log since the database was opened. */
   get loggedBytes(): number {
     return this.#loggedBytes
   }
@@ -104,7 +104,7 @@ export class FlushingFs extends NodeFS {
 const isOfLog = ({ parent }: Node) => parent.name === LOG_FOLDER
 const isSegment = (node: Node) => isOfLog(node) && LOG_SEGMENT.test(node.name)
 
-/** PostgreSQL closes a segment when it is full, maybe before its flush has begun. */
+/** Keeps a segment open for its flush: PostgreSQL may close a full one before the flush begins. */
 function keepOpen({ stream_ops: streamOps }: HostFiles, stream: Stream): LogSegment {
   streamOps.dup(stream)
   return { fd: stream.nfd, release: () => streamOps.close(stream) }
@@ -112,7 +112,7 @@ function keepOpen({ stream_ops: streamOps }: HostFiles, stream: Stream): LogSegm
 
 const ZEROS = Buffer.alloc(1 << 18)
 
-/** What a table grows by before it is filled: says nothing that the log has to say first. */
+/** Whether only zeros are written, as when a table grows: they do not depend on the log. */
 function isZero({ buffer, byteOffset }: Uint8Array, offset: number, length: number): boolean {
   const bytes = Buffer.from(buffer, byteOffset + offset, length)
   return length <= ZEROS.length && bytes.equals(ZEROS.subarray(0, length))

@@ -1,34 +1,33 @@
 /**
- * Group commit for the embedded database: PostgreSQL asks for a flush of its write-ahead log at every
- * commit and is told at once that it is done; one flush on another thread then serves all commits
- * that came before it, and their callers wait for that ({@link LogFlush.settled}).
+ * Group commit for the embedded database. At every commit PostgreSQL asks for a flush of its
+ * write-ahead log and gets an immediate success; one flush on another thread then serves all
+ * commits before it, and their callers wait for that flush ({@link LogFlush.settled}).
  *
- * PostgreSQL may believe so because nothing else is written before the log is really flushed: see
- * {@link LogFlush.flushNow}, which flushing-fs.ts calls ahead of every other write. So what a power
- * cut leaves is what it would have left of PostgreSQL itself, a few commits earlier that nobody was
- * told of.
+ * This is safe because no other file is written before the log is really flushed: flushing-fs.ts
+ * calls {@link LogFlush.flushNow} before every other write. So a power cut leaves a state that
+ * PostgreSQL itself could have left, and loses only commits that were not yet acknowledged.
  */
 
 import { fdatasync, fdatasyncSync } from 'node:fs'
 import { AppError } from '../../../errors.ts'
 
 /**
- * When a commit is acknowledged. `full`: once it is on the disk. `fast`: at once; it is on the disk
- * within {@link FAST_FLUSH_MS} and the time of a flush.
+ * When a commit is acknowledged. `full`: once it is on the disk. `fast`: at once; it reaches the
+ * disk within {@link FAST_FLUSH_MS} plus the time of a flush.
  */
 export type Durability = 'full' | 'fast'
 
-/** Well below the second that `fast` may lose at most. */
+/** Well below the one second of commits that `fast` may lose. */
 const FAST_FLUSH_MS = 250
 
-/** An open segment of the log; `release` once it need not stay open. */
+/** An open segment of the log; `release` lets it close. */
 export type LogSegment = { fd: number; release(): void }
 
 export class LogFlush {
   readonly #durability: Durability
-  /** Written since the last flush began. */
+  /** Segments written since the last flush began. */
   #unflushed = new Map<number, LogSegment>()
-  /** Of the flush that runs on another thread, until it is done. */
+  /** Segments of the flush that runs on another thread. */
   #underWay: LogSegment[] = []
   #running: Promise<void> | undefined
   #next: Promise<void> | undefined
@@ -43,7 +42,7 @@ export class LogFlush {
     return this.#unflushed.size > 0 || this.#underWay.length > 0
   }
 
-  /** What keeps every further answer back: after it nobody knows what is on the disk. */
+  /** The first flush error. It fails all later commits: the state of the disk is unknown. */
   get failure(): AppError | undefined {
     return this.#failure
   }
@@ -54,7 +53,7 @@ export class LogFlush {
     if (this.#durability === 'fast') this.#flushLater()
   }
 
-  /** Before anything is written that relies on the log. @throws what the system says. */
+  /** Called before every write that relies on the log. @throws the system's error. */
   flushNow(): void {
     const segments = this.#takeUnflushed()
     try {
@@ -69,17 +68,17 @@ export class LogFlush {
   }
 
   /**
-   * Until everything that was committed before is on the disk; at once with `fast`.
+   * Resolves once all earlier commits are on the disk; at once with `fast`.
    *
-   * @throws AppError database_unavailable when the disk refused, for ever after: what was refused
-   *   may be lost, and only a start finds out what is there.
+   * @throws AppError database_unavailable once a flush has failed, then forever: what failed may
+   *   be lost, and only a restart finds out what is there.
    */
   async settled(): Promise<void> {
     if (this.#durability === 'full') await this.#flushed()
     if (this.#failure) throw this.#failure
   }
 
-  /** At the end. */
+  /** Flushes what is left. @throws AppError like {@link settled}. */
   async close(): Promise<void> {
     clearTimeout(this.#timer)
     await this.#flushed()
@@ -89,7 +88,7 @@ export class LogFlush {
   #flushed(): Promise<void> {
     if (this.#unflushed.size === 0) return this.#running ?? Promise.resolve()
     if (!this.#running) return this.#start()
-    // What was written after that one began needs another: one for all who come meanwhile.
+    // Commits after the running flush began share one next flush.
     this.#next ??= this.#running.then(() => {
       this.#next = undefined
       return this.#start()

@@ -1,20 +1,20 @@
 /**
- * Room for the embedded database's write-ahead log. A full disk is an error of one statement where a
- * table should grow, but where the log cannot go on PostgreSQL stops for good, and in WebAssembly it
- * goes round in circles instead, with the whole process. So nothing is written when it is near; for
- * a disk that another program fills at once there is a reserve, a file given up for the log; and
- * where that is not enough, or the disk is broken, its program is ended from outside.
+ * Keeps disk space for the embedded database's write-ahead log. When a table cannot grow, one
+ * statement fails; when the log cannot grow, PostgreSQL panics, and in WebAssembly it loops forever
+ * and blocks the whole process. So writes are refused before the disk is full. A reserve file,
+ * deleted to make room for the log, covers a disk that another program fills suddenly. When that is
+ * not enough, or the disk is broken, PostgreSQL's program is ended from outside.
  */
 
 import { randomBytes } from 'node:crypto'
 import { rmSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-/** A segment of the log, which is made whole, and what is written between two looks. */
+/** A log segment, which is allocated whole, plus what is written between two checks. */
 const LEAST_FREE_BYTES = 24 * 1024 ** 2
 const LOOK_EVERY_MS = 100
 
-/** What is logged; a row that is locked as well. */
+/** Statements that write to the log. */
 const WRITES = /\b(insert|update|delete|create|alter|drop|truncate)\b/i
 
 export class LogSpace {
@@ -27,8 +27,8 @@ export class LogSpace {
   #end: ProgramEnded | undefined
 
   /**
-   * @param folder the database's; the reserve is made beside it.
-   * @param segmentBytes of the log.
+   * @param folder of the database; the reserve is created next to it.
+   * @param segmentBytes size of a log segment.
    */
   constructor(folder: string, segmentBytes: number) {
     this.#folder = folder
@@ -39,7 +39,7 @@ export class LogSpace {
     this.#look()
   }
 
-  /** Whether the disk is too full for anything to be written. */
+  /** Whether the disk is too full for writes. */
   get isFull(): boolean {
     if (performance.now() - this.#lookedAt > LOOK_EVERY_MS) this.#look()
     return this.#isFull
@@ -50,12 +50,12 @@ export class LogSpace {
     if (this.isFull && WRITES.test(sql)) throw new NoSpace()
   }
 
-  /** What PostgreSQL's program was ended with; whatever it still says is a consequence. */
+  /** The error that ended PostgreSQL's program; all its later errors are consequences. */
   get end(): Error | undefined {
     return this.#end
   }
 
-  /** @throws ProgramEnded when it fails, but for want of space once: then the reserve is given up. */
+  /** On a full disk, deletes the reserve and retries once. @throws ProgramEnded when it fails. */
   writeLog<T>(write: () => T): T {
     try {
       return write()
@@ -66,7 +66,7 @@ export class LogSpace {
     }
   }
 
-  /** @throws ProgramEnded when it fails: what the disk refused once may be lost, and not be refused again. */
+  /** @throws ProgramEnded when it fails: the data may be lost although a retry would succeed. */
   flush(flush: () => void): void {
     try {
       flush()
@@ -95,7 +95,7 @@ export class LogSpace {
 
   #keepReserve(): boolean {
     try {
-      // Not zeros, which some file systems do not store.
+      // Random bytes: some file systems do not allocate zeros.
       if (!this.#hasReserve) writeFileSync(this.#reserve, randomBytes(this.#reserveBytes))
       this.#hasReserve = true
     } catch {
@@ -105,7 +105,7 @@ export class LogSpace {
   }
 }
 
-/** As PostgreSQL says it. */
+/** Has the SQLSTATE and severity of PostgreSQL's own error. */
 class NoSpace extends Error {
   override readonly name = 'NoSpace'
   readonly code = '53100'
@@ -116,7 +116,7 @@ class NoSpace extends Error {
   }
 }
 
-/** Thrown through PostgreSQL's program, which cannot catch it, with the name of WebAssembly's traps. */
+/** Thrown through PostgreSQL's program, which cannot catch it; named like a WebAssembly trap. */
 class ProgramEnded extends Error {
   override readonly name = 'RuntimeError'
 
@@ -126,7 +126,7 @@ class ProgramEnded extends Error {
   }
 }
 
-/** ENOSPC and EDQUOT: as Node names them, and as WASI numbers them. */
+/** ENOSPC and EDQUOT, by Node's names and by WASI's numbers. */
 function isNoSpace(error: unknown): boolean {
   const { code, errno } = error as NodeJS.ErrnoException
   return code === 'ENOSPC' || code === 'EDQUOT' || errno === 51 || errno === 19

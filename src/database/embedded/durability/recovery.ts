@@ -1,4 +1,4 @@
-/** What a start does when the embedded database does not open: it goes back to the last good copy. */
+/** When the embedded database does not open, a start goes back to the last good copy. */
 
 import { existsSync } from 'node:fs'
 import { mkdtemp, rename, rm } from 'node:fs/promises'
@@ -8,21 +8,21 @@ import { type Copy, listCopies, unpackCopy } from './copies.ts'
 import { flushFolder } from './flush-folder.ts'
 
 export type Recovery = {
-  /** Of the copy: what was done since is lost. */
+  /** When the copy was taken: all changes since then are lost. */
   takenAt: Date
-  /** Where the folder that did not open lies now; undefined when there was none. */
+  /** The new name of the folder that did not open; undefined when there was none. */
   asideIn: string | undefined
 }
 
-/** A copy that was found good, and is about to take the place of the folder that is not. */
+/** A copy that opens, before it replaces the folder that does not. */
 const CHOSEN = 'postgres.recovered'
 
 /**
- * Puts the newest copy that opens in the place of `${dataDir}/postgres`, and that folder beside it.
+ * Replaces `${dataDir}/postgres` with the newest copy that opens, and keeps that folder aside.
  *
  * @param tryToOpen rejects for a folder that does not open.
- * @param cause why the folder itself does not.
- * @throws AppError database_unavailable when there is no copy that opens; then nothing was changed.
+ * @param cause why the folder itself does not open.
+ * @throws AppError database_unavailable when no copy opens; then nothing was changed.
  */
 export async function recover(
   dataDir: string,
@@ -47,7 +47,7 @@ export async function recover(
   )
 }
 
-/** When a start was killed between the two renames of `replace`, the second is still to be done. */
+/** Completes the second rename of `replace` when a start was killed between the two. */
 export async function finishRecovery(dataDir: string): Promise<void> {
   const chosen = join(dataDir, CHOSEN)
   if (!existsSync(chosen)) return
