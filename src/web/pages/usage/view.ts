@@ -99,7 +99,7 @@ const COLUMNS = {
   output: 'Output tokens',
 } as const
 
-/** On a narrow screen each figure stands below the other, named. Roles are lost there without saying them. */
+/** On narrow screens the cells are stacked with labels, and without explicit roles lose their semantics. */
 const figures = (name: string, { calls, inputTokens, outputTokens, costUsd }: Figures) =>
   html`<tr role="row"><th role="rowheader" scope="row">${name}</th>
 ${cell('cost', usd(BigInt(Math.round(costUsd * 1e9))))}${cell('calls', count(calls))}
