@@ -24,7 +24,7 @@ export function hostHeaderValidation(names: string[]): Middleware {
   }
 }
 
-/** @param origins `https://app.example`, or host names for every scheme and port, or `scheme://*`. */
+/** @param origins `https://app.example`, host names (any scheme and port), or `scheme://*`. */
 export function originValidation(origins: string[]): Middleware {
   const whole = origins.filter((origin) => origin.includes('://'))
   return (req, res, next) => {

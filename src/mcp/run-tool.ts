@@ -1,5 +1,5 @@
 /**
- * Runs one tool call and turns whatever the tool throws into a result.
+ * Runs one tool call and turns any error that the tool throws into a result.
  *
  * The caller is authenticated earlier (http/mcp/authenticate.ts); here the call is authorized.
  */

@@ -46,7 +46,7 @@ export const ROUTES = {
 
 export function createProvider(options: ProviderOptions): Provider {
   const provider = new OidcProvider(options.origin, configuration(options))
-  // These headers are overwritten with our own URL, whatever the client sent.
+  // These headers are overwritten with our own URL, so a client cannot forge it.
   provider.proxy = true
   return provider
 }

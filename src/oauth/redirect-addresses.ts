@@ -37,7 +37,7 @@ const APP_CALLBACKS: readonly (readonly [scheme: string, callback: Pick<RegExp, 
 /** For the documentation's list. */
 export const APP_SCHEMES = APP_CALLBACKS.map(([scheme]) => scheme)
 
-/** RFC 8252, section 7.1: a reversed domain that the app's maker owns; no "x-" and no single label. */
+/** RFC 8252, section 7.1: a reversed domain that the app's maker owns; no "x-", no single label. */
 const REVERSE_DOMAIN = /^(?:[a-z]{2,}|xn--[a-z0-9-]+)(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+$/
 /** Reversed domains that belong to the operating system. */
 const SYSTEM_SCHEME = /^(?:microsoft|windows|android|(?:com|org)\.(?:microsoft|apple|android))\./
@@ -88,5 +88,5 @@ function isAppAddress(given: string, scheme: string): boolean {
   return APP_CALLBACKS.some(([name, callback]) => name === scheme && callback.test(given))
 }
 
-/** An at sign in the authority, whatever precedes it. */
+/** An at sign in the authority, after any text. */
 const hasUserInfo = (given: string) => /^[^/?]*\/\/[^/?]*@/.test(given)

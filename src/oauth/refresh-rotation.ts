@@ -17,7 +17,7 @@ const requests = new AsyncLocalStorage<Rotation>()
 
 export const rotationUnderWay = (): Rotation | undefined => requests.getStore()
 
-/** Middleware of the token endpoint. Its answer names the stored successor instead of an unstored one. */
+/** For the token endpoint. Its answer names the stored successor instead of an unstored one. */
 export async function withRefreshRotation(
   ctx: KoaContextWithOIDC,
   next: () => Promise<void>,

@@ -15,8 +15,8 @@ import { withRefreshRotation } from './refresh-rotation.ts'
 type Next = () => Promise<void>
 
 /**
- * Overwrites the forwarded headers with our own address, whatever a client, or a proxy that
- * TRUST_PROXY does not name, put there.
+ * Overwrites the forwarded headers with our own address: a client, or a proxy that TRUST_PROXY does
+ * not name, may have set them.
  */
 export function seenAt(req: IncomingMessage, origin: string): void {
   const { protocol, host } = new URL(origin)

@@ -53,7 +53,7 @@ const LOOKS_PER_TIMEOUT = 10
 /** An Express application, whose request and response prototypes are replaced. */
 type Application = RequestListener & { request: object; response: object }
 
-/** @throws Error naming the setting when the address is unavailable, or when the certificate is unreadable. */
+/** @throws Error naming the setting for an unavailable address; for an unreadable certificate. */
 export async function listen(app: Application, options: ListenOptions): Promise<Listening> {
   const { host, port, tls } = options
   const { receiveTimeoutMs = RECEIVE_TIMEOUT_MS, sendTimeoutMs = SEND_TIMEOUT_MS } = options

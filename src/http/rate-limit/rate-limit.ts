@@ -171,7 +171,7 @@ async function countIn(store: Store, key: string): Promise<Count> {
   return { hits: totalHits, resetAt: resetTime }
 }
 
-/** Draft 8 of the IETF's RateLimit header fields; `pk` separates clients without identifying them. */
+/** Draft 8 of the IETF's RateLimit fields; `pk` separates clients without identifying them. */
 function setHeaders(
   res: Response,
   { name, windowMs }: Limiter,

@@ -36,7 +36,7 @@ function byOrigin(origins: OwnOrigins, documentOf: (origin: string) => object) {
   return (req: Request) => documents.get(origins.askedBy(req)) as Buffer
 }
 
-/** Required by the discovery document of the server card extension; the last line lets pages show the icons. */
+/** Required by the server card extension's discovery document; the last line is for the icons. */
 const readableAnywhere: RequestHandler = (_req, res, next) => {
   res.setHeader('Access-Control-Allow-Origin', '*')
   res.setHeader('Access-Control-Allow-Methods', 'GET')

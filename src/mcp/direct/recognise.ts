@@ -101,7 +101,7 @@ function eraOf(
     : undefined
 }
 
-/** Client info and capabilities that the SDK has validated. Clients repeat them in every request. */
+/** Client info and capabilities that the SDK has validated. Each request repeats them. */
 const knownClients = new Set<string>()
 const MAX_KNOWN_CLIENTS = 1000
 const MAX_CLIENT_LENGTH = 4096

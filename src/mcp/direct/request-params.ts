@@ -1,4 +1,4 @@
-/** Checks request parameters where the SDKs would answer with a page of JSON, or an internal error. */
+/** Checks request parameters where the SDKs answer with a page of JSON, or an internal error. */
 
 import { z } from 'zod'
 import { check } from '../../text/problems.ts'

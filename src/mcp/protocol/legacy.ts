@@ -66,7 +66,7 @@ export function createLegacyHandler(runner: ToolRunner, info: ServerInfo, calls:
     })
     transport.onerror = (err) => runner.log.debug({ err }, 'legacy transport')
     res.on('close', () => void server.close())
-    // The SDK's own transport class does not satisfy its Transport type under exactOptionalPropertyTypes.
+    // Under exactOptionalPropertyTypes the SDK's transport class does not satisfy its own type.
     await server.connect(transport as Parameters<Server['connect']>[0])
     await transport.handleRequest(req, res, body)
   }

@@ -154,7 +154,7 @@ function put<Value>(kept: Map<string, Value>, key: string, value: Value): void {
   kept.set(key, value)
 }
 
-/** Expires at once, whatever lifetime it declared, so that it is soon requested again. */
+/** Expires at once, regardless of its declared lifetime, so that it is soon requested again. */
 const toResponse = ({ body }: Document) =>
   new Response(body, {
     status: 200,
