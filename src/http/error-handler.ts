@@ -4,7 +4,7 @@ import type { Logger } from '../log.ts'
 import { MCP_PATH, OPEN_MCP_PATH } from '../network/mcp-addresses.ts'
 import { INVALID_REQUEST, PARSE_ERROR, sendAppError, sendJsonRpcError } from './mcp/json-rpc.ts'
 
-/** The door of the HTTP side: whatever was thrown below becomes a status and JSON. */
+/** The error handler of all routes: turns what they throw into a status and JSON. */
 export function errorHandler(log: Logger): ErrorRequestHandler {
   return (thrown: unknown, req, res, next) => {
     if (res.headersSent) return next(thrown)
@@ -20,18 +20,18 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
   }
 }
 
-/** Unknown addresses, as JSON. */
+/** 404 as JSON. */
 export const notFound = () => {
   throw new AppError('not_found', `There is nothing at this address. MCP is at ${MCP_PATH}.`)
 }
 
-/** In any of the spellings under which Express finds it. */
+/** Matches every spelling that Express routes to the same path (case, trailing slash). */
 export const isMcp = (req: Request) => MCP_PATHS.includes(req.path.toLowerCase().replace(/\/$/, ''))
 
 const MCP_PATHS: readonly string[] = [MCP_PATH, OPEN_MCP_PATH]
 
 /**
- * What express.json found wrong with a body. Its own messages quote the body, so they are replaced.
+ * Describes why express.json refused a body. Its own messages quote the body, so they are replaced.
  */
 function describeBodyError(thrown: unknown) {
   if (thrown instanceof AppError) return undefined

@@ -8,10 +8,10 @@ type HeaderMiddleware = (
 ) => void
 
 /**
- * Asks a middleware once, now, which headers it sets, and sets them from then on. Only for one that
- * sets the same headers whatever the request.
+ * Runs a middleware once at startup, records the headers it sets, and sets them on every response.
+ * Only for middleware whose headers do not depend on the request.
  *
- * @throws Error where it does not answer at once.
+ * @throws Error when the middleware does not call `next` synchronously.
  */
 export function fixedHeaders(middleware: HeaderMiddleware): RequestHandler {
   const headers = new Map<string, string>()

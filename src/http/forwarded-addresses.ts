@@ -2,8 +2,8 @@ import { isIP, isIPv4, isIPv6 } from 'node:net'
 import type { RequestHandler } from 'express'
 
 /**
- * Some proxies write the port of a connection into X-Forwarded-For (Azure), where each would count
- * as an address of its own. Whether the header is believed at all is decided elsewhere.
+ * Strips ports from X-Forwarded-For: some proxies (Azure) add the port of the connection, and each
+ * would count as a separate address. Whether the header is trusted is decided elsewhere.
  */
 export const forwardedAddresses: RequestHandler = (req, _res, next) => {
   const given = req.headers['x-forwarded-for']
@@ -14,7 +14,7 @@ export const forwardedAddresses: RequestHandler = (req, _res, next) => {
   next()
 }
 
-/** What is no address, with or without a port, stays as it is. */
+/** Text that is not an address, with or without a port, is returned unchanged. */
 export function withoutPort(text: string): string {
   if (isIP(text) !== 0) return text
   const [, bracketed = '', plain = ''] = /^(?:\[(.*)\]|([^:[\]]*))(?::\d{1,5})?$/.exec(text) ?? []

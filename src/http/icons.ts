@@ -1,4 +1,4 @@
-/** The gateway's mark, drawn twice: an arch with a light in it. */
+/** The gateway's icon, as SVG and as PNG: an arch with a light in it. */
 
 export const ICON_SVG =
   '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 96">' +

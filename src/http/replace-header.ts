@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 
-/** For every reader of the request: the SDKs read the raw list, everybody else the names. */
+/** Replaces it in both forms: the SDKs read `rawHeaders`, other code reads `headers`. */
 export function replaceHeader(req: IncomingMessage, name: string, value: string): void {
   req.headers[name] = value
   const others: string[] = []

@@ -5,12 +5,12 @@ import type { Logger } from '../log.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { peekMcpRequest } from './mcp/authenticate.ts'
 
-/** Probes come every few seconds and say nothing. */
+/** Probes come every few seconds and tell nothing. */
 const QUIET = new Set(['/livez', '/readyz'])
 
 /**
- * One line per request: what was asked for and how it ended, never what was in it. The id it gives
- * the request is in the `X-Request-Id` header of the answer.
+ * Logs one line per request: its method, route and outcome, never its content. The logged request
+ * id is also sent in the `X-Request-Id` header of the answer.
  */
 export function requestLog(log: Logger, telemetry: Telemetry, knownPaths: readonly string[]) {
   const handler: RequestHandler = (req, res, next) => {
@@ -51,7 +51,7 @@ function describeMcp(request: ReturnType<typeof peekMcpRequest>) {
   }
 }
 
-/** A method's name is the client's free text until it is one of these. */
+/** Other method names are free text of the client, and are not logged. */
 const KNOWN_METHODS = new Set([
   'initialize',
   'notifications/cancelled',

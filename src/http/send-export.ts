@@ -2,10 +2,10 @@ import type { Response } from 'express'
 import { EXPORT_DEADLINE_MS } from '../services/accounts/export.ts'
 
 /**
- * Sends a user's document as a file, piece by piece: the next is read when the one before was taken,
- * so that a download costs one piece of memory, however slow its reader is.
+ * Streams a user's document as a file, with backpressure: the next piece is read when the one
+ * before was sent, so a download holds one piece in memory, however slow its reader is.
  *
- * @throws AppError before anything was sent, when the document cannot be had.
+ * @throws AppError before anything is sent, when the document is unavailable.
  */
 export async function sendExport(
   res: Response,
@@ -15,7 +15,7 @@ export async function sendExport(
   const reading = pieces[Symbol.asyncIterator]()
   const deadline = setTimeout(() => res.destroy(), deadlineMs).unref()
   try {
-    // Before the headers are sent: what fails at once can still be answered as a failure.
+    // Read before the headers are sent, so that an early failure can still be an error response.
     let piece = await reading.next()
     const today = new Date().toISOString().slice(0, 10)
     res.setHeader('Cache-Control', 'no-store')
@@ -25,7 +25,7 @@ export async function sendExport(
     }
     res.end()
   } catch (error) {
-    // Half a document must not look like a whole one.
+    // A partial document must not look complete.
     if (res.headersSent) res.destroy()
     throw error
   } finally {
@@ -34,7 +34,7 @@ export async function sendExport(
   }
 }
 
-/** Also when its reader is gone: a download that was given up is no failure of ours. */
+/** Resolves on drain, and on close: a download that its reader aborted is not an error. */
 function taken(res: Response): Promise<void> {
   return new Promise((resolve) => {
     if (res.destroyed) return resolve()

@@ -53,7 +53,7 @@ const KNOWN_PATHS = [
   ...PAGE_PATHS,
 ]
 
-/** Every URL of the gateway, in order. */
+/** All routes of the gateway, in order. */
 export function createHttpApp(parts: HttpParts): Express {
   const { config, origins, services, authorizationServer, log, telemetry, stores } = parts
   const { http, limits, mcp: mcpOptions } = config
@@ -65,7 +65,7 @@ export function createHttpApp(parts: HttpParts): Express {
   app.set('trust proxy', http.trustProxy)
   app.use(forwardedAddresses)
   app.use(requestLog(log, telemetry, KNOWN_PATHS))
-  // A connector may open our pages in a window of its own, and talks to that window in the end.
+  // A connector may open our pages in a popup, and has to reach that window afterwards.
   app.use(fixedHeaders(helmet({ crossOriginOpenerPolicy: false })))
   const admission = {
     budget: new BodyBudget(bodyBudgetLimits(heapAndLimitBytes(), http.maxBodyBytes)),
@@ -84,7 +84,7 @@ export function createHttpApp(parts: HttpParts): Express {
     maxBodyBytes: http.maxBodyBytes,
     maxOpenCallsPerUser: limits.concurrentCallsPerUser,
   })
-  // Nearly every request, and none of the others' URLs.
+  // Matched first: nearly every request goes here, and no other route has these paths.
   const open = forClients(mcp[OPEN_MCP_PATH])
   const closed = forClients(mcp[MCP_PATH])
   app.use((req, res, next) => {
@@ -99,7 +99,7 @@ export function createHttpApp(parts: HttpParts): Express {
   app.use(protectedResourceRoutes(origins, http.mcpOpen, limiters.publicDocuments))
   app.use(discoveryRoutes(origins, limiters.publicDocuments))
   app.use(authorizationServerRoutes(authorizationServer, limiters))
-  // In other spellings.
+  // Other spellings of the same paths (case, trailing slash).
   app.all(MCP_PATH, closed)
   app.all(OPEN_MCP_PATH, open)
   app.post('/', ...limiters.publicDocuments, mcpIsElsewhere(origins))
@@ -129,7 +129,7 @@ export function createHttpApp(parts: HttpParts): Express {
   return app
 }
 
-/** A person who looks at the endpoint with a browser is shown a page instead, further down. */
+/** A browser that opens the endpoint gets a page instead, from a later route. */
 const forClients =
   (endpoint: RequestHandler): RequestHandler =>
   (req, res, next) =>

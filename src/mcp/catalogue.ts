@@ -1,4 +1,4 @@
-/** The tools with their schemas, which are turned into JSON Schema once, at start. */
+/** The tools with their schemas, converted to JSON Schema once at startup. */
 
 import { z } from 'zod'
 import { ERROR_CODES, type ErrorCode } from '../errors.ts'
@@ -13,7 +13,7 @@ export type CatalogueEntry = {
   /** The arguments, with `access_token` where a token is needed; unknown fields are refused. */
   input: z.ZodObject
   inputSchema: JsonSchema
-  /** For who sends a token in the header: without `access_token`, which is taken all the same. */
+  /** For clients with a token in the header: omits `access_token`, which is still accepted. */
   ownInputSchema: JsonSchema
   outputSchema: JsonSchema
 }
@@ -44,16 +44,15 @@ function toEntry(tool: Tool): CatalogueEntry {
   }
 }
 
-/** Success and failure in one object: clients hold both against the one output schema. */
+/** Success and failure in one object: clients validate both against the one output schema. */
 function resultSchema(tool: Tool): z.ZodObject {
   const success = tool.rows ? tool.output.partial().shape : { data: tool.output.optional() }
   return z.object({ success: z.boolean(), ...success, error: failure.optional() })
 }
 
 /**
- * Without `$schema`, which the two protocol eras default differently, and without
- * `additionalProperties: false` on results, so that a client with yesterday's list accepts a
- * field that is new today.
+ * Omits `$schema`, which the two protocol eras default differently, and `additionalProperties:
+ * false` on results, so that a client with a cached older list accepts fields added since.
  */
 function toJsonSchema(schema: z.ZodObject, io: 'input' | 'output'): JsonSchema {
   const json = z.toJSONSchema(schema, {

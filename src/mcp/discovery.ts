@@ -1,7 +1,7 @@
 /**
- * What may be known of the gateway before anyone connects: documents that are the same for everybody.
+ * Public discovery documents, the same for every client.
  *
- * They only point to the endpoint; what it offers is for its own lists to say.
+ * They only point to the endpoint; its tools and resources are listed there.
  */
 
 import { isIP } from 'node:net'
@@ -51,9 +51,9 @@ export function aiCatalog(publicUrl: string) {
   }
 }
 
-/** The public host, as far as names may hold it: an IPv6 address loses brackets and colons. */
+/** The public host in a form that names allow: an IPv6 address loses brackets and colons. */
 const publisherOf = (publicUrl: string) =>
   new URL(publicUrl).hostname.replaceAll(/[[\]]/g, '').replaceAll(':', '-')
 
-/** Reverse-DNS, as the names of servers begin. An address is no domain. */
+/** Reverse DNS, as server names require. An IP address stays as it is. */
 const reversed = (host: string) => (isIP(host) ? host : host.split('.').reverse().join('.'))

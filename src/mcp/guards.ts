@@ -1,7 +1,7 @@
 /**
- * Who may reach the gateway by which name, and from which web pages: a page of somebody else's could
- * otherwise lead its visitor's browser here by a name of its own (DNS rebinding; MCP, Streamable HTTP,
- * Security Warning). Whoever is refused is told which setting lets them in.
+ * Checks which Host names and web origins may reach the gateway: a foreign page could otherwise use
+ * its visitor's browser to call it under its own host name (DNS rebinding; MCP, Streamable HTTP,
+ * Security Warning). The refusal names the setting that would allow the request.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -9,7 +9,7 @@ import { validateHostHeader, validateOriginHeader } from '@modelcontextprotocol/
 
 type Middleware = (req: IncomingMessage, res: ServerResponse, next: () => void) => void
 
-/** @param names host names in small letters, IPv6 in brackets; a port does not matter. */
+/** @param names lower-case host names, IPv6 in brackets; the port is ignored. */
 export function hostHeaderValidation(names: string[]): Middleware {
   return (req, res, next) => {
     const result = validateHostHeader(req.headers.host, names)
@@ -24,7 +24,7 @@ export function hostHeaderValidation(names: string[]): Middleware {
   }
 }
 
-/** @param origins `https://app.example`, or host names for every scheme and port, or `scheme://*`. */
+/** @param origins `https://app.example`, host names (any scheme and port), or `scheme://*`. */
 export function originValidation(origins: string[]): Middleware {
   const whole = origins.filter((origin) => origin.includes('://'))
   return (req, res, next) => {
@@ -41,7 +41,7 @@ export function originValidation(origins: string[]): Middleware {
   }
 }
 
-/** What can be repeated of a header that anybody may have written. */
+/** The header's text if it is safe to repeat; headers can hold anything. */
 const shown = (text: string | undefined) =>
   text !== undefined && /^[\w.:/[\]-]{1,253}$/.test(text) ? text : undefined
 

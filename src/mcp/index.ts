@@ -1,4 +1,4 @@
-/** The protocol side behind one endpoint: which era a request belongs to, and who answers it. */
+/** The MCP protocol behind one endpoint: picks the era and handler of each request. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { classifyInboundRequest } from '@modelcontextprotocol/server'
@@ -24,17 +24,17 @@ export const guards = { hostHeaderValidation, originValidation }
 
 export { findOutOfBounds }
 
-/** What the HTTP side needs to know of a request before the SDKs see it. */
+/** What the HTTP side needs to know of a request before the SDKs process it. */
 export type Inspected = {
   method: string | undefined
-  /** Null where there is none, or one too long to be repeated. */
+  /** Null if absent, or too long to be repeated. */
   id: string | number | null
   /** Undefined unless it is a tools/call of a tool that exists. */
   tool: Tool | undefined
   isToolCall: boolean
-  /** What the caller of this has to be allowed; undefined: nothing special. */
+  /** The scope that the request requires; undefined: none. */
   scope: Scope | undefined
-  /** The access_token argument of a tool call, as it came. */
+  /** The access_token argument of a tool call, unvalidated. */
   accessTokenArgument: unknown
 }
 
@@ -55,19 +55,19 @@ function inspectBody(body: unknown, findTool: Toolset['find']): Inspected {
   }
 }
 
-/** The forms of an answer that a client takes. */
+/** The response types that a client accepts. */
 export type Accepted = { json: boolean; stream: boolean }
 
 type McpOptions = {
   runner: ToolRunner
   publicUrl: string
-  /** What tools are called with unless a client asks for short names. */
+  /** The prefix of tool names, unless a client asks for short names. */
   toolPrefix: string
 }
 
 /**
- * `inspect` looks at a parsed JSON-RPC body without believing anything about it; `handle` answers one
- * POST in the era it was written for; `worded` names tools in a text as the client's list does.
+ * `inspect` reads a parsed JSON-RPC body without trusting it; `handle` answers one POST in its
+ * protocol era; `worded` rewrites the tool names in a text as the client's list shows them.
  */
 export function createMcpHandler({ runner, publicUrl, toolPrefix }: McpOptions) {
   const info = serverInfo(publicUrl)
@@ -101,7 +101,7 @@ export function createMcpHandler({ runner, publicUrl, toolPrefix }: McpOptions) 
   return { inspect, handle, worded }
 }
 
-/** By the SDK's own rules; a request that fits neither era is the modern handler's to refuse. */
+/** By the SDK's own rules; a request that fits neither era is refused by the modern handler. */
 function isLegacy(req: IncomingMessage, body: unknown): boolean {
   const header = (name: string) => {
     const value = req.headers[name]

@@ -1,6 +1,6 @@
 /**
- * How long a client's own words may be where an answer, an error or a notification repeats them: an
- * id is in every answer, a progress token in three notifications a second.
+ * Limits the length of client text that answers, errors and notifications repeat: an id is in every
+ * answer, a progress token in three notifications per second.
  */
 
 import { CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY } from '@modelcontextprotocol/server'
@@ -10,7 +10,7 @@ const MAX_LENGTH = 256
 const INVALID_REQUEST = -32600
 const INVALID_PARAMS = -32602
 
-/** Where they stand in a message. */
+/** Paths of these texts in a message. */
 const PLACES: readonly (readonly string[])[] = [
   ['id'],
   ['method'],
@@ -29,7 +29,7 @@ const PLACES: readonly (readonly string[])[] = [
 
 export type OutOfBounds = { code: number; message: string; id: string | number | null }
 
-/** What a parsed message has that is too long, named; the JSON-RPC error to answer it with. */
+/** The JSON-RPC error that names the first text that is too long, if any. */
 export function findOutOfBounds(body: unknown): OutOfBounds | undefined {
   const place = PLACES.find((path) => lengthAt(body, path) > MAX_LENGTH)
   if (!place) return undefined

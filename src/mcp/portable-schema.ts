@@ -1,14 +1,14 @@
 /**
- * JSON Schema without the words that some clients and models' makers refuse.
+ * JSON Schema without the keywords that some clients and model providers reject.
  *
- * Gemini takes no `format` of text but date-time, no `const` and no `propertyNames`; OpenAI no pattern
- * that looks ahead; llama.cpp no text that may be very long. Nothing gets in by leaving them out:
- * arguments are held against the tool's own rules, whatever was shown of these.
+ * Gemini accepts no string `format` but date-time, no `const` and no `propertyNames`; OpenAI no
+ * lookahead in patterns; llama.cpp no very long strings. Omitting them is safe: arguments are
+ * validated against the tool's full schema, not against the one shown.
  */
 
 type Json = Record<string, unknown>
 
-/** What some turn into a grammar of so many repetitions. */
+/** Some turn a length into a grammar with that many repetitions. */
 const LONGEST_LENGTH_SHOWN = 2000
 
 const IS_PORTABLE: Record<string, (value: unknown) => boolean> = {
@@ -18,12 +18,12 @@ const IS_PORTABLE: Record<string, (value: unknown) => boolean> = {
   const: () => false,
   format: (format) => format === 'date-time',
   maxLength: (length) => Number(length) <= LONGEST_LENGTH_SHOWN,
-  // Of any whole number.
+  // Zod's defaults for any integer.
   minimum: (bound) => bound !== Number.MIN_SAFE_INTEGER,
   maximum: (bound) => bound !== Number.MAX_SAFE_INTEGER,
 }
 
-/** The schema, and all within it, as far as everybody takes them. */
+/** The schema and its subschemas, reduced to the keywords that all clients accept. */
 export function portable(schema: Json): Json {
   const kept = Object.entries(schema).filter(([word, value]) => IS_PORTABLE[word]?.(value) ?? true)
   const { properties, items, anyOf, ...node } = Object.fromEntries(kept) as Json

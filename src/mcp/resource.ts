@@ -1,4 +1,4 @@
-/** A resource as this gateway defines it: once, and knowing no SDK. */
+/** Definition of a resource, independent of the SDKs. */
 
 import type { Caller } from '../services/access/caller.ts'
 import type { Scope } from '../services/access/scopes.ts'
@@ -6,11 +6,11 @@ import type { Services } from '../services/index.ts'
 
 export type Resource = {
   uri: string
-  /** Without spaces, for programs. */
+  /** For programs, without spaces. */
   name: string
   title: string
   description: string
-  /** What a connection or personal token has to be allowed. */
+  /** The scope that a connection or personal token needs. */
   scope: Scope
   read(context: { caller: Caller; services: Services }): Promise<Record<string, unknown>>
 }

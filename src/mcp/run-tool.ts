@@ -1,7 +1,7 @@
 /**
- * Runs one tool call: the door at which whatever a tool throws becomes a result.
+ * Runs one tool call and turns any error that the tool throws into a result.
  *
- * Who is asking was found out before (http/mcp/authenticate.ts); here it is decided whether that is enough.
+ * The caller is authenticated earlier (http/mcp/authenticate.ts); here the call is authorized.
  */
 
 import { AppError, toAppError, toErrorBody } from '../errors.ts'
@@ -14,18 +14,18 @@ import { check, inWords, type Problem } from '../text/problems.ts'
 import type { CatalogueEntry } from './catalogue.ts'
 import type { Toolset } from './toolset.ts'
 
-/** What the HTTP side knows of a request when it hands it over. */
+/** What the HTTP side passes on with a request. */
 export type RequestIdentity = {
   caller: Caller | null
-  /** Why this call must not run: a wrong access_token argument, or a limit that was reached. */
+  /** Why this call must not run: a bad access_token argument, or a rate limit. */
   refusal: AppError | null
-  /** Names the network that asks; undefined: none. */
+  /** The caller's network; undefined: unknown. */
   network?: string | undefined
-  /** Whether tools are to be listed without their prefix. */
+  /** Whether tools are listed without their prefix. */
   shortNames?: boolean
 }
 
-/** Of whom, under which names of tools, and whether the answer may take minutes. */
+/** The caller, the tool names that it sees, and whether the answer may be streamed. */
 export type Ask = { asker: RequestIdentity; toolset: Toolset; streams: boolean }
 
 export type ToolRunner = {
@@ -51,7 +51,7 @@ export type ToolResult = {
   isError?: true
 }
 
-/** Never throws: every failure is a result with `isError` that its reader can act on. */
+/** Never throws: every failure is a result with `isError` that the client can act on. */
 export async function runTool(runner: ToolRunner, call: ToolCall): Promise<ToolResult> {
   const startedAt = performance.now()
   const { tool } = call.entry
@@ -82,7 +82,7 @@ async function run(runner: ToolRunner, { entry, args, asker, signal, progress }:
   return tool.run(data, context as never)
 }
 
-/** What an argument that may be left out is sent as by a model that has to name them all. */
+/** Drops nulls of optional arguments: some models send null for each one that they omit. */
 function withoutNulls({ input }: CatalogueEntry, args: unknown): unknown {
   if (typeof args !== 'object' || args === null) return args
   const given = Object.entries(args)
@@ -91,7 +91,7 @@ function withoutNulls({ input }: CatalogueEntry, args: unknown): unknown {
   return given.some(isLeftOut) ? Object.fromEntries(given.filter((pair) => !isLeftOut(pair))) : args
 }
 
-/** Half a surrogate pair is no text: it can neither be stored nor be sent on. */
+/** Lone surrogates are invalid text: it can be neither stored nor sent on. */
 function refuseHalfCharacters(args: unknown): void {
   for (const [name, value] of Object.entries(Object(args))) {
     if (!holdsHalfCharacter([name, value])) continue
@@ -120,7 +120,7 @@ function toResult({ entry, toolset }: ToolCall, output: Record<string, unknown>)
   return { content: [{ type: 'text', text }], structuredContent }
 }
 
-/** Warnings are the gateway's own words; nothing else in a result is. */
+/** Only warnings are rewritten: the rest of a result is not the gateway's own text. */
 function withWarnings(output: Record<string, unknown>, { worded }: ToolCall['toolset']) {
   if (!Array.isArray(output.warnings) || output.warnings.length === 0) return output
   return { ...output, warnings: output.warnings.map((warning: string) => worded(warning)) }
@@ -138,7 +138,7 @@ function logFailure(log: Logger, tool: string, error: AppError): void {
   else if (error.status >= 500) log.warn({ code: error.code, tool }, 'tool failed')
 }
 
-/** Over HTTP a bearer token without the scope was refused before; an argument's is refused here. */
+/** HTTP has already refused a bearer token without the scope; an argument's is refused here. */
 export function refuseMissingScope(caller: Caller | null, scope: Scope | undefined): void {
   if (caller === null || scope === undefined || caller.scopes.includes(scope)) return
   throw insufficientScope([scope])
@@ -150,10 +150,10 @@ const tokenMissing = () =>
     'This tool needs an access token: connect by OAuth, or send one as Authorization: Bearer or as the access_token argument. authenticate_user gives one.',
   )
 
-/** What an error repeats of its caller's is so much at most: it is in the answer several times. */
+/** The most problems that an error lists: the list is in the answer several times. */
 const MAX_PROBLEMS = 20
 
-/** Names each wrong field; says nothing of its value, which may be a secret. */
+/** Names each invalid field, but never its value, which may be a secret. */
 function invalidInput({ input }: CatalogueEntry, all: readonly Problem[]): AppError {
   const problems = all.slice(0, MAX_PROBLEMS)
   const said = problems.map((problem) => inWords(problem, 'the arguments')).join('; ')
@@ -166,8 +166,8 @@ function invalidInput({ input }: CatalogueEntry, all: readonly Problem[]): AppEr
 }
 
 /**
- * Bounds the work that validating hostile arguments can cause: the SDKs' `maxToolInputElements`
- * for servers that are built on their low-level class (GHSA-46jr-4wx8-v453).
+ * Limits the work of validating hostile arguments: like the SDKs' `maxToolInputElements`, which
+ * servers built on their low-level class lack (GHSA-46jr-4wx8-v453).
  */
 function refuseTooManyElements(args: unknown, maxToolInputElements: number): void {
   const stack: unknown[] = [args]

@@ -1,6 +1,6 @@
 /**
- * A tool as this gateway defines it: once, and knowing no SDK. legacy.ts and modern.ts put the same
- * definitions on the wire of either protocol era.
+ * Definition of a tool, independent of the SDKs. legacy.ts and modern.ts serve the same definitions
+ * in their protocol eras.
  */
 
 import { z } from 'zod'
@@ -14,11 +14,11 @@ export type Access = 'public' | 'user'
 export type ToolContext<A extends Access = Access> = {
   caller: A extends 'user' ? Caller : Caller | null
   services: Services
-  /** Names the network that asks, for what takes turns between networks. */
+  /** The caller's network, for work that is queued per network. */
   network: string | undefined
   /** Aborted when the client cancels the call. */
   signal: AbortSignal
-  /** Shows the newest text to a client that asked for progress. Cheap to call often. */
+  /** Sends the newest text to a client that requested progress. Cheap to call often. */
   progress: (textSoFar: string) => void
 }
 
@@ -31,28 +31,28 @@ export type Hints = {
 }
 
 type Definition<A extends Access, I extends z.ZodRawShape, O extends z.ZodRawShape> = {
-  /** Without the prefix. */
+  /** Without prefix. */
   name: string
   title: string
   description: string
   access: A
-  /** What a connection or personal token has to be allowed; none: whoever is signed in. */
+  /** The scope that a connection or personal token needs; none: any signed-in user may call it. */
   scope?: Scope
-  /** What it asks for besides when it runs. */
+  /** Further scopes that it checks when it runs. */
   alsoNeeds?: readonly Scope[]
-  /** The one kind of session that it is for. */
+  /** The only kind of session that may use it. */
   onlyWith?: Caller['kind']
   hints: Hints
-  /** A tighter limit per address, for what invites guessing or flooding. */
+  /** A stricter limit per address, for tools open to guessing or flooding. */
   limitedAs?: 'registration' | 'sign-in'
-  /** New work of a size that its caller chooses: refused while memory is short. */
+  /** Starts work of caller-chosen size: refused while memory is short. */
   isHeavy?: boolean
-  /** Answers over an open stream, since it may take minutes. */
+  /** Answers over a stream, since it may take minutes. */
   streams?: boolean
   input: z.ZodObject<I>
   /** The `data` of a successful result, or, with `rows`, the whole structured result. */
   output: z.ZodObject<O>
-  /** The field of the output that is the text block by itself, as a bare JSON array. */
+  /** The field of the output that is sent as the text block, as a bare JSON array. */
   rows?: Extract<keyof O, string>
   run(args: z.output<z.ZodObject<I>>, context: ToolContext<A>): Promise<z.input<z.ZodObject<O>>>
 }
@@ -62,14 +62,14 @@ export type Tool = Omit<Definition<'public', z.ZodRawShape, z.ZodRawShape>, 'acc
   run(args: Record<string, unknown>, context: ToolContext<never>): Promise<Record<string, unknown>>
 }
 
-/** Checks a definition's types against one another; the list in tools/index.ts takes the result. */
+/** Type-checks a definition; the list in tools/index.ts holds the results. */
 export function defineTool<A extends Access, I extends z.ZodRawShape, O extends z.ZodRawShape>(
   definition: Definition<A, I, O>,
 ): Tool {
   return definition as unknown as Tool
 }
 
-/** The document's way to say who is asking, beside the Authorization header. */
+/** Identifies the caller by an argument, as an alternative to the Authorization header. */
 export const accessTokenArgument = z
   .string()
   .optional()
@@ -77,7 +77,7 @@ export const accessTokenArgument = z
     'Access token from authenticate_user, or a personal access token. Not needed when the client signed in by OAuth, or sends a token as Authorization: Bearer.',
   )
 
-/** Text that PostgreSQL can store: it takes no NUL. */
+/** Text that PostgreSQL can store: without NUL. */
 export const storableText = z
   .string()
   .refine((text) => !text.includes('\0'), 'must not hold NUL characters')

@@ -1,8 +1,8 @@
 /**
- * The tools as one client sees them: under which names, and those that it may use.
+ * The tools as one client sees them: their names, and which ones it may use.
  *
- * A tool can be called by its name in the list, by the documented one and by its own without any
- * prefix, whichever of them the list shows.
+ * A tool can be called by its listed name, by the documented name and by the name without a prefix,
+ * whichever of them the list shows.
  */
 
 import { USUAL_TOOL_PREFIX } from '../config/tool-names.ts'
@@ -21,16 +21,16 @@ type ListedTool = {
 }
 
 export type Toolset = {
-  /** What a client is told when it connects. */
+  /** Instructions sent to a client when it connects. */
   instructions: string
   find(name: string): CatalogueEntry | undefined
-  /** For who sends a token in the header, the tools that it allows; else all. */
+  /** With a token in the header, the tools that it allows; otherwise all. */
   listFor(caller: Caller | null): { tools: ListedTool[] }
-  /** A text of the gateway's own, with each tool that it names under its name in the list. */
+  /** Rewrites the tool names in one of the gateway's own texts as the list shows them. */
   worded(text: string): string
 }
 
-/** By what a client asked for: the names as the operator set them, or without any prefix. */
+/** The names with the operator's prefix, or without any, as the client asked. */
 export type Toolsets = { usual: Toolset; short: Toolset }
 
 export function createToolsets(prefix: string): Toolsets {
@@ -87,7 +87,7 @@ function listings({ tool, ...schemas }: CatalogueEntry, prefix: string, worded: 
   return { full, own: { ...full, inputSchema: wordedSchema(schemas.ownInputSchema) } }
 }
 
-/** Our own words name tools without any prefix. */
+/** The gateway's own texts name tools without a prefix. */
 function wordingWith(prefix: string): Toolset['worded'] {
   if (prefix === '') return (text) => text
   const names = catalogue.map(({ tool }) => tool.name).join('|')

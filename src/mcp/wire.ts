@@ -1,7 +1,7 @@
 /**
- * JSON as it goes out. Some readers of lines end one at U+2028, U+2029 or U+0085 too (ECMAScript
- * before 2019, Python's splitlines), in the middle of a `data:` line or of a message. JSON may hold
- * them, and may escape them.
+ * Serialises JSON for the wire. Some line readers also break at U+2028, U+2029 or U+0085
+ * (ECMAScript before 2019, Python's splitlines), in the middle of a `data:` line or message. JSON
+ * allows these characters raw or escaped, so they are escaped.
  */
 
 import type { ServerResponse } from 'node:http'
@@ -15,13 +15,13 @@ export const toWire = (message: object): string => escaped(JSON.stringify(messag
 const escaped = (json: string) =>
   json.replace(LINE_ENDS, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
-/** Tokens and passwords are in these answers, and other things that are for no cache. */
+/** These answers hold tokens, passwords and other data that must not be cached. */
 export const NO_STORE = 'no-store'
 export const STREAM_CACHING = `${NO_STORE}, no-transform`
 
 /**
- * For a response that an SDK writes: its JSON is escaped on the way, and no cache keeps it. The SDKs
- * write each message whole, and no length can be told before.
+ * Wraps a response that an SDK writes: escapes its JSON and forbids caching. The SDKs write each
+ * message whole; its length changes, so Content-Length is removed.
  */
 export function onWire(res: ServerResponse): ServerResponse {
   const { writeHead, write, end } = res as unknown as Record<string, (...args: unknown[]) => never>
@@ -34,7 +34,7 @@ export function onWire(res: ServerResponse): ServerResponse {
   return Object.assign(res, own)
 }
 
-/** Of `writeHead`'s arguments, which may be a reason phrase, and a list or an object of headers. */
+/** Rewrites one argument of `writeHead`: a reason phrase, or a list or object of headers. */
 function withOwnHeaders(given: unknown): unknown {
   if (typeof given !== 'object' || given === null) return given
   const entries = Array.isArray(given) ? given.flat() : Object.entries(given).flat()

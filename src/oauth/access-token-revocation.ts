@@ -1,6 +1,6 @@
 /**
- * RFC 7009, section 2.1: a client may revoke by its access token, too. Here that is a JWT, which the
- * provider refuses once it has found out which client asks; it names the connection to end.
+ * RFC 7009, section 2.1: a client may also revoke by its access token. Here that is a JWT, which
+ * the provider refuses after authenticating the client; the token names the connection to end.
  */
 
 import type { AccessTokens } from '../crypto/tokens.ts'
@@ -18,7 +18,7 @@ export function withAccessTokenRevocation(
     const { client, params } = ctx.oidc
     const claims = await tokens.verify(String(params?.token)).catch(() => undefined)
     const grant = claims && (await provider.Grant.find(claims.sessionId))
-    // Another client's, or one that is not good, is answered like one that has ended (section 2.2).
+    // Another client's token, or an invalid one, is answered like a revoked one (section 2.2).
     if (client && grant?.clientId === client.clientId) {
       await provider.RefreshToken.revokeByGrantId(grant.jti)
       await grant.destroy()

@@ -1,6 +1,6 @@
 /**
- * The authorization server of /mcp (OAuth 2.1), as the HTTP side uses it: its endpoints, and what the
- * consent page needs. The protocol is oidc-provider's; what is kept, and who decides, is ours.
+ * The authorization server of /mcp (OAuth 2.1) for the HTTP side: its endpoints, and what the
+ * consent page needs. oidc-provider implements the protocol; storage and consent are ours.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -17,32 +17,32 @@ import { errors, type InteractionResults, type Provider } from './oidc-provider.
 import { PENDING_SECONDS } from './provider.ts'
 import { seenAt } from './shims.ts'
 
-/** A client's request for access that waits for its user on the consent page. */
+/** A client's authorization request that waits for the user's consent. */
 export type PendingConnection = {
-  /** Names it in the URL of the consent page; only the browser that began it may see it. */
+  /** Its id in the URL of the consent page; only the browser that started it may see the page. */
   uid: string
   client: {
     id: string
-    /** As the client gives it, made readable: not to be believed, and to be escaped. */
+    /** Chosen by the client and made readable: untrusted, has to be escaped. */
     name: string
-    /** Known by a document at its own https URL, and not by what it registered itself. */
+    /** Identified by a metadata document at its https URL, instead of by registration. */
     isDocument: boolean
   }
   redirectUri: string
   scopes: Scope[]
 }
 
-/** What the user decided, which may be less than was asked for. */
+/** The user's decision, which may grant less than was requested. */
 export type Approval = {
   scopes: Scope[]
   expiresAt: Date
-  /** The most this connection may spend a month; null: no limit of its own. */
+  /** The monthly spending limit of this connection; null: none of its own. */
   limitNanoUsd: bigint | null
 }
 
 type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>
 
-/** So long after its connection's end a registered client is still known, to hear `invalid_grant`. */
+/** How long after its connection's end a client is kept, so that it gets `invalid_grant`. */
 const CLIENT_GRACE_MS = 24 * 60 * 60 * 1000
 
 export class AuthorizationServer {
@@ -57,12 +57,12 @@ export class AuthorizationServer {
     this.#issuers = new Issuers(options, this.#cookies)
   }
 
-  /** Signs with other keys from now on. What is pending goes on: nothing is kept in memory. */
+  /** Signs with other keys from now on. Pending requests continue: they are not held in memory. */
   replaceKeys(keys: IssuerOptions['keys']): void {
     this.#issuers.replaceKeys(keys)
   }
 
-  /** The endpoints of OAuth: /oauth/* and the metadata documents. */
+  /** The OAuth endpoints: /oauth/* and the metadata documents. */
   async handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const origin = this.#options.origins.askedBy(req)
     seenAt(req, origin)
@@ -70,7 +70,7 @@ export class AuthorizationServer {
     await this.#issuers.at(origin).callback(req, res)
   }
 
-  /** @throws AppError not_found when it has expired, or was begun in another browser. */
+  /** @throws AppError not_found when it has expired, or was started in another browser. */
   async pending(req: IncomingMessage, res: ServerResponse): Promise<PendingConnection> {
     return this.#describe(await this.#find(req, res))
   }
@@ -78,7 +78,7 @@ export class AuthorizationServer {
   async #describe(interaction: Interaction): Promise<PendingConnection> {
     const { client_id: id, redirect_uri: redirectUri } = interaction.params
     const client = await this.#provider.Client.find(String(id))
-    // The rule for addresses may be stricter than when this was begun.
+    // The redirect rules may be stricter than when this request started.
     if (!client?.redirectUriAllowed(String(redirectUri))) throw expired()
     return {
       uid: interaction.uid,
@@ -93,11 +93,11 @@ export class AuthorizationServer {
   }
 
   /**
-   * Makes the connection and sends the browser on its way back to the client.
+   * Creates the connection and redirects the browser back to the client.
    *
-   * @throws AppError not_found like {@link pending}, also for a form that is sent a second time;
-   *   unauthenticated when the caller's session has ended since the request came; proof_required for
-   *   the permission `account`; invalid_input for no scope, or one that was not asked for.
+   * @throws AppError not_found like {@link pending}, also for a form sent twice; unauthenticated
+   *   when the caller's session has ended meanwhile; proof_required for the scope `account`;
+   *   invalid_input for no scope, or one that was not requested.
    */
   async approve(
     req: IncomingMessage,
@@ -116,10 +116,9 @@ export class AuthorizationServer {
   }
 
   /**
-   * A client that registered itself is one installation: approved again, it keeps its connection, in
-   * whose limit counts what it has spent already, and loses the codes and refresh tokens it had. Of a
-   * client with a document there are many in the world and maybe several of this user's, so each
-   * approval is a connection of its own.
+   * A registered client is one installation: approved again, it keeps its connection, whose limit
+   * still counts earlier spending, and loses its codes and refresh tokens. A client with a document
+   * has many installations, maybe several of this user, so each approval is a separate connection.
    *
    * @returns the connection's id.
    */
@@ -138,7 +137,7 @@ export class AuthorizationServer {
       const mustBeProven = scopes.includes('account')
       const others = known ? [known.id] : []
       const isLive = await holdSessions({ authority }, caller, others, { mustBeProven })
-      // A form that is sent twice makes one connection.
+      // A form sent twice creates only one connection.
       if (!(await oauthRecords.consume('Interaction', hashOf(interaction.uid)))) throw expired()
       if (known && isLive(known.id)) {
         await sessions.renewConnection(known.id, approved)
@@ -151,7 +150,7 @@ export class AuthorizationServer {
     })
   }
 
-  /** Sends the browser back to the client with `access_denied`. @throws AppError not_found. */
+  /** Redirects the browser back to the client with `access_denied`. @throws AppError not_found. */
   async deny(req: IncomingMessage, res: ServerResponse): Promise<void> {
     await this.#describe(await this.#find(req, res))
     await this.#finish(req, res, {
@@ -160,7 +159,7 @@ export class AuthorizationServer {
     })
   }
 
-  /** For what is the same under every name: everything that is stored. */
+  /** For stored data, which all origins share. */
   get #provider(): Provider {
     return this.#issuers.at(this.#options.origins.public).provider
   }
@@ -185,13 +184,13 @@ export class AuthorizationServer {
     await this.#providerFor(req).interactionFinished(this.#forProvider(req), res, result)
   }
 
-  /** The request with the cookies it would have without {@link FlowCookies}; the original stays. */
+  /** A copy of the request with the provider's own cookies; the original is unchanged. */
   #forProvider(req: IncomingMessage): IncomingMessage {
     const headers = { ...req.headers, cookie: this.#cookies.forProvider(req) }
     return Object.create(req, { headers: { value: headers } })
   }
 
-  /** What was asked for and not approved is noted as rejected, or the provider would ask again. */
+  /** Marks requested but unapproved scopes as rejected, or the provider would ask again. */
   async #saveGrant(
     id: string,
     { userId: accountId }: Caller,
@@ -200,7 +199,7 @@ export class AuthorizationServer {
   ): Promise<void> {
     const clientId = String(interaction.params.client_id)
     const expiresIn = Math.max(1, Math.floor((expiresAt.getTime() - Date.now()) / 1000))
-    // The provider takes both, though its published types do not list them.
+    // The provider accepts both, though its published types omit them.
     const own = { jti: id, expiresIn }
     const grant = new this.#provider.Grant({ ...own, accountId, clientId })
     const rejected = scopesOf(interaction).filter((scope) => !scopes.includes(scope))
@@ -218,7 +217,7 @@ export class AuthorizationServer {
   }
 }
 
-/** Without a name it is called by its site, or by the scheme of its app. */
+/** A client without a name is called by its host, or by the scheme of its app. */
 function nameOf(given: string | undefined, clientId: string, redirectUri: string): string {
   const name = visibleName(given ?? '')
   if (name !== undefined) return name

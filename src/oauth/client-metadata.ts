@@ -1,13 +1,13 @@
 /**
- * What clients say of themselves, made fit for this server: the body of a registration (RFC 7591)
- * and a client ID metadata document alike.
+ * Normalises the metadata that clients declare: registration bodies (RFC 7591) and client ID
+ * metadata documents alike.
  */
 
 import { visibleName } from '../text/visible-name.ts'
 import { errors } from './oidc-provider.ts'
 import { isAllowedRedirect, isLoopback, REDIRECT_RULE } from './redirect-addresses.ts'
 
-/** The rest is left out: logout, keys and sector identifiers would have this server fetch URLs. */
+/** Others are dropped: logout, keys and sector identifiers would have this server fetch URLs. */
 const KNOWN = [
   'client_id',
   'client_name',
@@ -26,7 +26,7 @@ const KNOWN = [
 const GRANT_TYPES = ['authorization_code', 'refresh_token']
 const MAX_REDIRECT_URIS = 20
 const MAX_NAME_LENGTH = 200
-/** Of `native` clients the provider takes these alone, on any port (RFC 8252, section 7.3). */
+/** For `native` clients the provider accepts only these, on any port (RFC 8252, section 7.3). */
 const LOOPBACK_WITHOUT_PORT = ['localhost', '127.0.0.1', '[::1]']
 
 type Metadata = Record<string, unknown>
@@ -44,7 +44,7 @@ export function adaptClientMetadata(given: Metadata): Metadata {
   }
 }
 
-/** One that is no text is for the provider to refuse; one that shows nothing is none. */
+/** The provider refuses a name that is not a string; an invisible name is dropped. */
 function readableName({ client_name: given }: Metadata): Metadata {
   if (typeof given !== 'string') return given === undefined ? {} : { client_name: given }
   const name = visibleName(given)
@@ -60,7 +60,7 @@ function refuseUnreasonable({ client_name: name, redirect_uris: uris }: Metadata
       `client_name must have at most ${MAX_NAME_LENGTH} characters`,
     )
   }
-  // It is stored, listed to models and shown to people: in one line, in the order it is written.
+  // The name is stored, listed to models and shown to people: on one line, in written order.
   if (typeof name === 'string' && /[\p{Cc}\p{Bidi_Control}]/u.test(name)) {
     throw new errors.InvalidClientMetadata('client_name must not hold control characters')
   }
@@ -72,11 +72,11 @@ function refuseUnreasonable({ client_name: name, redirect_uris: uris }: Metadata
   }
 }
 
-/** RFC 7591, section 3.2.2; the provider's own class of this error has one description for all. */
+/** RFC 7591, section 3.2.2; the provider's own error class has a fixed description. */
 const refusedAddress = (description: string) =>
   new errors.CustomOIDCProviderError('invalid_redirect_uri', description)
 
-/** VS Code registers `device_code` too, which would fail the whole registration. */
+/** VS Code also registers `device_code`, which would fail the whole registration. */
 function supportedGrantTypes({ grant_types: types }: Metadata): Metadata {
   if (!Array.isArray(types)) return {}
   return { grant_types: GRANT_TYPES.filter((type) => types.includes(type)) }
@@ -84,8 +84,8 @@ function supportedGrantTypes({ grant_types: types }: Metadata): Metadata {
 
 /**
  * OpenID Connect Registration, section 2: `web`, the default, may not have custom schemes, and only
- * `native` may come back on another loopback port (RFC 8252, section 7.3). Clients with such
- * addresses seldom say that they are native; one that says `web` of an https address stays so.
+ * `native` may use any loopback port (RFC 8252, section 7.3). Clients with such addresses seldom
+ * declare `native`, so it is set here; a client with only https addresses stays `web`.
  */
 function nativeWhereLocal({ redirect_uris: uris }: Metadata): Metadata {
   const isLocal = Array.isArray(uris) && uris.some(isNative)

@@ -1,20 +1,20 @@
-/** What the page says that tells somebody in a browser why a client cannot connect. */
+/** Data of the error page, which explains in the browser why a client cannot connect. */
 
 export type OAuthError = {
   error: string
   description: string
-  /** Of the client, with the error in it. */
+  /** The client's redirect address, including the error. */
   onward?: URL
-  /** By which the client introduced itself, when that was in vain. */
+  /** The client's metadata document, when it could not be read. */
   document?: UnreadDocument | undefined
 }
 
 export type UnreadDocument = {
-  /** As the client gave it: to be escaped. */
+  /** Chosen by the client: has to be escaped. */
   url: string
-  /** Null: none is taken here. */
+  /** Null: documents are not accepted here. */
   reason: string | null
-  /** Whether clients are told that they may have one. */
+  /** Whether the metadata announce support for documents. */
   isAnnounced: boolean
 }
 

@@ -1,4 +1,4 @@
-/** oidc-provider once for each name that the gateway has, since an issuer has but one. */
+/** One oidc-provider per origin of the gateway, since an issuer has one origin. */
 
 import type { EventEmitter } from 'node:events'
 import type { AccessTokens } from '../crypto/tokens.ts'
@@ -19,7 +19,7 @@ export class Issuers {
   readonly #options: IssuerOptions
   readonly #cookies: FlowCookies
   #keys: ProviderOptions['keys']
-  /** By the origin that is their issuer; made when somebody asks under it. */
+  /** By origin, which is the issuer; created on the first request to it. */
   #issuers = new Map<string, Issuer>()
 
   constructor(options: IssuerOptions, cookies: FlowCookies) {
@@ -29,7 +29,7 @@ export class Issuers {
     this.at(options.origins.public)
   }
 
-  /** Nothing that is kept in memory goes with those before. */
+  /** Discards the instances: they hold no state in memory. */
   replaceKeys(keys: ProviderOptions['keys']): void {
     this.#keys = keys
     this.#issuers = new Map()
@@ -49,7 +49,7 @@ export class Issuers {
     const { documents, tokens, errorPage } = this.#options
     addShims(provider, { cookies: this.#cookies, documents, tokens, errorPage })
     provider.on('server_error', (_ctx, err) => this.#options.log.error({ err }, 'OAuth failed'))
-    // Koa's own event for what its callers should hear of; its default handler writes to stderr.
+    // Koa's error event; its default handler writes to stderr.
     const koa: EventEmitter = provider
     koa.on('error', (err) => this.#options.log.error({ err }, 'OAuth failed'))
     return provider

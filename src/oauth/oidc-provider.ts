@@ -1,6 +1,6 @@
 /**
- * The package, loaded without the line it writes to standard error on Node 20: the gateway says
- * itself which Node versions it supports (README.md), and that output belongs to its own messages.
+ * The package, imported without the warning it prints on Node 20: the gateway documents its
+ * supported Node versions itself (README.md), and standard error is for its own messages.
  */
 
 export type {

@@ -1,4 +1,4 @@
-/** oidc-provider, configured: what kind of authorization server this is. */
+/** The configuration of oidc-provider. */
 
 import { newId } from '../crypto/random.ts'
 import type { SigningKey } from '../crypto/tokens.ts'
@@ -19,20 +19,20 @@ import {
 import { type RecordStore, Records } from './records.ts'
 
 export const ACCESS_TOKEN_SECONDS = 15 * 60
-/** Long enough to sign up and to fetch an Anthropic key in between. */
+/** Long enough to sign up and to get an Anthropic key meanwhile. */
 export const PENDING_SECONDS = 60 * 60
 const CODE_SECONDS = 60
 
 export type ProviderOptions = {
   /** The issuer. */
   origin: string
-  /** The same server under all its names, whose resources are the same too. */
+  /** All origins of the server; they share their resources. */
   origins: OwnOrigins
-  /** All verify and are published; the signer signs. */
+  /** All keys verify and are published; the signer signs. */
   keys: { signer: SigningKey; all: readonly SigningKey[] }
   store: RecordStore
   documents: ClientDocuments
-  /** The page that tells somebody in a browser what went wrong. */
+  /** Renders the page that shows an error in the browser. */
   errorPage: ErrorPage
 }
 
@@ -46,7 +46,7 @@ export const ROUTES = {
 
 export function createProvider(options: ProviderOptions): Provider {
   const provider = new OidcProvider(options.origin, configuration(options))
-  // It is told our own URL in these headers, whatever the client sent in them.
+  // These headers are overwritten with our own URL, so a client cannot forge it.
   provider.proxy = true
   return provider
 }
@@ -63,8 +63,8 @@ function configuration(options: ProviderOptions): Configuration {
     scopes: ['offline_access'],
     responseTypes: ['code'],
     clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post'],
-    // RFC 7591, section 2: a server may choose other defaults. A client that cannot refresh
-    // would send its user to sign in every quarter of an hour.
+    // RFC 7591, section 2: a server may choose other defaults. Without refresh tokens a client's
+    // user would have to sign in every 15 minutes.
     clientDefaults: {
       grant_types: ['authorization_code', 'refresh_token'],
       id_token_signed_response_alg: 'EdDSA',
@@ -74,9 +74,9 @@ function configuration(options: ProviderOptions): Configuration {
     cookies: { names: PROVIDER_COOKIES },
     findAccount: (_ctx, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
     interactions: { url: (_ctx, { uid }) => `/connect/${uid}` },
-    // Every connection is approved by itself: no earlier approval counts for a new one.
+    // Each connection is approved separately: earlier approvals do not count for it.
     loadExistingGrant: (ctx) => approvedGrant(ctx),
-    // Only with `offline_access` otherwise, and by far not every client asks for that.
+    // By default only with `offline_access`, which many clients do not request.
     issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     rotateRefreshToken: true,
     expiresWithSession: () => false,
@@ -91,7 +91,7 @@ function configuration(options: ProviderOptions): Configuration {
     },
     formats: {
       customizers: {
-        // A grant has its session's id, and that is what a token of /mcp names.
+        // A grant's id is its session's id, which an access token of /mcp names.
         jwt: (_ctx, token, { payload }) => {
           if ('grantId' in token) payload.jti = token.grantId
         },
@@ -110,7 +110,7 @@ function configuration(options: ProviderOptions): Configuration {
       registration: {
         enabled: true,
         issueRegistrationAccessToken: false,
-        // The one hook between the parsed body and its validation.
+        // The only hook between parsing the body and validating it.
         idFactory: (ctx) => {
           const { oidc }: { oidc: { body?: Record<string, unknown> | undefined } } = ctx
           oidc.body = adaptClientMetadata(oidc.body ?? {})
@@ -146,7 +146,7 @@ function configuration(options: ProviderOptions): Configuration {
   }
 }
 
-/** Of a client that introduced itself by an address, and of which nothing else is known. */
+/** For a client identified by a URL whose document could not be fetched. */
 function unreadDocument(clientId: unknown, documents: ClientDocuments): UnreadDocument | undefined {
   if (typeof clientId !== 'string' || !/^https:\/\//i.test(clientId)) return undefined
   const reason = documents.areTaken ? documents.whyNot(clientId) : null
@@ -154,7 +154,7 @@ function unreadDocument(clientId: unknown, documents: ClientDocuments): UnreadDo
   return { url: clientId, reason, isAnnounced: documents.areAnnounced }
 }
 
-/** By the resources that there are: addresses of one endpoint, which takes the same tokens at all. */
+/** By resource: all are addresses of one endpoint, which accepts the same tokens at each. */
 const audiencesOf = ({ all }: OwnOrigins): ReadonlyMap<string, string> =>
   new Map(
     all.flatMap((origin) =>
@@ -179,12 +179,12 @@ const toPrivateJwk = ({ kid, privateJwk }: SigningKey) => ({
   use: 'sig',
 })
 
-/** A client's document gets the same treatment as a registration; what is no object, none. */
+/** Normalises a client's document like a registration, unless it is not an object. */
 async function adapted(answer: Response): Promise<Response> {
   if (answer.status !== 200) return answer
   const text = await answer.text()
   const document = parseObject(text)
-  // The provider refuses a document that holds a secret, and has to see it for that.
+  // A document with a secret is passed unchanged, so that the provider refuses it.
   const isToAdapt = document !== undefined && !('client_secret' in document)
   const body = isToAdapt ? JSON.stringify(adaptClientMetadata(document)) : text
   return new Response(body, { status: 200, headers: answer.headers })

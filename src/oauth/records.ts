@@ -1,10 +1,10 @@
 /**
- * The storage of oidc-provider (its documentation: "adapter"), in our database, so that a flow that
- * begins on one replica ends on another.
+ * oidc-provider's storage ("adapter" in its documentation) in our database, so that a flow can
+ * start on one replica and end on another.
  *
- * An id is often the secret itself (a code, a refresh token), so rows are found by its SHA-256, and
- * the record, which repeats it, is sealed. A grant is only as good as its session's row: whoever
- * ends that ends the grant, and with it whatever the authorization server could still issue.
+ * An id is often the secret itself (a code, a refresh token), so rows are keyed by its SHA-256, and
+ * the record, which contains it, is encrypted. A grant is valid as long as its session's row:
+ * ending the session ends the grant and everything the server could still issue for it.
  */
 
 import type { Repositories, Transact } from '../repositories/index.ts'
@@ -23,9 +23,9 @@ export type RecordStore = {
 type NewRecord = Parameters<Repositories['oauthRecords']['put']>[0]
 type RecordKey = { model: string; key: Buffer }
 
-/** A client that registered and never connected is forgotten. */
+/** A client that registers and never connects is deleted. */
 const UNUSED_CLIENT_SECONDS = 24 * 60 * 60
-/** So long after its use a refresh token still gets what it got then. */
+/** How long after its use a refresh token can be repeated, with the same answer. */
 const REPEATABLE_SECONDS = 30
 
 export class Records implements Adapter {
@@ -37,7 +37,7 @@ export class Records implements Adapter {
     this.#store = store
   }
 
-  /** @throws InvalidGrant or AccessDenied for what belongs to a connection that has ended since it was asked for. */
+  /** @throws InvalidGrant or AccessDenied for a connection that has ended since the request. */
   async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
     const key = hashOf(id)
     const ttlSeconds = expiresIn ?? UNUSED_CLIENT_SECONDS
@@ -57,7 +57,7 @@ export class Records implements Adapter {
     await this.#putHeld(record, { grantId, accountId })
   }
 
-  /** Of two that meet, the end of a connection (or its renewal) and what it still issues, one is first. */
+  /** Serialised with the end or renewal of the connection, so that neither overlooks the other. */
   async #putHeld(
     record: NewRecord,
     { grantId, accountId }: Record<'grantId' | 'accountId', string>,
@@ -75,10 +75,10 @@ export class Records implements Adapter {
   }
 
   /**
-   * A refresh token that comes again soon after its use is a lost answer, or another process of the
-   * same client: it gets the token that the first one got, so that there is one chain, whoever asks.
+   * A refresh token repeated soon after its use means a lost answer, or another process of the same
+   * client: it gets the successor that the first request got, so that there is only one chain.
    *
-   * @throws InvalidGrant when the first use is too long ago, or its token is gone.
+   * @throws InvalidGrant when the first use is too long ago, or its successor is gone.
    */
   async #succeed(
     oauthRecords: Repositories['oauthRecords'],
@@ -103,14 +103,14 @@ export class Records implements Adapter {
     return this.#open({ uidHash: hashOf(uid) })
   }
 
-  /** Only the device flow has user codes, and it is off. */
+  /** User codes belong to the device flow, which is off. */
   async findByUserCode(): Promise<undefined> {
     return undefined
   }
 
   /**
-   * Of two uses of a code at the same moment one is refused: neither can be told from a thief's. A
-   * refresh token is consumed by its successor.
+   * Of two concurrent uses of a code, the second is refused: either may be a thief's. A refresh
+   * token is consumed when its successor is stored.
    */
   async consume(id: string): Promise<void> {
     const rotation = this.#model === 'RefreshToken' ? rotationUnderWay() : undefined
@@ -132,7 +132,7 @@ export class Records implements Adapter {
     await this.#store.repositories.oauthRecords.deleteByGrant(grantId)
   }
 
-  /** A browser, which is on its way back with a code, takes it to the client as a refusal. */
+  /** AccessDenied reaches the client by the browser, which is being redirected with a code. */
   #ended(): Error {
     const reason = 'the connection has ended'
     return this.#model === 'AuthorizationCode'
@@ -150,7 +150,7 @@ export class Records implements Adapter {
     return { ...record, consumed: Math.floor(row.consumedAt.getTime() / 1000) }
   }
 
-  /** Seen as not used, it is not taken for a stolen one, and reaches {@link Records.#succeed}. */
+  /** If repeatable, shown as unused: not treated as stolen, it reaches {@link Records.#succeed}. */
   async #isRepeatable(key: Buffer): Promise<boolean> {
     if (this.#model !== 'RefreshToken' || !rotationUnderWay()) return false
     const { oauthRecords } = this.#store.repositories
@@ -158,15 +158,15 @@ export class Records implements Adapter {
   }
 }
 
-/** A client registered under another rule is held to this one; with no address left it is none. */
+/** Applies today's redirect rules to stored clients; one without any valid address is dropped. */
 function withAllowedRedirects(client: AdapterPayload): AdapterPayload | undefined {
   const redirect_uris = [client.redirect_uris ?? []].flat().filter(isAllowedRedirect)
   return redirect_uris.length === 0 ? undefined : { ...client, redirect_uris }
 }
 
 /**
- * The code or refresh token that is traded in for a refresh token: approving its client again
- * deletes it, also when that comes between its use and the new token.
+ * The code or refresh token exchanged for a refresh token: approving its client again deletes it,
+ * even between its use and the new token.
  */
 function sourceOfRefreshToken(): RecordKey | undefined {
   const { RotatedRefreshToken, AuthorizationCode } = OidcProvider.ctx?.oidc?.entities ?? {}
@@ -175,8 +175,8 @@ function sourceOfRefreshToken(): RecordKey | undefined {
 }
 
 /**
- * The provider holds the end that is in a record against its own clock, and whoever wrote it may
- * have had another. What is left by the database's clock is true for all.
+ * The provider compares a record's expiry with the local clock, but another replica's clock may
+ * have written it. The time left by the database's clock is valid on all replicas.
  */
 function endByOwnClock({ exp }: AdapterPayload, secondsLeft: number | null) {
   if (exp === undefined || secondsLeft === null) return {}

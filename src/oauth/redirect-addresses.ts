@@ -1,15 +1,15 @@
 /**
- * Where a client may have the browser sent back to: what is on this list, and nothing else.
+ * Allowlist of redirect addresses of clients.
  *
- * Every other scheme is some program's on somebody's computer, and a redirect starts it: installers,
- * diagnostics, mail, other pages (RFC 8252, section 8.4; RFC 9700, section 4.11). An address is
- * compared as text by some and parsed by others, so one that the two could read differently is refused.
+ * Any other scheme belongs to some program on the user's computer, and a redirect starts it:
+ * installers, diagnostics, mail, other pages (RFC 8252, section 8.4; RFC 9700, section 4.11). Some
+ * code compares addresses as text, other code parses them, so ambiguous ones are refused.
  */
 
 /**
- * Callbacks of apps whose scheme has no dot; docs/OPERATIONS.md lists them. Editors send whatever
- * comes to the extension that the host names, and extensions also clone, install and open by such
- * links: hence only addresses that say they are callbacks, and without a query of the client's own.
+ * Callbacks of apps whose scheme has no dot; docs/OPERATIONS.md lists them. Editors pass any link
+ * to the extension that its host names, and extensions also clone, install and open by such links:
+ * hence only addresses named as callbacks, and without a query.
  */
 const EDITORS = [
   'cursor',
@@ -34,18 +34,18 @@ const APP_CALLBACKS: readonly (readonly [scheme: string, callback: Pick<RegExp, 
   ['warppreview', /^warppreview:\/\/mcp\/oauth2callback(?:\?server_id=[\w-]+)?$/],
 ]
 
-/** For the documentation, which lists them. */
+/** For the documentation's list. */
 export const APP_SCHEMES = APP_CALLBACKS.map(([scheme]) => scheme)
 
-/** RFC 8252, section 7.1: a domain that the app's maker owns, in reverse; no "x-" and no single label. */
+/** RFC 8252, section 7.1: a reversed domain that the app's maker owns; no "x-", no single label. */
 const REVERSE_DOMAIN = /^(?:[a-z]{2,}|xn--[a-z0-9-]+)(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+$/
-/** Written like one, and the operating system's own. */
+/** Reversed domains that belong to the operating system. */
 const SYSTEM_SCHEME = /^(?:microsoft|windows|android|(?:com|org)\.(?:microsoft|apple|android))\./
 
-/** What RFC 3986 allows, less what is read in two ways: user names, fragments, backslashes, blanks. */
+/** RFC 3986 without ambiguous parts: user names, fragments, backslashes, spaces. */
 const PLAIN = /^[A-Za-z0-9\-._~:/?[\]!$&'()*+,;=%@]+$/
 
-/** Said to a client's maker. */
+/** The rule, as shown to client developers. */
 export const REDIRECT_RULE =
   'accepted are https, http on a loopback address, an own scheme that is a domain in reverse ' +
   '(com.example.app:/callback), and callbacks of the apps listed in docs/OPERATIONS.md'
@@ -59,7 +59,7 @@ export function isAllowedRedirect(given: unknown): given is string {
   return isAppAddress(given, url.protocol.slice(0, -1))
 }
 
-/** Of this computer: no place to lure anybody to. */
+/** An address on the user's own computer, where open redirects are no risk. */
 export function isLoopback({ protocol, hostname }: URL): boolean {
   return protocol === 'http:' && isLoopbackHost(hostname)
 }
@@ -67,7 +67,7 @@ export function isLoopback({ protocol, hostname }: URL): boolean {
 const isLoopbackHost = (hostname: string) =>
   hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname)
 
-/** A host is written as the parser writes it: no percent signs, no numbers for an address. */
+/** The host must be in the parser's canonical form: no percent signs, no numeric addresses. */
 function isWebAddress(given: string, { protocol, hostname, port }: URL): boolean {
   const host = `${protocol}//${hostname}`
   if (!given.startsWith(host)) return false
@@ -88,5 +88,5 @@ function isAppAddress(given: string, scheme: string): boolean {
   return APP_CALLBACKS.some(([name, callback]) => name === scheme && callback.test(given))
 }
 
-/** An at sign in the authority, whatever stands before it. */
+/** An at sign in the authority, after any text. */
 const hasUserInfo = (given: string) => /^[^/?]*\/\/[^/?]*@/.test(given)

@@ -1,15 +1,15 @@
 /**
- * One request to the token endpoint, as the storage has to know it: the provider tells it the use of
- * a refresh token and its successor one after the other, and they are one step.
+ * The context of one token request for the storage: the provider reports the use of a refresh token
+ * and its successor one after the other, and the storage makes them one step.
  */
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { KoaContextWithOIDC } from './oidc-provider.ts'
 
 export type Rotation = {
-  /** Of the refresh token that was shown. */
+  /** Hash of the refresh token in the request. */
   replacedKey?: Buffer
-  /** The token that had taken its place before, by another request. */
+  /** The successor that an earlier request stored for it. */
   successor?: string
 }
 
@@ -17,7 +17,7 @@ const requests = new AsyncLocalStorage<Rotation>()
 
 export const rotationUnderWay = (): Rotation | undefined => requests.getStore()
 
-/** For the token endpoint. Its answer names the successor that is stored, where the provider made one that is not. */
+/** For the token endpoint. Its answer names the stored successor instead of an unstored one. */
 export async function withRefreshRotation(
   ctx: KoaContextWithOIDC,
   next: () => Promise<void>,

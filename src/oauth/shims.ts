@@ -1,4 +1,4 @@
-/** Small corrections around oidc-provider, each with its reason. */
+/** Small corrections to oidc-provider, each with its reason. */
 
 import type { IncomingMessage } from 'node:http'
 import type { AccessTokens } from '../crypto/tokens.ts'
@@ -15,8 +15,8 @@ import { withRefreshRotation } from './refresh-rotation.ts'
 type Next = () => Promise<void>
 
 /**
- * Our own address is known: whatever a client, or a proxy that was not named in TRUST_PROXY, says of
- * it in forwarded headers is replaced.
+ * Overwrites the forwarded headers with our own address: a client, or a proxy that TRUST_PROXY does
+ * not name, may have set them.
  */
 export function seenAt(req: IncomingMessage, origin: string): void {
   const { protocol, host } = new URL(origin)
@@ -50,13 +50,13 @@ export function addShims(
 }
 
 /**
- * Anybody may register a client, so that a link to here could lead anywhere by an error that comes
- * before its reader has decided anything (RFC 9700, section 4.11.2: the authorization server as an
- * open redirector). The error is told here instead, and the way on is for the reader to take. Only
- * a port of the reader's own computer is no place to be lured to.
+ * Anyone may register a client, so an error before the user has decided anything would let a link
+ * redirect anywhere (RFC 9700, section 4.11.2: the authorization server as an open redirector). The
+ * error is shown on a page instead, with a link to continue. Only loopback addresses are redirected
+ * to, which are the user's own computer.
  *
- * What went wrong is the provider's word, not read from the address: a client may have registered
- * one with an error text of its own in it.
+ * The error text comes from the provider, not from the address: a client may have registered an
+ * address that contains an error text.
  */
 function withoutBlindRedirects(provider: Provider, errorPage: ErrorPage) {
   const told = new WeakMap<IncomingMessage, { error: string; description: string }>()
@@ -75,18 +75,17 @@ function withoutBlindRedirects(provider: Provider, errorPage: ErrorPage) {
   }
 }
 
-/** Our own pages are named by their path alone. */
+/** Our own pages have relative locations, which do not parse. */
 const clientAddress = (location: string) => (URL.canParse(location) ? new URL(location) : undefined)
 
 /**
- * Some clients name no scope, or only ones of their own making, and would be refused: they get to
- * ask for what most need. Beside known ones other names are left out, `openid` above all: it is
- * known to the provider, which would come back to the consent page for it without end. With it go
- * the parameters that mean something beside it only, and are an error without.
+ * Clients that request no known scope would be refused: they get the default scopes. Unknown scopes
+ * beside known ones are dropped, above all `openid`: the provider knows it, and would return to the
+ * consent page for it forever. Parameters that are valid only with `openid` are dropped too.
  */
 async function withKnownScopes(ctx: KoaContextWithOIDC, next: Next): Promise<void> {
   const { scope = '' } = ctx.query
-  // Given twice it is for the provider to refuse.
+  // The provider refuses a repeated parameter.
   if (ctx.path === ROUTES.authorization && typeof scope === 'string') {
     const asked = scope.split(' ')
     const known = asked.filter(isScope)
@@ -99,8 +98,8 @@ async function withKnownScopes(ctx: KoaContextWithOIDC, next: Next): Promise<voi
 }
 
 /**
- * `form_post` answers with a page that sends a form to the client by a script, which the policy of
- * our pages forbids twice over. The provider cannot do without it, but it knows no other name.
+ * `form_post` answers with a page that submits a form to the client by script, which our pages' CSP
+ * forbids. The provider cannot disable it, but refuses unknown modes.
  */
 async function withoutFormPost(ctx: KoaContextWithOIDC, next: Next): Promise<void> {
   if (ctx.path === ROUTES.authorization && ctx.query.response_mode === 'form_post') {
@@ -112,7 +111,7 @@ async function withoutFormPost(ctx: KoaContextWithOIDC, next: Next): Promise<voi
 const withRefreshRotationAtToken = (ctx: KoaContextWithOIDC, next: Next): Promise<void> =>
   ctx.path === ROUTES.token ? withRefreshRotation(ctx, next) : next()
 
-/** What is a secret, or ends one, is for no cache (RFC 6749, section 5.1). */
+/** Answers with secrets, or to a revocation, must not be cached (RFC 6749, section 5.1). */
 async function withoutStoring(ctx: KoaContextWithOIDC, next: Next): Promise<void> {
   if (SECRET_ROUTES.includes(ctx.path)) ctx.set('Cache-Control', 'no-store')
   await next()
@@ -121,8 +120,8 @@ async function withoutStoring(ctx: KoaContextWithOIDC, next: Next): Promise<void
 const SECRET_ROUTES: readonly string[] = [ROUTES.token, ROUTES.registration, ROUTES.revocation]
 
 /**
- * The provider's own metadata list only the scopes that are not a resource's, and say that clients'
- * documents are taken also where none can be fetched.
+ * The provider's own metadata omit the scopes of resources, and announce clients' documents even
+ * where none can be fetched.
  */
 function withOurMetadata(documents: ShimOptions['documents']) {
   return async (ctx: KoaContextWithOIDC, next: Next): Promise<void> => {
@@ -139,7 +138,7 @@ function withOurMetadata(documents: ShimOptions['documents']) {
   }
 }
 
-/** A client in a web page (the Inspector) registers from there; the provider allows the rest. */
+/** Lets a client in a web page (the Inspector) register; the provider allows CORS elsewhere. */
 async function withCrossOriginRegistration(ctx: KoaContextWithOIDC, next: Next): Promise<void> {
   if (ctx.path !== ROUTES.registration) return next()
   ctx.set('Access-Control-Allow-Origin', '*')

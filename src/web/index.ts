@@ -23,7 +23,7 @@ import { createPageCookies } from './session/cookies.ts'
 import { refuseForgedForms } from './session/csrf.ts'
 
 type PageRouteOptions = Omit<PageContext, 'cookies'> & {
-  /** Answers 403 to a name that is not ours (DNS rebinding). */
+  /** Answers 403 to a foreign Host name (DNS rebinding). */
   hostGuard: RequestHandler
 }
 
@@ -31,10 +31,10 @@ const MAX_FORM_BYTES = 16 * 1024
 const PAGES = ['/sign-up', '/sign-in', '/sign-out', '/account', '/connect']
 const MEMBERS_PAGES = ['/account', '/connect']
 
-/** For the log, which knows the pages by their addresses. */
+/** The page paths that the request log names. */
 export const PAGE_PATHS = ['/', '/sign-up', '/sign-in', '/sign-out', ...Object.keys(SECTIONS)]
 
-/** The pages. What a request for one passes, top to bottom. */
+/** The routes of the pages. Each request passes the middleware from top to bottom. */
 export function createPageRoutes(options: PageRouteOptions): Router {
   const { services, origins, limiters, hostGuard } = options
   const cookies = createPageCookies(origins.public)
@@ -42,7 +42,7 @@ export function createPageRoutes(options: PageRouteOptions): Router {
   const arrival = [
     hostGuard,
     pageSecurity,
-    // Whole before anybody is identified: who takes an hour to send it is who they are then.
+    // Parsed before the session is looked up: it may end while a slow form arrives.
     express.urlencoded({ extended: false, limit: MAX_FORM_BYTES, parameterLimit: 50 }),
     identifyVisitor(services.sessions, cookies.session),
     ...limiters.requests,
@@ -70,7 +70,7 @@ export function createPageRoutes(options: PageRouteOptions): Router {
   return router
 }
 
-/** Programs were answered before. */
+/** Requests of MCP clients were handled by earlier routes. */
 const mcpAddress =
   ({ origins, isOpenMcpServed }: PageContext): RequestHandler =>
   (req, res) => {

@@ -1,4 +1,4 @@
-/** What every page's route needs to answer. */
+/** What the routes of the pages share. */
 
 import type { Request, RequestHandler, Response } from 'express'
 import type { RateLimiters } from '../http/rate-limit/rate-limit.ts'
@@ -22,21 +22,21 @@ export type PageContext = {
   cookies: PageCookies
 }
 
-/** The hidden field that every form of ours carries. */
+/** The hidden CSRF field of every form. */
 export const csrfField = (
   req: Request,
   res: Response,
   { cookies }: Pick<PageContext, 'cookies'>,
 ): Html => hidden(CSRF_FIELD, csrfToken(req, res, cookies.csrf))
 
-/** @throws Error where {@link requireSignIn} did not run before. */
+/** @throws Error when {@link requireSignIn} did not run before. */
 export function callerOf(req: Request): Caller {
   const { caller } = visitOf(req)
   if (!caller) throw new Error('requireSignIn has to run first')
   return caller
 }
 
-/** Sends a visitor who is not signed in to do that, and back. */
+/** Redirects a visitor who is not signed in to the sign-in page, which leads back. */
 export const requireSignIn: RequestHandler = (req, res, next) => {
   if (visitOf(req).caller) return next()
   sendToSignIn(req, res)
@@ -45,7 +45,7 @@ export const requireSignIn: RequestHandler = (req, res, next) => {
 export const sendToSignIn = (req: Request, res: Response): void =>
   res.redirect(303, `/sign-in?return_to=${encodeURIComponent(addressOf(req))}`)
 
-/** Without what was done there before, and for a form without its query. */
+/** Without the `done` notice, and for a form without its query. */
 function addressOf({ method, originalUrl }: Request): string {
   const [path = '', query] = originalUrl.split('?', 2)
   const isRead = method === 'GET' || method === 'HEAD'

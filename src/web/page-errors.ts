@@ -11,7 +11,7 @@ import { isPageVisit } from './page-visit.ts'
 import { askForProof } from './pages/proof/routes.ts'
 import { peekVisit } from './session/browser-session.ts'
 
-/** The door of the pages: what was thrown becomes a calm page. Other clients' errors pass by. */
+/** The error handler of the pages: renders an error page. Errors of other clients are passed on. */
 export function pageErrors(log: Logger): ErrorRequestHandler {
   return (thrown: unknown, req, res, next) => {
     if (res.headersSent || !isForPerson(req)) return next(thrown)
@@ -19,7 +19,7 @@ export function pageErrors(log: Logger): ErrorRequestHandler {
     if (error.code === 'internal') log.error({ err: error }, 'page failed')
     if (error.code === 'proof_required') return askForProof(req, res)
     applyPageSecurity(res)
-    // Whoever was signed in when the request came, and is no longer.
+    // The session ended while the request was processed.
     if (error.code === 'unauthenticated') return sendToSignIn(req, res)
     res.removeHeader('Content-Disposition')
     const { status, retryAfterSeconds } = error
@@ -32,7 +32,7 @@ export function pageErrors(log: Logger): ErrorRequestHandler {
   }
 }
 
-/** A browser names HTML as what it takes; clients of an API take anything. */
+/** Browsers name HTML in Accept; API clients accept anything. */
 const isForPerson = (req: Request) =>
   PAGES.test(req.path) ||
   ((!isMcp(req) || isPageVisit(req)) && req.accepts(['json', 'html']) === 'html')

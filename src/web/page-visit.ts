@@ -2,7 +2,7 @@ import type { Request } from 'express'
 
 const FOR_PROGRAMS = ['text/event-stream', 'application/json']
 
-/** Whether somebody looks at an address of programs with a browser, which asks for HTML first. */
+/** Whether a browser, which prefers HTML, requests an address meant for MCP clients. */
 export const isPageVisit = (req: Request): boolean =>
   (req.method === 'GET' || req.method === 'HEAD') &&
   req.headers.authorization === undefined &&

@@ -1,7 +1,7 @@
 /**
- * Lets a body in before it is read, by its size and by who seems to send it. Nothing is known of a
- * sender yet but an address and a token: a token that was good lately counts for its user, any other
- * for its address, and without one only small bodies are taken.
+ * Admits a body before it is read, by its size and its likely sender. Only an address and a token
+ * are known at that point: a recently verified token counts for its user, any other token for its
+ * address, and without a token only small bodies are admitted.
  */
 
 import type { Request, RequestHandler } from 'express'
@@ -19,15 +19,15 @@ export type BodyAdmission = {
 
 export type AdmittedBody = {
   maxBytes: number
-  /** For a body that did not say how long it is: counts what has come of it. */
+  /** For a body of undeclared length: counts the bytes received so far. */
   received(bytes: number): void
 }
 
-/** Forms and messages of people; taken also when memory is short. */
+/** Forms and short messages; admitted even when memory is short. */
 export const SMALL_BODY_BYTES = 64 * 1024
-/** Not worth counting: a full budget keeps nobody from asking how the gateway is. */
+/** Too small to count: a full budget must not block health checks. */
 const UNCOUNTED_BODY_BYTES = 4 * 1024
-/** Without a token. A message of this length is read in an hour. */
+/** Without a token. A message of this length takes an hour to read. */
 const TOKENLESS_BODY_BYTES = 256 * 1024
 
 const admitted = new WeakMap<Request, AdmittedBody>()
@@ -36,9 +36,9 @@ const admitted = new WeakMap<Request, AdmittedBody>()
 export const admittedBody = (req: Request): AdmittedBody | undefined => admitted.get(req)
 
 /**
- * Counts the body until its request is answered, and passes on the AppError that refuses it.
+ * Counts the body until its request is answered. Passes the refusing AppError to `next`.
  *
- * @param maxBytes of one that comes with something like a token.
+ * @param maxBytes limit of a body with a plausible token.
  */
 export function admitBody({ budget, knownTokens, memory }: BodyAdmission, maxBytes: number) {
   const handler: RequestHandler = (req, res, next) => {
@@ -62,7 +62,7 @@ export function admitBody({ budget, knownTokens, memory }: BodyAdmission, maxByt
 const hasBody = ({ headers }: Request) =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 
-/** What can be one of ours: a signed token or a personal one. */
+/** The shape of a gateway token: signed (JWT) or personal. */
 const TOKEN = /^(?:[\w-]{10,}\.[\w-]{10,}\.[\w-]{40,}|cag_[\w-]{20,})$/
 
 function tokenLike(req: Request): string | undefined {
@@ -76,7 +76,7 @@ function senderOf(req: Request, token: string | undefined, known: KnownTokens): 
   return { kind: 'address', key: ipKeyGenerator(req.ip ?? '') }
 }
 
-/** A body that is too long is not read; one that is compressed may be anything. */
+/** A body that is too long is not read; a compressed one may have any size. */
 function expectedBytes({ headers }: Request, maxBytes: number): number {
   const declared = headers['content-length']
   if (headers['content-encoding'] !== undefined) return maxBytes

@@ -1,6 +1,6 @@
 /**
- * How many bytes of requests this process holds at once: of one user, of one address without a
- * known user, and altogether. Whoever is known has a share that strangers cannot take.
+ * Limits the request bytes that this process holds at once: per user, per address without a known
+ * user, and in total. Known users have a share that unknown senders cannot take.
  */
 
 import { AppError } from '../../errors.ts'
@@ -9,24 +9,24 @@ const RETRY_AFTER_SECONDS = 1
 
 export type BodyBudgetLimits = {
   processBytes: number
-  /** Of all that come without a known user together. */
+  /** All senders without a known user together. */
   strangersBytes: number
   userBytes: number
   addressBytes: number
 }
 
-/** Whom bytes are counted for. */
+/** Whom the bytes are counted for. */
 export type Sender = { kind: 'user' | 'address'; key: string }
 
-/** Bytes that one request holds. */
+/** The bytes that one request holds. */
 export type Held = {
   /** Counts more. @throws AppError as {@link BodyBudget.hold} does. */
   grow(bytes: number): void
-  /** Gives all of them back; once more does nothing. */
+  /** Releases all of them. Idempotent. */
   release(): void
 }
 
-/** Shares of the memory there is, each with room for two of the largest bodies at least. */
+/** Shares of the memory available, each at least two bodies of maximum size. */
 export function bodyBudgetLimits(memoryBytes: number, maxBodyBytes: number): BodyBudgetLimits {
   const share = (part: number) =>
     Math.max(2 * maxBodyBytes, Math.min(MAX_PROCESS_BYTES, memoryBytes / 8) * part)
@@ -50,7 +50,7 @@ export class BodyBudget {
     this.#limits = limits
   }
 
-  /** @throws AppError rate_limited when it is too much for the sender, overloaded for the process. */
+  /** @throws AppError rate_limited at the sender's limit, overloaded at the process's limit. */
   hold(sender: Sender, bytes: number): Held {
     let held = 0
     const grow = (more: number) => {

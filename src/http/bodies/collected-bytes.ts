@@ -1,6 +1,6 @@
 /**
- * A body as it comes in. Copied into one buffer that doubles: kept as they came, many small pieces
- * would cost several times their bytes.
+ * Collects the chunks of a body in one buffer that doubles: kept as a list, many small chunks would
+ * take several times their bytes in memory.
  */
 export class CollectedBytes {
   #buffer: Buffer = Buffer.alloc(0)
@@ -10,7 +10,7 @@ export class CollectedBytes {
     return this.#length
   }
 
-  /** The first piece is nearly always the whole, and is not copied. */
+  /** The first chunk is nearly always the whole body, and is not copied. */
   add(piece: Buffer): void {
     const length = this.#length + piece.length
     if (this.#length === 0) {

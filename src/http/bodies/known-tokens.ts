@@ -1,17 +1,17 @@
 /**
- * Whose the access tokens are that were found good lately, so that a request can be counted for its
- * user before its body is read. Nothing is allowed by this: who is asking is found out for each
- * request, after its body.
+ * Caches which user each recently verified access token belongs to, so that a request can be
+ * counted for its user before its body is read. This grants no access: each request is
+ * authenticated after its body.
  */
 
 import { hash } from 'node:crypto'
 
 const REMEMBERED_MS = 15 * 60_000
-/** About 2 MB. The one that was noted first goes first. */
+/** About 2 MB. The oldest entry is evicted first. */
 const MAX_REMEMBERED = 10_000
 
 export class KnownTokens {
-  /** By the SHA-256 of the token: no token stays in memory for this. */
+  /** Keyed by the SHA-256 of the token: no token is kept in memory. */
   readonly #byHash = new Map<string, { userId: string; until: number }>()
 
   userOf(token: string): string | undefined {

@@ -1,4 +1,4 @@
-/** Why the gateway cannot listen, for whoever wrote HOST and PORT. */
+/** Explains to the operator why the gateway cannot listen on HOST and PORT. */
 
 const ADVICE: Partial<Record<string, string>> = {
   EADDRINUSE: 'Another program uses this port; set PORT.',
@@ -12,7 +12,7 @@ const ADVICE: Partial<Record<string, string>> = {
     'This name cannot be looked up now; set HOST to an address, like 127.0.0.1 or 0.0.0.0.',
 }
 
-/** @returns what Node says, with the setting to change behind it where one is known. */
+/** @returns Node's message, followed by the setting to change where one is known. */
 export function listenProblem(error: NodeJS.ErrnoException): Error {
   const advice = ADVICE[error.code ?? '']
   return advice === undefined ? error : new Error(`${error.message}. ${advice}`, { cause: error })

@@ -16,51 +16,51 @@ export type ListenOptions = {
   host: string
   port: number
   tls: { certFile: string; keyFile: string } | undefined
-  /** Within which a request has to be here, to its last byte. */
+  /** Time limit for receiving a request completely. */
   receiveTimeoutMs?: number
-  /** For which a client may take nothing of what is waiting for it. */
+  /** Time limit for a client that reads nothing of the data queued for it. */
   sendTimeoutMs?: number
-  /** For which a connection without a request is kept for sure; clients are told a second less. */
+  /** How long an idle connection is kept at least; clients are told one second less. */
   keptSeconds?: number | undefined
 }
 
 export type Listening = {
-  /** The URL by which this machine reaches it. */
+  /** The URL that reaches the listener from this machine. */
   url: string
-  /** Requests that have no answer yet. */
+  /** Requests not answered yet. */
   readonly openRequests: number
-  /** Reads the certificate again; new connections get the new one. Keeps the old one on an error. */
+  /** Reloads the certificate for new connections. Keeps the old one on an error. */
   reloadCertificate(): void
-  /** Serves on, but says with every answer that the next request needs a new connection. */
+  /** Keeps serving, but closes each connection after its next answer (`Connection: close`). */
   leave(): void
   /**
-   * Takes no new connections; resolves when every request that came has its answer, and no connection
-   * is open any more. One that is kept may bring another request until then; none is in a hurry.
+   * Stops accepting connections; resolves when all are closed and every request is answered.
+   * Without `inHurry`, a kept-alive connection may bring another request until its time is over.
    */
   close(options?: { inHurry: boolean }): Promise<void>
-  /** Ends every connection, answered or not. */
+  /** Closes every connection at once, answered or not. */
   cut(): void
 }
 
-/** Longer than the idle time of common load balancers (60 s), so that they close first, not we. */
+/** Longer than the idle timeout of common load balancers (60 s), so that they close first. */
 const KEEP_ALIVE_MS = 65_000
 
 const RECEIVE_TIMEOUT_MS = 30_000
 const SEND_TIMEOUT_MS = 30_000
-/** How often Node looks for requests that are late, as a part of the time they have. */
+/** How many times per timeout Node checks for late requests. */
 const LOOKS_PER_TIMEOUT = 10
 
-/** An Express application: the prototypes it gives its requests and responses are replaced. */
+/** An Express application, whose request and response prototypes are replaced. */
 type Application = RequestListener & { request: object; response: object }
 
-/** @throws Error that names the setting when the address cannot be had; when the certificate cannot be read. */
+/** @throws Error naming the setting for an unavailable address; for an unreadable certificate. */
 export async function listen(app: Application, options: ListenOptions): Promise<Listening> {
   const { host, port, tls } = options
   const { receiveTimeoutMs = RECEIVE_TIMEOUT_MS, sendTimeoutMs = SEND_TIMEOUT_MS } = options
   const classes = {
     IncomingMessage: bornAs(app, 'request', InPieces),
     ServerResponse: bornAs(app, 'response', ServerResponse),
-    // Later ones get 408, and their connection ends.
+    // Late requests get 408, and their connection is closed.
     requestTimeout: receiveTimeoutMs,
     headersTimeout: receiveTimeoutMs,
     connectionsCheckingInterval: receiveTimeoutMs / LOOKS_PER_TIMEOUT,
@@ -90,14 +90,13 @@ export async function listen(app: Application, options: ListenOptions): Promise<
   }
 }
 
-/** So many pieces a body may come in, however small they are. */
+/** A body may come in this many chunks, however small. */
 const FREE_PIECES = 1024
 const MIN_AVERAGE_PIECE_BYTES = 64
 
 /**
- * Refuses a body in crumbs: each piece of it costs a few hundred bytes of memory until the body is
- * whole, so that a megabyte sent byte by byte (in chunks of one, thousands to a packet) would cost
- * hundreds.
+ * Refuses a body in tiny chunks: each chunk costs a few hundred bytes of memory until the body is
+ * complete, so a megabyte sent in one-byte chunks would cost hundreds of megabytes.
  */
 class InPieces extends IncomingMessage {
   #pieces = 0
@@ -114,13 +113,13 @@ class InPieces extends IncomingMessage {
 }
 
 /**
- * A class whose objects have Express's prototype from the start. Express sets it for each request,
- * which makes everything after it twice as slow on Node.js 20 and 22 (expressjs/express #5998);
- * setting what is already there changes nothing.
+ * Makes a class whose objects have Express's prototype from the start. Express sets the prototype
+ * on each request, which makes later code twice as slow on Node.js 20 and 22 (expressjs/express
+ * #5998); setting the prototype that is already there changes nothing.
  *
- * A class's prototype is fixed, so the application gets that one as its own. It has to be a real
- * subclass: V8 then leaves room in the object for what the base will set, which otherwise ends in a
- * dictionary of 2.4 KB.
+ * A class's prototype is fixed, so the application takes it over as its own. It has to be a real
+ * subclass: V8 then reserves room in the object for the fields of the base class; otherwise the
+ * object becomes a dictionary of 2.4 KB.
  */
 function bornAs<Key extends 'request' | 'response', Base extends new (...args: never[]) => object>(
   app: Record<Key, object>,
@@ -129,7 +128,7 @@ function bornAs<Key extends 'request' | 'response', Base extends new (...args: n
 ): Base {
   const Born = class extends (base as unknown as new (...args: unknown[]) => object) {}
   Object.setPrototypeOf(Born.prototype, app[key])
-  // Express's inherits from Node's class: what a class of ours has beside that would be lost.
+  // Express's prototype inherits from Node's class: methods of our own subclass are copied over.
   if (!Object.prototype.isPrototypeOf.call(base.prototype, app[key])) {
     const { constructor: _, ...own } = Object.getOwnPropertyDescriptors(base.prototype)
     Object.defineProperties(Born.prototype, own)
@@ -153,7 +152,7 @@ function listening(server: Server, host: string, port: number): Promise<void> {
   })
 }
 
-/** An address that means every interface is reached by its loopback one. */
+/** A wildcard address is reached by its loopback address. */
 function toUrlHost(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
   if (host === '::') return '[::1]'

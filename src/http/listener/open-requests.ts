@@ -1,26 +1,26 @@
-/** What a server still owes an answer, and how it takes leave of its connections. */
+/** Tracks the open requests of a server, and closes its connections gracefully. */
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { type Socket, Server as TcpServer } from 'node:net'
 
 /**
- * A client sends its next request on a connection that it was told is kept, at the very moment at
- * which it is closed here, and cannot know whether that was read. So clients are told for how long it
- * is kept, and it is for a little longer: also by a server that closes.
+ * Without this, a client may send a request on a kept-alive connection just as the server closes
+ * it, and cannot know whether it was read. So clients are told how long a connection is kept
+ * (`Keep-Alive: timeout`), and the server keeps it slightly longer, also while it shuts down.
  */
 export class OpenRequests {
   readonly #server: Server
   readonly #keptMs: number
   readonly #open = new Set<ServerResponse>()
-  /** How many of them a connection has: more than one when they are sent without waiting. */
+  /** Open requests per connection: more than one with pipelining. */
   readonly #openOn = new WeakMap<Socket, number>()
-  /** Connections without a request, and until when they are kept: milliseconds of performance.now(). */
+  /** Idle connections, and until when each is kept: milliseconds of performance.now(). */
   readonly #idle = new Map<Socket, number>()
   #isLeaving = false
   #isClosing = false
   #onDone: (() => void)[] = []
 
-  /** @param keptSeconds one more than clients are told; undefined: nothing is promised. */
+  /** @param keptSeconds one more than clients are told; undefined: no Keep-Alive header. */
   constructor(server: Server, keptSeconds: number | undefined) {
     this.#server = server
     this.#keptMs = (keptSeconds ?? 0) * 1000
@@ -29,7 +29,7 @@ export class OpenRequests {
       socket.once('close', () => this.#forget(socket))
       this.#rest(socket)
     })
-    // Before the application, which may answer at once.
+    // Runs before the application, which may answer synchronously.
     server.prependListener('request', (req, res) => this.#begin(req, res))
   }
 
@@ -37,24 +37,24 @@ export class OpenRequests {
     return this.#open.size
   }
 
-  /** From here on every answer whose head is not out yet is the last one on its connection. */
+  /** From now on, an answer whose headers are not sent yet closes its connection. */
   endConnections(): void {
     this.#isLeaving = true
     for (const res of this.#open) sayClose(res)
   }
 
   /**
-   * Takes no more connections, and ends each that has no request: as soon as it has been kept for as
-   * long as its client was told, or with `inHurry` at once.
+   * Stops accepting connections and closes each idle one: when its announced time is over, or at
+   * once with `inHurry`.
    *
    * @returns resolves when nothing is open. A request whose connection broke needs no answer.
    */
   close({ inHurry }: { inHurry: boolean }): Promise<void> {
     this.#isClosing = true
-    // Not its own close(), which would end the kept ones.
+    // Not the HTTP server's close(), which would close the kept-alive connections.
     TcpServer.prototype.close.call(this.#server)
     if (inHurry) for (const socket of this.#idle.keys()) this.#idle.set(socket, 0)
-    // What has arrived by now is read first.
+    // Requests that have already arrived are read first.
     setImmediate(() => this.#endIdle())
     return new Promise((resolve) => this.#onDone.push(resolve))
   }
@@ -88,7 +88,7 @@ export class OpenRequests {
     this.#tellDone()
   }
 
-  /** Now those whose time is over, and the others when theirs is. */
+  /** Closes the expired connections now, and the others when they expire. */
   #endIdle(): void {
     for (const [socket, until] of this.#idle) {
       const leftMs = until - performance.now()
@@ -104,7 +104,7 @@ export class OpenRequests {
   }
 }
 
-/** Streams say `keep-alive` by themselves, in the head they write, which would win. */
+/** Streams write `keep-alive` in their own writeHead call, which would win. */
 function sayClose(res: ServerResponse): void {
   if (res.headersSent) return
   res.setHeader('Connection', 'close')
@@ -113,7 +113,7 @@ function sayClose(res: ServerResponse): void {
   res.writeHead = ((...args: unknown[]) => writeHead(...args.map(withoutConnection))) as never
 }
 
-/** Of the arguments of writeHead, which are headers where they are objects. */
+/** Filters one argument of writeHead; arrays and objects are headers. */
 function withoutConnection(arg: unknown): unknown {
   if (Array.isArray(arg)) return arg.filter((_, i) => !isConnection(arg[i - (i % 2)]))
   if (typeof arg !== 'object' || arg === null) return arg

@@ -1,21 +1,21 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 
-/** The two figures of Node's TCP handle and socket from which it can be seen whether bytes leave. */
+/** The two fields of Node's TCP handle and socket that show whether bytes are being sent. */
 type SendingSocket = Socket & { _handle?: { writeQueueSize?: number } | null }
 
 type Watched = { delivered: number; since: number }
 
-/** How often is looked, as a part of the time a peer has. */
+/** How many times per stall timeout the connections are checked. */
 const LOOKS_PER_STALL = 6
 
 /**
- * Cuts connections that take nothing of what is waiting for them for `stallMs`: what waits is in our
- * memory. One that has nothing to get may be silent as long as it likes.
+ * Closes connections whose peer reads nothing of the queued data for `stallMs`, since that data is
+ * held in our memory. A connection with nothing queued may be idle for any time.
  *
- * Node's own timeouts do not do: each write counts as activity there, also one that only makes the
- * queue longer. What left is what was written less what still waits in JavaScript and in the handle;
- * over TLS the plain socket below has both figures.
+ * Node's own timeouts do not detect this: each write counts as activity, even one that only makes
+ * the queue longer. Bytes delivered are bytes written minus those queued in JavaScript and in the
+ * handle; over TLS the underlying plain socket has both figures.
  */
 export function cutSlowReaders(server: Server, stallMs: number): void {
   const watched = new Map<SendingSocket, Watched>()

@@ -8,7 +8,7 @@ const BOTH = `${JSON_TYPE}, ${STREAM_TYPE}`
 
 const accepted = new WeakMap<Request, Accepted>()
 
-/** @throws Error where {@link negotiate} did not run before. */
+/** @throws Error when {@link negotiate} did not run before. */
 export function acceptedOf(req: Request): Accepted {
   const forms = accepted.get(req)
   if (!forms) throw new Error('negotiate has to run first')
@@ -16,12 +16,12 @@ export function acceptedOf(req: Request): Accepted {
 }
 
 /**
- * Which forms of an answer a client takes (RFC 9110, section 12.5.1). MCP has clients name both, word
- * by word, and the SDKs hold them to it; anything else that means one of them is answered in that.
+ * Records which response types a client accepts (RFC 9110, section 12.5.1). MCP requires clients to
+ * name both literally, and the SDKs enforce it; here, any header that accepts one gets that one.
  */
 export const negotiate: RequestHandler = (req, _res, next) => {
   const { accept } = req.headers
-  // As nearly every client writes it.
+  // The literal form that nearly every client sends.
   const forms =
     accept === BOTH
       ? { json: true, stream: true }

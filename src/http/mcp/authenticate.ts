@@ -1,9 +1,8 @@
 /**
- * Who is asking: the Authorization header, or a tool call's access_token argument.
+ * Identifies the caller by the Authorization header, or by a tool call's access_token argument.
  *
  * A bad header is HTTP 401, which makes a client sign in again. A bad argument is a tool error,
- * since only the argument's author can mend it. Nothing is decided here about what the caller
- * may do.
+ * since only the author of the argument can correct it. What the caller may do is not decided here.
  */
 
 import type { Request, RequestHandler } from 'express'
@@ -17,26 +16,26 @@ import { networkOf } from '../rate-limit/network.ts'
 import { mistakeInArgument, mistakeInHeader } from './token-mistakes.ts'
 import { wantsShortNames } from './tool-names-asked.ts'
 
-/** What is known of one request to /mcp on its way through the middleware. */
+/** What the middleware knows of one request to /mcp. */
 export type McpRequest = {
   inspected: Inspected
   asker: RequestIdentity
-  /** Whether the caller is who the Authorization header says. */
+  /** Whether the caller was identified by the Authorization header. */
   isBearer: boolean
-  /** Set when only HTTP can refuse: a bad bearer token, or the database is away. */
+  /** Set when only HTTP can refuse: a bad bearer token, or the database is unavailable. */
   httpRefusal: AppError | null
-  /** Of the caller's requests, where finding out who they are counted this one too. */
+  /** The caller's request count, where identifying them counted this request too. */
   count: { hits: number; resetAt: Date } | null
 }
 
 const requests = new WeakMap<Request, McpRequest>()
 
-/** For the log: undefined for a request that was not identified, or is none of MCP's. */
+/** For the log: undefined for a request that was not identified, or is not an MCP request. */
 export function peekMcpRequest(req: Request): McpRequest | undefined {
   return requests.get(req)
 }
 
-/** @throws Error where {@link identifyCaller} did not run before. */
+/** @throws Error when {@link identifyCaller} did not run before. */
 export function mcpRequestOf(req: Request): McpRequest {
   const known = requests.get(req)
   if (!known) throw new Error('identifyCaller has to run first')
@@ -47,20 +46,20 @@ type Sessions = Pick<SessionService, 'resolve' | 'resolveAndCount'>
 
 type Identification = {
   sessions: Sessions
-  /** Told of good and of bad bearer tokens. */
+  /** Notified of good and bad bearer tokens. */
   knownTokens: KnownTokens
   inspect: (body: unknown) => Inspected
-  /** Of the gateway's own tokens. */
+  /** Issuers of the gateway's own tokens. */
   issuers: readonly string[]
 }
 
-/** Finds out who is asking; refuses nobody yet, so that limits count refused requests too. */
+/** Identifies the caller; refuses none yet, so that the rate limits count refused requests too. */
 export function identifyCaller(how: Identification): RequestHandler {
   const { inspect, knownTokens } = how
   return async (req, _res, next) => {
     const inspected = inspect(req.body)
     const { asker, ...found } = await identify(how, req, inspected)
-    // Only what hashes passwords takes turns by it.
+    // Only the tools that hash passwords queue by network.
     const network = inspected.tool?.limitedAs ? networkOf(req) : undefined
     const shortNames = wantsShortNames(req)
     const request = { inspected, asker: { ...asker, network, shortNames }, ...found }
@@ -106,7 +105,7 @@ async function identify(
   return { asker: { caller: argument, refusal }, isBearer: false, ...UNCOUNTED }
 }
 
-/** By which a token came, and what is told of a mistake in it. */
+/** Where a token came from, and how a mistake in it is described. */
 type Way = { isBearer: boolean; isToolCall: boolean; told: (refusal: AppError) => AppError }
 
 const UNCOUNTED = { httpRefusal: null, count: null }
@@ -128,7 +127,7 @@ async function identifyOne(
 }
 
 function badBearer(refusal: AppError, isToolCall: boolean): Omit<McpRequest, 'inspected'> {
-  // What is wrong with the token is for HTTP to say; that the database is away, for the tool.
+  // A bad token is reported by HTTP; an unavailable database by the tool's result.
   const isForHttp = refusal.status === 401 || !isToolCall
   const asker = { caller: null, refusal }
   return { asker, isBearer: true, httpRefusal: isForHttp ? refusal : null, count: null }
@@ -141,7 +140,7 @@ const isToken = (given: unknown): given is string => typeof given === 'string' &
 const resolved = (sessions: Sessions, token: string): Promise<Caller | AppError> =>
   sessions.resolve(token).catch(toAppError)
 
-/** A header of another scheme is a token that cannot be good: '' would read as none at all. */
+/** A header of another scheme counts as a malformed token: '' would read as no token. */
 export function bearerToken(req: Request): string | undefined {
   const header = req.headers.authorization
   if (header === undefined) return undefined

@@ -1,21 +1,21 @@
-/** What parsing a body may cost, judged before it is parsed. */
+/** Limits the cost of parsing a body, checked before it is parsed. */
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
-/** Each begins a value, or separates it from the next. */
+/** Each of these begins a value or separates it from the next. */
 const COMMA = 0x2c
 const OPEN_LIST = 0x5b
 const OPEN_OBJECT = 0x7b
 const CLOSE_LIST = 0x5d
 const CLOSE_OBJECT = 0x7d
 
-/** No client nests as deep; what looks through a body by calling itself runs out of stack later. */
+/** No client nests this deep; recursive code that walks the body would overflow the stack later. */
 const MAX_DEPTH = 256
 
 /**
- * For express.json's `verify`. A body of 4 MiB can be two million lists in one another, or a few
- * hundred thousand names: seconds of work for anybody, before a limit could count them. Long texts
- * cost nothing of the kind and pass.
+ * For express.json's `verify`. A body of 4 MiB can hold two million nested lists, or a few hundred
+ * thousand names: seconds of work before a rate limit could count them. Long strings are cheap and
+ * pass.
  *
  * @throws Error that express.json passes on: too many values, nested too deeply, or not in UTF-8
  *   (RFC 8259, section 8.1).
@@ -47,7 +47,7 @@ function costOf(body: Buffer, maxValues: number): BodyErrorType | undefined {
   return undefined
 }
 
-/** The place of the quote that ends the text, or the end of all. Long texts are skipped natively. */
+/** The index of the closing quote, or the length. Long strings are skipped natively. */
 function endOfText(body: Buffer, start: number): number {
   let end = start
   do {
@@ -57,14 +57,14 @@ function endOfText(body: Buffer, start: number): number {
   return end
 }
 
-/** An odd number of backslashes before it. */
+/** True for an odd number of backslashes before it. */
 function isEscaped(body: Buffer, start: number, place: number): boolean {
   let before = place - 1
   while (before > start && body[before] === BACKSLASH) before -= 1
   return (place - before) % 2 === 0
 }
 
-/** As express.json names them, and two of our own. */
+/** The error types of express.json, and two of our own. */
 const STATUS = {
   'charset.unsupported': 415,
   'entity.parse.failed': 400,
@@ -76,6 +76,6 @@ const STATUS = {
 
 export type BodyErrorType = keyof typeof STATUS
 
-/** As express.json says what is wrong with a body; error-handler.ts says it to the client. */
+/** An error in the form of express.json; error-handler.ts turns it into the answer. */
 export const bodyError = (type: BodyErrorType) =>
   Object.assign(new Error('the body was refused'), { type, status: STATUS[type] })

@@ -1,7 +1,7 @@
 /**
- * How a request is refused that needs a token and has no good one: with the challenge by which a
- * client signs in (RFC 6750, section 3; RFC 9728, section 5.1; MCP authorization), and with both ways
- * in for whoever reads it.
+ * Refuses a request that needs a token and has no valid one, with the challenge by which a client
+ * signs in (RFC 6750, section 3; RFC 9728, section 5.1; MCP authorization), and with a message that
+ * names both ways to connect.
  */
 
 import type { Request, RequestHandler, Response } from 'express'
@@ -20,19 +20,19 @@ import { namesQuery } from './tool-names-asked.ts'
 export type Entrance = {
   path: typeof MCP_PATH | typeof OPEN_MCP_PATH
   origins: OwnOrigins
-  /** Whether the open address is one. */
+  /** Whether the open address is served. */
   isOpenServed: boolean
-  /** The text, with tools named as this client sees them. */
+  /** The text, with tool names as this client sees them. */
   worded: (req: Request, text: string) => string
 }
 
-/** Where the metadata of a protected resource are: its path stands behind this (RFC 9728, section 3). */
+/** Path of the metadata of a protected resource, followed by its own path (RFC 9728, section 3). */
 export const RESOURCE_METADATA = '/.well-known/oauth-protected-resource'
 
 /**
- * Refuses whoever sends no Authorization header, whatever is asked: their message is not read.
+ * Refuses a request without an Authorization header; its message is not read.
  *
- * @param limiters count them all the same.
+ * @param limiters still count it.
  */
 export function requireHeader(entrance: Entrance, limiters: RequestHandler[]): RequestHandler {
   const refuse = inOrder([
@@ -43,7 +43,7 @@ export function requireHeader(entrance: Entrance, limiters: RequestHandler[]): R
     req.headers.authorization === undefined ? refuse(req, res, next) : next()
 }
 
-/** Refuses a bad token, and where one is needed none. */
+/** Refuses a bad token, or a missing one where one is needed. */
 export function requireCaller(entrance: Entrance): RequestHandler {
   return (req, res, next) => {
     const { inspected, asker, httpRefusal } = mcpRequestOf(req)
@@ -71,7 +71,7 @@ function challenge(req: Request, res: Response, refusal: AppError, entrance: Ent
   )
 }
 
-/** What the challenge says; of other refusals there is none. */
+/** The parameters of the challenge; undefined for refusals that have none. */
 function challengeFor(
   { status, code }: AppError,
   req: Request,
@@ -82,7 +82,7 @@ function challengeFor(
   return peekMcpRequest(req)?.httpRefusal ? { error: 'invalid_token', scope } : { scope }
 }
 
-/** Only of a token in the header: what is wrong with an argument's is for the tool to say. */
+/** Only for a token in the header: the scopes of an argument's token are checked by the tool. */
 function missingScope(req: Request): AppError | null {
   const { inspected, asker, isBearer } = mcpRequestOf(req)
   const { scope } = inspected
@@ -91,7 +91,7 @@ function missingScope(req: Request): AppError | null {
   return insufficientScope([scope])
 }
 
-/** All at once: a client asks anew for just what the challenge names, and would lose the others. */
+/** All scopes: a client requests only those that the challenge names, and would lose the rest. */
 function neededScopes(req: Request): readonly string[] {
   const { inspected, asker } = mcpRequestOf(req)
   return [...(asker.caller?.scopes ?? []), ...(inspected.scope ? [inspected.scope] : [])]

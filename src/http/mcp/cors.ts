@@ -15,8 +15,8 @@ const EXPOSED_HEADERS = 'WWW-Authenticate, Retry-After, RateLimit, RateLimit-Pol
 const PREFLIGHT_SECONDS = '7200'
 
 /**
- * Lets a web page read the answers (Fetch standard: CORS protocol). Whether its origin may ask at
- * all was decided before. Without credentials: a page needs a token like any other client.
+ * Lets a web page read the answers (Fetch standard: CORS protocol). Whether its origin is allowed
+ * was checked before. Without credentials: a page needs a token like any other client.
  */
 export const cors: RequestHandler = (req, res, next) => {
   const { origin } = req.headers

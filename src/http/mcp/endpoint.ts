@@ -30,7 +30,7 @@ type McpEndpointOptions = {
   runner: ToolRunner
   origins: OwnOrigins
   toolPrefix: string
-  /** Whether there is an address for those who have no token in their header. */
+  /** Whether the open address is served, for clients without a token in their header. */
   isOpenServed: boolean
   limiters: Pick<RateLimiters, 'requests' | 'registrations' | 'signIns'>
   admission: BodyAdmission
@@ -40,12 +40,12 @@ type McpEndpointOptions = {
   maxBodyBytes: number
 }
 
-/** A generous share for what is in a body besides a tool's arguments, which have their own bound. */
+/** Generous limit for the values of a body outside a tool's arguments, which have their own. */
 const OTHER_VALUES = 10_000
 
 /**
- * The MCP endpoint of both protocol eras, by its two addresses. What a request passes, top to bottom:
- * who asks is told that they may not before they are told what is wrong with their message.
+ * The MCP endpoint of both protocol eras, at its two addresses. The middleware runs top to bottom:
+ * authorization errors are reported before errors in the message.
  */
 export function mcpEndpoints(
   options: McpEndpointOptions,
@@ -93,7 +93,7 @@ export function mcpEndpoints(
   }
 }
 
-/** For POST /, where many clients are sent who were given an address without a path. */
+/** For POST /, where clients configured with an address without a path arrive. */
 export const mcpIsElsewhere =
   (origins: OwnOrigins): RequestHandler =>
   (req, res) => {
@@ -110,7 +110,7 @@ const notServed =
     sendAppError(res, new AppError('not_found', message))
   }
 
-/** Errors too: they may say whose token it was. */
+/** On errors too: they may reveal whose token it was. */
 const noStore: RequestHandler = (_req, res, next) => {
   res.setHeader('Cache-Control', 'no-store')
   next()

@@ -1,14 +1,14 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 
 /**
- * One handler that does what these do, one after the other. A router would hold the path of a
+ * Combines the handlers into one that runs them in order. A router would match the path of a
  * request against each of them.
  */
 export function inOrder(handlers: readonly RequestHandler[]): RequestHandler {
   return (req, res, next) => run(handlers, 0, req, res, next)
 }
 
-/** As Express does: what a handler throws, now or later, is the next error handler's. */
+/** As in Express, an error thrown or rejected by a handler goes to the next error handler. */
 function run(
   handlers: readonly RequestHandler[],
   at: number,

@@ -5,11 +5,11 @@ import { CollectedBytes } from '../bodies/collected-bytes.ts'
 import { bodyError, refuseCostlyShape } from './body-limits.ts'
 
 /**
- * Reads a JSON body into `req.body`. What nearly every client sends takes a shorter way than
- * express.json, which reads the rest: compressed, too large, of another charset.
+ * Reads a JSON body into `req.body`. Plain bodies, which nearly every client sends, take a faster
+ * path than express.json, which reads the rest: compressed, too large, of another charset.
  *
- * @param maxBytes where none was admitted with less, see admit-body.ts.
- * @param maxValues what parsing may cost, see {@link refuseCostlyShape}.
+ * @param maxBytes default when admit-body.ts did not set a lower limit.
+ * @param maxValues limit on the cost of parsing, see {@link refuseCostlyShape}.
  */
 export function jsonBody(maxBytes: number, maxValues: number): RequestHandler {
   const verify = refuseCostlyShape(maxValues)
@@ -33,7 +33,7 @@ export function jsonBody(maxBytes: number, maxValues: number): RequestHandler {
   }
 }
 
-/** One handler for each of the few limits there are. */
+/** Creates one handler per limit; there are only a few limits. */
 function byLimit(make: (limit: number) => RequestHandler) {
   const made = new Map<number, RequestHandler>()
   return (limit: number) => {
@@ -62,7 +62,7 @@ function collect(
   const received = admittedBody(req)?.received
   const stop = (error: unknown) => {
     req.off('data', onData).off('error', onError).off('end', onEnd)
-    // What still comes is let go by, so that the answer can be read.
+    // The rest of the body is discarded, so that the client can read the answer.
     if (error) req.resume()
     done(error, body.whole())
   }
@@ -80,7 +80,7 @@ function collect(
   req.on('data', onData).on('error', onError).on('end', onEnd)
 }
 
-/** Which limit it was, and who may send more. */
+/** Adds which limit was exceeded, and how to raise it. */
 function explained(error: unknown, limit: number, maxBytes: number, maxValues: number): unknown {
   const type = (error as { type?: unknown } | undefined)?.type
   if (type === 'entity.too.many') {

@@ -2,14 +2,14 @@ import type { Response } from 'express'
 import type { AppError } from '../../errors.ts'
 import { toErrorBody } from '../../errors.ts'
 
-/** JSON-RPC 2.0 section 5.1, and its range for the server's own errors. */
+/** JSON-RPC 2.0 section 5.1, including its range for implementation-defined server errors. */
 export const PARSE_ERROR = -32700
 export const INVALID_REQUEST = -32600
 export const SERVER_ERROR = -32000
 
 export type JsonRpcError = { code: number; message: string; data?: unknown }
 
-/** An answer that an MCP client can read although the request never reached the protocol layer. */
+/** An error that an MCP client can read although the request did not reach the protocol layer. */
 export function sendJsonRpcError(
   res: Response,
   status: number,
@@ -19,7 +19,7 @@ export function sendJsonRpcError(
   res.status(status).json({ jsonrpc: '2.0', id, error })
 }
 
-/** The same for an error of the gateway's own, with its code in `data`. */
+/** The same for one of the gateway's own errors, with its code in `data`. */
 export function sendAppError(
   res: Response,
   error: AppError,

@@ -1,4 +1,4 @@
-/** What is asked of the body of a request to the MCP endpoint, before its message is looked at. */
+/** Checks the body of a request to the MCP endpoint before its message is processed. */
 
 import type { Request, RequestHandler } from 'express'
 import { findOutOfBounds } from '../../mcp/index.ts'
@@ -7,20 +7,20 @@ import { INVALID_REQUEST, SERVER_ERROR, sendJsonRpcError } from './json-rpc.ts'
 
 const isJsonPost = (req: Request) => req.method === 'POST' && Boolean(req.is('application/json'))
 
-/** Nothing else is read. */
+/** Other bodies are not read. */
 export const whenJson =
   (handler: RequestHandler): RequestHandler =>
   (req, res, next) =>
     isJsonPost(req) ? handler(req, res, next) : next()
 
-/** No session, hence no server stream to GET and nothing to DELETE (MCP, Streamable HTTP). */
+/** No sessions, hence no server stream to GET and nothing to DELETE (MCP, Streamable HTTP). */
 export const postOnly: RequestHandler = (req, res, next) => {
   if (req.method === 'POST') return next()
   res.setHeader('Allow', 'POST')
   sendJsonRpcError(res, 405, { code: SERVER_ERROR, message: 'Method not allowed. Use POST.' })
 }
 
-/** Not a name that is registered, and what many write. */
+/** `utf8` is not a registered charset name, but is widely used. */
 const UTF8_WITHOUT_DASH = /;\s*charset="?utf8"?\s*(?:;|$)/i
 const UTF8_JSON = 'application/json; charset=utf-8'
 
@@ -38,7 +38,7 @@ export const jsonOnly: RequestHandler = (req, res, next) => {
 
 const unreadable = new WeakMap<Request, unknown>()
 
-/** What is wrong with the body is for who may ask, and they are not known yet. */
+/** Defers errors of the body until the caller is authorized to see them. */
 export const toldLater =
   (read: RequestHandler): RequestHandler =>
   (req, res, next) =>
@@ -56,7 +56,7 @@ export const withinBounds: RequestHandler = (req, res, next) => {
   sendJsonRpcError(res, 400, error, id)
 }
 
-/** Batches left the protocol in 2025-06-18, and would pass many calls as one through the limits. */
+/** Batches were removed in MCP 2025-06-18; the limits would count many calls as one. */
 export const singleMessage: RequestHandler = (req, res, next) => {
   const body: unknown = req.body
   if (typeof body === 'object' && body !== null && !Array.isArray(body)) return next()

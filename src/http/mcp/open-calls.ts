@@ -4,7 +4,7 @@ import { mcpRequestOf } from './authenticate.ts'
 
 const RETRY_AFTER_SECONDS = 5
 
-/** Bounds the calls of one user that keep a response open: those of tools that wait for an answer. */
+/** Limits the concurrent calls per user of tools that keep a response open (streaming). */
 export function limitOpenCalls(maxPerUser: number): RequestHandler {
   const open = new Map<string, number>()
   const add = (userId: string, calls: number) => {
@@ -18,7 +18,7 @@ export function limitOpenCalls(maxPerUser: number): RequestHandler {
     const userId = asker.caller?.userId
     if (userId === undefined || !inspected.tool?.streams || asker.refusal) return next()
     if ((open.get(userId) ?? 0) >= maxPerUser) {
-      // Its result says so: an HTTP 429 makes MCP clients drop the server.
+      // Refused in the tool result: an HTTP 429 makes MCP clients drop the server.
       request.asker = { ...asker, refusal: tooMany(maxPerUser) }
       return next()
     }

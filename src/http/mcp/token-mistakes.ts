@@ -1,20 +1,20 @@
 /**
- * The mistakes that people make with tokens, as far as their shape shows them: each is told as what it
- * is, and nothing of the token is repeated.
+ * Recognises common mistakes with tokens by their shape. Each message names the mistake and repeats
+ * nothing of the token.
  */
 
 import type { Request } from 'express'
 import { AppError } from '../../errors.ts'
 import { PERSONAL_TOKEN_PREFIX } from '../../services/access/sessions.ts'
 
-/** A rule of what is seen, and what is said of it: a sentence that begins with what holds the token. */
+/** A test, and the end of the message, whose subject is the place that holds the token. */
 type Mistake = [isSeen: (text: string) => boolean, words: string]
 
 const matches = (pattern: RegExp) => (text: string) => pattern.test(text)
 
 const SCHEMES = /^(?:basic|digest|negotiate|token|api-?key|key|jwt|oauth|mac|hawk)\b/i
 
-/** Of the whole header. */
+/** Checks of the whole header. */
 const IN_HEADER: Mistake[] = [
   [matches(/^$/), 'is empty. Perhaps a variable in the settings of the client is not set.'],
   [matches(/^["'`\u2018-\u201f]/), 'has quotes around it. Write it without.'],
@@ -36,17 +36,17 @@ const IN_HEADER: Mistake[] = [
 const PLACEHOLDER =
   /^(?:undefined|null|none|nil|nan|true|false|\[object .*|(?:your|my|the|some)[-_ ]?.*|(?:access|api|auth|bearer)?[-_ ]?(?:token|key)(?:[-_ ]here)?|x{3,}|\*{3,}|\.{3,}|…+|changeme|[$%<{].*|process\.env.*)$/i
 
-/** How keys of other services begin. */
+/** Prefixes of other services' keys. */
 const FOREIGN_KEY = /^(?:sk-|gsk_|xai-|AIza|AKIA|gh[opsu]_|github_pat_|glpat-|xox[abprs]-|hf_|pk_)/
 
-/** Ours have about 500. Looking through more would cost its sender little, and everybody else. */
+/** Gateway tokens have about 500 characters. Longer ones are too costly to check. */
 const MAX_LENGTH = 4_096
 const TOO_LONG =
   'is longer than any token of this gateway. Perhaps something else was put in its place.'
 
 const PERSONAL_LENGTH = `${PERSONAL_TOKEN_PREFIX}_`.length + 43
 
-/** Of what is in the token's place. */
+/** Checks of the text in the token's place. */
 const IN_TOKEN: Mistake[] = [
   [matches(/^$/), 'is empty. Perhaps a variable is not set.'],
   [matches(/^bearer\s/i), 'has the word Bearer once too often before it.'],
@@ -83,7 +83,7 @@ const IN_TOKEN: Mistake[] = [
 const isWholePersonal = (text: string) => text.length === PERSONAL_LENGTH && /^[\w-]+$/.test(text)
 
 /**
- * The same refusal, with what can be seen to be wrong with the Authorization header it is about.
+ * The refusal, reworded with the mistake recognised in the Authorization header.
  *
  * @param issuers of the gateway's own tokens.
  */
@@ -95,13 +95,13 @@ export function mistakeInHeader(refusal: AppError, req: Request, issuers: readon
   return told(refusal, inToken && `The token in the Authorization header ${inToken}`)
 }
 
-/** The same of a token that came as the argument access_token. */
+/** The same for a token in the argument access_token. */
 export function mistakeInArgument(refusal: AppError, token: string, issuers: readonly string[]) {
   const mistake = mistakeIn(token.trim(), issuers)
   return told(refusal, mistake && `The argument access_token ${mistake}`)
 }
 
-/** A token where none is looked for, as a clause; '' for none. */
+/** Names a token in a place that is not read, as a sentence; '' for none. */
 export function misplacedToken(req: Request): string {
   if (req.headers['x-api-key'] !== undefined) return ' One in the header X-Api-Key is not read.'
   const inAddress = /[?&](?:access_token|token|api_key|key)=/i.test(req.url)
@@ -124,7 +124,7 @@ const told = (refusal: AppError, words: string | undefined) =>
     ? refusal
     : new AppError(refusal.code, words, { cause: refusal.cause })
 
-/** What a signed token says of itself, which nothing here believes. */
+/** The claims of a signed token, unverified. */
 function claimsOf(token: string): Record<string, unknown> | undefined {
   const [, payload, signature, ...more] = token.split('.')
   if (payload === undefined || !signature || more.length > 0) return undefined

@@ -1,6 +1,6 @@
 /**
- * `/mcp?tools=short`: for one client that tools are listed without their prefix, where the names would
- * be too long with what that client puts in front.
+ * `/mcp?tools=short` lists the tools without their prefix, for a client whose own prefix would make
+ * the names too long.
  */
 
 import type { Request, RequestHandler } from 'express'
@@ -9,10 +9,10 @@ import { INVALID_REQUEST, sendJsonRpcError } from './json-rpc.ts'
 
 export const wantsShortNames = (req: Request): boolean => asked(req) === 'short'
 
-/** What a request's address has behind its path on that account. */
+/** The query of this request's address that selects the short names, or ''. */
 export const namesQuery = (req: Request) => (wantsShortNames(req) ? SHORT_NAMES_QUERY : '')
 
-/** Refuses what is no way to ask: a client would go on with names that it cannot use. */
+/** Refuses an unknown value: the client would go on with tool names that it cannot use. */
 export const knownToolNames: RequestHandler = (req, res, next) => {
   const names = asked(req)
   if (names === undefined || names === 'short') return next()
@@ -20,5 +20,5 @@ export const knownToolNames: RequestHandler = (req, res, next) => {
   sendJsonRpcError(res, 400, { code: INVALID_REQUEST, message })
 }
 
-/** Reading a query costs, and hardly any request has one. */
+/** Parsing a query is costly, and hardly any request has one. */
 const asked = (req: Request): unknown => (req.url.includes('?') ? req.query.tools : undefined)

@@ -1,19 +1,19 @@
 /**
- * Keeps a server that hangs from holding up whoever asks it: one who waited too long is the last,
- * until the server has answered again.
+ * Keeps a hanging server from delaying its callers: after one timeout, calls fail at once until the
+ * server has answered again.
  */
 export class CircuitBreaker {
   readonly #withinMs: number
   readonly #probe: () => Promise<unknown>
   #isOpen = false
 
-  /** `probe` settles when it is worth asking again: with an answer, or since asking fails at once. */
+  /** `probe` settles when calls may resume: with an answer, or an error (calls then fail fast). */
   constructor(options: { withinMs: number; probe: () => Promise<unknown> }) {
     this.#withinMs = options.withinMs
     this.#probe = options.probe
   }
 
-  /** @throws Error at once while the server hangs, and after `withinMs` when it begins to. */
+  /** @throws Error at once while the circuit is open, and after `withinMs` on a timeout. */
   async run<T>(ask: () => Promise<T>): Promise<T> {
     if (this.#isOpen) throw hangs()
     let timer: NodeJS.Timeout | undefined
@@ -23,7 +23,7 @@ export class CircuitBreaker {
         if (!isSettled) this.#open()
         reject(hangs())
       }
-      // An answer that came while this process was busy is read first, and counts.
+      // An answer that arrived while the event loop was busy is read first, and counts.
       timer = setTimeout(() => setImmediate(giveUp), this.#withinMs)
     })
     const answer = ask()
@@ -31,7 +31,7 @@ export class CircuitBreaker {
       isSettled = true
       clearTimeout(timer)
     }
-    // Also of one that comes late, or fails then, which nobody waits for.
+    // Also handles an answer or error that arrives after the timeout.
     answer.then(settle, settle)
     return Promise.race([answer, late])
   }

@@ -1,7 +1,7 @@
 import type { Request } from 'express'
 import { ipKeyGenerator } from 'express-rate-limit'
 
-/** What one holder of addresses usually has at least (RFC 6177; the smallest route that is announced). */
+/** The usual minimum assignment to a site (RFC 6177), and the smallest announced prefix. */
 const IPV6_BITS = 48
 
 /** Names the network that a request comes from: a /24 of IPv4, a /48 of IPv6. */

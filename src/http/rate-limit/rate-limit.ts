@@ -1,8 +1,8 @@
 /**
- * Limits per user and per address.
+ * Rate limits per user and per address.
  *
- * A memory limiter stands in front on every replica; behind it the counters that all replicas
- * share, when there is a store for them. When that store is away the memory limiter alone holds.
+ * Each replica has a memory limiter; behind it are the counters that all replicas share, if a store
+ * is configured. While the store is unavailable, the memory limiter alone applies.
  */
 
 import { hash } from 'node:crypto'
@@ -24,7 +24,7 @@ export type Limits = {
   clientRegistrationsPerHour: number
 }
 
-/** Makes a limiter's own store of shared counters; undefined where one process is all there is. */
+/** Makes a limiter's shared counters; undefined when there is only one process. */
 export type SharedStores = ((prefix: string) => Store) | undefined
 
 type Limiter = {
@@ -32,7 +32,7 @@ type Limiter = {
   windowMs: number
   limit: (req: Request) => number
   key: (req: Request) => string
-  /** In the shared store, where that was done before. */
+  /** The count in the shared store, when this request was already counted there. */
   counted?: (req: Request) => Count | null
   skip?: (req: Request) => boolean
   message: string
@@ -42,24 +42,24 @@ type Count = { hits: number; resetAt: Date | undefined }
 
 const MINUTE_MS = 60_000
 
-/** Where the limiter of all requests counts those of users, for who counts them before it does. */
+/** The user counter of the `requests` limiter, for code that counts a request before it runs. */
 export const USER_COUNTER = { keyPrefix: 'requests:user:', windowMs: MINUTE_MS }
 
-/** Each counts a tool call and the same thing done on a page as one. */
+/** A tool call and the same action on a page share one counter. */
 export type RateLimiters = {
-  /** Per user, or per address without one: for every request. */
+  /** Every request, per user, or per address without one. */
   requests: RequestHandler[]
-  /** Per address; on /mcp they count nothing but the tools they are for. */
+  /** Per address; on /mcp they count only the tools they are for. */
   registrations: RequestHandler[]
   signIns: RequestHandler[]
   /** Per address, for the endpoints of OAuth. */
   oauth: RequestHandler[]
   clientRegistrations: RequestHandler[]
-  /** Per address, for what is the same for everybody. Each process counts by itself. */
+  /** Per address, for public documents. Each process counts separately. */
   publicDocuments: RequestHandler[]
 }
 
-/** Many times what any client fetches, and far below what would be felt. */
+/** Many times what a client fetches, and far below any noticeable load. */
 const PUBLIC_DOCUMENTS_PER_MINUTE = 600
 
 export function rateLimits(limits: Limits, stores: SharedStores, log: Logger): RateLimiters {
@@ -120,7 +120,7 @@ export function rateLimits(limits: Limits, stores: SharedStores, log: Logger): R
   }
 }
 
-/** All addresses below that of authorizations are one endpoint: the rest of them is a name. */
+/** All addresses below /oauth/authorize/ are one endpoint: the rest of the path is an id. */
 const endpointOf = ({ path }: Request) => path.replace(/^(\/oauth\/authorize\/).+$/, '$1:uid')
 
 const userOf = (req: Request) =>
@@ -140,7 +140,7 @@ function toMiddleware(limiter: Limiter, stores: SharedStores, log: Logger): Requ
     const max = limiter.limit(req)
     const own = await countIn(memory, key)
     if (shared && own.hits > max && !refuse(req, res, own, limiter)) return
-    // Where all processes count together, their count is what a client is told.
+    // Where the counters are shared, clients are told the shared count.
     const count = shared ? await countShared(req, key) : own
     if (!count) return next()
     setHeaders(res, limiter, { key, max, count })
@@ -159,7 +159,7 @@ function toMiddleware(limiter: Limiter, stores: SharedStores, log: Logger): Requ
 }
 
 function started(store: Store, windowMs: number, log: Logger): Store {
-  // Of express-rate-limit's options its stores read this one.
+  // The stores read only this option of express-rate-limit's.
   Promise.resolve(store.init?.({ windowMs } as Options)).catch((err: unknown) =>
     log.warn({ err }, 'the store of rate limits did not start'),
   )
@@ -171,7 +171,7 @@ async function countIn(store: Store, key: string): Promise<Count> {
   return { hits: totalHits, resetAt: resetTime }
 }
 
-/** As in draft 8 of the IETF's RateLimit header fields; `pk` tells clients apart, and not who they are. */
+/** Draft 8 of the IETF's RateLimit fields; `pk` separates clients without identifying them. */
 function setHeaders(
   res: Response,
   { name, windowMs }: Limiter,
@@ -184,7 +184,7 @@ function setHeaders(
   if (count.hits > max) res.setHeader('Retry-After', secondsLeft(count, windowMs))
 }
 
-/** The store's clock may be minutes beside this one: never more than the whole window. */
+/** The store's clock may differ by minutes: capped at the whole window. */
 function secondsLeft({ resetAt }: Count, windowMs: number): number {
   const leftMs = resetAt ? resetAt.getTime() - Date.now() : windowMs
   return Math.ceil(Math.min(Math.max(leftMs, 0), windowMs) / 1000)
@@ -193,10 +193,10 @@ function secondsLeft({ resetAt }: Count, windowMs: number): number {
 const address = (req: Request) => `address:${ipKeyGenerator(req.ip ?? '')}`
 
 /**
- * A tool call is refused by its result: an HTTP 429 makes MCP clients drop the server. Anything
- * else gets the 429.
+ * Refuses a tool call in its result, since an HTTP 429 makes MCP clients drop the server. Any other
+ * request gets the 429.
  *
- * @returns whether the request goes on, to where its refusal becomes a result.
+ * @returns whether the request continues, so that its refusal becomes a tool result.
  * @throws AppError on pages, which show it.
  */
 function refuse(

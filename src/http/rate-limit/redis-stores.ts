@@ -4,15 +4,15 @@ import { RedisStore } from 'rate-limit-redis'
 import { createClient } from 'redis'
 import { CircuitBreaker } from './circuit-breaker.ts'
 
-/** How long the start waits for Redis, so that the first requests are counted there too. */
+/** How long startup waits for Redis, so that the first requests are counted there too. */
 const CONNECT_WAIT_MS = 2000
-/** Far above what Redis takes, and below what a person notices. */
+/** Far above Redis's usual latency, and below what a person notices. */
 const ANSWER_WITHIN_MS = 500
 
 /**
- * Puts express-rate-limit's counters into Redis or Valkey. Commands fail at once while the server is away: the gateway
- * starts, and works with its memory limiter, without it. The same while the server hangs: one that
- * accepts commands and does not answer costs half a second once, and is then asked in the background.
+ * Keeps express-rate-limit's counters in Redis or Valkey. While the server is down, commands fail
+ * at once: the gateway starts and runs with its memory limiter. While it hangs (accepts commands
+ * and does not answer), commands time out after 500 ms once, and a background ping probes it.
  */
 export async function openRedisStores(url: string, onError: (error: unknown) => void) {
   const client = createClient({ url, disableOfflineQueue: true })
@@ -22,7 +22,7 @@ export async function openRedisStores(url: string, onError: (error: unknown) => 
     probe: () => client.ping(),
   })
   client.on('error', onError)
-  // A store that could not load its scripts when it was made does not try again by itself.
+  // A store whose scripts failed to load at creation does not retry by itself.
   client.on('ready', () => {
     for (const store of stores) store.init({ windowMs: store.windowMs } as Options).catch(onError)
   })
@@ -41,7 +41,7 @@ export async function openRedisStores(url: string, onError: (error: unknown) => 
   }
 }
 
-/** Connects once and asks once. @throws what the client throws, or that there was no answer in time. */
+/** Connects and pings once. @throws the client's error, or one that says the answer timed out. */
 export async function tryRedis(url: string, withinMs: number): Promise<void> {
   const client = createClient({ url, socket: { reconnectStrategy: false } })
   client.on('error', () => {})
@@ -55,7 +55,7 @@ export async function tryRedis(url: string, withinMs: number): Promise<void> {
   }
 }
 
-/** Its scripts are loaded whenever the server gets to it. */
+/** `init` bypasses the breaker: its scripts load when the server gets to them. */
 const answeringInTime = (store: RedisStore, breaker: CircuitBreaker): Store => ({
   prefix: store.prefix,
   localKeys: false,

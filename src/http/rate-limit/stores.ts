@@ -7,7 +7,7 @@ export type RateLimitCounters = {
   delete(key: string): Promise<void>
 }
 
-/** Puts express-rate-limit's counters into PostgreSQL. */
+/** Keeps express-rate-limit's counters in PostgreSQL. */
 export function counterStore(counters: RateLimitCounters, prefix: string): Store {
   let windowMs = 60_000
   return {

@@ -5,7 +5,7 @@ import { ICON_PNG, ICON_SVG } from '../icons.ts'
 
 const CACHED_FOR_SECONDS = 3600
 
-/** GET the server card, the AI catalog and the icons: public, and readable from any web page. */
+/** GET the server card, the AI catalog and the icons: public, readable from any web page. */
 export function discoveryRoutes(origins: OwnOrigins, limiter: RequestHandler[]): Router {
   const router = Router()
   const publish = (path: string, type: string, content: (req: Request) => Buffer) => {
@@ -28,7 +28,7 @@ export function discoveryRoutes(origins: OwnOrigins, limiter: RequestHandler[]):
 
 const icon = Buffer.from(ICON_SVG)
 
-/** Under each of our names the document is its own, and always the same. */
+/** Each of our origins has its own document, which never changes. */
 function byOrigin(origins: OwnOrigins, documentOf: (origin: string) => object) {
   const documents = new Map(
     origins.all.map((origin) => [origin, Buffer.from(JSON.stringify(documentOf(origin)))]),
@@ -36,7 +36,7 @@ function byOrigin(origins: OwnOrigins, documentOf: (origin: string) => object) {
   return (req: Request) => documents.get(origins.askedBy(req)) as Buffer
 }
 
-/** As the discovery document of the server card extension asks for; the last line lets pages show the icons. */
+/** Required by the server card extension's discovery document; the last line is for the icons. */
 const readableAnywhere: RequestHandler = (_req, res, next) => {
   res.setHeader('Access-Control-Allow-Origin', '*')
   res.setHeader('Access-Control-Allow-Methods', 'GET')

@@ -9,15 +9,15 @@ type ExportRouteOptions = {
   services: Pick<Services, 'exports' | 'sessions'>
   limiters: RequestHandler[]
   hostGuard: RequestHandler
-  /** Of the gateway's own tokens. */
+  /** Issuers of the gateway's own tokens. */
   issuers: readonly string[]
 }
 
 export const EXPORT_PATH = '/account/export'
 
 /**
- * GET /account/export: everything kept of the user whose access token is in the Authorization
- * header, as a file. Whoever comes with a browser instead is sent to the page that has it.
+ * GET /account/export: all data of the user whose access token is in the Authorization header, as a
+ * file. Without the header (a browser), redirects to the download page.
  */
 export function exportRoutes(options: ExportRouteOptions): Router {
   const { services, limiters, hostGuard, issuers } = options

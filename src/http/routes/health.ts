@@ -2,15 +2,15 @@ import { type RequestHandler, Router } from 'express'
 import { healthSummary } from '../../mcp/tools/health-check.ts'
 import type { Services } from '../../services/index.ts'
 
-/** So long an answer of the database's serves everybody who asks, and never less than one at a time. */
+/** How long a database result is shared by all callers; at most one query runs at a time. */
 const SHARED_MS = 250
 
 /**
  * GET /livez: the process answers. GET /readyz: it can also serve, with its database and schema.
  * GET /health: a summary for people; 503 when something is wrong, for `curl -f`.
  *
- * Load balancers are never refused, whoever shares their address: their questions are few for the
- * database, however many they are.
+ * Probes of load balancers are not rate-limited, even from a shared address: the database sees few
+ * queries, however many probes arrive.
  */
 export function healthRoutes(services: Services, limiter: RequestHandler[]): Router {
   const router = Router()
@@ -28,7 +28,7 @@ export function healthRoutes(services: Services, limiter: RequestHandler[]): Rou
   return router
 }
 
-/** One question at a time, whose answer is everybody's until {@link SHARED_MS} after it was asked. */
+/** Single-flight: callers share one answer until {@link SHARED_MS} after it was requested. */
 function shared<T>(ask: () => Promise<T>): () => Promise<T> {
   let last: { askedAt: number; answer: Promise<T>; isOpen: boolean } | undefined
   return () => {

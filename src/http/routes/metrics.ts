@@ -5,7 +5,7 @@ import type { Telemetry } from '../../telemetry.ts'
 
 type MetricsAccess = { mode: 'off' | 'loopback' | 'token'; token: string | undefined }
 
-/** GET /metrics for Prometheus. To whom it is not open, it does not exist. */
+/** GET /metrics for Prometheus. Answers 404 to callers without access. */
 export function metricsRoutes(
   telemetry: Telemetry,
   access: MetricsAccess,
@@ -21,7 +21,7 @@ export function metricsRoutes(
   return router
 }
 
-/** Loopback is judged by the socket: a header says whatever its sender likes. */
+/** Loopback is judged by the socket, since headers can be forged. */
 function isAllowed(req: Request, { mode, token }: MetricsAccess): boolean {
   if (mode === 'loopback') return isLoopback(req.socket.remoteAddress ?? '') && !isForwarded(req)
   if (mode !== 'token' || token === undefined) return false
@@ -30,7 +30,7 @@ function isAllowed(req: Request, { mode, token }: MetricsAccess): boolean {
 
 const isLoopback = (address: string) => /^(::1|(::ffff:)?127(\.\d+){3})$/.test(address)
 
-/** A proxy on this machine is no caller on this machine. */
+/** A request forwarded by a local proxy is not a local request. */
 const isForwarded = (req: Request) =>
   req.headers['x-forwarded-for'] !== undefined || req.headers.forwarded !== undefined
 

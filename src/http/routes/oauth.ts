@@ -21,7 +21,7 @@ const METADATA_PATHS = [
   `/.well-known/openid-configuration${OPEN_MCP_PATH}`,
 ]
 
-/** Clients in web pages ask for metadata with headers of their own, which a browser asks about first. */
+/** Clients in web pages request metadata with custom headers, which cause a CORS preflight. */
 const answerPreflight: RequestHandler = (_req, res) => {
   res.setHeader('Access-Control-Allow-Origin', '*')
   res.setHeader('Access-Control-Allow-Methods', 'GET, HEAD')
@@ -32,8 +32,8 @@ const answerPreflight: RequestHandler = (_req, res) => {
 }
 
 /**
- * Where a token for the MCP endpoint comes from (RFC 9728): each of its addresses is a resource with
- * metadata of its own, and clients look for those of the first without a path, too.
+ * Protected resource metadata (RFC 9728) names the authorization server. Each MCP address is a
+ * resource with its own metadata; clients look for the first one's without a path, too.
  */
 export function protectedResourceRoutes(
   origins: OwnOrigins,
@@ -45,7 +45,7 @@ export function protectedResourceRoutes(
     resource: `${origin}${path}`,
     resource_name: 'Claude API Gateway',
     authorization_servers: [origin],
-    // The least that a client needs; it asks for more when a 403 tells it to.
+    // The minimum that a client needs; it requests more when a 403 names it.
     scopes_supported: DEFAULT_SCOPES,
     bearer_methods_supported: ['header'],
   })
@@ -53,7 +53,7 @@ export function protectedResourceRoutes(
     router.options(path, answerPreflight)
     router.get(path, ...limiter, (req, res) => {
       res.setHeader('Access-Control-Allow-Origin', '*')
-      // As the client knows its address, which it holds this against.
+      // The address as the client knows it, since the client compares the two.
       res.json(metadata(origins.askedBy(req), `${resource}${namesQuery(req)}`))
     })
   }
@@ -66,14 +66,14 @@ export function protectedResourceRoutes(
 
 type Limiters = Pick<RateLimiters, 'clientRegistrations' | 'oauth' | 'publicDocuments'>
 
-/** Where the browser comes back to from the consent page. */
+/** Where the browser returns to from the consent page. */
 const RESUME_PATH = `${ROUTES.authorization}/:uid`
 
 /**
- * The authorization server's endpoints, each behind its limit. The consent page is a page.
+ * The authorization server's endpoints, each behind its rate limit.
  *
- * By their exact spelling and method: the provider takes any case, and each spelling would have a
- * limit of its own; of what it does not take it says nothing but that it is not found.
+ * Matched by exact spelling and method: the provider ignores case, and each spelling would have a
+ * limit of its own. For unknown paths the provider itself says only "not found".
  */
 export function authorizationServerRoutes(server: AuthorizationServer, limiters: Limiters): Router {
   const router = Router({ caseSensitive: true, strict: true })
@@ -88,7 +88,7 @@ export function authorizationServerRoutes(server: AuthorizationServer, limiters:
   router.get([jwks, authorization], handle)
   router.get(RESUME_PATH, withoutQuery, handle)
   router.post([token, revocation, registration], handle)
-  // For pages of other origins (CORS).
+  // CORS preflight of other origins.
   router.options(METADATA_PATHS, asMetadata, onlyFromPages, handle)
   router.options([jwks, token, revocation, registration], onlyFromPages, handle)
   return router
@@ -102,7 +102,7 @@ const asMetadata: RequestHandler = (req, _res, next) => {
 const onlyFromPages: RequestHandler = (req, _res, next) =>
   next(req.headers.origin === undefined ? 'route' : undefined)
 
-/** All of a pending authorization is in the database; the provider trips over what is said here. */
+/** Pending authorizations are in the database; the provider fails on parameters given here. */
 const withoutQuery: RequestHandler = (req, _res, next) => {
   req.url = req.path
   next()

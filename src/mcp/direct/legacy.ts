@@ -1,4 +1,4 @@
-/** Plain tool calls of the revisions up to 2025-11-25, answered as legacy.ts and its SDK would. */
+/** Answers plain tool calls of revisions up to 2025-11-25, as legacy.ts and its SDK would. */
 
 import { randomUUID } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
@@ -10,7 +10,7 @@ import { type RequestIdentity, runTool, type ToolResult, type ToolRunner } from 
 import type { FormedCall } from './recognise.ts'
 import { jsonResponse, sseResponse, toRpcError } from './response.ts'
 
-/** `calls`: those under way, which a notification may cancel. */
+/** @param calls the calls in progress, which a notification may cancel. */
 export function createLegacyCalls(runner: ToolRunner, calls: CancellableCalls) {
   return async function answerCall(
     { id, toolset, entry, args, progressToken, streams }: FormedCall,
@@ -26,7 +26,7 @@ export function createLegacyCalls(runner: ToolRunner, calls: CancellableCalls) {
             answer.notify({ method: 'notifications/progress', params, jsonrpc: '2.0' })
           }, answer)
     try {
-      // A client that goes away does not stop its call in this era.
+      // A disconnect does not cancel a call in this era.
       const result = await calls.run(id, asker, async (signal) => {
         const call = { toolset, entry, args, asker, signal, progress }
         return orPageToOpen(runner, await runTool(runner, call), asker)
@@ -38,7 +38,7 @@ export function createLegacyCalls(runner: ToolRunner, calls: CancellableCalls) {
   }
 }
 
-/** @throws UrlElicitationRequiredError (-32042) instead of a failure that a page would mend. */
+/** @throws UrlElicitationRequiredError (-32042) instead of a failure that a page would fix. */
 export async function orPageToOpen(
   { services }: ToolRunner,
   result: ToolResult,

@@ -1,4 +1,4 @@
-/** Plain tool calls of revision 2026-07-28, answered as modern.ts and its SDK would. */
+/** Answers plain tool calls of revision 2026-07-28, as modern.ts and its SDK would. */
 
 import type { ServerResponse } from 'node:http'
 import {
@@ -35,7 +35,7 @@ export function createModernCalls(runner: ToolRunner, info: ServerInfo) {
   }
 }
 
-/** Closing the response stream is a cancellation in this era, by the specification. */
+/** In this era, closing the response stream cancels the call (by the specification). */
 function abortedByClose(res: ServerResponse): AbortSignal {
   const controller = new AbortController()
   res.on('close', () => {
@@ -52,7 +52,7 @@ function progressOf({ progressToken }: PlainCall, answer: CallAnswer) {
   }, answer)
 }
 
-/** Instead of the failure, the page that would mend it, for a client that opens links. */
+/** Replaces the failure by the page that would fix it, for a client that opens links. */
 export function orPageToOpen(result: ToolResult, capabilities: Fields | undefined) {
   const page = pageToOpen(result)
   const { elicitation } = (capabilities ?? {}) as ClientCapabilities

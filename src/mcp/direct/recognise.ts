@@ -1,9 +1,9 @@
 /**
- * Tool calls as nearly every client sends them, told apart from everything else.
+ * Recognises tool calls in the form that nearly every client sends.
  *
- * An SDK server for a request costs more than most tools. A call with nothing in it but what is
- * checked here is therefore answered without one, just as the SDKs would (legacy.ts,
- * modern.ts). Whatever is missing, odd or wrong is the SDKs' to judge.
+ * An SDK server per request costs more than most tools. A call that contains only what is checked
+ * here is therefore answered without one, just as the SDKs would (legacy.ts, modern.ts). Anything
+ * missing, unusual or invalid is left to the SDKs.
  */
 
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
@@ -26,11 +26,11 @@ export type PlainCall = {
   entry: CatalogueEntry
   args: Fields | undefined
   progressToken: string | number | undefined
-  /** Modern only, and checked. */
+  /** Modern era only, already validated. */
   clientCapabilities: Fields
 }
 
-/** With the form of its answer. */
+/** The call and whether its answer is an event stream. */
 export type FormedCall = PlainCall & { streams: boolean }
 
 export type Fields = Record<string, unknown>
@@ -43,7 +43,7 @@ const ENVELOPE = new Set([
   CLIENT_CAPABILITIES_META_KEY,
 ])
 
-/** Undefined for what only an SDK can answer. */
+/** Undefined for a request that only an SDK can answer. */
 export function plainCall(
   { headers }: IncomingMessage,
   body: unknown,
@@ -69,14 +69,14 @@ export function plainCall(
 const isObject = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** The SDKs leave out a field of this name, which is no argument of any tool. */
+/** The SDKs drop a field named `__proto__`, which is no tool's argument. */
 const isArguments = (value: unknown): value is Fields =>
   isObject(value) && !Object.hasOwn(value, '__proto__')
 
 const hasOnly = (fields: Fields, names: readonly string[]) =>
   Object.keys(fields).every((name) => names.includes(name))
 
-/** Of a request, and of progress. */
+/** A request id or a progress token. */
 const isId = (value: unknown): value is string | number =>
   typeof value === 'string' || Number.isSafeInteger(value)
 
@@ -101,7 +101,7 @@ function eraOf(
     : undefined
 }
 
-/** What clients said of themselves that the SDK found well-formed. They say it with every request. */
+/** Client info and capabilities that the SDK has validated. Each request repeats them. */
 const knownClients = new Set<string>()
 const MAX_KNOWN_CLIENTS = 1000
 const MAX_CLIENT_LENGTH = 4096

@@ -1,4 +1,4 @@
-/** The parameters of requests, where the SDKs would answer with a page of JSON, or as if it were their fault. */
+/** Checks request parameters where the SDKs answer with a page of JSON, or an internal error. */
 
 import { z } from 'zod'
 import { check } from '../../text/problems.ts'
@@ -18,11 +18,11 @@ const PARAMS: Record<string, z.ZodType> = {
   'resources/read': z.object({ uri: z.string() }),
 }
 
-/** @returns undefined for parameters of the right kind, and for methods that are not looked at. */
+/** @returns undefined for valid parameters, and for methods that are not checked. */
 export function wrongParams(body: unknown) {
   const { jsonrpc, id, method, params } = Object(body) as Record<string, unknown>
   const isRequest = jsonrpc === '2.0' && (typeof id === 'string' || Number.isSafeInteger(id))
-  // Parameters that are no object at all are no MCP, which is said with a code of its own.
+  // Parameters that are not an object are invalid MCP, which has an error code of its own.
   const isNamed = params === undefined || (Object(params) === params && !Array.isArray(params))
   const rule = typeof method === 'string' && isNamed ? PARAMS[method] : undefined
   const [problem] = (isRequest && rule && check(rule, params).problems) || []

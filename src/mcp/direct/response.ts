@@ -1,19 +1,19 @@
-/** How the answer to one tool call goes over HTTP (MCP, Streamable HTTP): one response, one call. */
+/** Sends the answer to one tool call over HTTP (MCP, Streamable HTTP): one response per call. */
 
 import type { ServerResponse } from 'node:http'
 import { KEEP_ALIVE_MS } from '../protocol/server-info.ts'
 import { NO_STORE, STREAM_CACHING, toWire } from '../wire.ts'
 
 export type CallAnswer = {
-  /** Whether what was said before was taken: a notification would only wait behind it. */
+  /** Whether earlier messages were sent: another notification would only queue behind them. */
   isTaken(): boolean
-  /** Shows a notification to a client that reads along. */
+  /** Sends a notification to a streaming client. */
   notify(message: object): void
-  /** The last thing that is said. */
+  /** Sends the final message. */
   finish(message: object): void
 }
 
-/** All at once, as JSON. It has no room for notifications, and its tools send none. */
+/** One JSON body. It cannot carry notifications, and its tools send none. */
 export function jsonResponse(res: ServerResponse): CallAnswer {
   return {
     isTaken: () => true,
@@ -38,10 +38,10 @@ const STREAM_HEADERS = {
   'X-Accel-Buffering': 'no',
 }
 
-/** Who waits longer than this for the first word is shown that the stream is open. */
+/** If the first event takes longer than this, the headers are sent, which open the stream. */
 const OPEN_AFTER_MS = 250
 
-/** As a stream of events, whose head goes with the first of them when that comes soon. */
+/** An event stream. Its headers go out with the first event if that comes soon. */
 export function sseResponse(res: ServerResponse): CallAnswer {
   const write = (text: string) => {
     if (!isGone(res)) res.write(text)
@@ -70,19 +70,19 @@ export function sseResponse(res: ServerResponse): CallAnswer {
 
 const toEvent = (message: object) => `event: message\ndata: ${toWire(message)}\n\n`
 
-/** Whether the socket has room. Before its turn in a pipeline a response has none. */
+/** Whether the socket has room. A pipelined response has none before its turn. */
 export const isDrained = (res: ServerResponse) =>
   res.writableLength < MAX_WAITING_BYTES && !(res.socket?.writableNeedDrain ?? false)
 
-/** Less than one notification, which is as much as may wait. */
+/** At most this much may be queued: less than one notification. */
 const MAX_WAITING_BYTES = 1024
 
 const isGone = (res: ServerResponse) => res.destroyed || res.writableEnded
 
-/** JSON-RPC 2.0, section 5.1: an error of no kind that this gateway knows. */
+/** JSON-RPC 2.0, section 5.1: internal error, for errors without a code. */
 const INTERNAL_ERROR = -32603
 
-/** What was thrown, as the SDKs put it on the wire: with its code and data when it has some. */
+/** Formats a thrown error as the SDKs do: with its code and data if it has them. */
 export function toRpcError(thrown: unknown) {
   const { code, message, data } = (thrown ?? {}) as Record<string, unknown>
   return {

@@ -2,12 +2,11 @@ import { AppError } from '../../errors.ts'
 import type { RequestIdentity } from '../run-tool.ts'
 
 /**
- * Tool calls under way in this process, so that a `notifications/cancelled` finds the call it means.
+ * Tool calls in progress in this process, so that a `notifications/cancelled` finds its call.
  *
- * Without MCP sessions the notification comes as a request of its own and names no connection.
- * What ties it to a call is the token's session and the request id. Two clients may share a token,
- * and every client counts its ids from the same number: when more than one call fits, none is
- * cancelled.
+ * Without MCP sessions the notification comes as a separate request and names no connection. It is
+ * matched by the token's session and the request id. Clients may share a token, and each counts its
+ * ids from the same number: when more than one call matches, none is cancelled.
  */
 export class CancellableCalls {
   readonly #running = new Map<string, Set<AbortController>>()

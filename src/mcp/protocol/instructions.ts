@@ -1,4 +1,4 @@
-/** What a client is told when it connects, for its model to know. */
+/** Instructions sent to a client when it connects, for its model. */
 export const INSTRUCTIONS = [
   'A gateway to Claude that keeps conversations.',
   'A client that connected by OAuth, or sends a token as a bearer header, is signed in: leave out access_token.',

@@ -1,9 +1,9 @@
 /**
  * Protocol revisions up to 2025-11-25, on @modelcontextprotocol/sdk (v1).
  *
- * Stateless: a server and a transport of its own for every request, never shared (CVE-2026-25536),
- * and no session. A client that goes away does not stop its tool call (MCP 2025-11-25, Transports:
- * disconnection should not be taken as cancellation); `notifications/cancelled` does.
+ * Stateless: a new server and transport for every request, never shared (CVE-2026-25536), and no
+ * session. A disconnect does not cancel the tool call (MCP 2025-11-25, Transports: disconnection
+ * should not be taken as cancellation); `notifications/cancelled` does.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -40,12 +40,12 @@ export const LEGACY_PROTOCOL_VERSIONS: readonly string[] = SUPPORTED_PROTOCOL_VE
 /** MCP 2025-11-25, Resources: error handling. */
 const RESOURCE_NOT_FOUND = -32002
 
-/** Building one per request costs more than the request; it keeps nothing of what it validates. */
+/** Shared, since building one costs more than a request; it keeps nothing of what it validates. */
 const jsonSchemaValidator = new AjvJsonSchemaValidator()
 
-/** `calls`: those under way, which a notification may cancel. */
+/** @param calls the calls in progress, which a notification may cancel. */
 export function createLegacyHandler(runner: ToolRunner, info: ServerInfo, calls: CancellableCalls) {
-  /** Answers one POST whose body was parsed already. */
+  /** Answers one POST whose body is already parsed. */
   return async function handle(
     req: IncomingMessage,
     res: ServerResponse,
@@ -66,7 +66,7 @@ export function createLegacyHandler(runner: ToolRunner, info: ServerInfo, calls:
     })
     transport.onerror = (err) => runner.log.debug({ err }, 'legacy transport')
     res.on('close', () => void server.close())
-    // The SDK's own transport class does not satisfy its Transport type under exactOptionalPropertyTypes.
+    // Under exactOptionalPropertyTypes the SDK's transport class does not satisfy its own type.
     await server.connect(transport as Parameters<Server['connect']>[0])
     await transport.handleRequest(req, res, body)
   }
@@ -119,8 +119,8 @@ function createServer(
 }
 
 /**
- * What a client declares, it declares once, and its later requests come alone: the session of its
- * bearer token keeps whether it opens links.
+ * A client declares its capabilities once, in `initialize`: the session of its bearer token stores
+ * whether it opens links.
  */
 async function rememberClient(
   { services, log }: ToolRunner,

@@ -1,8 +1,8 @@
 /**
  * Protocol revision 2026-07-28, on @modelcontextprotocol/server (v2).
  *
- * The SDK makes a server for every request from the factory below; nothing is shared between two.
- * Closing the response stream is a cancellation here, by the specification.
+ * The SDK creates a server per request from the factory below; requests share nothing. Closing the
+ * response stream cancels the call, by the specification.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -34,8 +34,8 @@ import { PAGE_REQUEST } from './url-elicitation.ts'
 const LISTED_FOR_MS = 300_000
 
 /**
- * What is listed depends on what its reader may use. What a resource holds is one user's, and new each
- * time.
+ * Lists depend on the caller's scopes. The content of a resource is private to a user and never
+ * cached.
  */
 const CACHE_HINTS = {
   'server/discover': { ttlMs: LISTED_FOR_MS, cacheScope: 'public' },
@@ -45,7 +45,7 @@ const CACHE_HINTS = {
   'resources/read': { ttlMs: 0, cacheScope: 'private' },
 } as const
 
-/** Building one per request costs more than the request; it keeps nothing of what it validates. */
+/** Shared, since building one costs more than a request; it keeps nothing of what it validates. */
 const jsonSchemaValidator = new AjvJsonSchemaValidator()
 
 export function createModernHandler(runner: ToolRunner, info: ServerInfo) {
@@ -64,14 +64,14 @@ export function createModernHandler(runner: ToolRunner, info: ServerInfo) {
   const streaming = handlerFor('sse')
   const plain = handlerFor('auto')
 
-  /** Answers one POST whose body was parsed already. */
+  /** Answers one POST whose body is already parsed. */
   return async function handle(
     req: IncomingMessage,
     res: ServerResponse,
     body: unknown,
     { asker, toolset, streams }: Ask,
   ): Promise<void> {
-    // The SDK's channel for what the HTTP side knows of the caller. It reads none of these fields.
+    // The SDK passes these on from the HTTP side. It reads none of the fields.
     const extra: Call = { asker, toolset, isTaken: () => isDrained(res) }
     const auth = { token: '', clientId: '', scopes: [], extra }
     const request = Object.assign(req, { auth }) as Parameters<typeof plain>[0]
@@ -105,7 +105,7 @@ function createServer(
     const call = { toolset, entry, args: params.arguments, asker, signal, progress }
     const { envelope = {}, inputResponses } = mcpReq
     const capabilities = (envelope as Fields)[CLIENT_CAPABILITIES_META_KEY] as Fields | undefined
-    // It repeats the call afterwards, whatever its user did, and then gets the result as it is.
+    // After the elicitation the client repeats the call, and then gets the result as it is.
     const isAsked = inputResponses !== undefined && PAGE_REQUEST in inputResponses
     const result = await runTool(runner, call)
     return isAsked ? result : orPageToOpen(result, capabilities)

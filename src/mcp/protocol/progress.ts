@@ -2,20 +2,20 @@
 
 import { endOf } from '../../text/whole-text.ts'
 
-/** Not more often than this; clients show one line and redraw it. */
+/** Minimum interval; clients show one line and redraw it. */
 const MIN_INTERVAL_MS = 300
-/** Claude Code shows so much of a progress message. */
+/** Claude Code shows this much of a progress message. */
 const MAX_MESSAGE_LENGTH = 200
 
 type Send = (progress: number, message: string) => Promise<void>
 type Options = { isTaken: () => boolean }
 
 /**
- * A function that takes the text so far, at any rate, and passes on its newest end.
+ * Returns a function that takes the text so far, at any rate, and sends its newest end.
  *
- * `progress` rises strictly, as the specification demands: it is the length of the text. A
- * notification that cannot be delivered (the client is gone) is dropped; so is one while the client
- * has not taken what it was sent before: the next that it gets is the newest then.
+ * `progress` is the length of the text, so it increases strictly, as the specification requires. A
+ * notification is dropped when it cannot be delivered (the client is gone), and while the client
+ * has not read the one before; the next one then sent is the newest.
  */
 export function throttledProgress(send: Send, { isTaken }: Options): (textSoFar: string) => void {
   let lastSentAt = Number.NEGATIVE_INFINITY
@@ -30,7 +30,7 @@ export function throttledProgress(send: Send, { isTaken }: Options): (textSoFar:
   }
 }
 
-/** For a client that asked for no progress. */
+/** For a client that requested no progress. */
 export const noProgress = () => {}
 
 function newestPart(text: string): string {

@@ -1,4 +1,4 @@
-/** What the gateway offers over MCP, in terms that both eras' SDKs take as they are. */
+/** What the gateway offers over MCP, in a form that both eras' SDKs accept. */
 
 import { AppError, toAppError, toErrorBody } from '../../errors.ts'
 import type { Caller } from '../../services/access/caller.ts'
@@ -14,7 +14,7 @@ export const DESCRIPTION =
 
 export type ServerInfo = ReturnType<typeof serverInfo>
 
-/** How the gateway introduces itself in both eras; in 2026-07-28 with every answer. */
+/** The server's `Implementation` info in both eras; in 2026-07-28 it is in every answer. */
 export function serverInfo(publicUrl: string) {
   return {
     name: SERVER_NAME,
@@ -28,12 +28,12 @@ export function serverInfo(publicUrl: string) {
   }
 }
 
-/** Between two comment lines of a silent stream, so that no proxy takes it for dead. */
+/** Interval of keep-alive comments on a silent stream, so that proxies do not close it. */
 export const KEEP_ALIVE_MS = 15_000
 
 export const CAPABILITIES = { tools: {}, resources: {} }
 
-/** Those that a token allows to be read; without one all. */
+/** The resources that a token may read; without a token, all. */
 export const resourceListFor = (caller: Caller | null) => ({
   resources: resources
     .filter(({ scope }) => caller?.scopes.includes(scope) !== false)
@@ -48,13 +48,13 @@ export const resourceListFor = (caller: Caller | null) => ({
 
 export const findResource = (uri: string) => resources.find((resource) => resource.uri === uri)
 
-/** A JSON-RPC error's parts: the SDKs have a class of their own for it. */
+/** The fields of a JSON-RPC error: each SDK has an error class of its own. */
 export type ProtocolFailure = { code: number; message: string; data?: unknown }
 
 /** Application errors outside the reserved range (JSON-RPC 2.0 section 5.1). */
 const GATEWAY_ERROR = -32000
 
-/** @returns the resource's JSON, or why it cannot be read. */
+/** @returns the resource's JSON, or why it cannot be read; undefined for an unknown URI. */
 export async function readResource(
   { services, log }: ToolRunner,
   uri: string,

@@ -1,13 +1,13 @@
 /**
- * A page that has to be visited before a call can succeed. A client that opens links for its user
- * is asked to (MCP: URL mode elicitation); to any other the failure itself says where to go.
+ * A page that the user has to visit before a call can succeed. A client that opens links is asked
+ * to open it (MCP: URL mode elicitation); for others the failure itself names the page.
  */
 
 import type { ToolResult } from '../run-tool.ts'
 
 export type PageToOpen = { url: string; message: string }
 
-/** Named on the wire, so that a client's answer can be told from none. */
+/** The key of the request on the wire; a repeated call that has it was already asked. */
 export const PAGE_REQUEST = 'anthropic_key'
 
 type Failure = { code: string; details?: { url?: unknown } }

@@ -28,7 +28,7 @@ export const metrics = defineResource({
   },
 })
 
-/** Whole milliseconds; null until an answer was delivered. */
+/** Whole milliseconds; null until an answer has been delivered. */
 const rounded = (percentiles: Record<string, number | null>) =>
   Object.fromEntries(
     Object.entries(percentiles).map(([name, value]) => [

@@ -5,7 +5,7 @@ const tokens = z.number().int()
 
 export const waitSeconds = z.number().min(0).max(300)
 
-/** An answer as send_message, get_message and cancel_message show it. */
+/** An answer as returned by send_message, get_message and cancel_message. */
 export const answer = {
   conversation_id: z.uuid(),
   message_id: z.uuid().describe("Of Claude's answer."),
@@ -51,8 +51,8 @@ export const answer = {
 }
 
 /**
- * An answer from `offset` on, whole unless it is longer than a result may be: clients expect what they
- * paid for in one piece, and max_tokens bounds it.
+ * An answer from `offset` on, whole unless it exceeds the size limit of a result: clients expect
+ * the answer they paid for in one piece, and max_tokens limits it.
  */
 export function shownAnswer<A extends { content: string }>(view: A, offset = 0) {
   const { text: content, nextOffset } = cutText(view.content, offset, MOST_TEXT_BYTES)

@@ -5,7 +5,7 @@ import { instant } from '../tool.ts'
 const usd = z.number().nullable()
 const tokens = z.number().int().nullable()
 
-/** What the tools about budgets answer. */
+/** The output of the budget tools. */
 export const budget = z.object({
   budgets: z.array(
     z.object({

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { defineTool } from '../tool.ts'
 
-/** A longer export would fill the context of whoever asked for it. */
+/** A longer export would fill the context of the calling model. */
 const MAX_INLINE_CHARACTERS = 100_000
 
 const count = z.number().int()
@@ -37,7 +37,7 @@ export const exportMyData = defineTool({
   },
 })
 
-/** The whole text, or undefined once it is known to be longer: the rest is then not read. */
+/** The whole text, or undefined once it exceeds the limit: the rest is then not read. */
 async function textUpTo(maxCharacters: number, pieces: AsyncIterable<string>) {
   let text = ''
   for await (const piece of pieces) {

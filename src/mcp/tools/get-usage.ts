@@ -4,7 +4,7 @@ import type { Services } from '../../services/index.ts'
 import { defineTool } from '../tool.ts'
 import { untrustedMark, untrustedText } from '../untrusted-text.ts'
 
-/** Before it there was no Claude, and dates near the year 0 are no dates to PostgreSQL. */
+/** Claude did not exist before, and PostgreSQL rejects dates near the year 0. */
 const FIRST_DAY = '2020-01-01'
 
 const day = z.iso
@@ -93,7 +93,7 @@ export const getUsage = defineTool({
 
 type Report = Awaited<ReturnType<Services['usage']['report']>>
 
-/** The tool's answer, which the usage resource gives too. */
+/** The tool's output, which the usage resource shares. */
 export function usageReport({ scope, from, to, groupBy, withheld, rows, total }: Report) {
   return {
     scope,

@@ -28,7 +28,7 @@ export const healthCheck = defineTool({
   run: (_args, { services }) => healthSummary(services),
 })
 
-/** The tool's answer, which GET /health gives too. */
+/** The tool's output, which GET /health shares. */
 export async function healthSummary(services: Services): Promise<z.infer<typeof health>> {
   const { uptimeSeconds, database, upstream, ...rest } = await services.health.check()
   return {

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { IssuedToken } from '../../services/access/sessions.ts'
 import { instant } from '../tool.ts'
 
-/** What the tools that issue an access token answer. */
+/** The output of the tools that issue an access token. */
 export const issuedToken = z.object({
   access_token: z.string().describe('Treat it like a password.'),
   token_type: z.literal('Bearer'),

@@ -56,7 +56,7 @@ export const listSessions = defineTool({
   },
 })
 
-/** A client is called what it calls itself. */
+/** A connection has the name that its client chose, which is untrusted. */
 const toName = ({ kind, name }: ListedSession) =>
   kind === 'connection' && name !== null
     ? { name_is_untrusted: true as const, name: untrustedText(name) }

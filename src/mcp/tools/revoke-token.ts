@@ -22,7 +22,7 @@ export const revokeToken = defineTool({
   }),
   output: z.object({ revoked_sessions: z.number().int() }),
   async run({ session_id: id, all_sessions: all }, { caller, services }) {
-    // Whoever holds a token may always give it up, as by RFC 7009.
+    // A token's holder may always revoke it, as in RFC 7009.
     const isOwn = !all && (id === undefined || id === caller.sessionId)
     if (!isOwn) requireScopes(caller.scopes, ['account'])
     if (id === undefined) {

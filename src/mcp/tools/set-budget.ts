@@ -58,7 +58,7 @@ function toNanoUsd(amount: number | string | null | undefined): bigint | null {
   return typeof amount === 'number' ? BigInt(Math.round(amount * 1e9)) : null
 }
 
-/** A limit that was forgotten must not read as no limit at all. */
+/** A forgotten limit must not be read as "no limit". */
 function refuseContradiction(args: {
   limit_usd?: number | string | null | undefined
   limit_tokens?: number | null | undefined

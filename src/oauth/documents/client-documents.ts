@@ -1,7 +1,7 @@
 /**
- * Clients' metadata documents, kept for when their hosts are slow or away: whoever connected
- * yesterday is not to be locked out by a name server. The provider keeps each for as long as it says
- * that it is good, and comes here after that.
+ * Cache of clients' metadata documents for when their hosts are slow or down, so that a DNS failure
+ * does not lock out known clients. The provider itself caches each document for its declared
+ * lifetime, and comes here after that.
  */
 
 import type { Logger } from '../../log.ts'
@@ -11,30 +11,30 @@ import { type Reason, reasonOf, reasonOfStatus } from './fetch-reasons.ts'
 import { WayOut } from './way-out.ts'
 
 type Document = { body: string; fetchedAt: number }
-/** Without an error something was answered, though no document. */
+/** Without `error`: the host answered, but not with a document. */
 type Failure = { error?: unknown; reason: Reason; until: number }
 type HeaderList = ConstructorParameters<typeof Headers>[0]
 
-/** Who asks waits so long for the document as it is now, then gets the one from before. */
+/** How long a caller waits for the current document before it gets the cached one. */
 const FRESH_WITHIN_MS = 500
-/** Older than this it is good for nothing. */
+/** Older cached documents are not used. */
 const MAX_STALE_MS = 24 * 3_600_000
-/** So long a failure answers for those who ask the same. */
+/** How long a failure is cached for further callers. */
 const FAILURE_MS = 5_000
 const MAX_KEPT = 500
 
 const MAX_LOGGED_CHARS = 300
 
-/** Who is behind a document: what most people connect, and answers everybody. */
+/** Hosts that many clients' documents are at, and that answer any request. */
 const PROBES = ['https://claude.ai/oauth/claude-code-client-metadata', 'https://chatgpt.com/']
 const PROBE_WITHIN_MS = 5000
 
-/** `auto`: announced while hosts elsewhere can be reached; `off`: none is taken. */
+/** `auto`: announced while outside hosts are reachable; `off`: no document is accepted. */
 export type DocumentMode = 'auto' | 'on' | 'off'
 
 type Options = {
   mode: DocumentMode
-  /** Names whose documents may lie at private addresses. */
+  /** Host names whose documents may be at private addresses. */
   privateHosts: readonly string[]
   outgoing: Outgoing
   log: Logger
@@ -57,7 +57,7 @@ export class ClientDocuments {
     this.#wayOut = new WayOut({ tryIt: () => Promise.all(PROBES.map(probe)), log })
   }
 
-  /** Begins to find out whether they can be fetched, where that decides. */
+  /** Starts probing whether documents can be fetched, in mode `auto`. */
   start(): void {
     if (this.#options.mode === 'auto') void this.#wayOut.start()
   }
@@ -70,17 +70,17 @@ export class ClientDocuments {
     return this.#options.mode !== 'off'
   }
 
-  /** Clients that have one register instead, where it is not said that documents are taken. */
+  /** Clients with a document register instead while documents are not announced. */
   get areAnnounced(): boolean {
     return this.#options.mode === 'on' || (this.areTaken && this.#wayOut.isOpen)
   }
 
-  /** Why a document could not be fetched when it was tried last; undefined when it could. */
+  /** Why the last fetch of a document failed; undefined if it succeeded. */
   whyNot(url: string): string | undefined {
     return this.#failures.get(url)?.reason.shown
   }
 
-  /** @throws Error saying why there is none; the provider answers `invalid_client`. */
+  /** @throws Error naming the reason; the provider answers `invalid_client`. */
   async get(url: string, headers: HeaderList): Promise<Response> {
     const kept = this.#kept(url)
     const failure = this.#failures.get(url)
@@ -105,7 +105,7 @@ export class ClientDocuments {
   #fetchOnce(url: string, headers: HeaderList): Promise<Response> {
     const underWay = this.#underWay.get(url) ?? this.#fetch(url, headers)
     this.#underWay.set(url, underWay)
-    // Whoever waits for it gets the error.
+    // The callers that await it get the error.
     underWay.catch(() => {}).finally(() => this.#underWay.delete(url))
     return underWay
   }
@@ -135,7 +135,7 @@ export class ClientDocuments {
     )
   }
 
-  /** A host that answers with anything but a document has taken it back. */
+  /** A host that answers with anything but a document has withdrawn it. */
   async #keep(url: string, answer: Response): Promise<void> {
     if (answer.status !== 200) return void this.#documents.delete(url)
     const document = {
@@ -146,7 +146,7 @@ export class ClientDocuments {
   }
 }
 
-/** What was put first goes first. */
+/** Evicts the oldest entry first. */
 function put<Value>(kept: Map<string, Value>, key: string, value: Value): void {
   kept.delete(key)
   const [oldest] = kept.size < MAX_KEPT ? [] : kept.keys()
@@ -154,7 +154,7 @@ function put<Value>(kept: Map<string, Value>, key: string, value: Value): void {
   kept.set(key, value)
 }
 
-/** To be asked for again soon, whatever it said of its own age. */
+/** Expires at once, regardless of its declared lifetime, so that it is soon requested again. */
 const toResponse = ({ body }: Document) =>
   new Response(body, {
     status: 200,

@@ -1,12 +1,12 @@
 /**
- * The only way in which the authorization server reaches out: for a client's metadata document,
- * whose address an unknown person chose (OAuth Client ID Metadata Document, section 6: SSRF).
+ * The only outgoing requests of the authorization server: for a client's metadata document, whose
+ * address is untrusted (OAuth Client ID Metadata Document, section 6: SSRF).
  *
- * https only; public addresses only, resolved once and connected to as resolved, so that a second
- * answer of a hostile name server changes nothing; no redirect is followed; time and size bounded.
+ * https only; public addresses only, resolved once and connected to as resolved, which prevents DNS
+ * rebinding; redirects are not followed; time and size are limited.
  *
- * A proxy resolves names itself, and where it connects to is its rules' to say. What is known here to
- * lie inside is not asked of it all the same.
+ * A proxy resolves names itself, and its own rules decide where it connects to. Hosts known here to
+ * be internal are still not requested from it.
  */
 
 import { request } from 'node:https'
@@ -20,7 +20,7 @@ import { resolveHost } from './resolve-host.ts'
 
 const MAX_BYTES = 16 * 1024
 const WITHIN_MS = 2500
-/** Before a proxy is asked, this machine's own name servers have so long to say that a name is inside. */
+/** How long local DNS may take to identify an internal name before the proxy is asked. */
 const OWN_NAMES_MS = 500
 const USER_AGENT = `claude-api-gateway/${VERSION}`
 
@@ -32,8 +32,7 @@ type Options = {
 type Asked = { method: 'GET' | 'HEAD'; headers: Record<string, string>; signal: AbortSignal }
 
 /**
- * `privateHosts`: names whose documents may lie at private addresses; `outgoing`: directly, unless it
- * is given.
+ * `privateHosts`: names whose documents may be at private addresses; `outgoing`: direct by default.
  *
  * @throws Error saying why nothing was fetched; the provider answers `invalid_client`.
  */
@@ -56,7 +55,7 @@ export async function fetchUnderPolicy(
   return get(url, address, asked)
 }
 
-/** Rejects when the time is over. */
+/** Rejects on abort or timeout. */
 const end = (signal: AbortSignal) =>
   new Promise<never>((_resolve, reject) => {
     const over = () => reject(signal.reason)
@@ -74,7 +73,7 @@ async function resolveOnce(hostname: string, privateHosts: readonly string[]): P
   return first
 }
 
-/** A name that nobody here knows is for the proxy. @throws NotPublic */
+/** A name that local DNS does not know is left to the proxy. @throws NotPublic */
 async function refuseInside(hostname: string, privateHosts: readonly string[]): Promise<void> {
   if (isListed(hostname, privateHosts)) return
   const known = resolveHost(bare(hostname), false).catch((): string[] => [])
@@ -83,7 +82,7 @@ async function refuseInside(hostname: string, privateHosts: readonly string[]): 
   if (!addresses.every(isPublicAddress)) throw new NotPublic()
 }
 
-/** Whether a URL's host is one of these, with or without the brackets of IPv6. */
+/** Whether a URL's host is listed, with or without the brackets of IPv6. */
 export const isListed = (hostname: string, privateHosts: readonly string[]): boolean =>
   privateHosts.some((listed) => bare(listed) === bare(hostname))
 
@@ -91,7 +90,7 @@ const bare = (hostname: string) => hostname.replace(/^\[|\]$/g, '').toLowerCase(
 
 async function getByProxy(url: URL, asked: Asked, outgoing: Outgoing): Promise<Response> {
   const answer = outgoing.requestByProxy(url, asked)
-  // A request whose tunnel is not open yet hears of no signal.
+  // A request whose tunnel is still opening ignores its signal.
   const { status, headers, body } = await Promise.race([answer, end(asked.signal)]).catch(
     toUnreached,
   )
@@ -115,7 +114,7 @@ function get(url: URL, address: string, { method, headers, signal }: Asked): Pro
         headers,
         signal,
         agent: false,
-        // Node asks for all addresses or for one, depending on its version.
+        // Depending on its version, Node asks for all addresses or for one.
         lookup: (_name, options, found) =>
           options.all ? found(null, [{ address, family }]) : found(null, address, family),
       },
@@ -139,12 +138,12 @@ function get(url: URL, address: string, { method, headers, signal }: Asked): Pro
 
 type HeaderFields = Record<string, string | string[] | undefined>
 
-/** The body of an answer, as far as a document may be long. */
+/** Collects the body of an answer, up to the size limit of a document. */
 class Bounded {
   readonly #chunks: Uint8Array[] = []
   #bytes = 0
 
-  /** @throws Error when it is longer. */
+  /** @throws Error when the limit is exceeded. */
   add(chunk: Uint8Array): void {
     this.#bytes += chunk.length
     if (this.#bytes > MAX_BYTES) throw new Error('the document is too large')
@@ -157,7 +156,7 @@ class Bounded {
   }
 }
 
-/** All that is looked at of the answer's headers. */
+/** The only headers of the answer that are used. */
 function cacheHeaders(headers: HeaderFields): [string, string][] {
   const names = ['cache-control', 'expires', 'content-type']
   return names.flatMap((name) => {

@@ -1,4 +1,4 @@
-/** Why a document could not be fetched, in words: for the log, and for whoever asks for it. */
+/** Describes why a document could not be fetched: for the log, and for the client's user. */
 
 import { tunnelFailureOf } from '../../network/outgoing.ts'
 
@@ -6,20 +6,20 @@ export type Reason = {
   /** For the operator. */
   logged: string
   /**
-   * For anybody: of names that lead to addresses inside it does not say whether they are there, and of
-   * hosts inside that are listed not what they answer.
+   * Public: does not reveal whether a name with an internal address exists, nor what listed
+   * internal hosts answer.
    */
   shown: string
 }
 
-/** The host has an address, and it is inside. */
+/** The host resolves to an internal address. */
 export class NotPublic extends Error {
   constructor() {
     super('the host has an address that is not public')
   }
 }
 
-/** Nobody was asked: the proxy was not there. */
+/** The proxy could not be reached, so no request was made. */
 export class ProxyUnreached extends Error {
   readonly code: string
   constructor(code: string) {
@@ -51,7 +51,7 @@ export function reasonOf(thrown: unknown, isListed: boolean): Reason {
   }
 }
 
-/** Of an answer that holds no document. */
+/** For an answer without a document. */
 export function reasonOfStatus(status: number, isListed: boolean): Reason {
   const words = `it was answered with status ${status}`
   return { logged: words, shown: isListed ? IN_THE_LOG : words }

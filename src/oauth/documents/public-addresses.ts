@@ -1,8 +1,8 @@
-/** Which addresses are of the public internet, and not of this machine or somebody's network. */
+/** Tells public internet addresses from those of this machine or a private network. */
 
 import { BlockList, isIPv6 } from 'node:net'
 
-/** IANA special-purpose address registries: what is not an address of the public internet. */
+/** IANA special-purpose address registries: addresses outside the public internet. */
 const SPECIAL_IPV4: readonly [string, number][] = [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
@@ -23,7 +23,7 @@ const SPECIAL_IPV4: readonly [string, number][] = [
   ['224.0.0.0', 3],
 ]
 
-/** Only 2000::/3 is given out; within it, what tunnels to other addresses or is documentation. */
+/** Only 2000::/3 is allocated; these parts of it are for tunnels or documentation. */
 const SPECIAL_IPV6: readonly [string, number][] = [
   ['2001::', 23],
   ['2001:db8::', 32],

@@ -1,10 +1,10 @@
 /**
- * Addresses of hosts whose names unknown people chose.
+ * Resolves untrusted host names.
  *
- * Asked over sockets of our own (c-ares), with a bound in time and a way to give up: the system's
- * resolver keeps one of the process's few threads for as long as a name server makes it wait. Names
- * of one domain take turns, so that whoever runs a slow name server waits alone. The system's
- * resolver is left for names that the operator listed, which may stand in no name server.
+ * Queries use separate sockets (c-ares), with a timeout and cancellation: the system's resolver
+ * blocks one of the process's few threads for as long as a name server delays. Queries are queued
+ * fairly per domain, so a slow name server delays only its own names. The system's resolver is used
+ * only for names that the operator listed, which DNS may not have.
  */
 
 import dns from 'node:dns'
@@ -13,7 +13,7 @@ import { isIP } from 'node:net'
 import { BoundedQueue } from '../../concurrency/bounded-queue.ts'
 import { FairQueue } from '../../concurrency/fair-queue.ts'
 
-/** For all of a name's queries, tries and turns. A document has 2.5 s altogether. */
+/** For all queries, retries and queueing of a name. A document has 2.5 s altogether. */
 const RESOLVE_WITHIN_MS = 2000
 const TRY_MS = 700
 const TRIES = 2
@@ -28,14 +28,14 @@ const queries = new FairQueue({
 })
 const lookups = new BoundedQueue({ concurrency: 1, maxQueued: 32, refuse: tooMany })
 
-/** Under way, by name: who asks for the same meanwhile waits with it. */
+/** Single-flight by name: concurrent callers share one query. */
 const underWay = new Map<string, Promise<string[]>>()
 
 /**
- * All addresses of a host, those of IPv4 first; an address is its own.
+ * All addresses of a host, IPv4 first; an IP address resolves to itself.
  *
- * @param isListed by the operator: the system's resolver is asked, hosts file and all.
- * @throws Error when there is none, or no answer in time.
+ * @param isListed by the operator: uses the system's resolver, including the hosts file.
+ * @throws Error when there is none, or on a timeout.
  */
 export function resolveHost(name: string, isListed: boolean): Promise<string[]> {
   if (isIP(name)) return Promise.resolve([name])
@@ -50,13 +50,13 @@ const lookUp = (name: string) =>
   lookups.run(async () => (await lookup(name, { all: true })).map(({ address }) => address))
 
 async function query(name: string): Promise<string[]> {
-  // Resolved here, whatever a name server would say (RFC 6761, section 6.3).
+  // Resolved locally without DNS (RFC 6761, section 6.3).
   if (/(?:^|\.)localhost\.?$/i.test(name)) return ['127.0.0.1']
   const inTime = AbortSignal.timeout(RESOLVE_WITHIN_MS)
   return queries.run(domainOf(name), async () => {
     inTime.throwIfAborted()
     const resolver = new Resolver({ timeout: TRY_MS, tries: TRIES })
-    // Those of this process, which need not be the system's.
+    // The process's servers, which may differ from the system's.
     resolver.setServers(dns.getServers())
     const giveUp = () => resolver.cancel()
     inTime.addEventListener('abort', giveUp, { once: true })
@@ -77,5 +77,5 @@ function addressesOf(answers: readonly PromiseSettledResult<string[]>[]): string
   return found
 }
 
-/** Near enough: under a public suffix of two labels unrelated names share their turns. */
+/** An approximation: under a public suffix of two labels, unrelated names share a queue. */
 const domainOf = (name: string) => name.split('.').slice(-2).join('.')

@@ -1,15 +1,15 @@
-/** Whether hosts elsewhere can be reached from here at all: tried at the start, and now and then. */
+/** Probes whether outside hosts are reachable at all, at startup and periodically. */
 
 import type { Logger } from '../../log.ts'
 import { reasonOf } from './fetch-reasons.ts'
 
 const AGAIN_WHEN_OPEN_MS = 10 * 60_000
 const AGAIN_WHEN_SHUT_MS = 60_000
-/** A doubt does not have it tried more often. */
+/** Minimum interval between probes that `doubt` starts. */
 const LEAST_MS = 20_000
 
 type Options = {
-  /** Rejects when there is no way. */
+  /** Rejects when outside hosts are unreachable. */
   tryIt: () => Promise<unknown>
   log: Logger
 }
@@ -25,12 +25,12 @@ export class WayOut {
     this.#options = options
   }
 
-  /** As it was found last; until something was found, no. */
+  /** The last result; false before the first. */
   get isOpen(): boolean {
     return this.#isOpen ?? false
   }
 
-  /** Resolves when it is known. Tries again and again from then on. */
+  /** Probes periodically; resolves after the first probe. */
   async start(): Promise<void> {
     clearTimeout(this.#again)
     this.#triedAt = performance.now()
@@ -45,7 +45,7 @@ export class WayOut {
     this.#again = setTimeout(() => void this.start(), againMs).unref()
   }
 
-  /** Something could not be reached, which may have been its own fault. */
+  /** Reports a failed fetch, which may be the fault of its host, and probes again. */
   doubt(): void {
     if (this.#isStopped || performance.now() - this.#triedAt < LEAST_MS) return
     void this.start()

@@ -15,7 +15,7 @@ export function titleOf(status: number): string {
 
 type ErrorPage = { title: string; message: string; isSignedIn?: boolean }
 
-/** Only what an error says to its reader; never where it came from. */
+/** Shows only the public message of an error, never its cause. */
 export const errorPage = ({ title, message, isSignedIn = false }: ErrorPage): Page => ({
   title,
   body: html`<section class="card"><h1>${title}</h1><p>${message}</p>

@@ -1,11 +1,11 @@
-/** The parts of a form. An error stands beside its field, and is tied to it. */
+/** Form components. An error is shown beside its field and linked to it by aria-describedby. */
 
 import { type Html, html } from './html.ts'
 
-/** By the name of a field; '' is the form itself. */
+/** By field name; '' is the whole form. */
 export type FormErrors = Readonly<Record<string, string>>
 
-/** What a form shows again after it was refused. Never a secret. */
+/** What a refused form shows again. Never a secret. */
 export type FormState = { values: Readonly<Record<string, string>>; errors: FormErrors }
 
 export const EMPTY_FORM: FormState = { values: {}, errors: {} }
@@ -19,7 +19,7 @@ type Field = {
   type?: 'text' | 'email' | 'password'
   hint?: string | Html
   autocomplete: string
-  /** What may be left empty says so in its label. */
+  /** Marked as optional in the label. */
   isOptional?: boolean
   minLength?: number
   maxLength?: number
@@ -62,7 +62,7 @@ export function select(
 
 type Choice = { value: string; label: string; note?: string; isChosen: boolean }
 
-/** Any number of choices under one name. */
+/** A group of checkboxes under one name. */
 export function checkboxes(
   { name, legend, choices }: { name: string; legend: string; choices: readonly Choice[] },
   { errors }: FormState = EMPTY_FORM,
@@ -81,16 +81,16 @@ ${errorText(id, error)}
 </fieldset>`
 }
 
-/** Nothing is sent by email: a new password comes from whoever runs the gateway. */
+/** The gateway sends no email: the operator resets passwords. */
 export const forgotten = html`<p class="soft">Forgot your password? Ask the operator of this gateway for a new one. They make it with <code>npm run admin -- user reset-password</code> and your username.</p>`
 
-/** Asks once more: what it opens says what will happen, and holds the button that does it. */
+/** Expands to an explanation and the button that performs the action. */
 export const confirmation = (label: string, body: Html): Html =>
   html`<details class="ask"><summary>${label}</summary><div class="card">${body}</div></details>`
 
 /**
- * What is wrong with the form, above it: read out at once, and a way to each field. The focus goes
- * there, so that whoever cannot see it, or has it off the screen, knows that nothing was done.
+ * Lists the errors above the form: announced by screen readers, with a link to each field. It takes
+ * the focus, so that users who cannot see it learn that nothing was done.
  */
 export function summary({ errors }: FormState): Html {
   const { '': whole, ...fields } = errors

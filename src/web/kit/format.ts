@@ -1,8 +1,8 @@
-/** Amounts and instants as people read them. */
+/** Formats amounts, times and sizes for people. */
 
 import { type Html, html } from './html.ts'
 
-/** To the cent, or as far as a small amount needs. */
+/** To the cent; small amounts with up to six decimals. */
 export function usd(nanoUsd: bigint | string): string {
   const amount = Number(nanoUsd) / 1e9
   const digits = amount === 0 || amount >= 0.01 ? 2 : 6
@@ -13,7 +13,7 @@ export const count = (value: number) => value.toLocaleString('en-US')
 
 const UNITS = ['bytes', 'KB', 'MB', 'GB', 'TB']
 
-/** Bytes, in the unit that shows the fewest digits; 1 KB is 1024 of them. */
+/** In the largest unit that fits; 1 KB is 1024 bytes. */
 export function size(bytes: number): string {
   const power = Math.floor(Math.log2(Math.max(1, bytes)) / 10)
   const unit = Math.min(power, UNITS.length - 1)
@@ -37,7 +37,7 @@ export const minute = (at: Date): Html =>
 const MINUTE_SECONDS = 60
 const HOUR_SECONDS = 3600
 
-/** A wait, rounded up: whoever comes back after it does not come too early. */
+/** Rounded up, so that a retry after it is not too early. */
 function duration(seconds: number): string {
   if (seconds < 2 * MINUTE_SECONDS) return counted(seconds, 'second')
   if (seconds < 2 * HOUR_SECONDS) return counted(Math.ceil(seconds / MINUTE_SECONDS), 'minute')
@@ -46,10 +46,10 @@ function duration(seconds: number): string {
 
 const counted = (value: number, unit: string) => `${value} ${unit}${value === 1 ? '' : 's'}`
 
-/** Messages name a wait in seconds, for programs; people get it in what they would say. */
+/** Rewrites waits, which messages give in seconds for programs, in minutes or hours. */
 export const inPlainTime = (message: string) =>
   message.replace(/\bin (\d+) s\b/g, (_text, seconds) => `in ${duration(Number(seconds))}`)
 
-/** For a list of terms: what it is, and its value. */
+/** One entry of a definition list. */
 export const fact = (term: string, value: Html | string): Html =>
   html`<div><dt>${term}</dt><dd>${value}</dd></div>`

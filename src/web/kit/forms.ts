@@ -1,4 +1,4 @@
-/** What was sent by a form, and what is said beside its fields when it is refused. */
+/** Reads submitted form values, and turns errors into messages for the form. */
 
 import type { Request } from 'express'
 import type { z } from 'zod'
@@ -7,13 +7,13 @@ import { check } from '../../text/problems.ts'
 import type { FormErrors } from './form.ts'
 import { inPlainTime } from './format.ts'
 
-/** One value, as it was typed; '' when the field is missing. */
+/** One value, as typed; '' when the field is missing. */
 export function textField(req: Request, name: string): string {
   const value: unknown = req.body?.[name]
   return typeof value === 'string' ? value : ''
 }
 
-/** The values of the boxes that were ticked. */
+/** The values of the checked boxes. */
 export function chosenValues(req: Request, name: string): string[] {
   const value: unknown = req.body?.[name]
   const values: unknown[] = Array.isArray(value) ? value : [value]
@@ -22,10 +22,10 @@ export function chosenValues(req: Request, name: string): string[] {
 
 export type Refusal = { status: number; retryAfterSeconds?: number | undefined; errors: FormErrors }
 
-/** RFC 9110, 15.5.21: understood, and not acceptable. */
+/** RFC 9110, 15.5.21: Unprocessable Content. */
 const UNPROCESSABLE = 422
 
-/** What the rules say of the values, by field; undefined when all are kept. */
+/** Validates the values, with an error per field; undefined when all are valid. */
 export function brokenRules(rules: Record<string, z.ZodType>, values: Record<string, unknown>) {
   const errors: Record<string, string> = {}
   for (const [name, rule] of Object.entries(rules)) {
@@ -38,11 +38,11 @@ export function brokenRules(rules: Record<string, z.ZodType>, values: Record<str
 export const refused = (errors: FormErrors): Refusal => ({ status: UNPROCESSABLE, errors })
 
 /**
- * Runs what a form asks for.
+ * Runs the action of a form.
  *
- * @param fields beside which field a code's message stands; any other stands above the form.
- * @returns why it was refused.
- * @throws whatever is not for the form's reader to mend.
+ * @param fields the field that shows a code's message; other messages are shown above the form.
+ * @returns the result, or why it was refused.
+ * @throws errors that the user cannot correct in the form.
  */
 export async function attempt<T>(
   work: () => Promise<T>,
@@ -61,13 +61,13 @@ export async function attempt<T>(
   }
 }
 
-/** An invalid_input that names no field is about all of them. */
+/** An invalid_input without a field is about the whole form. */
 function besideOf({ code, details }: AppError, fields: Partial<Record<ErrorCode, string>>): string {
   const isOfWhole = code === 'invalid_input' && details?.field === undefined
   return isOfWhole ? '' : (fields[code] ?? '')
 }
 
-/** Rules name their field as programs do; people read a sentence. */
+/** Turns a message that begins with a field name into a sentence for people. */
 function asRead({ message, details }: AppError): string {
   const prefix = `${details?.field} `
   if (!message.startsWith(prefix)) return inPlainTime(message)
@@ -81,6 +81,6 @@ const UNMENDABLE = new Set<ErrorCode>([
   'proof_required',
 ])
 
-/** Rules read on from the name of what they are about, unless they are a sentence of their own. */
+/** A rule continues a sentence that begins with the field name, unless it is a whole sentence. */
 const asSentence = (name: string, rule: string) =>
   /^[A-Z]/.test(rule) ? rule : `The ${name.replaceAll('_', ' ')} ${rule}.`

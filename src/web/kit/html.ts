@@ -1,9 +1,9 @@
 /**
- * Markup that is escaped by construction.
+ * HTML templates that are escaped by construction.
  *
- * Whatever is put into a template is text, unless a template made it. So that escaping is enough,
- * a value may stand in text or between double quotes only, and may begin a link only where it
- * cannot name a scheme that runs as a script.
+ * A value in a template is text, unless another template made it. For escaping to suffice, a value
+ * may only be in text or between double quotes, and may begin a link only if its scheme cannot run
+ * scripts.
  */
 
 class Markup {
@@ -18,12 +18,12 @@ class Markup {
   }
 }
 
-/** What a template made. Nothing else can make one. */
+/** Created only by templates. */
 export type Html = Markup
 
 type Value = Html | string | number | bigint | null | undefined | false | readonly Value[]
 
-/** @throws Error for a template that escaping cannot make safe, whatever the values. */
+/** @throws Error for a template that escaping cannot make safe, with any values. */
 export function html(strings: TemplateStringsArray, ...values: Value[]): Html {
   checkOnce(strings)
   const parts = strings.map((text, index) => {

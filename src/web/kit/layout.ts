@@ -1,11 +1,11 @@
-/** What stands around every page. */
+/** The layout around every page. */
 
 import { type Html, html } from './html.ts'
 import { STYLESHEET_PATH } from './stylesheet.ts'
 
 export const PRODUCT = 'Claude API Gateway'
 
-/** The parts of the account, in the order of its menu. */
+/** The sections of the account, in menu order. */
 export const SECTIONS = {
   '/account': 'Overview',
   '/account/key': 'Anthropic key',
@@ -19,14 +19,14 @@ export const SECTIONS = {
 export type Section = keyof typeof SECTIONS
 
 export type Page = {
-  /** Of the window; the page has its own h1. */
+  /** The window title; the page has an h1 of its own. */
   title: string
   body: Html
-  /** A part of the account: with its menu. Otherwise wide, or one narrow column. */
+  /** A section adds the account menu; otherwise one wide or narrow column. */
   layout?: Section | 'wide' | 'narrow'
 }
 
-/** Who is signed in, and the token of their sign-out form. */
+/** The signed-in user, and the CSRF field of the sign-out form. */
 export type Visitor = { username: string; csrfField: Html }
 
 export function document({ title, body, layout = 'narrow' }: Page, visitor: Visitor | null): Html {

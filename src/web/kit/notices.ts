@@ -1,6 +1,6 @@
 /**
- * What a page says after something was done. The address names it; its words are ours alone, and
- * stand only on the page they belong to.
+ * Confirmation messages after an action. The URL only names one; the texts are fixed, and each is
+ * shown only on its own page.
  */
 
 import { type Html, html } from './html.ts'

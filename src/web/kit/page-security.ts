@@ -1,12 +1,12 @@
-/** What a browser must never do with our pages. */
+/** Security headers of the pages. */
 
 import type { RequestHandler, Response } from 'express'
 
 /**
- * Headers of every page. Nothing inline, nothing foreign, no frames, nothing kept in a cache.
+ * Headers of every page: no inline or foreign content, no frames, no caching.
  *
- * The referrer stays within the site: with `no-referrer` a browser sends `Origin: null` with a
- * form, and the check of its sender needs the origin (Fetch Standard, 3.2).
+ * The referrer is sent within the site: with `no-referrer`, browsers send `Origin: null` with a
+ * form, and the CSRF check needs the origin (Fetch Standard, 3.2).
  */
 export const pageSecurity: RequestHandler = (_req, res, next) => {
   applyPageSecurity(res)
@@ -21,8 +21,8 @@ export function applyPageSecurity(res: Response): void {
 }
 
 /**
- * Chromium holds form-action against redirects after a form was sent, too: a page whose form ends
- * at a client's redirect URI has to name it.
+ * Chromium applies form-action to redirects after a form, too: a page whose form ends at a client's
+ * redirect URI has to allow it.
  */
 export function allowFormsToEndAt(res: Response, redirectUri: string): void {
   res.setHeader('Content-Security-Policy', contentSecurityPolicy(formTarget(redirectUri)))
@@ -40,8 +40,8 @@ function contentSecurityPolicy(formTarget = ''): string {
 }
 
 /**
- * An origin where CSP has a way to write it; else the scheme: an app's own, or an IPv6 address. A
- * host of a URL may hold `;`, `,` and `*`, which would be more than a host here.
+ * The origin if CSP can express it; otherwise the scheme (custom schemes, IPv6 addresses). A URL's
+ * host may contain `;`, `,` and `*`, which have a meaning in CSP.
  */
 function formTarget(redirectUri: string): string {
   const { protocol, hostname, origin } = new URL(redirectUri)

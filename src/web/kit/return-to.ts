@@ -1,8 +1,8 @@
 /**
- * Where a visitor was going before signing in: one of our own pages, by its exact spelling.
+ * Where a visitor goes after signing in: one of our own pages, by its exact spelling.
  *
- * Addresses that are not on this list are dropped, not repaired: browsers read `//host`, `/\host`,
- * tabs and encoded slashes each in their own way.
+ * Addresses not on this list are dropped, not repaired: browsers interpret `//host`, `/\host`, tabs
+ * and encoded slashes differently.
  */
 
 const KNOWN_PATHS = [
@@ -11,7 +11,7 @@ const KNOWN_PATHS = [
   /^\/connect\/[\w-]{1,64}(?:\?key=later)?$/,
 ]
 
-/** @returns undefined unless it is a page of ours to come back to. */
+/** @returns undefined unless it is one of our pages. */
 export function knownReturnTo(value: unknown): string | undefined {
   if (typeof value !== 'string') return undefined
   return KNOWN_PATHS.some((path) => path.test(value)) ? value : undefined

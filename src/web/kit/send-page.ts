@@ -5,7 +5,7 @@ import { hidden } from './form.ts'
 import type { Refusal } from './forms.ts'
 import { document, type Page } from './layout.ts'
 
-/** Sends a page within its frame; after a refused form with that refusal's status. */
+/** Sends a page in its layout; after a refused form, with the refusal's status. */
 export function sendPage(
   req: Request,
   res: Response,
@@ -27,5 +27,5 @@ export function sendPage(
     .send(document(status < 400 ? page : failed(page), visitor).toString())
 }
 
-/** The title is the first thing that is read out. */
+/** Screen readers read the title first. */
 const failed = (page: Page): Page => ({ ...page, title: `Error: ${page.title}` })

@@ -1,4 +1,4 @@
-/** The one stylesheet of the pages. Its address changes with its content, so it is cached for good. */
+/** The stylesheet of the pages. Its URL changes with its content, so it is cached forever. */
 
 import { createHash } from 'node:crypto'
 

@@ -1,4 +1,4 @@
-/** Amounts in USD in the fields of forms. */
+/** USD amounts in form fields. */
 
 import { z } from 'zod'
 import { AMOUNT_EXAMPLES, parseUsd } from '../../text/usd-amount.ts'
@@ -7,15 +7,15 @@ const NANO_USD_PER_CENT = 10_000_000n
 const DECIMALS = 2
 const TOO_MUCH = 1_000_000n * 1_000_000_000n
 
-/** With at most two decimals, below a million; or nothing. */
+/** At most two decimals, below a million; or empty. */
 export const UsdAmount = z
   .string()
   .refine((text) => text === '' || isAmount(text), `must be an amount ${AMOUNT_EXAMPLES}`)
 
-/** Of a {@link UsdAmount}. @returns null for nothing: no limit. */
+/** Converts a {@link UsdAmount}. @returns null if empty: no limit. */
 export const toNanoUsd = (amount: string): bigint | null => parseUsd(amount, DECIMALS) ?? null
 
-/** For a field to begin with. An amount that a tool set may be finer than the field takes. */
+/** The initial value of a field. Amounts set by tools may have more decimals. */
 export function toAmount(nanoUsd: bigint | null): string {
   if (nanoUsd === null) return ''
   const digits = nanoUsd % NANO_USD_PER_CENT === 0n ? DECIMALS : 9

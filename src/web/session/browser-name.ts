@@ -1,8 +1,8 @@
 /**
- * What people call a browser, from its User-Agent.
+ * Derives the common name of a browser from its User-Agent.
  *
- * Nothing of the header itself is in it: only words of these tables, so it is short and harmless
- * whatever was sent. Every browser also names those it descends from; the first that fits counts.
+ * The result has only words from these tables, never text of the header, so it is short and
+ * harmless. A browser also names those it descends from, so the first match counts.
  */
 
 const BROWSERS: readonly [RegExp, string][] = [
@@ -24,7 +24,7 @@ const SYSTEMS: readonly [RegExp, string][] = [
   [/\bLinux\b/, 'Linux'],
 ]
 
-/** Like "Firefox on Windows"; "Browser" for one that is not known. */
+/** For example "Firefox on Windows"; "Browser" if unknown. */
 export function browserName(userAgent = ''): string {
   const browser = firstIn(BROWSERS, userAgent)
   const system = firstIn(SYSTEMS, userAgent)

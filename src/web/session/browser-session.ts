@@ -1,7 +1,7 @@
 /**
- * Who looks at a page: the session behind the cookie.
+ * Identifies the visitor of a page by the session cookie.
  *
- * Nothing is decided here about what a visitor may see.
+ * What a visitor may see is not decided here.
  */
 
 import type { Request, RequestHandler, Response } from 'express'
@@ -14,7 +14,7 @@ import type { PageCookie } from './cookies.ts'
 /** A visitor, signed in or not. */
 export type Visit = {
   caller: Caller | null
-  /** Of a session that is good; what its forms are bound to. */
+  /** The secret of a valid session, which CSRF tokens are bound to. */
   sessionSecret: string | null
 }
 
@@ -22,10 +22,10 @@ const SESSION_LIFE_MS = 12 * 3_600_000
 
 const visits = new WeakMap<Request, Visit>()
 
-/** Undefined for a request that is none of the pages'. */
+/** Undefined for a request to anything but a page. */
 export const peekVisit = (req: Request): Visit | undefined => visits.get(req)
 
-/** @throws Error where {@link identifyVisitor} did not run before. */
+/** @throws Error when {@link identifyVisitor} did not run before. */
 export function visitOf(req: Request): Visit {
   const visit = visits.get(req)
   if (!visit) throw new Error('identifyVisitor has to run first')
@@ -45,7 +45,7 @@ export function identifyVisitor(
   }
 }
 
-/** A session goes on under a new secret, and so do the forms of the page that is sent now. */
+/** Continues the session under a new secret, also for the forms of the page being sent. */
 export function goOnUnder(
   { secret, expiresAt }: BrowserSecret,
   { req, res }: { req: Request; res: Response },
@@ -56,8 +56,8 @@ export function goOnUnder(
 }
 
 /**
- * Signs a browser in. It always gets a new secret, so that one planted before is worth nothing
- * (session fixation), and the session it had ends.
+ * Signs a browser in. It always gets a new secret, so that a planted one is worthless (session
+ * fixation), and its previous session ends.
  *
  * @throws AppError invalid_credentials when the password has been changed since it was checked.
  */

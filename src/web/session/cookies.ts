@@ -4,7 +4,7 @@ import type { Request, Response } from 'express'
 
 export type PageCookie = {
   read(req: Request): string | undefined
-  /** Without a life it ends with the browser. */
+  /** Without `lifeMs` it is a session cookie. */
   write(res: Response, value: string, lifeMs?: number): void
   clear(res: Response): void
 }
@@ -12,8 +12,8 @@ export type PageCookie = {
 export type PageCookies = { session: PageCookie; csrf: PageCookie }
 
 /**
- * Behind https their names begin with `__Host-`: a browser then takes them from this very host
- * only, so that no neighbouring subdomain can plant one (RFC 6265bis, section 4.1.3.2).
+ * Over https the names begin with `__Host-`: a browser then accepts them only from this exact host,
+ * so that a neighbouring subdomain cannot plant one (RFC 6265bis, section 4.1.3.2).
  */
 export function createPageCookies(publicUrl: string): PageCookies {
   const isSecure = new URL(publicUrl).protocol === 'https:'
@@ -34,7 +34,7 @@ export function createPageCookies(publicUrl: string): PageCookies {
   return { session: define('session'), csrf: define('csrf') }
 }
 
-/** Our own values are base64url: nothing to unquote or decode. */
+/** Our values are base64url, so they need no unquoting or decoding. */
 function readCookie(header: string | undefined, name: string): string | undefined {
   for (const pair of header?.split(';') ?? []) {
     const [key, value] = pair.trim().split('=', 2)

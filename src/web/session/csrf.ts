@@ -1,10 +1,10 @@
 /**
- * That a form was sent from our own page.
+ * CSRF protection: checks that a form was sent from our own page.
  *
- * Two checks, either of which would do: what the browser says of the sender (Sec-Fetch-Site, else
- * Origin), and a token in the form that only our page could hold. A signed-in visitor's token is
- * bound to the session; a signed-out one's to a cookie made for it (OWASP CSRF Prevention Cheat
- * Sheet: signed double-submit).
+ * Two checks, each sufficient: what the browser says of the sender (Sec-Fetch-Site, else Origin),
+ * and a token in the form that only our page can have. A signed-in visitor's token is bound to the
+ * session, a signed-out one's to a cookie of its own (OWASP CSRF Prevention Cheat Sheet: signed
+ * double-submit).
  */
 
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
@@ -16,7 +16,7 @@ import type { PageCookie } from './cookies.ts'
 /** The name of the hidden field. */
 export const CSRF_FIELD = 'csrf_token'
 
-/** The token for the forms of the page being sent. Sets the cookie of a visitor who has none. */
+/** The token for the forms of the page being sent. Sets the cookie if the visitor has none. */
 export function csrfToken(req: Request, res: Response, cookie: PageCookie): string {
   const known = secretOf(req, cookie)
   if (known !== undefined) return tokenFrom(known)
@@ -25,7 +25,7 @@ export function csrfToken(req: Request, res: Response, cookie: PageCookie): stri
   return tokenFrom(secret)
 }
 
-/** Refuses a form that another site sent, or that was made for another session. */
+/** Refuses a form sent by another site, or made for another session. */
 export function refuseForgedForms(cookie: PageCookie, publicUrl: string): RequestHandler {
   const ownOrigin = new URL(publicUrl).origin
   return (req, _res, next) => {
@@ -33,7 +33,7 @@ export function refuseForgedForms(cookie: PageCookie, publicUrl: string): Reques
     const secret = secretOf(req, cookie)
     const given: unknown = req.body?.[CSRF_FIELD]
     if (!isFromOwnPage(req, ownOrigin)) return next(forged())
-    // From another site a browser would not send it either (SameSite); from ours it should have.
+    // Cross-site forms are already refused, so the browser did not keep our cookie.
     if (secret === undefined) return next(noCookie())
     next(isSame(given, tokenFrom(secret)) ? undefined : forged())
   }
@@ -43,7 +43,7 @@ function secretOf(req: Request, cookie: PageCookie): string | undefined {
   return visitOf(req).sessionSecret ?? cookie.read(req)
 }
 
-/** The same for a visitor who is signed in. */
+/** The token of a signed-in visitor. */
 export const tokenOfSession = (secret: string) => tokenFrom(secret)
 
 const tokenFrom = (secret: string) =>
@@ -55,12 +55,12 @@ function isSame(given: unknown, expected: string): boolean {
   return a.length === b.length && timingSafeEqual(a, b)
 }
 
-/** What only a browser can send; a client without either header has no cookies to abuse. */
+/** Only browsers send these headers; a client without them has no cookies to abuse. */
 function isFromOwnPage(req: Request, ownOrigin: string): boolean {
   const site = req.headers['sec-fetch-site']
   if (site !== undefined) return site === 'same-origin'
   const { origin, host } = req.headers
-  // Reached by another name than PUBLIC_URL's (loopback), page and form still share a host.
+  // Under another name than PUBLIC_URL's (loopback), page and form still share a host.
   return origin === undefined || origin === ownOrigin || hostOf(origin) === host
 }
 

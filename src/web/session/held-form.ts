@@ -1,7 +1,7 @@
 /**
- * A form that was sent and has to wait for its sender's password. It goes into the page that asks for
- * that, and comes back with it: encrypted, since it may hold a secret, which no page shows again; under
- * a key of its session's, for the address it was sent to.
+ * A form that waits for its sender's password. It is embedded in the password page and comes back
+ * with the password: encrypted, since it may hold a secret, which pages never show again; with a
+ * key derived from the session's secret, and bound to the address it was sent to.
  */
 
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
@@ -22,7 +22,7 @@ export function holdForm(body: FormBody, binding: Binding): string {
   return Buffer.concat([nonce, cipher.getAuthTag(), ...sealed]).toString('base64url')
 }
 
-/** @returns undefined unless this session's form was held for this address. */
+/** @returns undefined unless the form was held for this session and address. */
 export function takeForm(held: string, binding: Binding): FormBody | undefined {
   const bytes = Buffer.from(held, 'base64url')
   if (bytes.length < NONCE_BYTES + TAG_BYTES) return undefined

@@ -3,7 +3,7 @@ import { sendPage } from '../../kit/send-page.ts'
 import { callerOf, type PageContext } from '../../page-context.ts'
 import { overviewPage } from './view.ts'
 
-/** /account: what there is, at a glance. */
+/** /account: the overview. */
 export function accountRoutes({ services, origins }: PageContext): Router {
   const router = Router()
 

@@ -1,4 +1,4 @@
-/** /connect/:uid: a client's request for access, and its user's decision. */
+/** /connect/:uid: a client's authorization request, and the user's decision. */
 
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { z } from 'zod'
@@ -67,7 +67,7 @@ export function connectRoutes(context: PageContext): Router {
     await show(req, res, pending, { values: {}, chosen: withoutAccount(pending.scopes) })
   })
 
-  /** Also the page that asks for the password ends there. */
+  /** The form on the password page ends there, too. */
   const allowItsEnd: RequestHandler = async (req, res, next) => {
     const { redirectUri } = await findPending(req, res)
     allowFormsToEndAt(res, redirectUri)
@@ -97,13 +97,13 @@ export function connectRoutes(context: PageContext): Router {
   return router
 }
 
-/** To be chosen by hand: who has it can lock its user out. */
+/** Never preselected: a client with it can lock the user out. */
 const withoutAccount = (asked: readonly Scope[]) => asked.filter((scope) => scope !== 'account')
 
 /**
- * One click, or two on one spot, give no more than reading: a site that has its visitor click where
- * this page is about to appear gets no further (double click-jacking). The box is never ticked
- * beforehand, not even after a form was refused.
+ * One click, or two at one spot, grant no more than reading, which defeats a site that lures
+ * visitors into clicking where this page is about to appear (double clickjacking). The box is never
+ * checked in advance, not even after a refused form.
  */
 const isConfirmed = (req: Request, scopes: readonly Scope[]) =>
   scopes.every(isReading) || textField(req, 'confirmed') === 'yes'

@@ -1,4 +1,4 @@
-/** The consent page: the one place where a person decides what a client may do. */
+/** The consent page, on which the user decides what a client may do. */
 
 import { isLoopback } from '../../../oauth/redirect-addresses.ts'
 import { isReading, SCOPES, type Scope } from '../../../services/access/scopes.ts'
@@ -19,16 +19,16 @@ export type ExistingConnection = { limitNanoUsd: bigint | null; spentNanoUsd: bi
 
 type Consent = {
   csrfField: Html
-  /** Of this page. */
+  /** The path of this page. */
   path: string
   client: { id: string; name: string; isDocument: boolean }
   redirectUri: string
-  /** Asked for, and chosen. */
+  /** Requested scopes, and those selected. */
   asked: readonly Scope[]
   chosen: readonly Scope[]
   username: string
   hasKey: boolean
-  /** The connection this client has already; undefined for a new one. */
+  /** The client's existing connection; undefined for a new one. */
   existing: ExistingConnection | undefined
   form: FormState
 }
@@ -90,7 +90,7 @@ function already({ limitNanoUsd, spentNanoUsd }: ExistingConnection, isDocument:
   }</p>`
 }
 
-/** Its own, and never ticked beforehand: see the page's route. */
+/** A separate box, never checked in advance: see the page's route. */
 const confirmedBox = (form: FormState): Html =>
   checkboxes(
     {
@@ -118,7 +118,7 @@ function identity({ id, isDocument }: Consent['client'], redirectUri: string): H
 ${new URL(redirectUri).origin !== origin && elsewhere(redirectUri, host)}`
 }
 
-/** That document may be anybody's: it says who may be meant, not who asks. */
+/** Warns that anyone may name this document: it does not prove which app is asking. */
 function elsewhere(redirectUri: string, host: string): Html {
   const place = redirectUri.startsWith('https:')
     ? html`another site than ${host}`
@@ -126,7 +126,7 @@ function elsewhere(redirectUri: string, host: string): Html {
   return html`<p class="notice warn">You will be sent to ${place}. Approve only if you have just started this yourself.</p>`
 }
 
-/** Where the code will go, in the words that tell a trap from the real thing: its host or its app. */
+/** Where the code will be sent, by host or app, so that the user can recognise a trap. */
 function destination(redirectUri: string): Html {
   const url = new URL(redirectUri)
   if (isLoopback(url))

@@ -8,7 +8,7 @@ import { sendPage } from '../../kit/send-page.ts'
 
 const BESIDE = { invalid_credentials: 'password' } as const
 
-/** /account/data: taking one's data away, and one's leave. */
+/** /account/data: download the data, or delete the account. */
 export function dataRoutes(context: PageContext): Router {
   const { services, cookies } = context
   const router = Router()

@@ -13,8 +13,8 @@ const LINK = /^[\w-]{1,128}$/
 const BESIDE = { invalid_api_key: 'key' } as const
 
 /**
- * /account/key: the Anthropic key. A one-time link leads here from a tool error; it opens the page
- * for its own user only, so that nobody stores a key into an account of somebody else's.
+ * /account/key: the Anthropic key. A one-time link from a tool error leads here; it works only for
+ * its own user, so that a key is not stored in another user's account.
  */
 export function keyRoutes(context: PageContext): Router {
   const { services, limiters } = context
@@ -43,7 +43,7 @@ export function keyRoutes(context: PageContext): Router {
 
   router.get('/account/key', (req, res) => show(req, res))
 
-  // Testing keys that somebody found is as good a guess as a password.
+  // Rate-limited like passwords: the form could be used to test stolen keys.
   router.post('/account/key', ...takesProof(context), ...limiters.signIns, async (req, res) => {
     const apiKey = textField(req, 'key').trim()
     const broken = brokenRules({ key: AnthropicApiKey }, { key: apiKey })
@@ -64,7 +64,7 @@ export function keyRoutes(context: PageContext): Router {
   return router
 }
 
-/** Text that cannot be a link is one that belongs to nobody. */
+/** Malformed text counts as a link without an owner. */
 function linkOf(req: Request): string | undefined {
   const value: unknown = req.query.link ?? req.body?.link
   if (value === undefined || value === '') return undefined

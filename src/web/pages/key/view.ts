@@ -10,9 +10,9 @@ type KeyPage = {
   status: KeyStatus
   form: FormState
   notice?: Html | undefined
-  /** Of the one-time link that led here. */
+  /** The token of the one-time link that led here. */
   link: string | undefined
-  /** Where a visitor was going who has not given a key yet. */
+  /** Where a visitor without a key was going. */
   onward: { returnTo: string; skipTo: string } | undefined
 }
 
@@ -64,7 +64,7 @@ ${field(
 ${onward && html`<a href="${onward.skipTo}">Skip for now</a>`}</div>
 </form>`
 
-/** Nobody is told which of the three it is: that would tell whose a link is. */
+/** Does not tell which of the three applies: that would reveal whose link it is. */
 export const wrongLinkPage = (username: string): Page => ({
   title: 'This link cannot be used',
   body: html`<div class="intro"><h1>This link cannot be used</h1>

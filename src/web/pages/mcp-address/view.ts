@@ -2,7 +2,7 @@ import { NAME_IN_CLIENTS } from '../../../config/tool-names.ts'
 import { type Html, html } from '../../kit/html.ts'
 import { type Page, PRODUCT } from '../../kit/layout.ts'
 
-/** What somebody enters in their client. */
+/** The address to enter in a client. */
 export const howToConnect = (mcpUrl: string): Html => html`
 <section class="card" aria-labelledby="connect">
 <h2 id="connect">Connect a client</h2>
@@ -14,11 +14,11 @@ export const howToConnect = (mcpUrl: string): Html => html`
 
 type Addresses = {
   mcpUrl: string
-  /** Null where it is closed. */
+  /** Null when it is not served. */
   openUrl: string | null
 }
 
-/** For somebody who opened the address of the MCP endpoint in a browser. */
+/** Shown when the MCP endpoint is opened in a browser. */
 export const mcpAddressPage = ({ mcpUrl, openUrl }: Addresses): Page => ({
   title: 'An address for MCP clients',
   body: html`<h1>An address for MCP clients</h1>

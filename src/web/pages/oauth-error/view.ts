@@ -3,7 +3,7 @@ import { errorPage } from '../../kit/error-page.ts'
 import { html } from '../../kit/html.ts'
 import { document } from '../../kit/layout.ts'
 
-/** What helps, where it is known; the rest is for whoever made the client. */
+/** Advice to the user, where known; the rest is for the client's developer. */
 const ADVICE: Record<string, string> = {
   invalid_client:
     'This gateway does not know the app, or no longer: one that was never approved is forgotten after a day. Remove the server in your app and add it again.',
@@ -11,7 +11,7 @@ const ADVICE: Record<string, string> = {
     'The app asks to be sent to another address than it registered. Remove the server in your app and add it again.',
 }
 
-/** For somebody whom a client sent here with a request that cannot be served. */
+/** Shown when a client sends a browser here with an invalid request. */
 export function oauthErrorPage({
   error,
   description,
@@ -35,7 +35,7 @@ function ofDocument({ url, reason, isAnnounced }: UnreadDocument): string {
   return `${failed} Try again. If it stays so, ask the operator of the gateway to look at its way to the internet (HTTPS_PROXY) or to set CLIENT_ID_DOCUMENTS=off, so that apps register instead; then ${AGAIN}.`
 }
 
-/** A link to a site; an app's own address is only named. */
+/** A link for a website; an app's own scheme is shown as text. */
 function origin({ protocol, host, href }: URL) {
   const isSite = protocol === 'https:' || protocol === 'http:'
   return html`<p>You were sent here by <strong>${isSite ? host : `${protocol}//`}</strong>. Nobody has checked who that is.

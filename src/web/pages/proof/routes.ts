@@ -1,4 +1,4 @@
-/** The password again, for a form that needs it: asked on a page, given with the form that waited. */
+/** Asks for the password again before a sensitive form, then continues with the form. */
 
 import type { Request, RequestHandler, Response } from 'express'
 import { AppError } from '../../../errors.ts'
@@ -14,8 +14,8 @@ import { HELD_FIELD, PROOF_FIELD, proofPage } from './view.ts'
 const BESIDE = { invalid_credentials: PROOF_FIELD } as const
 
 /**
- * Before a form's handler that may throw `proof_required`. When the form comes back with the password,
- * it takes that like a sign-in, within the same limits, and hands on the form that waited.
+ * Runs before the handler of a form that may throw `proof_required`. When the held form comes back
+ * with the password, checks it like a sign-in, rate limits included, and restores the form.
  */
 export function takesProof({
   services,
@@ -39,7 +39,7 @@ const onlyWithProof =
   (req, res, next) =>
     textField(req, HELD_FIELD) === '' ? next() : handler(req, res, next)
 
-/** Instead of doing what a form asks for, which is kept in the page. */
+/** Shows the password page, which holds the form, instead of running its action. */
 export function askForProof(
   req: Request,
   res: Response,

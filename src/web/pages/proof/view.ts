@@ -8,13 +8,13 @@ export const PROOF_FIELD = 'your_password'
 type ProofPage = {
   csrfField: Html
   username: string
-  /** Where the form that waits was sent, and it, encrypted. */
+  /** Where the held form was sent, and the form itself, encrypted. */
   path: string
   held: string
   form: FormState
 }
 
-/** Asks for the password again, and sends what was to be sent along with it. */
+/** Asks for the password again, and sends the held form along with it. */
 export function proofPage({ csrfField, username, path, held, form }: ProofPage): Page {
   const { act, back } = actAt(path)
   return {

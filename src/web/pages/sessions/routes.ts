@@ -7,7 +7,7 @@ import { sendPage } from '../../kit/send-page.ts'
 import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { sessionsPage } from './view.ts'
 
-/** /account/connections: everything by which somebody acts as this user, and its end. */
+/** /account/connections: lists and ends the user's connections and sessions. */
 export function sessionRoutes(context: PageContext): Router {
   const { services, cookies } = context
   const router = Router()
@@ -36,7 +36,7 @@ export function sessionRoutes(context: PageContext): Router {
   return router
 }
 
-/** @throws AppError not_found for one that is not the caller's, or has ended; unauthenticated. */
+/** @throws AppError not_found for an ended session, or another user's; unauthenticated. */
 export async function endSession(req: Request, { sessions }: Pick<Services, 'sessions'>) {
   const caller = callerOf(req)
   const id = z.uuid().safeParse(req.params.id)

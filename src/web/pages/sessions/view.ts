@@ -10,7 +10,7 @@ type SessionsPage = {
   sessions: readonly ListedSession[]
 }
 
-/** Connections first: they are what a person comes here for. */
+/** Connections come first: they are the main purpose of the page. */
 export function sessionsPage({ csrfField, notice, sessions }: SessionsPage): Page {
   const connections = sessions.filter(({ kind }) => kind === 'connection')
   const signIns = sessions.filter(({ kind }) => kind === 'browser' || kind === 'password')
@@ -38,7 +38,7 @@ ${confirmation(
   }
 }
 
-/** One that can be ended, by a form that goes to `path`. */
+/** A session with a form under `path` that ends it. */
 export function sessionRow(session: ListedSession, csrfField: Html, path: string): Html {
   const { id, name, kind, isCurrent, createdAt, lastUsedAt, expiresAt } = session
   const title = name ?? NAMES[kind]

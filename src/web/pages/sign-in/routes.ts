@@ -24,7 +24,7 @@ export function signInRoutes(context: PageContext): Router {
   })
 
   router.post('/sign-in', ...limiters.signIns, async (req, res) => {
-    // Keyboards of phones add a blank.
+    // Phone keyboards append a space.
     const username = textField(req, 'username').trim()
     const password = textField(req, 'password')
     const result = await attempt(async () => {
@@ -49,7 +49,7 @@ export function signInRoutes(context: PageContext): Router {
   return router
 }
 
-/** What the entrances show: a form that was sent says itself where to go on. */
+/** What both pages show; after a refused form, return_to comes from the form. */
 export function entranceOf(req: Request, res: Response, context: PageContext): Entrance {
   return {
     csrfField: csrfField(req, res, context),

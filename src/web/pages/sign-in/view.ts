@@ -2,10 +2,10 @@ import { type FormState, field, forgotten, hidden, summary } from '../../kit/for
 import { type Html, html } from '../../kit/html.ts'
 import type { Page } from '../../kit/layout.ts'
 
-/** What both entrances show and send. */
+/** What the sign-in and sign-up pages show and send. */
 export type Entrance = {
   csrfField: Html
-  /** Where to go on; a path of ours. */
+  /** Where to continue; a path on this site. */
   returnTo: string | undefined
   registrationOpen: boolean
   notice?: Html | undefined
@@ -89,7 +89,7 @@ ${field(
 <button>Create account</button>
 </form>`
 
-/** Somebody whom a client sent here should know why. */
+/** Explains why a client sent the visitor here. */
 const onward = (returnTo: string | undefined) =>
   returnTo?.startsWith('/connect/') &&
   html`<p class="soft">An app would like to connect. You will see what it asks for next.</p>`

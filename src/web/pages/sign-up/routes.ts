@@ -17,7 +17,7 @@ const BESIDE = {
   invalid_input: 'password',
 } as const
 
-/** /sign-up: makes an account, and leads on to its Anthropic key. */
+/** /sign-up: creates an account, and continues to its Anthropic key. */
 export function signUpRoutes(context: PageContext): Router {
   const { services, cookies, limiters } = context
   const router = Router()

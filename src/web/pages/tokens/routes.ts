@@ -20,7 +20,7 @@ const RULES = {
   permissions: z.array(z.string()).min(1, 'Choose at least one permission.'),
 }
 const BESIDE = { invalid_input: 'name' } as const
-/** Not `account`: a token that can change the account is to be asked for. */
+/** Without `account`: a token that can change the account is only made on request. */
 const USUAL: readonly Scope[] = ['conversations:read', 'messages:send', 'usage:read']
 
 /** /account/tokens: personal access tokens. */

@@ -12,10 +12,10 @@ import { LIMIT_FIELDS, usagePage } from './view.ts'
 const PERIODS = ['day', 'month'] as const
 type Period = (typeof PERIODS)[number]
 type Sources = Record<Period, LimitSource>
-/** One of the two fields: what it showed, what was sent, and what stands behind it. */
+/** One limit field: its name, typed and previous values, and the limits behind it. */
 type Entry = { period: Period; name: string; typed: string; before: string; source: LimitSource }
 
-/** /account/usage: what this month cost, and the limits that its user sets. */
+/** /account/usage: this month's cost, and the user's own limits. */
 export function usageRoutes(context: PageContext): Router {
   const { services } = context
   const router = Router()
@@ -28,7 +28,7 @@ export function usageRoutes(context: PageContext): Router {
   ) => {
     const caller = callerOf(req)
     const from = `${new Date().toISOString().slice(0, 7)}-01`
-    // An admin's report is about everybody; this page is about its reader.
+    // An admin's report would include all users; this page shows only the reader's.
     const reader = { ...caller, isAdmin: false }
     const [report, budgets, storage] = await Promise.all([
       services.usage.report(reader, { from }, 'model'),
@@ -58,7 +58,7 @@ export function usageRoutes(context: PageContext): Router {
     const sources = await services.budgetSettings.sources(callerOf(req))
     const entries = entriesOf(req, sources)
     const values = Object.fromEntries(entries.map(({ name, typed }) => [name, typed]))
-    // What was left as it was need not be anything that this form would take.
+    // Unchanged values are not validated: tools may have set ones that this form would refuse.
     const changed = entries.filter(({ typed, before }) => typed !== before)
     const rules = Object.fromEntries(changed.map(({ name }) => [name, UsdAmount]))
     const refusal = brokenRules(rules, values) ?? raised(changed)
@@ -67,7 +67,7 @@ export function usageRoutes(context: PageContext): Router {
     res.redirect(303, '/account/usage?done=limits-saved')
   })
 
-  /** A limit in tokens, which only tools set, stays. */
+  /** Keeps the token limit, which only tools set. */
   const store = (caller: Caller, { period, typed, source }: Entry) => {
     const nanoUsd = toNanoUsd(typed)
     const tokens = source.own?.tokens ?? null
@@ -92,7 +92,7 @@ const ownAmounts = (sources: Sources): Record<string, string> =>
     PERIODS.map((period) => [LIMIT_FIELDS[period], toAmount(sources[period].own?.nanoUsd ?? null)]),
   )
 
-/** A limit above the given one would be kept and never count: nobody wants that. */
+/** A limit above the given one would be stored without any effect, so it is refused. */
 function raised(changed: readonly Entry[]): Refusal | undefined {
   const errors = changed.flatMap(({ name, typed, source }) => {
     const [wanted, most] = [toNanoUsd(typed), source.given.nanoUsd]

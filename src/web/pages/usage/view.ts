@@ -99,7 +99,7 @@ const COLUMNS = {
   output: 'Output tokens',
 } as const
 
-/** On a narrow screen each figure stands below the other, named. Roles are lost there without saying them. */
+/** Narrow screens stack the labelled cells, whose semantics are lost without explicit roles. */
 const figures = (name: string, { calls, inputTokens, outputTokens, costUsd }: Figures) =>
   html`<tr role="row"><th role="rowheader" scope="row">${name}</th>
 ${cell('cost', usd(BigInt(Math.round(costUsd * 1e9))))}${cell('calls', count(calls))}
