@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
+import { readdir, readFile } from 'node:fs/promises'
 
 export type Program = {
   /** The first match in what it has written, or is still to write. @throws Error when it ends without. */
@@ -111,10 +112,26 @@ function inTerminal(words: string[]): string[] {
   return ['script', '-qec', `stty cols 10000 rows 50; ${quoted}`, '/dev/null']
 }
 
+/**
+ * Ends what a client's programs have left behind them in a group of its own, as daemons do. It is
+ * known by its HOME, which is a folder of ours. Where there is no /proc it is left alone.
+ */
+export async function endDaemons(home: string): Promise<void> {
+  const pids = await readdir('/proc').catch((): string[] => [])
+  for (const pid of pids.filter((name) => /^\d+$/.test(name))) {
+    const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')
+    if (environment.split('\0').includes(`HOME=${home}`)) endProcess(Number(pid))
+  }
+}
+
 function endGroup(pid: number | undefined): void {
-  if (pid === undefined) return
+  if (pid !== undefined) endProcess(-pid)
+}
+
+/** @param pid a negative one is that of a group. */
+function endProcess(pid: number): void {
   try {
-    process.kill(-pid, 'SIGKILL')
+    process.kill(pid, 'SIGKILL')
   } catch {
     // It has ended.
   }

@@ -12,7 +12,7 @@ import { delimiter, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Client, clients, versionOf } from './clients.ts'
 import { findNode, install } from './install.ts'
-import { NotHereError, startProgram } from './program.ts'
+import { endDaemons, NotHereError, startProgram } from './program.ts'
 import { README } from './readme.ts'
 import { type Row, rowOf, toMarkdown, withRows } from './results-table.ts'
 import { openSite, type Site } from './site.ts'
@@ -110,6 +110,7 @@ async function trial(client: Client, place: string, site: Site): Promise<Outcome
     return await tryAll(driven, report)
   } finally {
     over.abort()
+    await endDaemons(place)
   }
 }
 
