@@ -1,6 +1,7 @@
 /** Checks whether PUBLIC_URL leads to this gateway, and under the same name. */
 
 import type { Config } from '../config/config.ts'
+import { isThisComputer } from '../network/loopback.ts'
 import type { Finding } from './finding.ts'
 
 const WITHIN_MS = 10_000
@@ -57,11 +58,11 @@ async function problemOf(
   )
 }
 
-/** On a loopback address, a refused connection only means that the gateway is not running. */
+/** On this computer, a refused connection only means that the gateway is not running. */
 function unreached(origin: string, error: Error): Problem {
   const cause = error.cause as NodeJS.ErrnoException | undefined
   const code = cause?.code ?? error.name
-  if (isLoopback(new URL(origin).hostname) && code === 'ECONNREFUSED') {
+  if (isThisComputer(new URL(origin).hostname) && code === 'ECONNREFUSED') {
     return {
       state: 'unknown',
       words: `Nothing listens at ${origin}: start the gateway, then check again.`,
@@ -73,6 +74,3 @@ function unreached(origin: string, error: Error): Problem {
 }
 
 const wrong = (words: string): Problem => ({ state: 'wrong', words })
-
-const isLoopback = (host: string) =>
-  /^(localhost|.*\.localhost|\[::1\]|127\..*|0\.0\.0\.0|\[::\])$/.test(host)

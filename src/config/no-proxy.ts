@@ -1,6 +1,7 @@
 /** NO_PROXY: hosts that are reached directly although a proxy is set. */
 
 import { BlockList, isIP } from 'node:net'
+import { portOf } from '../text/url-port.ts'
 
 /** One entry: all hosts, a name with its subdomains, an address, or a network. */
 export type Bypass = {
@@ -9,11 +10,9 @@ export type Bypass = {
   port: number | undefined
 }
 
-const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'https:': 443, 'http:': 80 }
-
-export function isBypassed({ protocol, hostname, port }: URL, entries: readonly Bypass[]): boolean {
-  const host = bare(hostname)
-  const given = port === '' ? DEFAULT_PORTS[protocol] : Number(port)
+export function isBypassed(url: URL, entries: readonly Bypass[]): boolean {
+  const host = bare(url.hostname)
+  const given = portOf(url)
   return entries.some((entry) => (entry.port ?? given) === given && entry.matches(host))
 }
 

@@ -5,13 +5,8 @@
  */
 
 import type { IncomingMessage } from 'node:http'
-
-export const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]']
-
-/** Listening on all interfaces: the name that others use is unknown. */
-const NAMELESS = ['0.0.0.0', '[::]']
-
-const DEFAULT_PORTS: Record<string, string> = { 'http:': '80', 'https:': '443' }
+import { portOf } from '../text/url-port.ts'
+import { isThisComputer, LOOPBACK_NAMES } from './loopback.ts'
 
 export class OwnOrigins {
   /** PUBLIC_URL. */
@@ -24,7 +19,7 @@ export class OwnOrigins {
   constructor(publicUrl: string) {
     const url = new URL(publicUrl)
     this.public = publicUrl
-    const others = isOfThisComputer(url.hostname) ? LOOPBACK_NAMES : []
+    const others = isThisComputer(url.hostname) ? LOOPBACK_NAMES : []
     const names = new Set([url.hostname, ...others])
     this.all = [...names].map((name) => this.#add(url, name))
   }
@@ -37,17 +32,12 @@ export class OwnOrigins {
     return this.#byHost.get(headers.host?.toLowerCase() ?? '') ?? this.public
   }
 
-  #add({ protocol, port, hostname }: URL, name: string): string {
+  #add(url: URL, name: string): string {
+    const { protocol, port, hostname } = url
     const ending = port === '' ? '' : `:${port}`
     const origin = name === hostname ? this.public : `${protocol}//${name}${ending}`
     this.#byHost.set(`${name}${ending}`, origin)
-    if (port === '') this.#byHost.set(`${name}:${DEFAULT_PORTS[protocol]}`, origin)
+    if (port === '') this.#byHost.set(`${name}:${portOf(url)}`, origin)
     return origin
   }
 }
-
-const isOfThisComputer = (hostname: string) =>
-  LOOPBACK_NAMES.includes(hostname) ||
-  NAMELESS.includes(hostname) ||
-  hostname.endsWith('.localhost') ||
-  /^127(?:\.\d{1,3}){3}$/.test(hostname)

@@ -6,6 +6,9 @@
  * code compares addresses as text, other code parses them, so ambiguous ones are refused.
  */
 
+import { isLoopbackHost } from '../network/loopback.ts'
+import { portOf } from '../text/url-port.ts'
+
 /**
  * Callbacks of apps whose scheme has no dot; docs/OPERATIONS.md lists them. Editors pass any link
  * to the extension that its host names, and extensions also clone, install and open by such links:
@@ -64,21 +67,15 @@ export function isLoopback({ protocol, hostname }: URL): boolean {
   return protocol === 'http:' && isLoopbackHost(hostname)
 }
 
-const isLoopbackHost = (hostname: string) =>
-  hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname)
-
 /** The host must be in the parser's canonical form: no percent signs, no numeric addresses. */
-function isWebAddress(given: string, { protocol, hostname, port }: URL): boolean {
-  const host = `${protocol}//${hostname}`
+function isWebAddress(given: string, url: URL): boolean {
+  const host = `${url.protocol}//${url.hostname}`
   if (!given.startsWith(host)) return false
   const rest = given.slice(host.length)
   const written = /^:(\d+)(?=[/?]|$)/.exec(rest)?.[1]
-  const isSamePort =
-    written === undefined ? port === '' : written === (port || DEFAULT_PORTS[protocol])
+  const isSamePort = written === undefined ? url.port === '' : written === String(portOf(url))
   return isSamePort && /^(?::\d+)?(?:[/?]|$)/.test(rest)
 }
-
-const DEFAULT_PORTS: Record<string, string> = { 'https:': '443', 'http:': '80' }
 
 function isAppAddress(given: string, scheme: string): boolean {
   if (scheme.includes('.')) {

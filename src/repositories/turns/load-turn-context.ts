@@ -47,7 +47,8 @@ export type TurnContext = {
   conversation: SendableConversation | undefined
 }
 
-type Row = {
+/** Without a conversation the columns of one are null, and `id` says so. */
+type Row = Omit<SendableConversation, 'id' | 'userId' | 'history'> & {
   place: number
   userDataKey: Buffer
   sealedApiKey: Buffer | null
@@ -56,14 +57,6 @@ type Row = {
   isConnection: boolean
   connectionLimit: string | null
   id: string | null
-  dataKey: Buffer
-  systemPrompt: Buffer | null
-  model: string
-  messageCount: number
-  runningMessageId: string | null
-  historyStart: number
-  historyOmitted: number
-  isListed: boolean
   history: [
     isWhole: boolean,
     messages: [id: string, position: number, role: string, content: string | null][],
