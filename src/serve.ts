@@ -9,6 +9,7 @@ import type { Database } from './database/open.ts'
 import { openConfiguredDatabase } from './database/open-configured.ts'
 import type { Listening } from './http/listener/listen.ts'
 import { createLogger, type Logger } from './log.ts'
+import { isNameless } from './network/loopback.ts'
 import { endOnSignals, type StopSignal, stopOnSignals } from './process/stop-signals.ts'
 import { isUnderNpm, onNpmGone } from './process/under-npm.ts'
 import { type StopTimes, stop, type UnderWay } from './stop.ts'
@@ -136,7 +137,8 @@ function greet(config: Config, app: App, { url, recovery, settingsFile }: Start)
   const { host, publicUrl, tls, trustProxy } = config.http
   const isEmbedded = app.databaseKind === 'embedded'
   const dataDir = resolve(config.database.dataDir)
-  const address = isNameless(publicUrl) || publicUrl.endsWith(':0') ? url : publicUrl
+  const isNamed = !isNameless(new URL(publicUrl).hostname)
+  const address = !isNamed || publicUrl.endsWith(':0') ? url : publicUrl
   const lines = [
     '',
     '  Claude API Gateway is running.',
@@ -149,7 +151,7 @@ function greet(config: Config, app: App, { url, recovery, settingsFile }: Start)
     `  Check          curl ${url}/health`,
     ...(isEmbedded ? embeddedNotice(config.database.durability) : []),
     ...(recovery ? recoveryWarning(recovery, dataDir) : []),
-    ...(isNameless(publicUrl) ? NAMELESS_WARNING : []),
+    ...(isNamed ? [] : NAMELESS_WARNING),
     ...(isExposed(host, tls !== undefined, trustProxy !== false) ? PLAIN_HTTP_WARNING : []),
     ...(isRefusedByClients(publicUrl) ? plainPublicUrlWarning(publicUrl) : []),
     '',
@@ -201,9 +203,6 @@ const plainPublicUrlWarning = (publicUrl: string) => [
   '  https:// address that people use, also when it is a proxy in front that serves it.',
 ]
 
-/** Listening on all interfaces does not tell the name by which others reach it. */
-const isNameless = (publicUrl: string) => ['0.0.0.0', '[::]'].includes(new URL(publicUrl).hostname)
-
 function isExposed(host: string, hasTls: boolean, hasTrustedProxy: boolean): boolean {
   return !isLoopback(host) && !hasTls && !hasTrustedProxy
 }
@@ -211,7 +210,7 @@ function isExposed(host: string, hasTls: boolean, hasTrustedProxy: boolean): boo
 /** Plain HTTP under a public name. A nameless address has its own warning. */
 function isRefusedByClients(publicUrl: string): boolean {
   const { protocol, hostname } = new URL(publicUrl)
-  return protocol === 'http:' && !isLoopback(hostname) && !isNameless(publicUrl)
+  return protocol === 'http:' && !isLoopback(hostname) && !isNameless(hostname)
 }
 
 const isLoopback = (host: string) => /^(localhost|.*\.localhost|\[?::1\]?|127\..*)$/.test(host)

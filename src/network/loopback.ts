@@ -2,12 +2,12 @@
 
 export const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]']
 
-/** All interfaces: the name that others use is unknown. */
-const NAMELESS = ['0.0.0.0', '[::]']
+/** The address of all interfaces, which does not tell the name by which others reach it. */
+export const isNameless = (hostname: string): boolean => ['0.0.0.0', '[::]'].includes(hostname)
 
 export const isLoopbackHost = (hostname: string): boolean =>
   LOOPBACK_NAMES.includes(hostname) || /^127(?:\.\d{1,3}){3}$/.test(hostname)
 
 /** Names below localhost and the address of all interfaces included. */
 export const isThisComputer = (hostname: string): boolean =>
-  isLoopbackHost(hostname) || NAMELESS.includes(hostname) || hostname.endsWith('.localhost')
+  isLoopbackHost(hostname) || isNameless(hostname) || hostname.endsWith('.localhost')
