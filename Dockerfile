@@ -20,6 +20,7 @@ ENV NODE_ENV=production HOST=0.0.0.0 DATA_DIR=/data
 WORKDIR /app
 COPY --from=packages /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
+COPY assets ./assets
 COPY db/migrations ./db/migrations
 COPY package.json ./
 RUN install -d -o node -g node -m 0700 /data

@@ -1,5 +1,6 @@
 /** npm run bench: see README.md beside this file. */
 
+import { builds } from './cases/builds.ts'
 import { CASES } from './cases/index.ts'
 import type { Case, CaseReport } from './harness/case.ts'
 import { cleanUp, cleanUpOnSignals, isEnding } from './harness/cleanup.ts'
@@ -37,7 +38,8 @@ async function main(): Promise<void> {
   }
 }
 
-function chosen({ names }: Options): readonly Case[] {
+function chosen({ names, beside }: Options): readonly Case[] {
+  if (beside !== undefined) return [builds(beside)]
   const unknown = names.filter((name) => !CASES.some((benchCase) => benchCase.name === name))
   if (unknown.length > 0) throw new Error(`no such case: ${unknown.join(', ')}. --list names them`)
   return CASES.filter(({ name }) => names.length === 0 || names.includes(name))

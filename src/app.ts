@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AnthropicClaude } from './claude/client.ts'
 import { resolveModel } from './claude/models.ts'
+import { Upstream } from './claude/pass-through/upstream.ts'
 import { loadPriceTable } from './claude/prices/prices.ts'
 import { Memory } from './concurrency/memory.ts'
 import type { Config } from './config/config.ts'
@@ -15,26 +16,32 @@ import { AccessTokens } from './crypto/tokens.ts'
 import { migrateToLatest, pendingMigrations } from './database/migrations/migrate.ts'
 import type { Database } from './database/open.ts'
 import { openConfiguredDatabase } from './database/open-configured.ts'
-import { USER_COUNTER } from './http/rate-limit/rate-limit.ts'
+import { userCounters } from './http/rate-limit/rate-limit.ts'
 import { counterStore } from './http/rate-limit/stores.ts'
 import { createHttpApp } from './http/server.ts'
 import { createLogger, type Logger } from './log.ts'
+import type { Features } from './mcp/features.ts'
 import { MCP_PATH } from './network/mcp-addresses.ts'
 import { Outgoing } from './network/outgoing.ts'
 import { OwnOrigins } from './network/own-origins.ts'
+import { reasonOf } from './network/untrusted/fetch-reasons.ts'
+import { postToUntrusted } from './network/untrusted/post.ts'
+import { isListed } from './network/untrusted/reach-policy.ts'
 import { AuthorizationServer } from './oauth/authorization-server.ts'
 import { ClientDocuments } from './oauth/documents/client-documents.ts'
 import { ACCESS_TOKEN_SECONDS } from './oauth/provider.ts'
 import { createRepositories, createTransact, type Repositories } from './repositories/index.ts'
 import { ANSWERS_CHANNEL } from './repositories/turns/answer-events.ts'
+import { openAuditKeys } from './services/audit/audit-keys.ts'
 import { createServices } from './services/index.ts'
 import { openSigningKeys } from './services/keys/signing-keys.ts'
 import { Vault } from './services/keys/vault.ts'
+import type { Post } from './services/webhooks/webhook-deliveries.ts'
 import { createTelemetry } from './telemetry.ts'
 import { oauthErrorPage } from './web/pages/oauth-error/view.ts'
 
-/** What the caller has created already. */
-export type Given = { log?: Logger; database?: Database }
+/** What the caller has created already. `features`: served over MCP instead of the gateway's own. */
+export type Given = { log?: Logger; database?: Database; features?: Features }
 
 export type App = Awaited<ReturnType<typeof createApp>>
 
@@ -53,14 +60,14 @@ export async function createApp(config: Config, given: Given = {}) {
   const log = given.log ?? createLogger(config.log.level)
   const database = given.database ?? (await openConfiguredDatabase(config, log))
   try {
-    return await assemble(config, database, log)
+    return await assemble(config, database, log, given.features)
   } catch (error) {
     await database.close()
     throw error
   }
 }
 
-async function assemble(config: Config, database: Database, log: Logger) {
+async function assemble(config: Config, database: Database, log: Logger, features?: Features) {
   const { db, kind } = database
   // For a rollback to the older build.
   if ((await pendingMigrations(db)).length > 0) await database.keepCopy('before-migration')
@@ -73,10 +80,15 @@ async function assemble(config: Config, database: Database, log: Logger) {
   const prices = loadPriceTable(await readPrices(config.chat.pricesFile))
   const outgoing = new Outgoing(config.outgoing)
   const claude = new AnthropicClaude({ ...config.upstream, outgoing })
+  const upstream = new Upstream({ baseUrl: config.upstream.baseUrl, outgoing })
   const signingKeys = await openSigningKeys({
     repository: repositories.signingKeys,
     vault: new Vault(keyRing),
     longestTokenSeconds: Math.max(config.accounts.sessionSeconds, ACCESS_TOKEN_SECONDS),
+  })
+  const auditKeys = await openAuditKeys({
+    repository: repositories.auditKeys,
+    vault: new Vault(keyRing),
   })
   const origins = new OwnOrigins(config.http.publicUrl)
   const [audience = '', ...audiences] = origins.all.map((origin) => `${origin}${MCP_PATH}`)
@@ -93,6 +105,8 @@ async function assemble(config: Config, database: Database, log: Logger) {
     repositories,
     transact,
     claude,
+    upstream,
+    post: postBy(config, outgoing),
     prices,
     keyRing,
     passwords: new Passwords(keyRing, {
@@ -101,7 +115,8 @@ async function assemble(config: Config, database: Database, log: Logger) {
     }),
     tokens,
     signingKeys,
-    userCounter: countsInDatabase(config, kind) ? USER_COUNTER : null,
+    auditKeys,
+    userCounters: countsInDatabase(config, kind) ? userCounters(config.limits) : null,
     memory: new Memory(),
     database: {
       kind,
@@ -119,6 +134,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
     keys: signingKeys.current,
     store: { repositories, transact, vault: new Vault(keyRing) },
     tokens,
+    audit: services.audit.log,
     documents: clientDocuments,
     errorPage: oauthErrorPage,
     log,
@@ -140,6 +156,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
       log,
       telemetry,
       stores: shared?.store,
+      features,
     }),
     authorizationServer,
     db,
@@ -152,7 +169,7 @@ async function assemble(config: Config, database: Database, log: Logger) {
      * database. Stop listening first.
      */
     async close(graceMs: number): Promise<void> {
-      await services.running.drain(graceMs)
+      await Promise.all([services.running.drain(graceMs), services.runningCalls.drain(graceMs)])
       await services.upkeep.stop()
       await services.notices.flush()
       await listener.close()
@@ -161,6 +178,19 @@ async function assemble(config: Config, database: Database, log: Logger) {
       await shared?.close()
       await database.close()
     },
+  }
+}
+
+/** Sends what webhooks are told. Hosts that the operator listed may lie at private addresses. */
+function postBy({ webhooks }: Config, outgoing: Outgoing): Post {
+  const privateHosts = webhooks.allowHosts
+  return async (url, posted, signal) => {
+    try {
+      return { status: await postToUntrusted(url, posted, { privateHosts, outgoing, signal }) }
+    } catch (error) {
+      const isAllowed = isListed(new URL(url).hostname, privateHosts)
+      return reasonOf(error, isAllowed, 'WEBHOOK_ALLOW_HOSTS')
+    }
   }
 }
 
@@ -194,7 +224,7 @@ async function embeddedKey(
   const text = await readOrMakeKeyFile(path, isNew)
   if (text !== undefined) return parseEncryptionKey(text)
   throw new Error(
-    `The key that sealed the data in ${dataDir} is missing: ${path} is empty or not there. Put it back from a backup, or set ENCRYPTION_KEY to it. Without it nobody can read the data; no other key was made.`,
+    `The key that sealed the data in ${dataDir} is missing: ${path} is empty or not there. Put it back from a backup, or set ENCRYPTION_KEY to it. Without it the data cannot be read; no other key was made.`,
   )
 }
 

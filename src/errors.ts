@@ -12,14 +12,21 @@ export const ERROR_CODES = {
   invalid_input: { status: 400, retryable: false },
   invalid_api_key: { status: 400, retryable: false },
   api_key_missing: { status: 400, retryable: false },
+  team_key_missing: { status: 400, retryable: false },
+  payer_required: { status: 403, retryable: false },
   idempotency_conflict: { status: 409, retryable: false },
   unauthenticated: { status: 401, retryable: false },
   invalid_credentials: { status: 401, retryable: false },
   forbidden: { status: 403, retryable: false },
   insufficient_scope: { status: 403, retryable: false },
   proof_required: { status: 403, retryable: false },
+  access_ended: { status: 403, retryable: false },
+  share_refused: { status: 409, retryable: false },
+  confirmation_required: { status: 409, retryable: false },
   registration_closed: { status: 403, retryable: false },
+  policy_blocked: { status: 400, retryable: false },
   not_found: { status: 404, retryable: false },
+  method_not_allowed: { status: 405, retryable: false },
   username_taken: { status: 409, retryable: false },
   email_taken: { status: 409, retryable: false },
   conversation_busy: { status: 409, retryable: true },
@@ -56,11 +63,21 @@ export const isErrorCode = (code: string | null): code is ErrorCode =>
 /** Limit of one day: clients obey `Retry-After`, and no process should wait longer. */
 const LONGEST_RETRY_AFTER_SECONDS = 86_400
 
+/**
+ * Machine-readable facts for the caller, under their names on the wire: a replacement model, a
+ * request id, and which arguments are wrong.
+ */
+type Details = Record<string, unknown> & {
+  /** The one argument that a rule of the service refused: the caller corrects this one. */
+  field?: string
+  /** All arguments that the tool's schema refused before it ran. */
+  fields?: string[]
+}
+
 type Extra = {
   /** Whole seconds after which a retry may succeed; limited to one day. */
   retryAfterSeconds?: number | undefined
-  /** Machine-readable facts for the caller: field names, a replacement model, a request id. */
-  details?: Record<string, unknown> | undefined
+  details?: Details | undefined
   /** Overrides the code's default. */
   retryable?: boolean | undefined
   /** For the log only. */
@@ -72,7 +89,7 @@ export class AppError extends Error {
   readonly code: ErrorCode
   readonly retryable: boolean
   readonly retryAfterSeconds: number | undefined
-  readonly details: Record<string, unknown> | undefined
+  readonly details: Details | undefined
 
   constructor(code: ErrorCode, message: string, extra: Extra = {}) {
     super(message, extra.cause === undefined ? undefined : { cause: extra.cause })

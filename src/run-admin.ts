@@ -3,7 +3,8 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { UsageError, valuesOf, wordsOf } from './admin/arguments.ts'
-import { COMMANDS, type Command, type Run } from './admin/commands.ts'
+import type { Command, Run } from './admin/command.ts'
+import { COMMANDS } from './admin/commands.ts'
 import type { Config } from './config/config.ts'
 import { readDotEnv } from './process/dot-env.ts'
 
@@ -57,8 +58,8 @@ async function checkSettings(args: string[]): Promise<boolean> {
 function prepare(command: Command, args: string[], operands: string[]): Run {
   return explained(command, () => {
     const values = valuesOf(args, command.options)
-    const names = /^\S+ \S+ USERNAME\b/.test(command.usage) ? 1 : 0
-    refuseOperands(operands, names)
+    const name = /^\S+ \S+ (USERNAME|TEAM|REQUEST|WEBHOOK)\b/.exec(command.usage)?.[1]
+    refuseOperands(operands, name)
     return command.prepare(values, operands[0] ?? '')
   })
 }
@@ -73,10 +74,12 @@ function explained<T>(command: Described, work: () => T): T {
   }
 }
 
-function refuseOperands(operands: string[], expected: number): void {
+/** @param name what follows the two words, if anything does. */
+function refuseOperands(operands: string[], name: string | undefined): void {
+  const expected = name === undefined ? 0 : 1
   if (operands.length > expected) throw new UsageError(`Unexpected: ${operands[expected]}`)
   if (operands.length < expected || operands.includes('')) {
-    throw new UsageError('USERNAME is missing.')
+    throw new UsageError(`${name} is missing.`)
   }
 }
 

@@ -9,10 +9,11 @@ import type { Database } from './database/open.ts'
 import { openConfiguredDatabase } from './database/open-configured.ts'
 import type { Listening } from './http/listener/listen.ts'
 import { createLogger, type Logger } from './log.ts'
-import { isNameless } from './network/loopback.ts'
+import { isNameless, isOnlyThisComputer, isThisComputer } from './network/loopback.ts'
 import { endOnSignals, type StopSignal, stopOnSignals } from './process/stop-signals.ts'
 import { isUnderNpm, onNpmGone } from './process/under-npm.ts'
 import { type StopTimes, stop, type UnderWay } from './stop.ts'
+import { urlHost } from './text/url-host.ts'
 
 /** How long a stop may exceed its limits, for last answers and writes. */
 const STOP_MARGIN_MS = 10_000
@@ -58,7 +59,8 @@ export async function serve(settingsFile?: string): Promise<void> {
     stopNow('SIGTERM')
   })
   process.on('SIGHUP', () => reloadCertificate(app, listening))
-  greet(config, app, { url: listening.url, recovery: database.recovery, settingsFile })
+  const admins = await app.services.accountInvitations.inviteListed()
+  greet(config, app, { url: listening.url, recovery: database.recovery, settingsFile, admins })
 }
 
 /** Exits after a delay, in which open calls still get an error response. */
@@ -131,9 +133,11 @@ type Start = {
   url: string
   recovery: Database['recovery']
   settingsFile: string | undefined
+  /** Names in ADMIN_USERNAMES that have no account, and the links that make them one. */
+  admins: { username: string; url: string }[]
 }
 
-function greet(config: Config, app: App, { url, recovery, settingsFile }: Start): void {
+function greet(config: Config, app: App, { url, recovery, settingsFile, admins }: Start): void {
   const { host, publicUrl, tls, trustProxy } = config.http
   const isEmbedded = app.databaseKind === 'embedded'
   const dataDir = resolve(config.database.dataDir)
@@ -149,6 +153,7 @@ function greet(config: Config, app: App, { url, recovery, settingsFile }: Start)
     `  Sign up        ${address}/`,
     `  Connect        claude mcp add --transport http ${NAME_IN_CLIENTS} ${address}/mcp`,
     `  Check          curl ${url}/health`,
+    ...admins.flatMap(adminNotice),
     ...(isEmbedded ? embeddedNotice(config.database.durability) : []),
     ...(recovery ? recoveryWarning(recovery, dataDir) : []),
     ...(isNamed ? [] : NAMELESS_WARNING),
@@ -163,6 +168,12 @@ function greet(config: Config, app: App, { url, recovery, settingsFile }: Start)
     app.log.warn({ publicUrl }, 'PUBLIC_URL is plain HTTP: browsers and OAuth clients refuse it')
   }
 }
+
+const adminNotice = ({ username, url }: Start['admins'][number]) => [
+  '',
+  `  ADMIN_USERNAMES: ${username} has no account yet. This link makes it one, once, within 3 days:`,
+  `  ${url}`,
+]
 
 const embeddedNotice = (durability: Config['database']['durability']) => [
   '',
@@ -204,13 +215,11 @@ const plainPublicUrlWarning = (publicUrl: string) => [
 ]
 
 function isExposed(host: string, hasTls: boolean, hasTrustedProxy: boolean): boolean {
-  return !isLoopback(host) && !hasTls && !hasTrustedProxy
+  return !isOnlyThisComputer(urlHost(host)) && !hasTls && !hasTrustedProxy
 }
 
 /** Plain HTTP under a public name. A nameless address has its own warning. */
 function isRefusedByClients(publicUrl: string): boolean {
   const { protocol, hostname } = new URL(publicUrl)
-  return protocol === 'http:' && !isLoopback(hostname) && !isNameless(hostname)
+  return protocol === 'http:' && !isThisComputer(hostname)
 }
-
-const isLoopback = (host: string) => /^(localhost|.*\.localhost|\[?::1\]?|127\..*)$/.test(host)

@@ -42,15 +42,15 @@ export async function stop(
   listening.leave()
   await pause(drainMs, hurry)
   const answered = listening.close({ inHurry: drainMs === 0 || hurry.aborted })
-  const { running } = app.services
+  const { running, runningCalls } = app.services
   const underWay = { answers: running.ids.length, requests: listening.openRequests }
   if (underWay.answers + underWay.requests > 0 && !hurry.aborted) tellWaiting(underWay)
   await within(
     graceMs,
-    answered.then(() => running.untilIdle()),
+    answered.then(() => running.untilIdle()).then(() => runningCalls.untilIdle()),
     hurry,
   )
-  await running.interrupt()
+  await Promise.all([running.interrupt(), runningCalls.interrupt()])
   await within(hurry.aborted ? LAST_ANSWERS_IN_A_HURRY_MS : LAST_ANSWERS_MS, answered)
   listening.cut()
   await app.close(0)

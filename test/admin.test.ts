@@ -65,7 +65,8 @@ const PROCESSES_TIMEOUT_MS = 180_000
 
 const NOWHERE = { DATABASE_URL: 'postgres://127.0.0.1:1/nowhere' }
 
-const BUDGET_SET = 'budget set USERNAME --period day|month [--usd N] [--tokens N]'
+const BUDGET_SET =
+  'budget set USERNAME --period day|month [--usd N] [--tokens N] [--covers own_key|everything]'
 const BUDGET_RESET = 'budget reset USERNAME --period day|month'
 const EXPORT = 'ledger export --format csv|jsonl [--from DAY] [--to DAY]'
 
@@ -110,7 +111,13 @@ test('a mistake ends with 2 and the usage of its own command, before anything is
     [['user', 'add', 'ada'], '--email is missing.', 'user add USERNAME --email EMAIL'],
     [['user', 'list', '--limit', '0'], '--limit takes a whole number from 1', 'user list'],
     [['user', 'delete', 'ada'], 'To do it, add --yes.', 'user delete USERNAME --yes'],
+    [['links', 'revoke-all'], 'To do it, add --yes.', 'links revoke-all [--public] --yes'],
+    [['links', 'list', '--after', 'ada'], '--after takes the id of a link.', 'links list'],
     [['user', 'sign-out', ''], 'USERNAME is missing.', 'user sign-out USERNAME'],
+    [['team', 'add', '--owner', 'ada'], 'TEAM is missing.', 'team add TEAM --owner USERNAME'],
+    [['team', 'add', 'Crew'], '--owner is missing.', 'team add TEAM --owner USERNAME'],
+    [['team', 'archive', 'Crew'], 'This cannot be undone.', 'team archive TEAM --yes'],
+    [['user', 'role', 'ada', '--role', 'king'], '--role takes one of', 'user role USERNAME'],
   ]
   const ends = await Promise.all(wrong.map(([args]) => runAdmin(NOWHERE, ...args)))
   for (const [index, { code, stdout, stderr }] of ends.entries()) {
@@ -294,6 +301,28 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
         cost_usd: (Number(row.costNanoUsd) / 1e9).toFixed(9),
         estimated: row.estimated,
         request_id: row.requestId,
+        source: row.source,
+        call_id: row.callId,
+        session_id: row.sessionId,
+        client: row.client,
+        session_label: row.sessionLabel,
+        agent_id: row.agentId,
+        request_class: row.requestClass,
+        status: row.status,
+        stop_reason: row.stopReason,
+        speed: row.speed,
+        geo: row.geo,
+        tier: row.tier,
+        web_searches: row.webSearches,
+        max_tokens_asked: row.maxTokensAsked,
+        max_tokens_sent: row.maxTokensSent,
+        ms_to_first_byte: row.msToFirstByte,
+        ms_total: row.msTotal,
+        owner_id: row.ownerId,
+        payer: row.payer,
+        team_id: row.teamId,
+        key_id: row.keyId,
+        key_last_four: row.keyLastFour,
       })),
     )
     expect(records.map(({ username }) => username).slice(0, 2)).toEqual(['ada', 'ada'])
@@ -384,13 +413,13 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
         const first = await asOperator('list', '--limit', '1')
         const rest = await here('list', '--after', 'ADA')
         const [heading, ada, more, ...none] = first.stdout.trimEnd().split('\n')
-        expect(heading).toMatch(/^USERNAME +EMAIL +CREATED +KEY +LAST USE$/)
+        expect(heading).toMatch(/^USERNAME +EMAIL +ROLE +CREATED +KEY +LAST USE$/)
         const today = `${TODAY}T\\d\\d:\\d\\dZ`
-        expect(ada).toMatch(new RegExp(`^ada +\\S+@\\S+ +${today} +yes +${today}$`))
+        expect(ada).toMatch(new RegExp(`^ada +\\S+@\\S+ +member +${today} +yes +${today}$`))
         expect(more).toBe('There are more: user list --limit 1 --after ada')
         expect(none).toEqual([])
         const [, grace, ...others] = rest.trimEnd().split('\n')
-        expect(grace).toMatch(new RegExp(`^Grace +grace@example.com +${today} +no +never$`))
+        expect(grace).toMatch(new RegExp(`^Grace +grace@example.com +member +${today} +no +never$`))
         expect(others).toEqual([])
       },
       PROCESSES_TIMEOUT_MS,
@@ -432,6 +461,55 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
       },
       PROCESSES_TIMEOUT_MS,
     )
+
+    test('a role is given and taken, and a user is suspended and let in again', async () => {
+      const { accounts } = app.app.services
+      expect(await here('role', 'grace', '--role', 'auditor')).toBe('Grace is auditor now\n')
+      expect(await here('suspend', 'grace')).toMatch(/^Grace is suspended; 0 sessions/)
+      expect(await here('list', '--after', 'ada')).toMatch(/ auditor, suspended /)
+      const signIn = () => accounts.authenticate('grace', password)
+      await expect(signIn()).rejects.toMatchObject({ code: 'forbidden' })
+      expect(await here('restore', 'grace')).toBe('Grace may sign in again\n')
+      await signIn()
+      expect(await here('role', 'grace', '--role', 'member')).toBe('Grace is member now\n')
+    })
+
+    test('a team is made, filled, listed and archived', async () => {
+      const team = (...args: string[]) => runHere(settings, 'team', ...args)
+      expect(await team('add', 'The Crew', '--owner', 'ADA')).toMatch(/^made the team The Crew \(/)
+      const grace = ['member', 'the-crew', '--user', 'grace']
+      expect(await team(...grace, '--role', 'member')).toContain('Grace is member of the-crew now')
+      expect(await team(...grace, '--role', 'owner')).toContain('Grace is owner of the-crew now')
+      expect(await team('list')).toMatch(/ The Crew {2}members: 2 {2}owners: ada, Grace\n$/)
+      await expect(team('member', 'the-crew', '--user', 'ada')).rejects.toThrow('--role takes one')
+      expect(await team(...grace, '--remove')).toContain('not in the-crew any more')
+      const last = team('member', 'the-crew', '--user', 'ada', '--remove')
+      await expect(last).rejects.toThrow('needs an owner')
+      expect(await team('archive', 'The Crew', '--yes')).toBe('archived The Crew\n')
+      expect(await team('list', '--limit', '1')).toMatch(/ archived\n$/)
+    })
+
+    test("a team's budget is set, and requests are decided", async () => {
+      await runHere(settings, 'team', 'add', 'The Savers', '--owner', 'ada')
+      const budget = (...args: string[]) =>
+        runHere(settings, 'team', 'budget', 'the-savers', ...args)
+      expect(await budget('--daily', '5', '--monthly', '$40')).toMatch(
+        /^budget of the team The Savers\nday: limit 5\.000000 USD, of the team itself none\n/,
+      )
+      expect(await budget('--daily', 'none')).toMatch(
+        /day: limit none[\s\S]*month: limit 40\.000000/,
+      )
+      await expect(budget('--daily', 'lots')).rejects.toThrow('--daily takes an amount')
+      expect(await runHere(settings, 'request', 'list')).toBe('')
+      const request = '00000000-0000-4000-8000-000000000000'
+      await expect(runHere(settings, 'request', 'approve', request)).rejects.toThrow('no such')
+      await expect(runHere(settings, 'request', 'deny', 'all')).rejects.toThrow('REQUEST is an id')
+      const everything = ['ada', '--period', 'month', '--usd', '9', '--covers', 'everything']
+      expect(await runHere(settings, 'budget', 'set', ...everything)).toContain(
+        'month: limit of everything 9.000000 USD',
+      )
+      await runHere(settings, 'budget', 'reset', 'ada', '--period', 'month')
+    })
 
     test(
       'delete stops what runs, books it and erases the rest',
@@ -506,7 +584,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on Pos
     const listed = await runHere(settings, 'keys', 'encryption')
     expect(listed).toMatch(
       new RegExp(
-        `^${await keyId}  ENCRYPTION_KEY: [^\n]*\\b\\d+ passwords, \\d+ signing keys, \\d+ users\n$`,
+        `^${await keyId}  ENCRYPTION_KEY: [^\n]*\\b\\d+ passwords, \\d+ signing keys, \\d+ teams, \\d+ users\n$`,
       ),
     )
     const lost = randomBytes(8)

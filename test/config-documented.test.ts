@@ -33,7 +33,7 @@ describe('README.md: | `NAME` | default | description |', () => {
     return { name, shown: shown.replaceAll('`', '').trim(), description: description.trim() }
   })
 
-  test('lists every setting once, in the order of config/config.ts, and no other', () => {
+  test('lists every setting once, in the order of config/settings.ts, and no other', () => {
     expect(settings.map(({ name }) => name)).toEqual(names)
   })
 
@@ -42,7 +42,7 @@ describe('README.md: | `NAME` | default | description |', () => {
     expect(withDefault.map((name) => [name, shown.get(name)])).toEqual(defaults)
   })
 
-  test('describes each in the words of config/config.ts', () => {
+  test('describes each in the words of config/settings.ts', () => {
     const words = names.map((name) => SETTINGS[name].description)
     expect(settings.map(({ description }) => description)).toEqual(words)
   })
@@ -80,7 +80,7 @@ describe('.env.example: # description, then NAME=default or # NAME=default', () 
   const isOurs = ({ name }: { name: string }) => names.includes(name as Name)
   const ours = assignments.filter(isOurs)
 
-  test('has every setting once, in the order of config/config.ts', () => {
+  test('has every setting once, in the order of config/settings.ts', () => {
     expect(ours.map(({ name }) => name)).toEqual(names)
   })
 
@@ -96,7 +96,7 @@ describe('.env.example: # description, then NAME=default or # NAME=default', () 
     expect(withDefault.map((name) => [name, shown.get(name)])).toEqual(defaults)
   })
 
-  test('describes each in the words of config/config.ts', () => {
+  test('describes each in the words of config/settings.ts', () => {
     const words = names.map((name) => SETTINGS[name].description?.replaceAll('`', ''))
     expect(ours.map(({ comment }) => comment)).toEqual(words)
   })

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { postCall, resultIn } from './mcp/raw-call.ts'
 import { databaseKinds } from './support/databases.ts'
 import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'
@@ -20,7 +20,9 @@ describe.runIf(databaseKinds.includes('postgresql'))('a replica that is stopped'
   let ada: TestUser
   const log: string[] = []
 
-  beforeAll(async () => {
+  // Of each try: the first one's gateway has stopped.
+  beforeEach(async () => {
+    log.length = 0
     other = await startApp({ kind: 'postgresql', env: { ENCRYPTION_KEY } })
     gateway = await startGatewayProcess({
       DATABASE_URL: other.databaseUrl as string,
@@ -33,7 +35,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('a replica that is stopped'
     gateway.process.stdout?.on('data', (chunk) => log.push(String(chunk)))
     ada = await other.register()
   })
-  afterAll(async () => {
+  afterEach(async () => {
     gateway?.process.kill('SIGKILL')
     await other?.close()
   })

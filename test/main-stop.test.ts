@@ -130,7 +130,7 @@ describe('a gateway that is stopped', { timeout: PROCESS_TIMEOUT_MS }, () => {
       .toMatch(
         /waits up to 3600 s for 1 answer that Claude is writing and 1 open request\.\s+Press Ctrl-C again/,
       )
-    expect(log.join('')).toContain('"answers":1')
+    await expect.poll(() => log.join(''), PATIENCE).toContain('"answers":1')
     expect(claude.openStreams()).toBe(1)
     gateway.process.kill('SIGINT')
     const { error } = (await stuck).structured

@@ -38,6 +38,7 @@ async function buildSite(opened: (() => unknown)[]) {
     PUBLIC_URL: haproxy.url,
     DRAIN_SECONDS,
     REQUESTS_PER_MINUTE: '1000000',
+    MESSAGES_API_REQUESTS_PER_MINUTE: '1000000',
     ANONYMOUS_REQUESTS_PER_MINUTE: '1000000',
     LOG_LEVEL: 'info',
   }

@@ -7,10 +7,14 @@ import { embedded } from './embedded.ts'
 import { endurance } from './endurance.ts'
 import { history } from './history.ts'
 import { mcpCalls } from './mcp-calls.ts'
+import { messagesApi } from './messages-api.ts'
+import { messagesStreams } from './messages-streams.ts'
 import { replicas } from './replicas.ts'
+import { search } from './search.ts'
 import { sendMessage } from './send-message.ts'
 import { start } from './start.ts'
 import { streaming } from './streaming.ts'
+import { teamSends } from './team-sends.ts'
 import { thousandStreams } from './thousand-streams.ts'
 import { upstreamAlone } from './upstream-alone.ts'
 import { usage } from './usage.ts'
@@ -18,6 +22,9 @@ import { usage } from './usage.ts'
 export const CASES: readonly Case[] = [
   upstreamAlone,
   sendMessage,
+  teamSends,
+  messagesApi,
+  messagesStreams,
   addedLatency,
   streaming,
   mcpCalls,
@@ -28,5 +35,6 @@ export const CASES: readonly Case[] = [
   replicas,
   start,
   conversations,
+  search,
   usage,
 ]

@@ -1,9 +1,8 @@
 import { type CaseReport, defineCase } from '../harness/case.ts'
 import { startGateway } from '../harness/gateway.ts'
 import { Prober } from '../harness/prober.ts'
-import { rssBytes } from '../harness/process-usage.ts'
+import { rssBytes, watchMemory } from '../harness/process-usage.ts'
 import { gatewaySends, proveSend } from '../harness/sends.ts'
-import type { ServerProcess } from '../harness/server-process.ts'
 import type { Site } from '../harness/site.ts'
 import { atLeast, atMost } from '../harness/verdict.ts'
 import { ERAS, type Era, gatewayCall, QUESTION } from '../load/calls.ts'
@@ -12,7 +11,6 @@ import { percentile } from '../report/statistics.ts'
 
 const DELTA_MS = 250
 const WARM_UP_STREAMS = 64
-const SAMPLE_MS = 100
 /** A part of what an answer takes, so that all of them overlap. */
 const RAMP_SECONDS = 3
 /** Until garbage of the warm-up is likely to be gone. */
@@ -83,7 +81,7 @@ async function streamAtOnce(site: Site, era: Era) {
   await prepare?.()
   await site.setUpstream({ deltas: (streamSeconds * 1000) / DELTA_MS, deltaMs: DELTA_MS })
   const restingBytes = rssBytes(server.pid) ?? Number.NaN
-  const memory = watchMemory(server)
+  const memory = watchMemory(server.pid)
   const prober = new Prober(server.origin, { everyMs: 50 })
   server.watchEventLoop()
   const result = await site.generator.run(job)
@@ -112,16 +110,3 @@ const sendPatiently = (era: Era) =>
     { message: QUESTION, conversation_id: '{{value}}', wait_seconds: 120 },
     { expect: '"status":"complete"', progress: true },
   )
-
-function watchMemory({ pid }: ServerProcess) {
-  let highest = 0
-  const timer = setInterval(() => {
-    highest = Math.max(highest, rssBytes(pid) ?? 0)
-  }, SAMPLE_MS)
-  return {
-    highest(): number {
-      clearInterval(timer)
-      return Math.max(highest, rssBytes(pid) ?? 0)
-    },
-  }
-}

@@ -13,11 +13,14 @@ import { ENCRYPTION_KEY, type User } from './identity.ts'
 import { ServerProcess } from './server-process.ts'
 import type { Site } from './site.ts'
 
-/** The dist/ of the checkout that this file lies in, with the flags of its npm start. */
-const ROOT = new URL('../../', import.meta.url)
-const { scripts } = JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8'))
-const FLAGS: string[] = scripts.start.split(' ').slice(1, -1)
-const MAIN = fileURLToPath(new URL('dist/main.js', ROOT))
+/** The checkout that this file lies in. */
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+
+/** The dist/ of a checkout, with the flags of its npm start. */
+function commandOf(root: string): string[] {
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  return [...scripts.start.split(' ').slice(1, -1), join(root, 'dist/main.js')]
+}
 
 /** For Chrome DevTools, or anything else that reads .cpuprofile. */
 const PROFILES = join(tmpdir(), 'gateway-profiles')
@@ -29,10 +32,12 @@ const SETTINGS = {
   PUBLIC_URL: 'http://localhost:3000',
   SESSION_TIMEOUT: '86400',
   REQUESTS_PER_MINUTE: '1000000',
+  MESSAGES_API_REQUESTS_PER_MINUTE: '1000000',
   CONCURRENT_CALLS_PER_USER: '1000000',
   ANONYMOUS_REQUESTS_PER_MINUTE: '1000000',
   REGISTRATIONS_PER_HOUR: '1000000',
   SIGN_INS_PER_MINUTE: '1000000',
+  SEARCHES_PER_MINUTE: '1000000',
   BUDGET_USD_PER_DAY: '1000000',
   BUDGET_USD_PER_MONTH: '1000000',
   DRAIN_SECONDS: '0',
@@ -41,19 +46,22 @@ const SETTINGS = {
 
 export type Place = { url: string } | { dataDir: string }
 
-/** @param place of its database. */
+/**
+ * @param place of its database.
+ * @param root of the checkout whose build is started.
+ */
 export async function startGateway(
   site: Site,
   place: Place,
   settings: Record<string, string> = {},
+  root = ROOT,
 ): Promise<ServerProcess> {
   const upstream = await site.upstream()
   return ServerProcess.start({
     name: 'gateway',
     args: [
       ...(site.isProfiled ? ['--cpu-prof', `--cpu-prof-dir=${PROFILES}`] : []),
-      ...FLAGS,
-      MAIN,
+      ...commandOf(root),
     ],
     env: {
       ...SETTINGS,
@@ -65,7 +73,7 @@ export async function startGateway(
   })
 }
 
-/** Through the front door, as anybody would. */
+/** Over HTTP, as any user would. */
 export async function registerUsers(
   { origin }: ServerProcess,
   count: number,
@@ -90,11 +98,11 @@ export type Bench = {
   pool: Pool
 }
 
-export async function openStandingGateway(site: Site): Promise<Bench> {
+export async function openStandingGateway(site: Site, root = ROOT): Promise<Bench> {
   const { scale } = site
   const cluster = await site.cluster()
   const url = await cluster.createDatabase()
-  const server = await startGateway(site, { url })
+  const server = await startGateway(site, { url }, {}, root)
   const users = await registerUsers(server, scale.users)
   const database = await openBenchDatabase({ url })
   const pool = await seedPool(database.db, users, {

@@ -6,6 +6,8 @@ export type Options = {
   isList: boolean
   rounds: number | undefined
   isProfiled: boolean
+  /** A built checkout to compare this one with; undefined: none. */
+  beside: string | undefined
 }
 
 /** @throws Error that says what was wrong with the command line. */
@@ -18,6 +20,7 @@ export function readOptions(args: string[]): Options {
       list: { type: 'boolean', default: false },
       rounds: { type: 'string' },
       profile: { type: 'boolean', default: false },
+      beside: { type: 'string' },
     },
   })
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds)
@@ -30,5 +33,6 @@ export function readOptions(args: string[]): Options {
     isList: values.list,
     rounds,
     isProfiled: values.profile,
+    beside: values.beside,
   }
 }

@@ -47,3 +47,19 @@ function statOf(pid: number): string[] | undefined {
 
 const ticks = (fields: string[], ...indexes: number[]) =>
   indexes.reduce((sum, index) => sum + Number(fields[index]), 0)
+
+const SAMPLE_MS = 100
+
+/** Samples the memory of a process. @returns the highest so far, when asked; which ends it. */
+export function watchMemory(pid: number): { highest(): number } {
+  let highest = 0
+  const timer = setInterval(() => {
+    highest = Math.max(highest, rssBytes(pid) ?? 0)
+  }, SAMPLE_MS)
+  return {
+    highest(): number {
+      clearInterval(timer)
+      return Math.max(highest, rssBytes(pid) ?? 0)
+    },
+  }
+}

@@ -46,18 +46,30 @@ export function gatewaySends(
 
 type LedgerSum = { lastId: string; calls: number; tokens: number; reserved: number }
 
-async function ledgerSince({ db }: Bench['database'], id: string): Promise<LedgerSum> {
+export async function ledgerSince({ db }: Bench['database'], id: string): Promise<LedgerSum> {
   const { rows } = await sql<LedgerSum>`
     select
       coalesce(max(id), 0)::text as last_id,
       count(*)::int as calls,
       coalesce(sum(input_tokens + output_tokens), 0)::int as tokens,
-      (select count(*)::int from spending where reserved_tokens <> 0) as reserved
+      (select count(*)::int from spending where reserved_tokens <> 0) + ${await ofTeams(db)} as reserved
     from ledger where id > ${id}::bigint`.execute(db)
   return rows[0] as LedgerSum
 }
 
-function complaintOf({ calls, tokens, reserved }: LedgerSum, { requests }: LoadResult) {
+/** What teams have reserved; 0 for an older build, whose database knows none. */
+async function ofTeams(db: Bench['database']['db']) {
+  const { rows } = await sql<{ isThere: boolean }>`
+    select to_regclass('team_spending') is not null as is_there`.execute(db)
+  if (!rows[0]?.isThere) return sql`0`
+  return sql`(
+    select count(*)::int from spending where team_reserved_tokens <> 0
+  ) + (
+    select count(*)::int from team_spending where reserved_tokens <> 0
+  )`
+}
+
+export function complaintOf({ calls, tokens, reserved }: LedgerSum, { requests }: LoadResult) {
   if (calls !== requests) return `${calls} rows in the ledger for ${requests} answers`
   if (tokens !== requests * (INPUT_TOKENS + OUTPUT_TOKENS)) return `${tokens} tokens in the ledger`
   return reserved === 0 ? undefined : `${reserved} budgets still hold reservations`

@@ -5,15 +5,31 @@ import { AMOUNT_EXAMPLES, parseUsd } from '../text/usd-amount.ts'
 
 const OPTIONS = {
   after: { type: 'string' },
+  chain: { type: 'string' },
+  checkpoint: { type: 'string' },
+  covers: { type: 'string' },
+  daily: { type: 'string' },
   'drop-old': { type: 'boolean' },
   email: { type: 'string' },
+  events: { type: 'string' },
   format: { type: 'string' },
   from: { type: 'string' },
+  group: { type: 'string' },
   limit: { type: 'string' },
+  monthly: { type: 'string' },
+  'on-departure': { type: 'string' },
+  owner: { type: 'string' },
   period: { type: 'string' },
+  public: { type: 'boolean' },
+  remove: { type: 'boolean' },
+  role: { type: 'string' },
+  'shared-by': { type: 'string' },
+  team: { type: 'string' },
   to: { type: 'string' },
   tokens: { type: 'string' },
+  url: { type: 'string' },
   usd: { type: 'string' },
+  user: { type: 'string' },
   yes: { type: 'boolean' },
 } as const
 
@@ -97,13 +113,13 @@ export function rangeOf(from: string, to: string): { from: string; to: string } 
   return range
 }
 
-export function nanoUsdOf(value: string | undefined): bigint | null {
+export function nanoUsdOf(value: string | undefined, option: Option = 'usd'): bigint | null {
   if (value === undefined) return null
-  refuseNegative('usd', value)
+  refuseNegative(option, value)
   const nanoUsd = parseUsd(value)
   if (nanoUsd !== undefined) return nanoUsd
   // A shell expands an unquoted $5 to nothing.
-  throw new UsageError(`--usd takes an amount ${AMOUNT_EXAMPLES} (in single quotes: '$5').`)
+  throw new UsageError(`--${option} takes an amount ${AMOUNT_EXAMPLES} (in single quotes: '$5').`)
 }
 
 export function tokensOf(value: string | undefined): number | null {
@@ -112,6 +128,20 @@ export function tokensOf(value: string | undefined): number | null {
   if (!/^\d{1,15}$/.test(value)) throw new UsageError('--tokens takes a whole number.')
   return Number(value)
 }
+
+/** @throws UsageError unless it is a UUID, or not given. */
+export function chainOf(value: string | undefined): string | undefined {
+  if (value === undefined || isId(value)) return value
+  throw new UsageError('--chain takes the id of a team, or of the installation (all zeros).')
+}
+
+/** @throws UsageError unless it is a UUID, or not given. */
+export function afterIdOf(value: string | undefined): string | undefined {
+  if (value === undefined || isId(value)) return value
+  throw new UsageError('--after takes the id of a link.')
+}
+
+const isId = (value: string) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value)
 
 export function limitOf(value: string | undefined, otherwise: number, most: number): number {
   const limit = Number(value ?? otherwise)

@@ -1,37 +1,30 @@
 /** All admin commands except `check`: their usage, and what they do. */
 
-import type { Repositories } from '../repositories/index.ts'
-import type { Services } from '../services/index.ts'
-import {
-  limitOf,
-  nanoUsdOf,
-  type Option,
-  oneOf,
-  rangeOf,
-  tokensOf,
-  UsageError,
-  type Values,
-} from './arguments.ts'
+import { chainOf, limitOf, nanoUsdOf, oneOf, rangeOf, tokensOf, UsageError } from './arguments.ts'
+import { exportAudit, makeCheckpoint, readCheckpoint, verifyAudit } from './audit.ts'
 import { showBudget } from './budget.ts'
+import type { Command } from './command.ts'
 import { listEncryptionKeys, listKeys, rotateKeys } from './keys.ts'
 import { exportLedger, verifyLedger } from './ledger.ts'
-import { addUser, deleteUser, listUsers, resetPassword, signUserOut } from './users.ts'
-
-type Gateway = { services: Services; repositories: Repositories }
-/** @returns false when a check failed, otherwise true or undefined. */
-export type Run = (gateway: Gateway) => Promise<boolean | undefined>
-
-export type Command = {
-  /** Without `npm run admin --`. With USERNAME, a user's name follows the two words. */
-  usage: string
-  note: string
-  options: readonly Option[]
-  /** Validates the arguments before the gateway is loaded. @throws UsageError. */
-  prepare(values: Values, username: string): Run
-}
+import { LINK_COMMANDS } from './links/commands.ts'
+import { groupsOf, printReport } from './report.ts'
+import { REQUEST_COMMANDS } from './requests/commands.ts'
+import { TEAM_COMMANDS } from './teams/commands.ts'
+import {
+  addUser,
+  deleteUser,
+  listUsers,
+  resetPassword,
+  restoreUser,
+  setUserRole,
+  signUserOut,
+  suspendUser,
+} from './users.ts'
+import { WEBHOOK_COMMANDS } from './webhooks/commands.ts'
 
 const print = (line: string) => void process.stdout.write(`${line}\n`)
 const PERIODS = ['day', 'month'] as const
+const COVERS = ['own_key', 'everything'] as const
 const USERS_PER_PAGE = 100
 const MAX_USERS_PER_PAGE = 10_000
 
@@ -68,15 +61,42 @@ export const COMMANDS: Record<string, Command> = {
     prepare: (_values, username) => (gateway) =>
       done(signUserOut(gateway.services, username, print)),
   },
+  'user role': {
+    usage: 'user role USERNAME --role member|auditor|admin',
+    note: 'what they may do in the whole installation',
+    options: ['role'],
+    prepare({ role: wanted }, username) {
+      const role = oneOf('role', wanted, ['member', 'auditor', 'admin'])
+      return ({ services }) => done(setUserRole(services, username, role, print))
+    },
+  },
+  'user suspend': {
+    usage: 'user suspend USERNAME',
+    note: 'ends their sessions and running answers, and keeps them out; nothing is deleted',
+    options: [],
+    prepare: (_values, username) => (gateway) =>
+      done(suspendUser(gateway.services, username, print)),
+  },
+  'user restore': {
+    usage: 'user restore USERNAME',
+    note: 'lets a suspended user sign in again',
+    options: [],
+    prepare: (_values, username) => (gateway) =>
+      done(restoreUser(gateway.services, username, print)),
+  },
   'user delete': {
     usage: 'user delete USERNAME --yes',
-    note: 'erases them for ever; what was billed stays',
+    note: 'erases them permanently; what was billed stays',
     options: ['yes'],
     prepare({ yes }, username) {
       if (!yes) throw new UsageError('This cannot be undone. To do it, add --yes.')
       return ({ services }) => done(deleteUser(services, username, print))
     },
   },
+  ...TEAM_COMMANDS,
+  ...LINK_COMMANDS,
+  ...WEBHOOK_COMMANDS,
+  ...REQUEST_COMMANDS,
   'budget show': {
     usage: 'budget show USERNAME',
     note: 'limits, spent and reserved',
@@ -84,17 +104,20 @@ export const COMMANDS: Record<string, Command> = {
     prepare: (_values, username) => (gateway) => done(showBudget(gateway, username, print)),
   },
   'budget set': {
-    usage: 'budget set USERNAME --period day|month [--usd N] [--tokens N]',
-    note: 'what is left out has no limit',
-    options: ['period', 'usd', 'tokens'],
+    usage:
+      'budget set USERNAME --period day|month [--usd N] [--tokens N] [--covers own_key|everything]',
+    note: 'what is left out has no limit; everything: also what teams pay for them',
+    options: ['covers', 'period', 'usd', 'tokens'],
     prepare(values, username) {
       const period = oneOf('period', values.period, PERIODS)
       if (values.usd === undefined && values.tokens === undefined) {
         throw new UsageError('Give --usd, --tokens or both, or use budget reset.')
       }
       const limit = { nanoUsd: nanoUsdOf(values.usd), tokens: tokensOf(values.tokens) }
+      const covers =
+        values.covers === undefined ? undefined : oneOf('covers', values.covers, COVERS)
       return async (gateway) => {
-        await gateway.services.budgetSettings.setForUser(username, period, limit)
+        await gateway.services.budgetSettings.setForUser(username, period, limit, covers)
         return done(showBudget(gateway, username, print))
       }
     },
@@ -128,6 +151,46 @@ export const COMMANDS: Record<string, Command> = {
       const range = rangeOf(from, to)
       const format = oneOf('format', wanted, ['csv', 'jsonl'])
       return ({ repositories }) => done(exportLedger(repositories, range, format, print))
+    },
+  },
+  report: {
+    usage: 'report [--group team,member,tag,model,day] --format csv|jsonl [--from DAY] [--to DAY]',
+    note: 'what was used and what it cost; by team and member unless told otherwise',
+    options: ['group', 'format', 'to', 'from'],
+    prepare({ group, format: wanted, from = '0001-01-01', to = '9999-12-31' }) {
+      const [range, groups] = [rangeOf(from, to), groupsOf(group)]
+      const format = oneOf('format', wanted, ['csv', 'jsonl'])
+      return ({ repositories }) => done(printReport(repositories, range, groups, format, print))
+    },
+  },
+  'audit verify': {
+    usage: 'audit verify [--checkpoint FILE] [--chain ID]',
+    note: 'recomputes every hash and MAC; FILE: a checkpoint kept elsewhere; exit code 1 on any fault',
+    options: ['checkpoint', 'chain'],
+    prepare(values) {
+      const chain = chainOf(values.chain)
+      const { checkpoint: path } = values
+      const checkpoint = path === undefined ? undefined : readCheckpoint(path)
+      return ({ services }) => verifyAudit(services, { chain, checkpoint }, print)
+    },
+  },
+  'audit checkpoint': {
+    usage: 'audit checkpoint',
+    note: 'makes a signed checkpoint now; keep it outside of the database',
+    options: [],
+    prepare:
+      () =>
+      ({ services }) =>
+        done(makeCheckpoint(services, print)),
+  },
+  'audit export': {
+    usage: 'audit export --format csv|jsonl [--chain ID]',
+    note: 'every event, with hashes',
+    options: ['format', 'chain'],
+    prepare(values) {
+      const chain = chainOf(values.chain)
+      const format = oneOf('format', values.format, ['csv', 'jsonl'])
+      return ({ repositories }) => done(exportAudit(repositories, chain, format, print))
     },
   },
   'keys list': {

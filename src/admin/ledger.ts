@@ -1,4 +1,6 @@
 import type { LedgerRow, Repositories } from '../repositories/index.ts'
+import { csvField } from '../text/csv.ts'
+import { toDecimalUsd } from '../text/usd-amount.ts'
 
 type Print = (line: string) => void
 
@@ -49,9 +51,32 @@ function toRecord(row: LedgerRow) {
     cache_read_tokens: row.cacheReadTokens,
     output_tokens: row.outputTokens,
     thinking_tokens: row.thinkingTokens,
+    // As text, which is exact; JSON and spreadsheet numbers are not.
     cost_usd: row.costNanoUsd === null ? null : toDecimalUsd(row.costNanoUsd),
     estimated: row.estimated,
     request_id: row.requestId,
+    source: row.source,
+    call_id: row.callId,
+    session_id: row.sessionId,
+    client: row.client,
+    session_label: row.sessionLabel,
+    agent_id: row.agentId,
+    request_class: row.requestClass,
+    status: row.status,
+    stop_reason: row.stopReason,
+    speed: row.speed,
+    geo: row.geo,
+    tier: row.tier,
+    web_searches: row.webSearches,
+    max_tokens_asked: row.maxTokensAsked,
+    max_tokens_sent: row.maxTokensSent,
+    ms_to_first_byte: row.msToFirstByte,
+    ms_total: row.msTotal,
+    owner_id: row.ownerId,
+    payer: row.payer,
+    team_id: row.teamId,
+    key_id: row.keyId,
+    key_last_four: row.keyLastFour,
   }
 }
 
@@ -74,27 +99,32 @@ const COLUMNS: readonly (keyof ReturnType<typeof toRecord>)[] = [
   'cost_usd',
   'estimated',
   'request_id',
+  // Later ones at the end: a reader by position goes on as before.
+  'source',
+  'call_id',
+  'session_id',
+  'client',
+  'session_label',
+  'agent_id',
+  'request_class',
+  'status',
+  'stop_reason',
+  'speed',
+  'geo',
+  'tier',
+  'web_searches',
+  'max_tokens_asked',
+  'max_tokens_sent',
+  'ms_to_first_byte',
+  'ms_total',
+  'owner_id',
+  'payer',
+  'team_id',
+  'key_id',
+  'key_last_four',
 ]
 
 function toCsv(row: LedgerRow): string {
   const record = toRecord(row)
-  return COLUMNS.map((column) => csvField(record[column])).join(',')
-}
-
-/**
- * RFC 4180. A text that a spreadsheet would run as a formula gets an apostrophe in front, and `;`,
- * the other separator of spreadsheets, is quoted too: tags and model names come from users
- * (OWASP: CSV Injection).
- */
-function csvField(value: string | number | null): string {
-  const text = value === null ? '' : String(value)
-  const harmless =
-    typeof value === 'string' && /^[=+\-@\t\r\n＝＋－＠]/.test(text) ? `'${text}` : text
-  return /[",;\n\r]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless
-}
-
-/** As text, which is exact; JSON and spreadsheet numbers are not. */
-function toDecimalUsd(nanoUsd: string): string {
-  const digits = nanoUsd.padStart(10, '0')
-  return `${digits.slice(0, -9)}.${digits.slice(-9)}`
+  return COLUMNS.map((column) => csvField(record[column] ?? null)).join(',')
 }

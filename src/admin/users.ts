@@ -3,7 +3,7 @@ import type { Services } from '../services/index.ts'
 type Print = (line: string) => void
 type Listed = Awaited<ReturnType<Services['userAdministration']['list']>>['users'][number]
 
-const HEADINGS = ['USERNAME', 'EMAIL', 'CREATED', 'KEY', 'LAST USE']
+const HEADINGS = ['USERNAME', 'EMAIL', 'ROLE', 'CREATED', 'KEY', 'LAST USE']
 
 export async function addUser(
   { userAdministration }: Services,
@@ -52,8 +52,36 @@ export async function signUserOut(
   name: string,
   print: Print,
 ): Promise<void> {
-  const { username, ended } = await userAdministration.signOut(name)
+  const { username, ended } = await userAdministration.signOut('operator', name)
   print(`${username}: ${ended} sessions, connections and tokens ended`)
+}
+
+export async function setUserRole(
+  { userAdministration }: Services,
+  name: string,
+  role: 'member' | 'auditor' | 'admin',
+  print: Print,
+): Promise<void> {
+  const { username } = await userAdministration.setRole('operator', name, role)
+  print(`${username} is ${role} now`)
+}
+
+export async function suspendUser(
+  { userAdministration }: Services,
+  name: string,
+  print: Print,
+): Promise<void> {
+  const { username, ended } = await userAdministration.suspend('operator', name)
+  print(`${username} is suspended; ${ended} sessions, connections and tokens ended`)
+}
+
+export async function restoreUser(
+  { userAdministration }: Services,
+  name: string,
+  print: Print,
+): Promise<void> {
+  const { username } = await userAdministration.restore('operator', name)
+  print(`${username} may sign in again`)
 }
 
 export async function deleteUser(
@@ -61,7 +89,7 @@ export async function deleteUser(
   name: string,
   print: Print,
 ): Promise<void> {
-  const { username } = await userAdministration.delete(name)
+  const { username } = await userAdministration.delete('operator', name)
   print(`deleted ${username}`)
 }
 
@@ -70,12 +98,13 @@ function printPassword(username: string, password: string, print: Print): void {
   print(`It is not shown again. ${username} can choose another one on the account page.`)
 }
 
-const toCells = ({ username, email, createdAt, hasKey, lastUsedAt }: Listed) => [
+const toCells = ({ username, email, role, suspendedAt, ...user }: Listed) => [
   username,
   email,
-  toMinute(createdAt),
-  hasKey ? 'yes' : 'no',
-  lastUsedAt ? toMinute(lastUsedAt) : 'never',
+  suspendedAt === null ? role : `${role}, suspended`,
+  toMinute(user.createdAt),
+  user.hasKey ? 'yes' : 'no',
+  user.lastUsedAt ? toMinute(user.lastUsedAt) : 'never',
 ]
 
 /** UTC, as `2026-11-01T09:30Z`. */

@@ -15,7 +15,7 @@ export class AnswerContent {
   readonly blocks: ContentBlock[] = []
   /** All text blocks, joined. */
   text = ''
-  firstTextAt: number | null = null
+  hasTextBegun = false
   readonly #partialJson = new Map<number, string>()
   /** The block that text is added to, and all text before it. */
   #growing: ContentBlock | undefined
@@ -85,7 +85,7 @@ export class AnswerContent {
     }
     block.text = toText(block.text) + text
     this.text = this.#textBefore + block.text
-    this.firstTextAt ??= performance.now()
+    this.hasTextBegun = true
   }
 
   #growJson(index: number, json: string): void {

@@ -245,7 +245,7 @@ export class AnthropicClaude implements Claude {
 function hooksOf(reply: MessageAccumulator, watch: CallDeadline): AnswerHooks {
   const expect = () => {
     if (reply.isThinking) watch.expectSilence()
-    else if (reply.content.firstTextAt === null) watch.expectFirst()
+    else if (!reply.content.hasTextBegun) watch.expectFirst()
     else watch.expectMore()
   }
   return {
@@ -255,7 +255,7 @@ function hooksOf(reply: MessageAccumulator, watch: CallDeadline): AnswerHooks {
       expect()
     },
     onPing: () => {
-      if (reply.content.firstTextAt === null) expect()
+      if (!reply.content.hasTextBegun) expect()
     },
     isOver: () => reply.isFinished,
   }

@@ -7,17 +7,20 @@ import { isSendableKey } from './transport/transport.ts'
 /**
  * Checks a key without asking Anthropic.
  *
- * @throws AppError `invalid_api_key` for an Admin API key, which cannot call Claude, and for text
- * that no HTTP header can carry.
+ * @throws AppError `invalid_api_key` for an Admin API key, which cannot call Claude.
  */
+export function refuseAdminKey(apiKey: string): void {
+  if (!/^sk-ant-admin/i.test(apiKey)) return
+  throw new AppError(
+    'invalid_api_key',
+    'This is an Admin API key; it cannot send messages. Use a key that begins with sk-ant-api.',
+    { details: { field: 'anthropic_api_key' } },
+  )
+}
+
+/** @throws AppError `invalid_api_key` also for text that no HTTP header can carry. */
 export function assertPlausibleKey(apiKey: string): void {
-  if (apiKey.startsWith('sk-ant-admin')) {
-    throw new AppError(
-      'invalid_api_key',
-      'This is an Admin API key, which cannot call Claude. ' +
-        'Make an ordinary API key (sk-ant-api...) in the Anthropic Console.',
-    )
-  }
+  refuseAdminKey(apiKey)
   if (!isSendableKey(apiKey)) throw rejectedKey()
 }
 
@@ -31,7 +34,7 @@ export function toProofFailure(thrown: unknown): AppError {
   if (failure.code === 'rate_limited') return failure
   return new AppError(
     'upstream_unavailable',
-    'Anthropic could not be asked whether the API key is valid. Try again in a moment.',
+    'Anthropic could not be asked whether the API key is valid. Try again shortly.',
     { retryAfterSeconds: failure.retryAfterSeconds, details: failure.details },
   )
 }

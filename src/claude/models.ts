@@ -125,6 +125,9 @@ export const MODELS: readonly ModelInfo[] = [
   model('opus', '4-5', 4096, GENERATION_4_5, {
     id: 'claude-opus-4-5-20251101',
     pointers: ['claude-opus-4-5'],
+    lifecycle: 'deprecated',
+    retiresOn: '2027-01-22',
+    replacement: 'claude-opus-5-5',
     efforts: ['low', 'medium', 'high'],
   }),
   model('haiku', '4-5', 4096, GENERATION_4_5, {

@@ -43,8 +43,6 @@ export interface ClaudeOutcome {
   warnings: string[]
   /** From the call to its end, retries and back-off included. */
   upstreamMs: number
-  /** From the call to the first visible text. */
-  firstTokenMs: number | null
 }
 
 type Ending = {
@@ -73,7 +71,6 @@ export function toOutcome(reply: MessageAccumulator, { error, warnings, startedA
     error,
     warnings: [...warnings, ...usageWarnings(usageEstimated)],
     upstreamMs: performance.now() - startedAt,
-    firstTokenMs: reply.content.firstTextAt === null ? null : reply.content.firstTextAt - startedAt,
   } satisfies ClaudeOutcome
 }
 

@@ -6,6 +6,7 @@
 
 import { z } from 'zod'
 import { check } from '../text/problems.ts'
+import { urlHost } from '../text/url-host.ts'
 import { misspeltSettings } from './misspelt-settings.ts'
 import { readSecretFiles } from './secret-files.ts'
 import { SECRET_SETTINGS, SETTINGS } from './settings.ts'
@@ -112,12 +113,11 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
       ? { certFile: env.TLS_CERT_FILE, keyFile: env.TLS_KEY_FILE }
       : undefined
   const scheme = tls ? 'https' : 'http'
-  const name = env.HOST.includes(':') ? `[${env.HOST}]` : env.HOST
   return {
     http: {
       host: env.HOST,
       port: env.PORT,
-      publicUrl: env.PUBLIC_URL ?? `${scheme}://${name}:${env.PORT}`,
+      publicUrl: env.PUBLIC_URL ?? `${scheme}://${urlHost(env.HOST)}:${env.PORT}`,
       tls,
       trustProxy: env.TRUST_PROXY,
       maxBodyBytes: env.MAX_BODY_BYTES,
@@ -132,13 +132,23 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
       documentMode: env.CLIENT_ID_DOCUMENTS,
       privateClientHosts: env.PRIVATE_CLIENT_HOSTS.map((host) => host.toLowerCase()),
     },
+    webhooks: {
+      isForTeams: env.TEAM_WEBHOOKS === 'on',
+      allowHosts: env.WEBHOOK_ALLOW_HOSTS.map((host) => host.toLowerCase()),
+    },
     mcp: { maxToolInputElements: env.MAX_TOOL_INPUT_ELEMENTS, toolPrefix: env.TOOL_PREFIX },
+    sharing: {
+      isOn: env.SHARING === 'on',
+      links: env.SHARING === 'on' ? env.LINKS : 'off',
+      publicLinkMaxDays: env.PUBLIC_LINK_MAX_DAYS,
+    },
     database: {
       url: withPassword(env.DATABASE_URL, env.DATABASE_PASSWORD),
       dataDir: env.DATA_DIR,
       durability: env.EMBEDDED_DURABILITY,
       poolSize: env.DATABASE_POOL_SIZE,
       pooler: env.DATABASE_POOLER,
+      sharing: env.SHARING === 'on',
     },
     secrets: {
       encryptionKey: env.ENCRYPTION_KEY,
@@ -157,7 +167,10 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
       defaultTemperature: env.TEMPERATURE,
       retiredModels: env.RETIRED_MODELS,
       maxMessagesSent: env.MAX_CONVERSATION_LENGTH,
+      warnHistoryTokens: env.WARN_HISTORY_TOKENS,
       maxStoredBytes: env.MAX_STORED_BYTES_PER_USER || null,
+      importMaxMib: env.IMPORT_MAX_MIB,
+      rememberedBytes: env.SEND_MEMORY_MIB * 1024 * 1024,
       pricesFile: env.PRICES_FILE,
     },
     budgets: {
@@ -183,10 +196,12 @@ function toConfig(env: z.infer<typeof Environment>, raw: Record<string, string |
     },
     limits: {
       requestsPerMinute: env.REQUESTS_PER_MINUTE,
+      messagesApiRequestsPerMinute: env.MESSAGES_API_REQUESTS_PER_MINUTE,
       concurrentCallsPerUser: env.CONCURRENT_CALLS_PER_USER,
       anonymousRequestsPerMinute: env.ANONYMOUS_REQUESTS_PER_MINUTE,
       registrationsPerHour: env.REGISTRATIONS_PER_HOUR,
       signInsPerMinute: env.SIGN_INS_PER_MINUTE,
+      searchesPerMinute: env.SEARCHES_PER_MINUTE,
       signInFailuresPerAccount: env.SIGN_IN_FAILURES_PER_ACCOUNT,
       oauthRequestsPerMinute: env.OAUTH_REQUESTS_PER_MINUTE,
       clientRegistrationsPerHour: env.CLIENT_REGISTRATIONS_PER_HOUR,

@@ -50,5 +50,5 @@ function hostProblem(text: string): string | undefined {
     return 'names several hosts, and the gateway connects to one: name an address that leads to the primary (a load balancer, a pooler, or a name that is moved at a failover)'
   }
   if (url) return undefined
-  return `cannot be read as a URL: write ${EXAMPLE}, with % and two digits for whatever is no letter or digit in the password, ${AS_IT_IS}`
+  return `cannot be read as a URL: write ${EXAMPLE}, with % and two digits for each character of the password that is no letter or digit, ${AS_IT_IS}`
 }

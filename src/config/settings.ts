@@ -77,7 +77,29 @@ export const SETTINGS = {
     .describe('Prove an Anthropic key with Anthropic before it is stored.'),
   ADMIN_USERNAMES: usernames
     .default([])
-    .describe("Users who see everybody's figures and set everybody's budgets, comma separated."),
+    .describe(
+      'Admins of the installation whom no page can unmake, comma separated. Nobody takes these names by registering: the start prints a link for one that has no account.',
+    ),
+  SHARING: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe(
+      '`off`: conversations belong to their owners alone. Nobody can share one, and what was shared before is closed until it is `on` again.',
+    ),
+  LINKS: z
+    .enum(['off', 'signed-in', 'public'])
+    .default('signed-in')
+    .describe(
+      'Who may open a link to a conversation: nobody (`off`), people with an account here (`signed-in`), or also everybody who has the link, where its owner made it so (`public`). `SHARING=off` closes links too.',
+    ),
+  PUBLIC_LINK_MAX_DAYS: count(1, 365)
+    .default(30)
+    .describe('How long a public link may work at most, in days. Other links: 365.'),
+  WARN_HISTORY_TOKENS: count(0, 10_000_000)
+    .default(50_000)
+    .describe(
+      "A contributor's first message in a conversation whose history is estimated to be longer has to confirm the cost.",
+    ),
   CLAUDE_MODEL: z
     .string()
     .min(1)
@@ -103,6 +125,16 @@ export const SETTINGS = {
     .default(1_073_741_824)
     .describe(
       'Most bytes of messages, titles and system prompts that are kept of a user. `0`: no limit.',
+    ),
+  IMPORT_MAX_MIB: count(1, 4096)
+    .default(256)
+    .describe(
+      'Largest file of an import, and largest content of a zip, in MiB. A zip itself may have 64 MiB.',
+    ),
+  SEND_MEMORY_MIB: count(0, 65_536)
+    .default(64)
+    .describe(
+      'Memory in which each process keeps the newest conversations, sealed as in the database, so that it need not read them for the next message. `0`: none. Only with PostgreSQL and without `REDIS_URL`.',
     ),
   BUDGET_USD_PER_DAY: usd
     .optional()
@@ -130,7 +162,7 @@ export const SETTINGS = {
   HTTPS_PROXY: proxyUrl
     .optional()
     .describe(
-      'Proxy for https addresses: Anthropic, and the documents by which OAuth clients introduce themselves. `http://user:password@proxy.example:3128`; also read as `https_proxy`.',
+      'Proxy for https addresses: Anthropic, receivers of webhooks, and the documents by which OAuth clients introduce themselves. `http://user:password@proxy.example:3128`; also read as `https_proxy`.',
     ),
   HTTP_PROXY: proxyUrl
     .optional()
@@ -152,6 +184,11 @@ export const SETTINGS = {
     .default(60)
     .describe('Longest silence after that, where pings do not count.'),
   REQUESTS_PER_MINUTE: count(1, 1_000_000).default(60).describe('Per user.'),
+  MESSAGES_API_REQUESTS_PER_MINUTE: count(1, 1_000_000)
+    .default(600)
+    .describe(
+      'The same for `/v1/messages`, where agents make many calls for one request of a person.',
+    ),
   CONCURRENT_CALLS_PER_USER: count(1, 1_000_000)
     .default(64)
     .describe(
@@ -162,6 +199,9 @@ export const SETTINGS = {
     .describe('Per address, for requests without a token.'),
   REGISTRATIONS_PER_HOUR: count(1, 1_000_000).default(10).describe('Per address.'),
   SIGN_INS_PER_MINUTE: count(1, 1_000_000).default(10).describe('Attempts per address.'),
+  SEARCHES_PER_MINUTE: count(1, 1_000_000)
+    .default(60)
+    .describe('Of one user, in all conversations.'),
   SIGN_IN_FAILURES_PER_ACCOUNT: count(1, 1_000_000)
     .default(10)
     .describe('Wrong passwords per account in 15 minutes before it is paused.'),
@@ -201,6 +241,15 @@ export const SETTINGS = {
     .describe(
       'Host names at private addresses whose OAuth client documents may be fetched all the same.',
     ),
+  TEAM_WEBHOOKS: z
+    .enum(['on', 'off'])
+    .default('off')
+    .describe(
+      '`on`: owners of teams may have programs elsewhere told what happens in their team. Admins of the installation always may, of everything.',
+    ),
+  WEBHOOK_ALLOW_HOSTS: hostNames
+    .default([])
+    .describe('Host names at private addresses to which webhooks may be sent all the same.'),
   TRUST_PROXY: trustProxy
     .default(false)
     .describe(
@@ -228,7 +277,7 @@ export const SETTINGS = {
     .enum(['off', 'loopback', 'token'])
     .default('off')
     .describe(
-      'Who may read `GET /metrics` (Prometheus): nobody (`off`), this machine (`loopback`), or holders of `METRICS_TOKEN` (`token`).',
+      'Who may read `GET /metrics` (Prometheus): no client (`off`), this machine (`loopback`), or holders of `METRICS_TOKEN` (`token`).',
     ),
   METRICS_TOKEN: z
     .string()

@@ -89,11 +89,6 @@ export class Passwords {
     })
   }
 
-  /** Calls waiting for a free slot. */
-  get queued(): number {
-    return this.#queue.queued
-  }
-
   /**
    * @returns the PHC string to store; it names its own parameters, salt and key.
    * @throws AppError `invalid_input` over {@link MAX_PASSWORD_LENGTH}, `overloaded` when the queue

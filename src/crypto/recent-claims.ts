@@ -4,30 +4,31 @@
  */
 
 import { hash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 
 /** The longest time in the cache; a token that expires earlier leaves it then. */
 const REMEMBERED_MS = 60_000
-/** A few MB at most. The oldest entry is evicted first. */
+/** A few MB at most. */
 const MAX_REMEMBERED = 10_000
 
 export class RecentClaims<Claims extends { expiresAt: Date }> {
   /** By the SHA-256 of the token, so that the cache holds no tokens. */
-  readonly #byHash = new Map<string, { claims: Claims; until: number }>()
+  readonly #byHash = new LRUCache<string, Claims>({
+    max: MAX_REMEMBERED,
+    ttl: REMEMBERED_MS,
+    // By the clock that expiry times are compared with, and exactly.
+    perf: { now: () => Date.now() },
+    ttlResolution: 0,
+  })
 
   get(token: string): Claims | undefined {
-    const key = keyOf(token)
-    const known = this.#byHash.get(key)
-    if (!known) return undefined
-    if (Date.now() < known.until) return known.claims
-    this.#byHash.delete(key)
-    return undefined
+    return this.#byHash.get(keyOf(token))
   }
 
   set(token: string, claims: Claims): void {
-    const oldest = this.#byHash.size < MAX_REMEMBERED ? undefined : this.#byHash.keys().next().value
-    if (oldest !== undefined) this.#byHash.delete(oldest)
-    const until = Math.min(Date.now() + REMEMBERED_MS, claims.expiresAt.getTime())
-    this.#byHash.set(keyOf(token), { claims, until })
+    // An entry is kept for one millisecond more than its ttl, and for ever with a ttl of 0.
+    const ttl = Math.min(REMEMBERED_MS, claims.expiresAt.getTime() - Date.now()) - 1
+    if (ttl > 0) this.#byHash.set(keyOf(token), claims, { ttl })
   }
 }
 

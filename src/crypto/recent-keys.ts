@@ -5,39 +5,35 @@
  * row was deleted, or is another user's, cannot be found here either.
  */
 
+import { LRUCache } from 'lru-cache'
 import type { Binding } from './sealing-key.ts'
 
-/** No entry is kept for longer than twice this, even while in use. */
-const GENERATION_MS = 150_000
+/** No entry is kept for longer, even while in use. */
+const REMEMBERED_MS = 300_000
 /** About a kilobyte each. */
-const MAX_PER_GENERATION = 2_000
+const MAX_REMEMBERED = 4_000
 
 type Remembered<Key> = { binding: Binding; key: Key }
 
 export class RecentKeys<Key extends object> {
-  #young = new Map<string, Remembered<Key>>()
-  #old = new Map<string, Remembered<Key>>()
-  #ageing: NodeJS.Timeout | undefined
+  // Purged by a timer, so that a key does not stay in memory because it is not asked for.
+  readonly #byBytes = new LRUCache<string, Remembered<Key>>({
+    max: MAX_REMEMBERED,
+    // An entry is kept for one millisecond more than its ttl.
+    ttl: REMEMBERED_MS - 1,
+    ttlAutopurge: true,
+    perf: { now: () => Date.now() },
+    ttlResolution: 0,
+  })
 
   /** Undefined also for another binding than the one it was cached with. */
   get(wrapped: Uint8Array, binding: Binding): Key | undefined {
-    const name = nameOf(wrapped)
-    const known = this.#young.get(name) ?? this.#old.get(name)
+    const known = this.#byBytes.get(nameOf(wrapped))
     return known !== undefined && isSame(known.binding, binding) ? known.key : undefined
   }
 
   set(wrapped: Uint8Array, binding: Binding, key: Key): void {
-    if (this.#young.size >= MAX_PER_GENERATION) this.#age()
-    this.#young.set(nameOf(wrapped), { binding, key })
-    this.#ageing ??= setInterval(() => this.#age(), GENERATION_MS).unref()
-  }
-
-  #age(): void {
-    this.#old = this.#young
-    this.#young = new Map()
-    if (this.#old.size > 0) return
-    clearInterval(this.#ageing)
-    this.#ageing = undefined
+    this.#byBytes.set(nameOf(wrapped), { binding, key })
   }
 }
 

@@ -60,6 +60,11 @@ export class SealingKey {
     this.#header[0] = VERSION
   }
 
+  /** A key for one use of a secret that is random itself (HKDF-SHA256, RFC 5869). */
+  static fromSecret(secret: string, use: string): SealingKey {
+    return new SealingKey(new Uint8Array(hkdfSync('sha256', secret, '', use, KEY_BYTES)))
+  }
+
   static generate(): SealingKey {
     return new SealingKey(randomBytes(KEY_BYTES))
   }

@@ -19,6 +19,7 @@ import { type Listener, listenTo } from './postgresql/listen.ts'
 import { refuseSharedSessions } from './postgresql/pooler.ts'
 import { noteShared } from './postgresql/shared-sessions.ts'
 import type { Schema } from './schema.ts'
+import { type OwnSettings, setSession } from './statements/session-settings.ts'
 
 export type DatabaseOptions = {
   /** Of a PostgreSQL server, 14 or newer. Without it, the embedded database is opened. */
@@ -31,6 +32,8 @@ export type DatabaseOptions = {
   poolSize?: number | undefined
   /** Pool mode of a pooler in front of the server; `session` unless given, as without a pooler. */
   pooler?: 'session' | 'transaction' | undefined
+  /** Whether conversations may be shared; true unless given. False: no grant is in force. */
+  sharing?: boolean | undefined
   /** PostgreSQL cancels a statement after this; 30 000 unless given, 0 is never. */
   statementTimeoutMs?: number | undefined
   /** How long a query waits in the queue for a connection; 15 000 unless given. */
@@ -99,6 +102,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     statementTimeoutMs: options.statementTimeoutMs ?? 30_000,
     acquireTimeoutMs,
     connectTimeoutMs,
+    own: ownSettings(options),
     onError,
   })
   // LISTEN needs its own session, which a pooler in transaction mode does not give.
@@ -142,10 +146,12 @@ async function openEmbedded({
   log = { warn: () => {} },
   onEnd,
   acquireTimeoutMs = 15_000,
+  sharing,
 }: DatabaseOptions): Promise<Database> {
   const claim = await claimDataDir(dataDir)
   try {
     const { recovery, log: flush, ...opened } = await openPglite(dataDir, durability)
+    await opened.pglite.exec(setSession(ownSettings({ sharing })))
     const session = oneConnection(opened.pglite, acquireTimeoutMs, { space: opened.space, onEnd })
     const housekeeping = new Housekeeping({ dataDir, session, ...opened, log })
     const dialect = pgliteDialect(opened.pglite, session, () => flush.settled())
@@ -167,6 +173,10 @@ async function openEmbedded({
     throw error
   }
 }
+
+/** Read by the statements that look for grants (repositories/access/conversation-access.ts). */
+const ownSettings = ({ sharing = true }: Pick<DatabaseOptions, 'sharing'>): OwnSettings =>
+  sharing ? {} : { 'claude_api_gateway.sharing': 'off' }
 
 const NOBODY_TO_HEAR: Database['listen'] = () => ({ close: async () => {} })
 

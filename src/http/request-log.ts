@@ -4,6 +4,7 @@ import type { RequestHandler } from 'express'
 import type { Logger } from '../log.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { peekMcpRequest } from './mcp/authenticate.ts'
+import { peekApiRequest } from './messages/api-caller.ts'
 
 /** Probes come every few seconds and tell nothing. */
 const QUIET = new Set(['/livez', '/readyz'])
@@ -12,14 +13,15 @@ const QUIET = new Set(['/livez', '/readyz'])
  * Logs one line per request: its method, route and outcome, never its content. The logged request
  * id is also sent in the `X-Request-Id` header of the answer.
  */
-export function requestLog(log: Logger, telemetry: Telemetry, knownPaths: readonly string[]) {
+export function requestLog(log: Logger, telemetry: Telemetry, routes: KnownRoutes) {
+  const routeOf = namingRoutes(routes)
   const handler: RequestHandler = (req, res, next) => {
     const startedAt = performance.now()
     const requestId = randomUUID()
     res.setHeader('X-Request-Id', requestId)
     res.on('close', () => {
       const durationMs = Math.round((performance.now() - startedAt) * 10) / 10
-      const route = knownPaths.includes(req.path) ? req.path : 'other'
+      const route = routeOf(req.path)
       telemetry.httpRequest(route, res.statusCode, durationMs)
       const level = QUIET.has(req.path) ? 'debug' : 'info'
       log[level](
@@ -31,6 +33,7 @@ export function requestLog(log: Logger, telemetry: Telemetry, knownPaths: readon
           durationMs,
           aborted: !res.writableFinished,
           ...describeMcp(peekMcpRequest(req)),
+          ...describeApi(peekApiRequest(req)),
         },
         'request',
       )
@@ -38,6 +41,16 @@ export function requestLog(log: Logger, telemetry: Telemetry, knownPaths: readon
     next()
   }
   return handler
+}
+
+/** What is logged of a path: itself if it is known, the name of its pattern, or nothing. */
+type KnownRoutes = { paths: readonly string[]; patterns: Readonly<Record<string, RegExp>> }
+
+function namingRoutes({ paths, patterns }: KnownRoutes): (path: string) => string {
+  const known = new Set(paths)
+  const named = Object.entries(patterns)
+  return (path) =>
+    known.has(path) ? path : (named.find(([, pattern]) => pattern.test(path))?.[0] ?? 'other')
 }
 
 function describeMcp(request: ReturnType<typeof peekMcpRequest>) {
@@ -48,6 +61,15 @@ function describeMcp(request: ReturnType<typeof peekMcpRequest>) {
     tool: inspected.tool?.name,
     userId: asker.caller?.userId,
     refused: asker.refusal?.code,
+  }
+}
+
+function describeApi(request: ReturnType<typeof peekApiRequest>) {
+  if (!request) return {}
+  return {
+    apiRequestId: request.id,
+    userId: request.caller?.userId,
+    refused: request.refusal?.code,
   }
 }
 

@@ -3,6 +3,7 @@ import helmet from 'helmet'
 import { heapAndLimitBytes } from '../concurrency/memory.ts'
 import type { Config } from '../config/config.ts'
 import type { Logger } from '../log.ts'
+import { type Features, featuresWithout } from '../mcp/features.ts'
 import { guards } from '../mcp/index.ts'
 import { LOOPBACK_NAMES } from '../network/loopback.ts'
 import { MCP_PATH, OPEN_MCP_PATH } from '../network/mcp-addresses.ts'
@@ -10,7 +11,7 @@ import type { OwnOrigins } from '../network/own-origins.ts'
 import type { AuthorizationServer } from '../oauth/authorization-server.ts'
 import type { Services } from '../services/index.ts'
 import type { Telemetry } from '../telemetry.ts'
-import { createPageRoutes, PAGE_PATHS } from '../web/index.ts'
+import { createPageRoutes, PAGE_PATHS, PAGE_PATTERNS } from '../web/index.ts'
 import { pageErrors } from '../web/page-errors.ts'
 import { isPageVisit } from '../web/page-visit.ts'
 import { admitBody, SMALL_BODY_BYTES } from './bodies/admit-body.ts'
@@ -20,11 +21,14 @@ import { errorHandler, isMcp, notFound } from './error-handler.ts'
 import { fixedHeaders } from './fixed-headers.ts'
 import { forwardedAddresses } from './forwarded-addresses.ts'
 import { mcpEndpoints, mcpIsElsewhere } from './mcp/endpoint.ts'
+import { messagesApi } from './messages/endpoint.ts'
+import { MAX_API_BODY_BYTES } from './messages/request-body.ts'
 import { rateLimits, type SharedStores } from './rate-limit/rate-limit.ts'
 import { requestLog } from './request-log.ts'
 import { discoveryRoutes } from './routes/discovery.ts'
 import { EXPORT_PATH, exportRoutes } from './routes/export.ts'
 import { healthRoutes } from './routes/health.ts'
+import { IMPORT_PATH, importRoutes } from './routes/import.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { authorizationServerRoutes, protectedResourceRoutes } from './routes/oauth.ts'
 
@@ -36,11 +40,15 @@ export type HttpParts = {
   log: Logger
   telemetry: Telemetry
   stores: SharedStores
+  features?: Features | undefined
 }
 
 const KNOWN_PATHS = [
   MCP_PATH,
   OPEN_MCP_PATH,
+  '/v1/messages',
+  '/v1/messages/count_tokens',
+  '/v1/models',
   '/livez',
   '/readyz',
   '/health',
@@ -51,6 +59,7 @@ const KNOWN_PATHS = [
   '/oauth/revoke',
   '/oauth/jwks',
   EXPORT_PATH,
+  IMPORT_PATH,
   ...PAGE_PATHS,
 ]
 
@@ -65,7 +74,7 @@ export function createHttpApp(parts: HttpParts): Express {
   app.disable('x-powered-by')
   app.set('trust proxy', http.trustProxy)
   app.use(forwardedAddresses)
-  app.use(requestLog(log, telemetry, KNOWN_PATHS))
+  app.use(requestLog(log, telemetry, { paths: KNOWN_PATHS, patterns: PAGE_PATTERNS }))
   // A connector may open our pages in a popup, and has to reach that window afterwards.
   app.use(fixedHeaders(helmet({ crossOriginOpenerPolicy: false })))
   const admission = {
@@ -77,6 +86,7 @@ export function createHttpApp(parts: HttpParts): Express {
     runner: { services, log, telemetry, maxToolInputElements: mcpOptions.maxToolInputElements },
     origins,
     toolPrefix: mcpOptions.toolPrefix,
+    features: parts.features ?? (config.sharing.isOn ? undefined : featuresWithout('sharing')),
     isOpenServed: http.mcpOpen,
     limiters,
     allowedHosts,
@@ -93,6 +103,20 @@ export function createHttpApp(parts: HttpParts): Express {
     if (req.path === OPEN_MCP_PATH) return open(req, res, next)
     next()
   })
+  app.use(
+    messagesApi({
+      services,
+      origins,
+      limiters,
+      maxOpenCallsPerUser: limits.concurrentCallsPerUser,
+      allowedHosts,
+      rooms: {
+        budget: new BodyBudget(bodyBudgetLimits(heapAndLimitBytes(), MAX_API_BODY_BYTES)),
+        memory: services.memory,
+      },
+      log,
+    }),
+  )
   const smallBodies = admitBody(admission, SMALL_BODY_BYTES)
   app.use((req, res, next) => (isMcp(req) ? next() : smallBodies(req, res, next)))
   app.use(healthRoutes(services, limiters.publicDocuments))
@@ -105,14 +129,14 @@ export function createHttpApp(parts: HttpParts): Express {
   app.all(OPEN_MCP_PATH, open)
   app.post('/', ...limiters.publicDocuments, mcpIsElsewhere(origins))
   const hostGuard = guards.hostHeaderValidation(allowedHosts)
-  app.use(
-    exportRoutes({
-      services,
-      limiters: limiters.requests,
-      hostGuard,
-      issuers: origins.all,
-    }),
-  )
+  const forTokens = {
+    services,
+    limiters: limiters.requests,
+    hostGuard,
+    issuers: origins.all,
+  }
+  app.use(exportRoutes(forTokens))
+  app.use(importRoutes(forTokens))
   app.use(
     createPageRoutes({
       services,
@@ -120,7 +144,10 @@ export function createHttpApp(parts: HttpParts): Express {
       origins,
       isOpenMcpServed: http.mcpOpen,
       registrationOpen: config.accounts.registrationOpen,
+      isSharingOn: config.sharing.isOn,
       limiters,
+      admission,
+      maxBodyBytes: http.maxBodyBytes,
       hostGuard,
     }),
   )

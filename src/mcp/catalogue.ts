@@ -2,8 +2,8 @@
 
 import { z } from 'zod'
 import { ERROR_CODES, type ErrorCode } from '../errors.ts'
+import { accessTokenArgument, type Tool } from './definitions/tool.ts'
 import { portable } from './portable-schema.ts'
-import { accessTokenArgument, type Tool } from './tool.ts'
 import { tools } from './tools/index.ts'
 
 export type JsonSchema = { type: 'object'; [keyword: string]: unknown }
@@ -26,8 +26,13 @@ const failure = z.object({
   details: z.record(z.string(), z.unknown()).optional(),
 })
 
-/** In the order clients see them. */
-export const catalogue: readonly CatalogueEntry[] = tools.map(toEntry)
+export type Catalogue = readonly CatalogueEntry[]
+
+/** In the order of the tools. */
+export const catalogueOf = (tools: readonly Tool[]): Catalogue => tools.map(toEntry)
+
+/** The gateway's own tools, in the order clients see them. */
+export const catalogue = catalogueOf(tools)
 
 function toEntry(tool: Tool): CatalogueEntry {
   const own = z.strictObject(tool.input.shape)
@@ -38,8 +43,8 @@ function toEntry(tool: Tool): CatalogueEntry {
   return {
     tool,
     input,
-    inputSchema: toJsonSchema(input, 'input'),
-    ownInputSchema: toJsonSchema(own, 'input'),
+    inputSchema: tool.listedInput ?? toJsonSchema(input, 'input'),
+    ownInputSchema: tool.listedInput ?? toJsonSchema(own, 'input'),
     outputSchema: toJsonSchema(resultSchema(tool), 'output'),
   }
 }

@@ -12,16 +12,20 @@ type Middleware = (req: IncomingMessage, res: ServerResponse, next: () => void) 
 /** @param names lower-case host names, IPv6 in brackets; the port is ignored. */
 export function hostHeaderValidation(names: string[]): Middleware {
   return (req, res, next) => {
-    const result = validateHostHeader(req.headers.host, names)
-    if (result.ok) return next()
-    const name = shown(result.hostname)
-    refuse(
-      res,
-      name === undefined
-        ? 'The Host header names no host.'
-        : `This gateway does not answer to the name ${name}. If people are to reach it by that, its operator sets PUBLIC_URL to it, or adds it to ALLOWED_HOSTS.`,
-    )
+    const problem = hostProblem(req.headers.host, names)
+    if (problem === undefined) next()
+    else refuse(res, problem)
   }
+}
+
+/** Why a Host header is refused; undefined for an allowed one. @param names as above. */
+export function hostProblem(header: string | undefined, names: string[]): string | undefined {
+  const result = validateHostHeader(header, names)
+  if (result.ok) return undefined
+  const name = shown(result.hostname)
+  return name === undefined
+    ? 'The Host header names no host.'
+    : `This gateway does not answer to the name ${name}. If people are to reach it by that, its operator sets PUBLIC_URL to it, or adds it to ALLOWED_HOSTS.`
 }
 
 /** @param origins `https://app.example`, host names (any scheme and port), or `scheme://*`. */

@@ -3,24 +3,29 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { classifyInboundRequest } from '@modelcontextprotocol/server'
 import type { Scope } from '../services/access/scopes.ts'
+import type { Announced } from '../services/access/sessions.ts'
+import type { EarlySend } from '../services/turns/remembered/early-turn.ts'
+import { catalogue, catalogueOf } from './catalogue.ts'
+import type { EarlyContext, Tool } from './definitions/tool.ts'
 import { createLegacyCalls } from './direct/legacy.ts'
 import { createModernCalls } from './direct/modern.ts'
 import { plainCall } from './direct/recognise.ts'
-import { wrongParams } from './direct/request-params.ts'
+import { createParamsCheck } from './direct/request-params.ts'
 import { jsonResponse, sseResponse } from './direct/response.ts'
-import { hostHeaderValidation, originValidation } from './guards.ts'
+import { createFinder, type Features, GATEWAY_FEATURES, NEEDS_CALLER } from './features.ts'
+import { hostHeaderValidation, hostProblem, originValidation } from './guards.ts'
 import { findOutOfBounds, isShortId } from './message-bounds.ts'
 import { CancellableCalls } from './protocol/cancellable-calls.ts'
+import { ClientRequests } from './protocol/client-requests.ts'
 import { createLegacyHandler } from './protocol/legacy.ts'
 import { createModernHandler } from './protocol/modern.ts'
-import { findResource, serverInfo } from './protocol/server-info.ts'
-import type { RequestIdentity, ToolRunner } from './run-tool.ts'
-import type { Tool } from './tool.ts'
+import { serverInfo } from './protocol/server-info.ts'
+import { type RequestIdentity, startEarly, type ToolRunner } from './run-tool.ts'
 import { createToolsets, type Toolset } from './toolset.ts'
 import { onWire } from './wire.ts'
 
 /** Express middleware that answers 403 to a foreign Host or Origin header (DNS rebinding). */
-export const guards = { hostHeaderValidation, originValidation }
+export const guards = { hostHeaderValidation, hostProblem, originValidation }
 
 export { findOutOfBounds }
 
@@ -32,52 +37,95 @@ export type Inspected = {
   /** Undefined unless it is a tools/call of a tool that exists. */
   tool: Tool | undefined
   isToolCall: boolean
+  /** Whether only a signed-in caller may ask this. */
+  needsCaller: boolean
   /** The scope that the request requires; undefined: none. */
   scope: Scope | undefined
   /** The access_token argument of a tool call, unvalidated. */
   accessTokenArgument: unknown
+  /** What the call needs, to be read with the session; undefined: nothing, or not known. */
+  announced: Announced | undefined
 }
 
-function inspectBody(body: unknown, findTool: Toolset['find']): Inspected {
+type Find = { tool: Toolset['find']; scopeOf: ReturnType<typeof createFinder>['scopeOf'] }
+
+function inspectBody(body: unknown, find: Find): Inspected {
   const { method, id, params } = (body ?? {}) as Record<string, unknown>
   const isToolCall = method === 'tools/call'
   const { name, arguments: args } = (isToolCall && params ? params : {}) as Record<string, unknown>
-  const tool = typeof name === 'string' ? findTool(name)?.tool : undefined
-  const { uri } = (method === 'resources/read' && params ? params : {}) as Record<string, unknown>
-  const resource = typeof uri === 'string' ? findResource(uri) : undefined
+  const tool = typeof name === 'string' ? find.tool(name)?.tool : undefined
   return {
     method: typeof method === 'string' ? method : undefined,
+    needsCaller: isToolCall ? tool?.access === 'user' : NEEDS_CALLER.has(String(method)),
     id: isShortId(id) ? id : null,
     tool,
     isToolCall,
-    scope: tool?.scope ?? resource?.scope,
-    accessTokenArgument: (args as Record<string, unknown> | null | undefined)?.access_token,
+    scope: tool?.scope ?? find.scopeOf(method, Object(params)),
+    accessTokenArgument: Object(args).access_token,
+    announced: tool?.readsAhead ? announcedIn(Object(args)) : undefined,
   }
 }
 
+/** Nulls count as left out. */
+function announcedIn({ conversation_id }: Record<string, unknown>): Announced | undefined {
+  const given = conversation_id ?? undefined
+  if (given === undefined) return { conversationId: undefined }
+  return typeof given === 'string' && UUID.test(given) ? { conversationId: given } : undefined
+}
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
 /** The response types that a client accepts. */
 export type Accepted = { json: boolean; stream: boolean }
+
+/** One POST: its parsed body, what `inspect` found in it, and from whom it comes. */
+type McpRequest = {
+  body: unknown
+  inspected: Inspected
+  asker: RequestIdentity
+  accepted: Accepted
+}
+
+type EarlyRequest = Omit<EarlyContext, 'services'> & { shortNames: boolean }
 
 type McpOptions = {
   runner: ToolRunner
   publicUrl: string
   /** The prefix of tool names, unless a client asks for short names. */
   toolPrefix: string
+  /** Instead of the gateway's own: for tests of the bindings. */
+  features?: Features | undefined
 }
 
 /**
  * `inspect` reads a parsed JSON-RPC body without trusting it; `handle` answers one POST in its
  * protocol era; `worded` rewrites the tool names in a text as the client's list shows them.
  */
-export function createMcpHandler({ runner, publicUrl, toolPrefix }: McpOptions) {
+export function createMcpHandler({
+  runner,
+  publicUrl,
+  toolPrefix,
+  features = GATEWAY_FEATURES,
+}: McpOptions) {
   const info = serverInfo(publicUrl)
-  const toolsets = createToolsets(toolPrefix)
+  const toolsets = createToolsets(
+    toolPrefix,
+    features === GATEWAY_FEATURES ? catalogue : catalogueOf(features.tools),
+  )
   const toolsetFor = (shortNames?: boolean) => (shortNames ? toolsets.short : toolsets.usual)
   const worded = (text: string, shortNames: boolean) => toolsetFor(shortNames).worded(text)
-  const inspect = (body: unknown) => inspectBody(body, toolsets.usual.find)
+  const find = { tool: toolsets.usual.find, scopeOf: createFinder(features).scopeOf }
+  const inspect = (body: unknown) => inspectBody(body, find)
+  const wrongParams = createParamsCheck(features)
   const calls = new CancellableCalls()
-  const legacy = createLegacyHandler(runner, info, calls)
-  const modern = createModernHandler(runner, info)
+  const legacy = createLegacyHandler({
+    runner,
+    info,
+    features,
+    calls,
+    questions: new ClientRequests(),
+  })
+  const modern = createModernHandler({ runner, info, features })
   const answerCall = {
     legacy: createLegacyCalls(runner, calls),
     modern: createModernCalls(runner, info),
@@ -85,12 +133,10 @@ export function createMcpHandler({ runner, publicUrl, toolPrefix }: McpOptions) 
   const handle = (
     req: IncomingMessage,
     res: ServerResponse,
-    body: unknown,
-    asker: RequestIdentity,
-    { json, stream }: Accepted,
+    { body, inspected, asker, accepted: { json, stream } }: McpRequest,
   ) => {
     const toolset = toolsetFor(asker.shortNames)
-    const streams = stream && (!json || inspect(body).tool?.streams === true)
+    const streams = stream && (!json || inspected.tool?.streams === true)
     const call = plainCall(req, body, toolset)
     if (call) return answerCall[call.era]({ ...call, streams }, res, asker)
     const wrong = wrongParams(body)
@@ -98,7 +144,16 @@ export function createMcpHandler({ runner, publicUrl, toolPrefix }: McpOptions) 
     const era = isLegacy(req, body) ? legacy : modern
     return era(req, onWire(res), body, { asker, toolset, streams })
   }
-  return { inspect, handle, worded }
+  /** Begins a call that `handle` answers, before its session is looked up (run-tool.ts). */
+  const begin = async (
+    req: IncomingMessage,
+    body: unknown,
+    { shortNames, ...asked }: EarlyRequest,
+  ): Promise<EarlySend | undefined> => {
+    const call = plainCall(req, body, toolsetFor(shortNames))
+    return call && !findOutOfBounds(body) ? startEarly(runner, call, asked) : undefined
+  }
+  return { inspect, handle, worded, begin }
 }
 
 /** By the SDK's own rules; a request that fits neither era is refused by the modern handler. */

@@ -9,9 +9,17 @@ import type { Logger } from '../log.ts'
 import type { Caller } from '../services/access/caller.ts'
 import { insufficientScope, type Scope } from '../services/access/scopes.ts'
 import type { Services } from '../services/index.ts'
+import type { EarlySend, EarlyTurn } from '../services/turns/remembered/early-turn.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { check, inWords, type Problem } from '../text/problems.ts'
 import type { CatalogueEntry } from './catalogue.ts'
+import {
+  type Client,
+  type InputRequired,
+  isInputRequired,
+  SILENT_CLIENT,
+} from './definitions/client-input.ts'
+import type { ContentBlock, EarlyContext } from './definitions/tool.ts'
 import type { Toolset } from './toolset.ts'
 
 /** What the HTTP side passes on with a request. */
@@ -19,6 +27,8 @@ export type RequestIdentity = {
   caller: Caller | null
   /** Why this call must not run: a bad access_token argument, or a rate limit. */
   refusal: AppError | null
+  /** What the call has begun before its session was looked up. */
+  early?: EarlyTurn | undefined
   /** The caller's network; undefined: unknown. */
   network?: string | undefined
   /** Whether tools are listed without their prefix. */
@@ -42,21 +52,27 @@ export type ToolCall = {
   asker: RequestIdentity
   signal: AbortSignal
   progress: (textSoFar: string) => void
+  client?: Client
 }
 
 /** The same object in both eras' result types. */
 export type ToolResult = {
-  content: [{ type: 'text'; text: string }]
-  structuredContent: Record<string, unknown>
+  content: ContentBlock[]
+  /** Absent for a tool of content. */
+  structuredContent?: Record<string, unknown>
   isError?: true
 }
 
 /** Never throws: every failure is a result with `isError` that the client can act on. */
-export async function runTool(runner: ToolRunner, call: ToolCall): Promise<ToolResult> {
+export async function runTool(
+  runner: ToolRunner,
+  call: ToolCall,
+): Promise<ToolResult | InputRequired> {
   const startedAt = performance.now()
   const { tool } = call.entry
   try {
-    const result = toResult(call, await run(runner, call))
+    const output = await run(runner, call)
+    const result = isInputRequired(output) ? output : toResult(call, output)
     runner.telemetry.toolCall(tool.name, 'ok', performance.now() - startedAt)
     return result
   } catch (thrown) {
@@ -67,19 +83,51 @@ export async function runTool(runner: ToolRunner, call: ToolCall): Promise<ToolR
   }
 }
 
-async function run(runner: ToolRunner, { entry, args, asker, signal, progress }: ToolCall) {
+async function run(runner: ToolRunner, call: ToolCall) {
+  const { entry, args, asker, signal, progress, client = SILENT_CLIENT } = call
   const { tool } = entry
   if (asker.refusal) throw asker.refusal
   if (tool.access === 'user' && asker.caller === null) throw tokenMissing()
   refuseMissingScope(asker.caller, tool.scope)
-  if (tool.isHeavy) runner.services.memory.refuseWhenShort()
-  refuseTooManyElements(args, runner.maxToolInputElements)
+  const data = admitted(runner, entry, args)
+  const { caller, network, early } = asker
+  const context = { caller, network, services: runner.services, signal, progress, client, early }
+  return tool.run(data, context as never)
+}
+
+/**
+ * Begins a call of the tool before its session is looked up, if the tool can.
+ *
+ * @returns undefined when nothing has begun: the call then says why, or does without.
+ */
+export async function startEarly(
+  runner: ToolRunner,
+  { entry, args }: Pick<ToolCall, 'entry' | 'args'>,
+  asked: Omit<EarlyContext, 'services'>,
+): Promise<EarlySend | undefined> {
+  const { tool } = entry
+  if (!tool.startEarly) return undefined
+  let data: Record<string, unknown>
+  try {
+    data = admitted(runner, entry, args)
+  } catch {
+    return undefined
+  }
+  return tool.startEarly(data, { ...asked, services: runner.services })
+}
+
+/** The arguments as the tool takes them. @throws AppError. */
+function admitted(
+  { services, maxToolInputElements }: ToolRunner,
+  entry: CatalogueEntry,
+  args: unknown,
+) {
+  if (entry.tool.isHeavy) services.memory.refuseWhenShort()
+  refuseTooManyElements(args, maxToolInputElements)
   refuseHalfCharacters(args)
   const { data, problems } = check(entry.input, withoutNulls(entry, args ?? {}))
   if (problems) throw invalidInput(entry, problems)
-  const { caller, network } = asker
-  const context = { caller, network, services: runner.services, signal, progress }
-  return tool.run(data, context as never)
+  return data as Record<string, unknown>
 }
 
 /** Drops nulls of optional arguments: some models send null for each one that they omit. */
@@ -113,7 +161,8 @@ function holdsHalfCharacter(values: unknown[]): boolean {
 }
 
 function toResult({ entry, toolset }: ToolCall, output: Record<string, unknown>): ToolResult {
-  const { rows } = entry.tool
+  const { rows, isContent } = entry.tool
+  if (isContent) return { content: output.content as ContentBlock[] }
   const told = withWarnings(output, toolset)
   const structuredContent = rows ? { success: true, ...told } : { success: true, data: told }
   const text = JSON.stringify(rows ? told[rows] : structuredContent)

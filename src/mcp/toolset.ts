@@ -7,16 +7,17 @@
 
 import { USUAL_TOOL_PREFIX } from '../config/tool-names.ts'
 import type { Caller } from '../services/access/caller.ts'
-import { type CatalogueEntry, catalogue, type JsonSchema } from './catalogue.ts'
+import { type Catalogue, type CatalogueEntry, catalogue, type JsonSchema } from './catalogue.ts'
+import type { Tool } from './definitions/tool.ts'
 import { INSTRUCTIONS } from './protocol/instructions.ts'
-import type { Tool } from './tool.ts'
 
 type ListedTool = {
   name: string
   title: string
   description: string
   inputSchema: JsonSchema
-  outputSchema: JsonSchema
+  /** Absent for a tool of content. */
+  outputSchema?: JsonSchema
   annotations: Record<string, boolean | string>
 }
 
@@ -33,19 +34,23 @@ export type Toolset = {
 /** The names with the operator's prefix, or without any, as the client asked. */
 export type Toolsets = { usual: Toolset; short: Toolset }
 
-export function createToolsets(prefix: string): Toolsets {
+/** @param entries the tools that are served. */
+export function createToolsets(prefix: string, entries: Catalogue = catalogue): Toolsets {
   const byName = new Map(
     ['', USUAL_TOOL_PREFIX, prefix].flatMap((each) =>
-      catalogue.map((entry) => [each + entry.tool.name, entry]),
+      entries.map((entry) => [each + entry.tool.name, entry]),
     ),
   )
   const find = (name: string) => byName.get(name)
-  return { usual: createToolset(prefix, find), short: createToolset('', find) }
+  return {
+    usual: createToolset(prefix, entries, find),
+    short: createToolset('', entries, find),
+  }
 }
 
-function createToolset(prefix: string, find: Toolset['find']): Toolset {
-  const worded = wordingWith(prefix)
-  const listed = catalogue.map((entry) => ({
+function createToolset(prefix: string, entries: Catalogue, find: Toolset['find']): Toolset {
+  const worded = wordingWith(prefix, entries)
+  const listed = entries.map((entry) => ({
     tool: entry.tool,
     ...listings(entry, prefix, worded),
   }))
@@ -75,7 +80,7 @@ function listings({ tool, ...schemas }: CatalogueEntry, prefix: string, worded: 
     title: tool.title,
     description: worded(tool.description),
     inputSchema: wordedSchema(schemas.inputSchema),
-    outputSchema: wordedSchema(schemas.outputSchema),
+    ...(tool.isContent ? {} : { outputSchema: wordedSchema(schemas.outputSchema) }),
     annotations: {
       title: tool.title,
       readOnlyHint: tool.hints.readOnly,
@@ -88,9 +93,9 @@ function listings({ tool, ...schemas }: CatalogueEntry, prefix: string, worded: 
 }
 
 /** The gateway's own texts name tools without a prefix. */
-function wordingWith(prefix: string): Toolset['worded'] {
+function wordingWith(prefix: string, entries: Catalogue): Toolset['worded'] {
   if (prefix === '') return (text) => text
-  const names = catalogue.map(({ tool }) => tool.name).join('|')
+  const names = entries.map(({ tool }) => tool.name).join('|')
   const named = new RegExp(`(?<![\\w-])(?:${names})(?![\\w-])`, 'g')
   return (text) => text.replace(named, (name) => prefix + name)
 }

@@ -15,6 +15,13 @@ export const toWire = (message: object): string => escaped(JSON.stringify(messag
 const escaped = (json: string) =>
   json.replace(LINE_ENDS, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
+/** At most this much may be queued: less than one notification. */
+const MAX_WAITING_BYTES = 1024
+
+/** Whether the socket has room. A pipelined response has none before its turn. */
+export const isDrained = (res: ServerResponse) =>
+  res.writableLength < MAX_WAITING_BYTES && !(res.socket?.writableNeedDrain ?? false)
+
 /** These answers hold tokens, passwords and other data that must not be cached. */
 export const NO_STORE = 'no-store'
 export const STREAM_CACHING = `${NO_STORE}, no-transform`

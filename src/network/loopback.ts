@@ -8,6 +8,10 @@ export const isNameless = (hostname: string): boolean => ['0.0.0.0', '[::]'].inc
 export const isLoopbackHost = (hostname: string): boolean =>
   LOOPBACK_NAMES.includes(hostname) || /^127(?:\.\d{1,3}){3}$/.test(hostname)
 
-/** Names below localhost and the address of all interfaces included. */
+/** Names below localhost included (RFC 6761): no other computer reaches it by this host. */
+export const isOnlyThisComputer = (hostname: string): boolean =>
+  isLoopbackHost(hostname) || hostname.endsWith('.localhost')
+
+/** The address of all interfaces included. */
 export const isThisComputer = (hostname: string): boolean =>
-  isLoopbackHost(hostname) || isNameless(hostname) || hostname.endsWith('.localhost')
+  isOnlyThisComputer(hostname) || isNameless(hostname)

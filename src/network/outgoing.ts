@@ -57,7 +57,12 @@ export class Outgoing {
    */
   async requestByProxy(
     url: URL,
-    options: { method: 'GET' | 'HEAD'; headers: Record<string, string>; signal: AbortSignal },
+    options: {
+      method: 'GET' | 'HEAD' | 'POST'
+      headers: Record<string, string>
+      body?: string
+      signal: AbortSignal
+    },
   ): Promise<OutgoingAnswer> {
     const proxy = this.#proxyOf(url)
     if (proxy === undefined) throw new Error('no proxy is meant for this address')

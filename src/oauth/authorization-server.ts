@@ -6,7 +6,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { newId } from '../crypto/random.ts'
 import { AppError } from '../errors.ts'
+import { actorOf } from '../services/access/actor.ts'
 import { holdSessions } from '../services/access/authority.ts'
+import { beginSession } from '../services/access/begin-session.ts'
 import type { Caller } from '../services/access/caller.ts'
 import { isScope, type Scope } from '../services/access/scopes.ts'
 import { hashOf } from '../services/access/sessions.ts'
@@ -38,6 +40,8 @@ export type Approval = {
   expiresAt: Date
   /** The monthly spending limit of this connection; null: none of its own. */
   limitNanoUsd: bigint | null
+  /** Ids of the teams whose money it may spend; left out: none. */
+  purses?: string[]
 }
 
 type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>
@@ -126,13 +130,15 @@ export class AuthorizationServer {
     caller: Caller,
     interaction: Interaction,
     { id: clientId, name, isDocument }: PendingConnection['client'],
-    { scopes, expiresAt, limitNanoUsd: limit }: Approval,
+    { scopes, expiresAt, limitNanoUsd, purses = [] }: Approval,
   ): Promise<string> {
     const { userId } = caller
-    const limitNanoUsd = limit === null ? null : String(limit)
-    const approved = { name, scopes, limitNanoUsd, expiresAt }
-    return this.#options.store.transact(async ({ authority, sessions, oauthRecords }) => {
-      await authority.lockEntrance(userId)
+    const approved = { name, scopes, limitNanoUsd, purses, expiresAt }
+    const { store, audit } = this.#options
+    const { transact } = store
+    const deps = { transact, audit }
+    return beginSession(deps, userId, actorOf(caller), async (repositories) => {
+      const { authority, sessions, oauthRecords, auditEvents } = repositories
       const known = isDocument ? undefined : await sessions.findConnection(userId, clientId)
       const mustBeProven = scopes.includes('account')
       const others = known ? [known.id] : []
@@ -142,11 +148,18 @@ export class AuthorizationServer {
       if (known && isLive(known.id)) {
         await sessions.renewConnection(known.id, approved)
         await oauthRecords.deleteIssued(known.id)
+        await audit.record(
+          { auditEvents },
+          {
+            action: 'connection.renewed',
+            actor: actorOf(caller),
+            target: { kind: 'session', id: known.id },
+            detail: { scopes: scopes.join(' '), purses: purses.join(' ') },
+          },
+        )
         return known.id
       }
-      const id = newId()
-      await sessions.insert({ id, userId, kind: 'connection', clientId, ...approved })
-      return id
+      return { id: newId(), kind: 'connection', clientId, ...approved }
     })
   }
 

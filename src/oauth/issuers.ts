@@ -3,6 +3,7 @@
 import type { EventEmitter } from 'node:events'
 import type { AccessTokens } from '../crypto/tokens.ts'
 import type { Logger } from '../log.ts'
+import type { AuditLog } from '../services/audit/audit-log.ts'
 import type { FlowCookies } from './flow-cookies.ts'
 import type { Provider } from './oidc-provider.ts'
 import { createProvider, type ProviderOptions } from './provider.ts'
@@ -10,6 +11,7 @@ import { addShims } from './shims.ts'
 
 export type IssuerOptions = Omit<ProviderOptions, 'origin'> & {
   tokens: Pick<AccessTokens, 'verify'>
+  audit: Pick<AuditLog, 'record'>
   log: Logger
 }
 

@@ -4,7 +4,7 @@ import { newId } from '../crypto/random.ts'
 import type { SigningKey } from '../crypto/tokens.ts'
 import { MCP_PATH, OPEN_MCP_PATH, SHORT_NAMES_QUERY } from '../network/mcp-addresses.ts'
 import type { OwnOrigins } from '../network/own-origins.ts'
-import { ALL_SCOPES } from '../services/access/scopes.ts'
+import { CONNECTION_SCOPES } from '../services/access/scopes.ts'
 import { adaptClientMetadata } from './client-metadata.ts'
 import type { ClientDocuments } from './documents/client-documents.ts'
 import type { ErrorPage, UnreadDocument } from './error-page.ts'
@@ -128,7 +128,7 @@ function configuration(options: ProviderOptions): Configuration {
             throw new errors.InvalidTarget(`the only resource here is ${resource}`)
           }
           return {
-            scope: ALL_SCOPES.join(' '),
+            scope: CONNECTION_SCOPES.join(' '),
             audience,
             accessTokenFormat: 'jwt',
             accessTokenTTL: ACCESS_TOKEN_SECONDS,

@@ -16,7 +16,7 @@ import { type Rotation, rotationUnderWay } from './refresh-rotation.ts'
 
 export type RecordStore = {
   repositories: Pick<Repositories, 'oauthRecords' | 'sessions'>
-  transact: Transact
+  transact: Transact<'auditEvents' | 'authority' | 'oauthRecords' | 'sessions'>
   vault: Vault
 }
 

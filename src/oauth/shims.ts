@@ -2,7 +2,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { AccessTokens } from '../crypto/tokens.ts'
-import { ALL_SCOPES, DEFAULT_SCOPES, isScope } from '../services/access/scopes.ts'
+import { CONNECTION_SCOPES, DEFAULT_SCOPES } from '../services/access/scopes.ts'
 import { withAccessTokenRevocation } from './access-token-revocation.ts'
 import type { ClientDocuments } from './documents/client-documents.ts'
 import type { ErrorPage } from './error-page.ts'
@@ -88,7 +88,7 @@ async function withKnownScopes(ctx: KoaContextWithOIDC, next: Next): Promise<voi
   // The provider refuses a repeated parameter.
   if (ctx.path === ROUTES.authorization && typeof scope === 'string') {
     const asked = scope.split(' ')
-    const known = asked.filter(isScope)
+    const known = asked.filter((name) => CONNECTION_SCOPES.some((scope) => scope === name))
     const offline = asked.includes('offline_access') ? ['offline_access'] : []
     const scopes = [...(known.length > 0 ? known : DEFAULT_SCOPES), ...offline]
     const { nonce: _nonce, max_age: _maxAge, ...query } = ctx.query
@@ -131,7 +131,7 @@ function withOurMetadata(documents: ShimOptions['documents']) {
     const { client_id_metadata_document_supported: _taken, ...metadata } = Object(ctx.body)
     ctx.body = {
       ...metadata,
-      scopes_supported: [...ALL_SCOPES, 'offline_access'],
+      scopes_supported: [...CONNECTION_SCOPES, 'offline_access'],
       response_modes_supported: ['query', 'fragment'],
       ...(documents.areAnnounced && { client_id_metadata_document_supported: true }),
     }

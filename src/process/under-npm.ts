@@ -1,6 +1,6 @@
 /** Watches the npm that started this process: this process may outlive it. */
 
-import { readFileSync } from 'node:fs'
+import { readProcStat } from './proc-stat.ts'
 
 const LOOK_EVERY_MS = 500
 
@@ -25,17 +25,6 @@ export function onNpmGone(tell: () => void): void {
 /** The parent, and its parent npm where the parent is npm's shell, which may outlive npm. */
 function ancestors(): string {
   const parent = process.ppid
-  const stat = statOf(parent)
+  const stat = readProcStat(parent)
   return stat?.name === 'sh' ? `${parent} ${stat.parent}` : String(parent)
-}
-
-/** proc_pid_stat(5): the name is in parentheses, and may contain parentheses. */
-function statOf(pid: number): { name: string; parent: string } | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    const [, name = '', parent = ''] = /\((.*)\) \S+ (\d+)/s.exec(stat) ?? []
-    return { name, parent }
-  } catch {
-    return undefined
-  }
 }

@@ -18,6 +18,7 @@ export type PageContext = {
   origins: OwnOrigins
   isOpenMcpServed: boolean
   registrationOpen: boolean
+  isSharingOn: boolean
   limiters: RateLimiters
   cookies: PageCookies
 }

@@ -37,7 +37,7 @@ const isForPerson = (req: Request) =>
   PAGES.test(req.path) ||
   ((!isMcp(req) || isPageVisit(req)) && req.accepts(['json', 'html']) === 'html')
 
-const PAGES = /^\/(?:$|(?:sign-(?:up|in|out)|account|connect)(?:\/|$))/
+const PAGES = /^\/(?:$|(?:sign-(?:up|in|out)|account|admin|connect|join|reset|shared)(?:\/|$))/
 
 function toPageError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown

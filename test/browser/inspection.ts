@@ -68,7 +68,7 @@ const overflow = (page: Page) =>
 
 const unlabelled = (page: Page) =>
   page.evaluate<string[]>(`[...document.querySelectorAll('input, select, textarea')]
-    .filter(({ type, labels }) => type !== 'hidden' && ![...labels].some((l) => l.innerText.trim()))
+    .filter(({ type, labels }) => type !== 'hidden' && ![...labels].some((l) => l.textContent.trim()))
     .map(({ outerHTML }) => 'no label: ' + outerHTML)`)
 
 /** Controls that the Tab key alone does not reach in their order, or not visibly. */
@@ -80,6 +80,9 @@ async function unreached(page: Page): Promise<string[]> {
   return missed
 }
 
+/** A date has several places for the focus: its day, month, year and calendar. */
+const STOPS_WITHIN_DATE = 3
+
 /** An element is looked at before the next key moves on: by then the page has scrolled to it. */
 const NOTE_FOCUS = `{
   const controls = [...document.querySelectorAll(
@@ -88,6 +91,7 @@ const NOTE_FOCUS = `{
   const visited = []
   const look = () => {
     const element = document.activeElement
+    if (element.type === 'date' && visited.at(-1)?.element === element) return
     const { outlineStyle, outlineWidth } = getComputedStyle(element)
     const { top, bottom, left, right } = element.getBoundingClientRect()
     visited.push({
@@ -111,5 +115,5 @@ const NOTE_FOCUS = `{
       return what.length === 0 ? [] : [what.join(', ') + ': ' + control.outerHTML]
     })
   }
-  controls.length
+  controls.length + ${STOPS_WITHIN_DATE} * controls.filter(({ type }) => type === 'date').length
 }`

@@ -36,7 +36,9 @@ const sent =
   (path: string, fields: Record<string, string>, button: string): Way =>
   async (page, site) => {
     await page.goto(`${site.url}${path}`)
-    for (const [label, value] of Object.entries(fields)) await page.getByLabel(label).fill(value)
+    const typed = page.locator('input:not([type=checkbox]), textarea')
+    for (const [label, value] of Object.entries(fields))
+      await page.getByLabel(label).and(typed).fill(value)
     const form = page.locator('form').filter({ has: page.getByRole('button', { name: button }) })
     await form.evaluate((element) => element.setAttribute('novalidate', ''))
     const [response] = await Promise.all([
@@ -73,6 +75,74 @@ const refusedPassword: Way = async (page, site) => {
   ])
   await page.waitForLoadState()
   return response
+}
+
+/** @param part of its address, after that of its page. */
+const newestConversation =
+  (part = ''): Way =>
+  async (page, site) => {
+    await page.goto(`${site.url}/account/conversations`)
+    const newest = page.locator('.rows a').first()
+    const path = (await newest.getAttribute('href')) ?? ''
+    return page.goto(new URL(`${path}${part}`, site.url).href)
+  }
+
+/** With all that can be done with it, and a title that cannot be. */
+const refusedTitle: Way = async (page, site) => {
+  await newestConversation()(page, site)
+  await page.getByText('Rename, archive, copy or delete').click()
+  await page.getByLabel('Title').fill(' ')
+  const [response] = await Promise.all([
+    page.waitForResponse((answer) => answer.request().method() === 'POST'),
+    page.getByRole('button', { name: 'Rename' }).click(),
+  ])
+  await page.waitForLoadState()
+  return response
+}
+
+const editedMessage: Way = async (page, site) => {
+  await newestConversation()(page, site)
+  const edit = page.getByRole('link', { name: 'Edit', exact: true })
+  return page.goto(new URL((await edit.getAttribute('href')) ?? '', site.url).href)
+}
+
+const pressed = async (page: Page, button: string): Promise<Response> => {
+  const [response] = await Promise.all([
+    page.waitForResponse((answer) => answer.request().method() === 'POST'),
+    page.getByRole('button', { name: button, exact: true }).click(),
+  ])
+  await page.waitForLoadState()
+  return response
+}
+
+/** @param path of a page that takes a conversation. */
+const aboutNewest =
+  (path: string): Way =>
+  async (page, site) => {
+    await newestConversation()(page, site)
+    const id = new URL(page.url()).pathname.split('/').at(-1)
+    return page.goto(`${site.url}${path}?conversation=${id}`)
+  }
+
+const madeLink: Way = async (page, site) => {
+  await aboutNewest('/account/links')(page, site)
+  return pressed(page, 'Make a link')
+}
+
+/** @param part of its address, after that of the link. */
+const throughLink =
+  (part = ''): Way =>
+  async (page, site) => {
+    await madeLink(page, site)
+    return page.goto(`${await page.locator('#new-link').innerText()}${part}`)
+  }
+
+/** What the person sees who is invited into the team. */
+const invited: Way = async (page, site) => {
+  await page.goto(`${site.url}/account/teams`)
+  await page.locator('.rows a').first().click()
+  await page.getByRole('button', { name: 'Make the link' }).click()
+  return page.goto(await page.locator('code.copy').innerText())
 }
 
 const REFUSED_SIGN_UP = { Username: MEMBER, Email: 'not an address', Password: 'short' }
@@ -129,7 +199,96 @@ export const PAGES: readonly SitePage[] = [
   },
   { name: 'proof', visitor: 'returner', status: 200, open: askedForPassword },
   { name: 'proof-refused', visitor: 'returner', status: 422, open: refusedPassword },
+  { name: 'conversations', visitor: 'member', status: 200, open: at('/account/conversations') },
+  {
+    name: 'conversations-archived',
+    visitor: 'newcomer',
+    status: 200,
+    open: at('/account/conversations?filter=archived'),
+  },
+  {
+    name: 'search',
+    visitor: 'member',
+    status: 200,
+    open: at('/account/conversations/search?query=waves'),
+  },
+  {
+    name: 'search-refused',
+    visitor: 'newcomer',
+    status: 400,
+    open: at('/account/conversations/search?query=""'),
+  },
+  { name: 'conversation', visitor: 'member', status: 200, open: newestConversation() },
+  { name: 'title-refused', visitor: 'member', status: 422, open: refusedTitle },
+  { name: 'message-edit', visitor: 'member', status: 200, open: editedMessage },
+  {
+    name: 'conversation-delete',
+    visitor: 'member',
+    status: 200,
+    open: newestConversation('/delete'),
+  },
+  { name: 'shares', visitor: 'member', status: 200, open: at('/account/shares') },
+  {
+    name: 'share-new',
+    visitor: 'member',
+    status: 200,
+    open: async (page, site) => {
+      await newestConversation()(page, site)
+      const share = page.getByRole('link', { name: 'Share', exact: true })
+      return page.goto(new URL((await share.getAttribute('href')) ?? '', site.url).href)
+    },
+  },
+  { name: 'links', visitor: 'member', status: 200, open: aboutNewest('/account/links') },
+  { name: 'link-made', visitor: 'member', status: 201, open: madeLink },
+  {
+    name: 'link-public',
+    visitor: 'member',
+    status: 200,
+    open: aboutNewest('/account/links/public'),
+  },
+  { name: 'link-opened', visitor: 'member', status: 200, open: throughLink() },
+  { name: 'link-copied', visitor: 'member', status: 200, open: throughLink('/copy') },
+  {
+    name: 'link-of-nothing',
+    visitor: 'stranger',
+    status: 404,
+    open: at(`/shared/share_${'a'.repeat(43)}`),
+  },
+  {
+    name: 'team',
+    visitor: 'member',
+    status: 303,
+    open: sent('/account/teams', { Name: 'Data Platform' }, 'Make'),
+  },
+  { name: 'teams', visitor: 'member', status: 200, open: at('/account/teams') },
+  { name: 'team-join', visitor: 'member', status: 200, open: invited },
+  { name: 'data', visitor: 'member', status: 200, open: at('/account/data') },
+  { name: 'import', visitor: 'newcomer', status: 200, open: at('/account/import') },
+  {
+    name: 'conversation-new',
+    visitor: 'newcomer',
+    status: 200,
+    open: at('/account/conversations/new'),
+  },
+  {
+    name: 'conversation-refused',
+    visitor: 'newcomer',
+    status: 422,
+    open: sent('/account/conversations/new', { 'Your message': ' ' }, 'Send'),
+  },
   { name: 'usage', visitor: 'member', status: 200, open: at('/account/usage') },
+  {
+    name: 'usage-by-day',
+    visitor: 'member',
+    status: 200,
+    open: at('/account/usage?group=day'),
+  },
+  {
+    name: 'usage-by-conversation',
+    visitor: 'member',
+    status: 200,
+    open: at('/account/usage?group=conversation'),
+  },
   { name: 'password', visitor: 'member', status: 200, open: at('/account/password') },
   {
     name: 'data-refused',
@@ -138,7 +297,7 @@ export const PAGES: readonly SitePage[] = [
     open: sent(
       '/account/data',
       { 'Type your username': 'somebody', Password: CHOSEN_PASSWORD },
-      'Delete my account for ever',
+      'Delete my account permanently',
     ),
   },
 ]

@@ -49,6 +49,18 @@ export async function settle(
   for (const app of apps) await connect(site, page, app)
 }
 
+/** A conversation with much of what Claude may write. */
+export async function talk(site: Site, member: Member, answer: string): Promise<void> {
+  site.app.claude.setReply(() => answer)
+  const { signal } = new AbortController()
+  const input = { message: 'Explain ||: <b>this</b>\nin a table', thinking: 'off' as const }
+  await site.app.app.services.messages.send(
+    member,
+    { ...input, systemPrompt: 'Be brief.' },
+    { waitSeconds: 30, signal },
+  )
+}
+
 async function send(site: Site, token: string, model: string): Promise<void> {
   const call = { name: 'claude-api-gateway_send_message', arguments: { message: 'Hello', model } }
   const response = await site.fetch(site.app.url, {

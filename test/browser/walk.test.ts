@@ -4,11 +4,13 @@ import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hasChromium, observe, openChromium } from '../support/chromium.ts'
+import { PATIENCE } from '../support/patience.ts'
 import { CHOSEN_PASSWORD } from '../support/signed-up.ts'
 import { type Connector, openConnector } from './connector.ts'
 import { inspect, NOTE_VIOLATIONS } from './inspection.ts'
+import { LONG_ANSWER } from './long-answer.ts'
 import { CLAUDE, MEMBER, NEWCOMER, PAGES, RETURNER, VISITORS, type Visitor } from './pages.ts'
-import { askForAccess, enter, forgetProof, MEMBER_KEY, settle } from './people.ts'
+import { askForAccess, enter, forgetProof, MEMBER_KEY, settle, talk } from './people.ts'
 import { makeReadmeImages } from './readme-images.ts'
 import { openSite, type Site } from './site.ts'
 
@@ -22,7 +24,7 @@ describe.runIf(hasChromium)('in a browser', () => {
   let browser: Browser
 
   beforeAll(async () => {
-    const opened = await Promise.all([openSite(), openChromium()])
+    const opened = await Promise.all([openSite({ LINKS: 'public' }), openChromium()])
     site = opened[0]
     browser = opened[1]
   })
@@ -44,6 +46,7 @@ describe.runIf(hasChromium)('in a browser', () => {
       site.app.claude.setValidKeys([apiKey])
       context = await browser.newContext({ javaScriptEnabled: false, ignoreHTTPSErrors: true })
       page = await context.newPage()
+      page.setDefaultTimeout(PATIENCE.timeout)
       observed = observe(page)
       connector = await openConnector(site, clientName)
     })
@@ -151,6 +154,7 @@ describe.runIf(hasChromium)('in a browser', () => {
       await enter(site, seats.newcomer.page, NEWCOMER)
       const member = await enter(site, seats.member.page, MEMBER)
       await settle(site, seats.member.page, member, APPS)
+      await talk(site, member, LONG_ANSWER)
       await forgetProof(site, await enter(site, seats.returner.page, RETURNER))
     })
 
@@ -191,6 +195,7 @@ if (process.env.README_IMAGES === 'true') {
 /** Somebody's own browser. */
 async function openSeat(browser: Browser) {
   const page = await browser.newPage({ ignoreHTTPSErrors: true })
+  page.setDefaultTimeout(PATIENCE.timeout)
   await page.addInitScript(NOTE_VIOLATIONS)
   return { page, observed: observe(page) }
 }

@@ -24,7 +24,6 @@ test('an answer comes back whole, with what it cost', async () => {
     outputTokens: billed.outputTokens,
     thinkingTokens: 0,
   })
-  expect(outcome.firstTokenMs).toBeLessThanOrEqual(outcome.upstreamMs)
 })
 
 test('the request goes out as it was built', async () => {

@@ -9,7 +9,6 @@ test.each([
   [' Opus ', 'claude-opus-5-5'],
   ['HAIKU', 'claude-haiku-5-5'],
   ['claude-haiku-4-5', 'claude-haiku-4-5-20251001'],
-  ['claude-opus-4-5', 'claude-opus-4-5-20251101'],
   ['Claude-Sonnet-4-6', 'claude-sonnet-4-6'],
 ])('%s means %s', (requested, id) => {
   expect(resolveModel(requested, 'refuse', TODAY)).toMatchObject({
@@ -75,6 +74,13 @@ test('a deprecated model warns until its last day, and is retired after it', () 
     'model_retired',
   )
   expect(resolveModel('claude-sonnet-4-5', 'map', after).id).toBe('claude-sonnet-5-5')
+  const opus = resolveModel('claude-opus-4-5', 'refuse', TODAY)
+  expect(opus.id).toBe('claude-opus-4-5-20251101')
+  expect(opus.warnings[0]).toContain('2027-01-22')
+  const later = new Date('2027-01-23T00:00:00Z')
+  expect(thrownBy(() => resolveModel('claude-opus-4-5', 'refuse', later)).code).toBe(
+    'model_retired',
+  )
 })
 
 function thrownBy(work: () => unknown): AppError {

@@ -7,13 +7,12 @@ import type { AddressInfo } from 'node:net'
 export async function startBearerProxy(target: string, accessToken: string) {
   const { hostname, port } = new URL(target)
   const server = createServer((req, res) => {
-    const { host: _, ...headers } = req.headers
     const onward = request({
       hostname,
       port,
       path: req.url,
       method: req.method,
-      headers: { ...headers, authorization: `Bearer ${accessToken}` },
+      headers: { ...req.headers, authorization: `Bearer ${accessToken}` },
     })
     onward.on('response', (answer) => {
       res.writeHead(answer.statusCode ?? 502, answer.headers)

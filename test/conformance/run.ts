@@ -17,6 +17,7 @@ import { startBearerProxy } from './bearer-proxy.ts'
 import { tryInspector } from './inspector.ts'
 import { expectedFailures, type Scenario, scenarios } from './scenarios.ts'
 import { fetchTool, type Tool } from './tool.ts'
+import { beyond, runWholeSuites } from './whole-suites.ts'
 
 type Check = { id: string; status: string; errorMessage?: string }
 type Outcome = { name: string; passed: number; expected: number; failures: string[] }
@@ -38,6 +39,7 @@ const proxy = await startBearerProxy(gateway.url, accessToken)
 try {
   const outcomes = [
     ...(await runSuite()),
+    ...(await runWhole()),
     ...(await runAuthorizationSuite()),
     ...(await runInspector()),
   ]
@@ -92,6 +94,25 @@ function judge({ suite, revision, name }: Scenario, checks: Check[], excused: Se
     .map(({ id, status, errorMessage = '' }) => `${status} ${id} ${errorMessage}`)
   if (passed === 0) failures.push('nothing was checked')
   return { name: `${revision} ${name} (${suite})`, passed, expected: expected.length, failures }
+}
+
+/** The whole suites, on the suite's own tools, resources and prompts behind the gateway's bindings. */
+async function runWhole(): Promise<Outcome[]> {
+  const tool = await fetchTool(AUTHORIZATION_SUITE, 'conformance')
+  const results = await runWholeSuites(tool, folder, claude.url)
+  return results.map(({ revision, name, checks }) => print(judgeWhole(revision, name, checks)))
+}
+
+function judgeWhole(revision: string, name: string, checks: Check[]): Outcome {
+  const isBeyond = beyond.has(`${revision} ${name}`)
+  const passed = checks.filter(({ status }) => status === 'SUCCESS').length
+  const failed = checks.filter(({ status }) => status === 'FAILURE')
+  const failures = isBeyond
+    ? []
+    : failed.map(({ id, errorMessage = '' }) => `FAILURE ${id} ${errorMessage}`)
+  if (isBeyond && failed.length === 0) failures.push('is expected to fail, but does not: remove it')
+  const expected = isBeyond ? failed.length : 0
+  return { name: `whole suite: ${revision} ${name}`, passed, expected, failures }
 }
 
 async function runAuthorizationSuite(): Promise<Outcome[]> {

@@ -50,8 +50,4 @@ export const expectedFailures: ReadonlyMap<string, string> = new Map([
   ['server-stateless:sep-2575-missing-capability-http-400', NEEDS_FIXTURE],
   ['server-stateless:sep-2575-http-server-no-independent-requests-on-stream', NEEDS_FIXTURE],
   ['server-stateless:sep-2575-server-no-log-without-loglevel', NEEDS_FIXTURE],
-  [
-    'caching:sep-2549-prompts-list-caching-hints',
-    'the gateway has no prompts, and says so in server/discover',
-  ],
 ])

@@ -24,7 +24,8 @@ export async function fetchTool(specifier: string, program: string): Promise<Too
   }
 }
 
-const TIMEOUT_MS = 180_000
+/** Of a whole suite, which takes half a minute; each of its scenarios ends by itself after 30 s. */
+const TIMEOUT_MS = 900_000
 
 function run(
   command: string,

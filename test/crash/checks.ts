@@ -3,6 +3,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { runSql } from '../support/database-supplies.ts'
+import type { ApiObservations } from './api-sender.ts'
 import type { Line } from './calls.ts'
 import type { Findings } from './findings.ts'
 import type { Observations } from './observations.ts'
@@ -12,6 +13,7 @@ export type Check = { promise: string; checked: number; violations: string[] }
 
 export type Remains = {
   seen: Observations
+  apiSeen: ApiObservations
   findings: Findings
   lines: readonly Line[]
   tallies: ReadonlyMap<string, Tally>
@@ -26,13 +28,14 @@ const ADMIN = fileURLToPath(new URL('../../dist/admin.js', import.meta.url))
 /** A lease, the search for orphans, and the time a replica waits before it judges others. */
 const SETTLE_SECONDS = 60
 
-/** Waits until no answer runs any more, as each replica promises within 30 s of a death. */
+/** Waits until no answer and no call runs any more, as each replica promises within 30 s of a death. */
 export async function settle(databaseUrl: string): Promise<void> {
   const until = performance.now() + SETTLE_SECONDS * 1000
   while (performance.now() < until) {
     const [row] = await runSql(
       databaseUrl,
-      `select count(*)::int as running from messages where status = 'running'`,
+      `select (select count(*) from messages where status = 'running')::int
+         + (select count(*) from calls)::int as running`,
     )
     if (row?.running === 0) return
     await new Promise((resolve) => setTimeout(resolve, 250))
@@ -50,6 +53,7 @@ export async function checkAll(remains: Remains): Promise<Check[]> {
       violations: remains.seen.contradictions,
     },
     nothingUnexplained(remains),
+    ...(await apiCallsAreBooked(remains)),
     ...remains.findings.checks,
     ...(await databaseIsSound(remains.databaseUrl)),
     await ledgerVerifies(remains.settings),
@@ -101,6 +105,47 @@ function nothingUnexplained({ seen }: Remains): Check {
   return { promise: 'no call ends with `internal`', checked: seen.keys.size, violations }
 }
 
+/** By the marker, which each call sends as its session, and by Anthropic's id of the answer. */
+async function apiCallsAreBooked({ apiSeen, tallies, databaseUrl }: Remains): Promise<Check[]> {
+  const rows = await runSql(
+    databaseUrl,
+    `select session_label, request_id, estimated from ledger where source = 'messages'`,
+  )
+  const lines = new Map<string, typeof rows>()
+  for (const row of rows) {
+    const marker = String(row.session_label)
+    lines.set(marker, [...(lines.get(marker) ?? []), row])
+  }
+  const begun = [...apiSeen.sent].filter((marker) => (tallies.get(marker)?.begun ?? 0) > 0)
+  const twice = begun.filter((marker) => (tallies.get(marker)?.begun ?? 0) > 1)
+  const unbooked = begun.filter((marker) => lines.get(marker)?.length !== 1)
+  const whole = [...apiSeen.whole]
+  const estimated = whole.filter(([marker, id]) => {
+    const [line] = lines.get(marker) ?? []
+    return line?.estimated !== null || line?.request_id !== id
+  })
+  return [
+    {
+      promise: 'every call of the Messages API that Claude answered is in the ledger, once',
+      checked: begun.length,
+      violations: [
+        ...twice.map((marker) => `${marker} was sent to Claude more than once`),
+        ...unbooked.map((marker) => `${marker} has ${lines.get(marker)?.length ?? 0} lines`),
+      ],
+    },
+    {
+      promise: 'those whose answer came whole are there as Anthropic counted them',
+      checked: whole.length,
+      violations: estimated.map(([marker]) => `${marker} is estimated, or another answer`),
+    },
+    {
+      promise: 'no call of the Messages API ends with an error that explains nothing',
+      checked: apiSeen.sent.size,
+      violations: apiSeen.unexplained,
+    },
+  ]
+}
+
 const DATABASE_PROMISES: [string, string, string][] = [
   [
     'no answer is left running',
@@ -113,10 +158,50 @@ const DATABASE_PROMISES: [string, string, string][] = [
     'select id from conversations where running_message_id is not null',
   ],
   [
+    'no call of the Messages API is left open',
+    `select count(*)::int as count from ledger where source = 'messages'`,
+    'select id from calls',
+  ],
+  [
     'no reservation is left',
     'select count(*)::int as count from spending',
     `select user_id || ' ' || period as id from spending
      where reserved_nano_usd <> 0 or reserved_tokens <> 0`,
+  ],
+  [
+    'no reservation is left of a team, or of a member',
+    'select count(*)::int as count from member_spending',
+    `select team_id || ' ' || period as id from team_spending
+     where reserved_nano_usd <> 0 or reserved_tokens <> 0
+     union all
+     select team_id || ' ' || user_id || ' ' || period from member_spending
+     where reserved_nano_usd <> 0 or reserved_tokens <> 0
+     union all
+     select user_id || ' ' || period from spending
+     where team_reserved_nano_usd <> 0 or team_reserved_tokens <> 0`,
+  ],
+  [
+    'what members spent of a team adds up to what its pool spent, and to its lines in the ledger',
+    `select count(*)::int as count from ledger where payer = 'team'`,
+    `select p.team_id || ' ' || p.period || ' ' || p.starts_on as id
+     from team_spending p
+     where p.spent_nano_usd is distinct from (
+       select sum(m.spent_nano_usd) from member_spending m
+       where m.team_id = p.team_id and m.period = p.period and m.starts_on = p.starts_on
+     ) or p.spent_tokens is distinct from (
+       select sum(m.spent_tokens) from member_spending m
+       where m.team_id = p.team_id and m.period = p.period and m.starts_on = p.starts_on
+     ) or p.spent_nano_usd is distinct from (
+       select coalesce(sum(l.cost_nano_usd), 0) from ledger l
+       where l.team_id = p.team_id and date_trunc(p.period, l.booked_on)::date = p.starts_on
+     )`,
+  ],
+  [
+    'an answer that a team was to pay for was paid by it, and no other by a team',
+    `select count(*)::int as count from messages where payer = 'team'`,
+    `select l.message_id as id from ledger l
+     join messages m on m.id = l.message_id
+     where (l.payer = 'team') <> coalesce(m.payer = 'team' and m.paying_team_id = l.team_id, false)`,
   ],
   [
     'every complete answer is in the ledger',

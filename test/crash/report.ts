@@ -14,6 +14,7 @@ export type RunFacts = {
   settledAfterSeconds: number
   replicas: number
   clients: number
+  apiClients: number
 }
 
 /** docs/FAULTS.md: what was done, how often, and what it did. */
@@ -27,7 +28,7 @@ PostgreSQL ${facts.postgresqlVersion}, ${process.platform} ${process.arch}.
 
 ${facts.replicas} gateway processes on one PostgreSQL behind a TCP balancer that asks \`/readyz\`, a local stand-in
 for Claude, ${facts.clients} clients of both protocol eras that send with idempotency keys and repeat each
-call until they know how it ended. ${facts.seconds} s of faults; ${facts.settledAfterSeconds.toFixed(1)} s after the last one no answer ran
+call until they know how it ended, and ${facts.apiClients} clients of the Messages API. For every fourth of them a team pays. ${facts.seconds} s of faults; ${facts.settledAfterSeconds.toFixed(1)} s after the last one no answer ran
 any more. **Violations: ${violations}.**
 
 ## What was done
@@ -48,7 +49,7 @@ ${listViolations(checks)}
 ## What is promised, exactly
 
 - **Acknowledged** is an answer that a client received with \`status: complete\`. It stays readable,
-  whole and under the same \`message_id\`, whatever fails afterwards.
+  whole and under the same \`message_id\`, also when something fails afterwards.
 - **One key, one answer.** The stand-in counts, by a marker in the text, the calls that it began to
   answer, which are those that Anthropic bills. No key has two, and an acknowledged key has exactly
   one. Calls that were turned away before any answer (529) are tried again and cost nothing.
@@ -56,7 +57,9 @@ ${listViolations(checks)}
   text of the last checkpoint and an estimated usage. They are not asked for again behind the
   caller's back: a repeat of the key is told \`interrupted\`, and sending again takes a new key, hence a
   second charge, by the caller's own decision. Any replica closes them that has had its database
-  for the time of a lease (12 s); while none lives that long they wait, and so does whoever repeats.
+  for the time of a lease (12 s); while none lives that long, they wait, and so do repeats.
+- A call of the Messages API is sent once, by whichever gateway it reached: nothing repeats it but its
+  client, as another call. One that was cut by a kill is booked at the most that it may have cost.
 - **A restart in turn** fails no call: a gateway that is stopped serves on until the balancer has noticed, and ends
   after its last answer. All other faults are met by repeating calls with their keys.
 - While PostgreSQL is away, cannot be written or has no space, nothing new begins; an answer under way

@@ -11,6 +11,8 @@ import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Era, register, type TestUser } from '../support/clients.ts'
 import { runSql } from '../support/database-supplies.ts'
+import { teamWith } from '../support/insert-team.ts'
+import { ApiObservations, ApiSender, insertApiToken } from './api-sender.ts'
 import { type Line, openBareLine, openOfficialLine, repeatingOnce } from './calls.ts'
 import { type Check, checkAll, settle } from './checks.ts'
 import { phasesOf, runPhase } from './phases.ts'
@@ -20,6 +22,11 @@ import { buildSite, REPLICAS, type Site, untilListening } from './site.ts'
 
 const USERS = 5
 const CLIENTS = 20
+/** Of the Messages API, beside them. */
+const API_CLIENTS = 5
+/** Of four clients of either kind, one has the team pay of which all users are members. */
+const TEAM_SHARE = 4
+const isPaidByTeam = (client: number) => client % TEAM_SHARE === 1
 /** Starting, the last repeats, settling and checking take this long at most. */
 const MARGIN_SECONDS = 480
 
@@ -45,10 +52,47 @@ function openLines(url: string, users: readonly TestUser[]): Line[] {
   })
 }
 
-async function load(site: Site, lines: Line[]) {
+/** Of all users. Its budgets are in force, and larger than what a run can spend. */
+async function makeTeam({ cluster, settings }: Site, users: readonly TestUser[]): Promise<string> {
+  const limits = { pool: 1_000_000_000_000n, member: 500_000_000_000n }
+  const { id, sql } = teamWith(
+    settings.ENCRYPTION_KEY as string,
+    users.map(({ userId }) => userId),
+    limits,
+  )
+  await runSql(cluster.url, sql)
+  return id
+}
+
+async function openApiSenders(
+  site: Site,
+  users: readonly TestUser[],
+  teamId: string,
+  seen: ApiObservations,
+) {
+  const { balancer, cluster, habits } = site
+  const senders: ApiSender[] = []
+  for (let i = 0; i < API_CLIENTS; i++) {
+    const { userId } = users[i % users.length] as TestUser
+    const payingTeamId = isPaidByTeam(i) ? teamId : undefined
+    const token = await insertApiToken(cluster.url, userId, payingTeamId)
+    senders.push(new ApiSender(balancer.url, token, seen, habits))
+  }
+  return senders
+}
+
+type Clients = { lines: Line[]; apiSenders: readonly ApiSender[]; teamId: string }
+
+async function load(site: Site, { lines, apiSenders, teamId }: Clients) {
   const { seen } = site
   const stop = new AbortController()
-  const senders = lines.map((line, i) => new Sender(i, line, seen, site.habits).run(stop.signal))
+  const senders = [
+    ...lines.map((line, i) => {
+      const payWith = isPaidByTeam(i) ? `team:${teamId}` : undefined
+      return new Sender(i, line, seen, site.habits, payWith).run(stop.signal)
+    }),
+    ...apiSenders.map((sender) => sender.run(stop.signal)),
+  ]
   const results: PhaseResult[] = []
   for (const phase of phasesOf(values.only)) {
     log(`phase: ${phase.name}`)
@@ -74,13 +118,17 @@ async function run(): Promise<boolean> {
   for (let i = 0; i < USERS; i++) users.push(await register(`${site.balancer.url}/mcp`))
   site.userIds.push(...users.map(({ userId }) => userId))
   const lines = openLines(`${site.balancer.url}/mcp`, users)
-  const { phases, endedAt } = await load(site, lines)
+  const apiSeen = new ApiObservations()
+  const teamId = await makeTeam(site, users)
+  const apiSenders = await openApiSenders(site, users, teamId, apiSeen)
+  const { phases, endedAt } = await load(site, { lines, apiSenders, teamId })
   log('the last messages are settling')
   await untilListening(site.replicas)
   await settle(site.cluster.url)
   const settledAfterSeconds = (performance.now() - endedAt) / 1000
   const checks = await checkAll({
     seen: site.seen,
+    apiSeen,
     findings: site.findings,
     lines: openCheckLines(site, users),
     tallies: await site.upstream.report(),
@@ -116,6 +164,7 @@ async function factsOf({ cluster }: Site, settledAfterSeconds: number): Promise<
     settledAfterSeconds,
     replicas: REPLICAS,
     clients: CLIENTS,
+    apiClients: API_CLIENTS,
   }
 }
 

@@ -23,14 +23,17 @@ export class Sender {
   readonly #line: Line
   readonly #seen: Observations
   readonly #habits: Habits
+  readonly #payWith: string | undefined
   #turns = 0
   #conversationId: string | undefined
 
-  constructor(number: number, line: Line, seen: Observations, habits: Habits) {
+  /** @param payWith who pays; undefined: the sender. */
+  constructor(number: number, line: Line, seen: Observations, habits: Habits, payWith?: string) {
     this.#number = number
     this.#line = line
     this.#seen = seen
     this.#habits = habits
+    this.#payWith = payWith
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -69,7 +72,12 @@ export class Sender {
   /** A running answer is collected by its id, or by its key. */
   async #ask({ key, text, conversationId }: Message): Promise<Result> {
     const wait_seconds = [0, 1, 5][randomInt(3)] as number
-    const args = { message: text, idempotency_key: key, conversation_id: conversationId }
+    const args = {
+      message: text,
+      idempotency_key: key,
+      conversation_id: conversationId,
+      ...(this.#payWith && { pay_with: this.#payWith }),
+    }
     const sent = await this.#line.call('send_message', { ...args, wait_seconds })
     if (sent.data?.status !== 'running' || randomInt(2) === 0) return sent
     const { message_id } = sent.data

@@ -89,6 +89,7 @@ function settingsFor(databaseUrl: string, claudeUrl: string, publicUrl: string) 
     DRAIN_SECONDS: '2',
     SHUTDOWN_GRACE_SECONDS: '15',
     REQUESTS_PER_MINUTE: '1000000',
+    MESSAGES_API_REQUESTS_PER_MINUTE: '1000000',
     ANONYMOUS_REQUESTS_PER_MINUTE: '1000000',
     REGISTRATIONS_PER_HOUR: '1000',
     SIGN_INS_PER_MINUTE: '1000',

@@ -7,7 +7,7 @@ const MINUTE_MS = 60_000
 const HERE: Binding = { table: 'conversations', column: 'data_key', row: 'c1', owner: 'u1' }
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
 })
 afterEach(() => {
   vi.useRealTimers()

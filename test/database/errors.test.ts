@@ -1,6 +1,6 @@
 /** What the database's errors mean: the same for both databases, and what is done about them. */
 
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { expect, test } from 'vitest'
 import { AppError } from '../../src/errors.ts'
@@ -69,7 +69,7 @@ describeDatabases('an error of the database', (kind) => {
     expect((await sql`select n from kept`.execute(database.db)).rows).toEqual([])
   })
 
-  /** The next so many heartbeats are undone: a sequence is what remembers how many were. */
+  /** The next so many inserts are undone: a sequence is what remembers how many were. */
   const undoNext = (times: number, state: string) =>
     sql
       .raw(
@@ -78,7 +78,8 @@ describeDatabases('an error of the database', (kind) => {
           if nextval('tries') <= ${times} then raise exception using errcode = '${state}'; end if;
           return new;
         end $$;
-        create or replace trigger undo before insert on heartbeats for each row execute function undo()`,
+        create or replace trigger undo before insert on heartbeats for each row execute function undo();
+        create or replace trigger undo before insert on oauth_records for each row execute function undo()`,
       )
       .execute(database.db)
   const hasBeaten = async (id: string) => {
@@ -89,16 +90,23 @@ describeDatabases('an error of the database', (kind) => {
   test.each(['40001', '40P01'])('a transaction that %s undid is done again', async (state) => {
     const transact = createTransact(database.db)
     await undoNext(3, state)
-    const id = randomUUID()
+    const record = () => ({
+      model: 'Client',
+      key: randomBytes(32),
+      sealed: randomBytes(32),
+      expiresAt: new Date(Date.now() + 60_000),
+    })
+    const kept = record()
     let runs = 0
-    await transact(async ({ heartbeats }) => {
+    await transact(async ({ oauthRecords }) => {
       runs += 1
-      await heartbeats.beat(id)
+      await oauthRecords.put(kept)
     })
     expect(runs).toBe(4)
-    expect(await hasBeaten(id)).toBe(true)
+    const { oauthRecords } = createRepositories(database.db)
+    expect(await oauthRecords.find('Client', kept)).toMatchObject({ key: kept.key })
     await undoNext(1000, state)
-    const never = transact(({ heartbeats }) => heartbeats.beat(randomUUID()))
+    const never = transact(({ oauthRecords: records }) => records.put(record()))
     await expect(never).rejects.toMatchObject({ code: 'database_unavailable', retryable: true })
   })
 

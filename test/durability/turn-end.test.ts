@@ -12,17 +12,23 @@ import { type Database, openDatabase } from '../../src/database/open.ts'
 import { createLogger } from '../../src/log.ts'
 import { createRepositories } from '../../src/repositories/index.ts'
 import { ALL_SCOPES } from '../../src/services/access/scopes.ts'
-import { Budgets } from '../../src/services/billing/budgets.ts'
-import { ConversationOpening } from '../../src/services/conversations/conversation-context.ts'
-import { HistoryReading } from '../../src/services/conversations/history-reading.ts'
+import { Budgets, UNLIMITED } from '../../src/services/billing/budgets.ts'
+import { Releases } from '../../src/services/billing/releases.ts'
+import { INTERRUPTED } from '../../src/services/billing/running-calls.ts'
+import { ConversationOpening } from '../../src/services/conversations/history/conversation-context.ts'
+import { HistoryReading } from '../../src/services/conversations/history/history-reading.ts'
 import { Vault } from '../../src/services/keys/vault.ts'
-import { AnswerNotices } from '../../src/services/turns/answer-events.ts'
+import { AnswerNotices } from '../../src/services/turns/answers/answer-events.ts'
+import {
+  type RunningAnswer,
+  RunningAnswers,
+} from '../../src/services/turns/answers/running-answers.ts'
 import { TurnEnding } from '../../src/services/turns/finish-turn.ts'
 import { Orphans } from '../../src/services/turns/orphans.ts'
 import type { SendResult } from '../../src/services/turns/receipt.ts'
-import { type RunningAnswer, RunningAnswers } from '../../src/services/turns/running-answers.ts'
+import { SendMemory } from '../../src/services/turns/remembered/send-memory.ts'
 import { TurnBeginning } from '../../src/services/turns/start-turn.ts'
-import { INTERRUPTED, type SendInput, type StartedTurn } from '../../src/services/turns/turn.ts'
+import type { SendInput, StartedTurn } from '../../src/services/turns/turn.ts'
 import {
   describeDatabases,
   type FreshDatabase,
@@ -51,7 +57,12 @@ const OUTCOME: ClaudeOutcome = {
   error: null,
   warnings: [],
   upstreamMs: 1,
-  firstTokenMs: 1,
+}
+
+const PREPARED = {
+  marks: undefined,
+  payer: { isNamed: false, conversationPayer: null },
+  paidBy: { kind: 'own' as const, keyLastFour: '1234' },
 }
 
 describeDatabases('the end of a turn', (kind) => {
@@ -77,6 +88,7 @@ describeDatabases('the end of a turn', (kind) => {
     const prices = loadPriceTable(undefined)
     const none = { nanoUsd: null, tokens: null }
     const budgets = new Budgets({ defaults: { day: none, month: none }, unpricedModels: 'refuse' })
+    const memory = new SendMemory(0)
     beginning = new TurnBeginning({
       repositories: repositories(),
       conversations: new ConversationOpening({
@@ -90,17 +102,27 @@ describeDatabases('the end of a turn', (kind) => {
       }),
       prices,
       budgets,
+      budgetAlerts: { noteStop: async () => {} },
       replicaId: newId(),
       leaseSeconds: 15,
       defaultMaxTokens: 100,
       maxMessagesSent: 10,
       maxStoredBytes: null,
+      warnHistoryTokens: 50_000,
+      refusals: {
+        of: async () => {
+          throw new Error('nothing is limited here')
+        },
+      },
+      releases: new Releases(),
+      memory,
     })
     const notices = new AnswerNotices({ repositories: repositories(), isOnlyProcess: false })
-    ending = new TurnEnding({ repositories: repositories(), prices, notices })
+    ending = new TurnEnding({ repositories: repositories(), prices, notices, memory })
     running = new RunningAnswers()
     const log = createLogger('silent')
-    orphans = new Orphans({ repositories: repositories(), ending, vault, running, log })
+    const limits = { find: async () => UNLIMITED }
+    orphans = new Orphans({ repositories: repositories(), ending, limits, vault, running, log })
   })
   beforeEach(async () => {
     turn = await begin({ message: 'a question', thinking: 'off' })
@@ -112,14 +134,12 @@ describeDatabases('the end of a turn', (kind) => {
 
   const repositories = () => createRepositories(database.db)
   const begin = async (input: SendInput, sessionId = passwordSession.id) => {
-    const sender = { userId, sessionId, kind: 'password' as const, scopes: ALL_SCOPES }
-    return beginning.begin(
-      sender,
-      input,
-      undefined,
-      await beginning.read(sender, input),
-      async () => null,
-    )
+    const kind = 'password' as const
+    const sender = { userId, username: 'ada', sessionId, kind, scopes: ALL_SCOPES }
+    const context = await beginning.read(sender, input)
+    const begun = await beginning.begin(sender, input, PREPARED, context, async () => null)
+    if (typeof begun === 'string') throw new Error('a turn without a key has none of another')
+    return begun
   }
   const finish = () => ending.finish(turn, OUTCOME, { durationMs: 2, stopReason: undefined }, [])
   const stored = async () => ({
@@ -184,9 +204,9 @@ describeDatabases('the end of a turn', (kind) => {
         .where('sessionId', '=', connection.id)
         .execute()
     expect(await books()).toEqual([
-      { spentNanoUsd: '0', reservedNanoUsd: turn.reservation.nanoUsd },
+      { spentNanoUsd: '0', reservedNanoUsd: String(turn.reservation.nanoUsd) },
     ])
-    expect(BigInt(turn.reservation.nanoUsd)).toBeGreaterThan(0n)
+    expect(turn.reservation.nanoUsd).toBeGreaterThan(0n)
 
     await orphans.close('all')
     const cost = await database.db

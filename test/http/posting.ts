@@ -13,7 +13,7 @@ export type Answered = {
 
 export const TOOL_PREFIX = 'claude-api-gateway_'
 
-const USUAL = {
+export const USUAL = {
   'content-type': 'application/json',
   accept: 'application/json, text/event-stream',
 }
@@ -98,17 +98,28 @@ export const message = (method: string, params?: object) => ({
 })
 
 /** A tools/call of a gateway's tool, by its name without the prefix. */
-export const toolCall = (tool: string, args: unknown = {}) =>
-  message('tools/call', { name: TOOL_PREFIX + tool, arguments: args })
+export const toolCall = (tool: string, args: unknown = {}) => ({
+  ...message('tools/call'),
+  params: { name: TOOL_PREFIX + tool, arguments: args },
+})
 
 export const MODERN = '2026-07-28'
 
+type Plain = { method: string; params?: object }
+
+/** The message of the earlier era, as its last revision has it. */
+export const legacy = <Message extends Plain>(plain: Message) => ({
+  body: plain,
+  headers: { 'mcp-protocol-version': '2025-11-25' } as Record<string, string>,
+})
+
 /** The same message in the modern era: its envelope, and the headers that mirror it. */
-export function modern(plain: { method: string; params?: object }, version = MODERN) {
+export function modern(plain: Plain, version = MODERN) {
   const { method, params = {} } = plain
-  const { name, uri } = params as { name?: string; uri?: string }
+  const { name, uri, _meta: own } = params as { name?: string; uri?: string; _meta?: object }
   const mirrored = name ?? uri
   const _meta = {
+    ...own,
     'io.modelcontextprotocol/protocolVersion': version,
     'io.modelcontextprotocol/clientCapabilities': {},
     'io.modelcontextprotocol/clientInfo': { name: 'wire', version: '1.0.0' },

@@ -48,6 +48,7 @@ describeDatabases('budgets', (kind) => {
     const [day, month] = budgets
     expect(day).toEqual({
       period: 'day',
+      covers: 'own_key',
       limit_usd: 0.5,
       limit_tokens: 50_000,
       ...none,
@@ -57,6 +58,7 @@ describeDatabases('budgets', (kind) => {
     })
     expect(month).toEqual({
       period: 'month',
+      covers: 'own_key',
       limit_usd: 20.000000001,
       limit_tokens: null,
       ...none,
@@ -205,10 +207,15 @@ describeDatabases('budgets', (kind) => {
     expect(refused.isError).toBe(true)
     expect(refused.structured.error).toEqual({
       code: 'budget_exceeded',
-      message: expect.stringContaining(`for this day. It starts anew at ${day.resets_at}.`),
+      message: expect.stringContaining(`for this day. It resets at ${day.resets_at}.`),
       retryable: false,
       retry_after_seconds: expect.any(Number),
-      details: { period: 'day', resets_at: day.resets_at },
+      details: {
+        period: 'day',
+        resets_at: day.resets_at,
+        ask: ['boss'],
+        raise_with: 'request_budget',
+      },
     })
     const { retry_after_seconds } = refused.structured.error
     const untilReset = (Date.parse(day.resets_at) - Date.now()) / 1000

@@ -174,6 +174,14 @@ describeDatabases("the document's example", (kind) => {
           message_count: 4,
           is_active: true,
           model: 'claude-sonnet-4-6',
+          role: 'owner',
+          owner: expect.any(String),
+          archived: false,
+          shared: false,
+          branched_from: null,
+          payer: 'sender',
+          payers: 'any',
+          team: null,
         },
       ])
       expect(structured).toEqual({

@@ -19,6 +19,9 @@ type Booked = {
   conversationId?: string
   costNanoUsd?: bigint | null
   estimated?: string | null
+  source?: 'mcp' | 'messages'
+  client?: string
+  sessionLabel?: string
 }
 
 describeDatabases('get_usage', (kind) => {
@@ -48,6 +51,9 @@ describeDatabases('get_usage', (kind) => {
       requestId: null,
       tag: booked.tag ?? null,
       bookedOn: booked.day,
+      source: booked.source ?? 'mcp',
+      client: booked.client ?? null,
+      sessionLabel: booked.sessionLabel ?? null,
     }
     await app.app.db.insertInto('ledger').values(row).execute()
   }
@@ -139,9 +145,52 @@ describeDatabases('get_usage', (kind) => {
     expect(keysOf(byConversation).slice(0, 2)).toEqual([first, second])
     expect(byConversation.rows[0]).toEqual({
       key: first,
+      // The ledger has it, and no conversation.
+      deleted: true,
       ...figures(2, 0.006000001, { estimated_calls: 1 }),
     })
     expect(keysOf(await ask({ group_by: 'user' }))).toEqual(['ada'])
+  })
+
+  describe('of the Messages API', () => {
+    const day = daysAgo(60)
+    const range = { from: day, to: day }
+    const call = { day, source: 'messages', client: 'claude-cli', sessionLabel: 'same-1' } as const
+    beforeAll(async () => {
+      await book(ada, { ...call, costNanoUsd: 3_000_000n })
+      await book(ada, call)
+      await book(ada, { ...call, client: 'curl', sessionLabel: 'other-2' })
+      await book(ada, { day })
+      await book(bob, { ...call, costNanoUsd: 9_000_000n })
+    })
+
+    test('by session, by client and by source', async () => {
+      const bySession = await ask({ ...range, group_by: 'session' })
+      expect(bySession.rows).toEqual([
+        { key: 'same-1', ...figures(2, 0.004) },
+        { key: 'other-2', ...figures(1, 0.001) },
+        { key: null, ...figures(1, 0.001) },
+      ])
+      expect(bySession.total).toEqual(figures(4, 0.006))
+      expect(keysOf(await ask({ ...range, group_by: 'client' }))).toEqual([
+        'claude-cli',
+        'curl',
+        null,
+      ])
+      expect((await ask({ ...range, group_by: 'source' })).rows).toEqual([
+        { key: 'messages', ...figures(3, 0.005) },
+        { key: 'mcp', ...figures(1, 0.001) },
+      ])
+    })
+
+    test('an admin sees the same label of two users as two sessions, each with its user', async () => {
+      const { rows } = await ask({ ...range, group_by: 'session' }, boss)
+      const key = expect.stringContaining('same-1')
+      expect(rows.slice(0, 2)).toEqual([
+        { key_is_untrusted: true, key, user: 'bob', ...figures(1, 0.009) },
+        { key_is_untrusted: true, key, user: 'ada', ...figures(2, 0.004) },
+      ])
+    })
   })
 
   test('both ends of a range are included, and one end is enough', async () => {

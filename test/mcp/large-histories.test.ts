@@ -6,7 +6,7 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { HeavyReads } from '../../src/concurrency/heavy-reads.ts'
 import { newId } from '../../src/crypto/random.ts'
-import { HistoryReading } from '../../src/services/conversations/history-reading.ts'
+import { HistoryReading } from '../../src/services/conversations/history/history-reading.ts'
 import { startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 import { connectClient, openUrlOf } from '../support/clients.ts'
 import {
@@ -139,8 +139,9 @@ describeDatabases('a user with large histories', (kind) => {
     }
     await sql`alter table messages enable trigger messages_added`.execute(db)
     const reach = { userId: user.userId, sessionId: newId(), readsAll: true }
-    const { conversation } = await app.app.repositories.turnContexts.get(reach, id)
+    const context = await app.app.repositories.turnContexts.find(reach, id)
+    const conversation = context?.conversation
     if (conversation === undefined) throw new Error('it was just made')
-    return { ...conversation, vault }
+    return { ...conversation, id, vault }
   }
 })

@@ -79,7 +79,7 @@ describeDatabases('the ledger', (kind) => {
 
   test('names user, conversation, message, model, tag and Anthropic’s request', async () => {
     const { data } = await send({ message: tokens(10), tag: 'build' })
-    expect(await onlyRow()).toEqual({
+    expect(await onlyRow()).toMatchObject({
       id: expect.any(String),
       userId: user.userId,
       username: user.username,
@@ -91,12 +91,13 @@ describeDatabases('the ledger', (kind) => {
       outputTokens: 10,
       thinkingTokens: 0,
       unitPrices: SONNET,
-      costNanoUsd: String(13 * 2000 + 10 * 10_000),
+      costNanoUsd: BigInt(13 * 2000 + 10 * 10_000),
       estimated: null,
       requestId: data.request_id,
       createdAt: expect.any(Date),
       tag: 'build',
       bookedOn: new Date().toISOString().slice(0, 10),
+      ownerId: null,
       sessionId: decodeJwt(user.accessToken).jti,
     })
     expect(data.request_id).toMatch(/^req_/)
@@ -150,7 +151,7 @@ describeDatabases('the ledger', (kind) => {
       cacheWrite1hTokens: for1h,
       cacheReadTokens: 3,
       outputTokens: 4,
-      costNanoUsd: String(2 * 2000 + for5m * 2500 + for1h * 4000 + 3 * 100 + 4 * 10_000),
+      costNanoUsd: BigInt(2 * 2000 + for5m * 2500 + for1h * 4000 + 3 * 100 + 4 * 10_000),
     })
   })
 
@@ -159,7 +160,7 @@ describeDatabases('the ledger', (kind) => {
     expect(await onlyRow()).toMatchObject({
       outputTokens: 18,
       thinkingTokens: 8,
-      costNanoUsd: String(13 * 4000 + 18 * 20_000),
+      costNanoUsd: BigInt(13 * 4000 + 18 * 20_000),
     })
   })
 
@@ -173,12 +174,12 @@ describeDatabases('the ledger', (kind) => {
     expect(low).toMatchObject({
       inputTokens: 100_000,
       unitPrices: { input: 100, output: 500 },
-      costNanoUsd: String(100_000 * 100 + output * 500),
+      costNanoUsd: BigInt(100_000 * 100 + output * 500),
     })
     expect(high).toMatchObject({
       inputTokens: 100_001,
       unitPrices: { input: 500, output: 2500 },
-      costNanoUsd: String(100_001 * 500 + output * 2500),
+      costNanoUsd: BigInt(100_001 * 500 + output * 2500),
     })
   })
 
@@ -195,14 +196,14 @@ describeDatabases('the ledger', (kind) => {
         cacheWrite1h: 17_000,
         cacheRead: 19,
       },
-      costNanoUsd: String(13 * 7000 + 10 * 11_000),
+      costNanoUsd: BigInt(13 * 7000 + 10 * 11_000),
     })
     expect(unknown).toMatchObject({
       model: 'claude-next-9',
       inputTokens: 5,
       outputTokens: 2,
       unitPrices: SONNET,
-      costNanoUsd: String(5 * 2000 + 2 * 10_000),
+      costNanoUsd: BigInt(5 * 2000 + 2 * 10_000),
       estimated: null,
     })
   })
@@ -235,7 +236,7 @@ describeDatabases('the ledger', (kind) => {
     const all = await rows()
     expect(all).toMatchObject([
       { ...broken, inputTokens: 13 },
-      { ...broken, inputTokens: 103, outputTokens: 20, costNanoUsd: String(103 * 2000 + 200_000) },
+      { ...broken, inputTokens: 103, outputTokens: 20, costNanoUsd: BigInt(103 * 2000 + 200_000) },
     ])
     // A token a millisecond, and 50 ms passed before the cut.
     expect(all[0]?.outputTokens).toBeGreaterThanOrEqual(50)

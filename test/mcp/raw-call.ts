@@ -1,12 +1,7 @@
 /** Tool calls as bare HTTP: for status codes and headers, which the official clients do not show. */
 
+import { legacy, modern, toolCall, USUAL } from '../http/posting.ts'
 import type { Era } from '../support/start-app.ts'
-
-const META = {
-  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-  'io.modelcontextprotocol/clientCapabilities': {},
-  'io.modelcontextprotocol/clientInfo': { name: 'raw', version: '1.0.0' },
-}
 
 type Extra = { headers?: Record<string, string>; id?: number; signal?: AbortSignal }
 
@@ -18,27 +13,19 @@ export function post(
   params: Record<string, unknown> = {},
   { headers = {}, id = 1, signal }: Extra = {},
 ): Promise<Response> {
-  const isModern = era === 'modern'
-  const mirrored = {
-    'MCP-Protocol-Version': '2026-07-28',
-    'Mcp-Method': method,
-    ...(typeof params.name === 'string' ? { 'Mcp-Name': params.name } : {}),
-    ...(typeof params.uri === 'string' ? { 'Mcp-Name': params.uri } : {}),
+  const plain = {
+    jsonrpc: '2.0',
+    ...(method.startsWith('notifications/') ? {} : { id }),
+    method,
+    params,
   }
+  const { body, headers: own } = era === 'modern' ? modern(plain) : legacy(plain)
+  const sent = new Headers({ ...USUAL, ...own })
+  for (const [name, value] of Object.entries(headers)) sent.set(name, value)
   return fetch(url, {
     method: 'POST',
-    headers: {
-      'Content-Type': 'application/json',
-      Accept: 'application/json, text/event-stream',
-      ...(isModern ? mirrored : { 'MCP-Protocol-Version': '2025-11-25' }),
-      ...headers,
-    },
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      ...(method.startsWith('notifications/') ? {} : { id }),
-      method,
-      params: isModern ? { ...params, _meta: META } : params,
-    }),
+    headers: sent,
+    body: JSON.stringify(body),
     ...(signal ? { signal } : {}),
   })
 }
@@ -51,8 +38,8 @@ export function postCall(
   args: Record<string, unknown> = {},
   extra: Extra = {},
 ): Promise<Response> {
-  const params = { name: `claude-api-gateway_${tool}`, arguments: args }
-  return post(url, era, 'tools/call', params, extra)
+  const { method, params } = toolCall(tool, args)
+  return post(url, era, method, params, extra)
 }
 
 /**

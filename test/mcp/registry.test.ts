@@ -27,7 +27,17 @@ const src = new URL('../../src/', import.meta.url)
 const toolFolder = new URL('mcp/tools/', src)
 /** In the folder of the tools, without being one. */
 /** What several tools share, and the list. */
-const NOT_TOOLS = ['index.ts', 'issued-token.ts', 'answer.ts', 'budget.ts']
+const NOT_TOOLS = [
+  'index.ts',
+  'issued-token.ts',
+  'answer.ts',
+  'budget.ts',
+  'share.ts',
+  'conversation.ts',
+  'day.ts',
+  'paid-by.ts',
+  'usd-limit.ts',
+]
 
 const { usual } = createToolsets(USUAL_TOOL_PREFIX)
 const { tools: list } = usual.listFor(null)

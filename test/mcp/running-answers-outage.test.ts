@@ -120,7 +120,8 @@ describe.runIf(programs !== undefined)('PostgreSQL away', () => {
   })
 
   test('back before the answer ends: its caller does not notice', async () => {
-    const message = slowText('short outage')
+    // As long as a server takes to come back on a slow machine.
+    const message = slowText('short outage ').repeat(4).trim()
     const sending = client.call('send_message', { message })
     await untilAsked(message)
     await cluster.halt('immediate')

@@ -119,7 +119,8 @@ describe.each(eras)('%s era', (era) => {
     const names = reading.map(({ name }) => name)
     expect(names).toEqual([
       ...['register_user', 'authenticate_user', 'revoke_token'],
-      ...['get_conversations', 'get_conversation_history', 'health_check'],
+      ...['get_conversations', 'get_conversation_history', 'search_conversations'],
+      ...['export_conversation', 'health_check'],
     ])
     const account = await list('?tools=short', await tokenWith(['account']))
     expect(account.map(({ name }) => name)).toContain('set_budget')

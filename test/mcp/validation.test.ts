@@ -88,13 +88,17 @@ test.each([
   ['send_message', { message: null }, 'message is missing.'],
   ['send_message', { message: 7 }, 'message must be text.'],
   ['send_message', { message: 'm', max_tokens: '5' }, 'max_tokens must be a number.'],
-  ['get_usage', { group_by: 'week' }, 'group_by must be day, model, conversation, tag or user.'],
+  [
+    'get_usage',
+    { group_by: 'week' },
+    'group_by must be day, model, conversation, tag, session, client, source, user, team or member.',
+  ],
   ['get_conversation_history', {}, 'conversation_id is missing.'],
   ['health_check', { a: 1 }, 'a is unknown. It takes no arguments.'],
   [
     'get_conversations',
     { limit: 0, offset: 'x', page: 2 },
-    'limit must be at least 1; offset must be a number; page is unknown. Its arguments are: access_token, limit, offset, cursor.',
+    'limit must be at least 1; offset must be a number; page is unknown. Its arguments are: access_token, filter, team, limit, offset, cursor.',
   ],
 ])('%s of %j is refused in plain English', async (tool, args, message) => {
   const answer = await client.call(tool, args)

@@ -25,7 +25,7 @@ import { type Choices, newPerson, type Person } from '../support/oauth-person.ts
 import type { TestApp } from '../support/start-app.ts'
 
 const DAY_MS = 86_400_000
-const DEFAULT_SCOPES = ['conversations:read', 'messages:send', 'usage:read']
+const DEFAULT_SCOPES = ['conversations:read', 'messages:send', 'teams:read', 'usage:read']
 const sorted = (scope: unknown) => String(scope).split(' ').sort()
 
 describeDatabases('grants', (kind) => {

@@ -5,7 +5,7 @@ import { startOAuthApp } from '../support/oauth-app.ts'
 import { createFlow, LOOPBACK_REDIRECT, type OAuthFlow } from '../support/oauth-flow.ts'
 import type { TestApp } from '../support/start-app.ts'
 
-const DEFAULT_SCOPES = ['conversations:read', 'messages:send', 'usage:read']
+const DEFAULT_SCOPES = ['conversations:read', 'messages:send', 'teams:read', 'usage:read']
 const BOTH_GRANTS = ['authorization_code', 'refresh_token']
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code'
 const PUBLIC = {
@@ -320,7 +320,10 @@ describe('metadata', () => {
       code_challenge_methods_supported: ['S256'],
       authorization_response_iss_parameter_supported: true,
       client_id_metadata_document_supported: true,
-      scopes_supported: [...DEFAULT_SCOPES, 'account', 'offline_access'],
+      scopes_supported: [
+        ...['conversations:read', 'conversations:write', 'messages:send', 'conversations:share'],
+        ...['teams:read', 'teams:manage', 'usage:read', 'account', 'offline_access'],
+      ],
     })
     const methods = ['none', 'client_secret_basic', 'client_secret_post']
     expect(body.token_endpoint_auth_methods_supported).toEqual(expect.arrayContaining(methods))

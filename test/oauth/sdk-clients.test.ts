@@ -17,7 +17,7 @@ import { createFlow, LOOPBACK_REDIRECT, type OAuthFlow } from '../support/oauth-
 import { newPerson, type Person } from '../support/oauth-person.ts'
 import { eras, type TestApp, type TestClient } from '../support/start-app.ts'
 
-const DEFAULT_SCOPES = ['conversations:read', 'messages:send', 'usage:read']
+const DEFAULT_SCOPES = ['conversations:read', 'messages:send', 'teams:read', 'usage:read']
 const UNAUTHORIZED = { name: expect.stringMatching(/Unauthorized|Error/), message: /unauthorized/i }
 
 let app: TestApp

@@ -59,12 +59,18 @@ describeDatabases('rows that cost nothing', (kind) => {
       tokenHash: randomBytes(32),
       userId: ada,
       expiresAt: inHours(hours),
+      purpose: 'key' as const,
     }))
-    const others = { tokenHash: randomBytes(32), userId: eve, expiresAt: inHours(0.5) }
+    const others = {
+      tokenHash: randomBytes(32),
+      userId: eve,
+      expiresAt: inHours(0.5),
+      purpose: 'key' as const,
+    }
     await oneTimeLinks.insert(others, 2)
     for (const link of links) await oneTimeLinks.insert(link, 2)
     const good = await Promise.all(
-      [...links, others].map(({ tokenHash }) => oneTimeLinks.findUser(tokenHash)),
+      [...links, others].map(({ tokenHash }) => oneTimeLinks.findUser(tokenHash, 'key')),
     )
     expect(good).toEqual([undefined, undefined, ada, ada, eve])
   })

@@ -3,12 +3,7 @@ import { type Kysely, sql } from 'kysely'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../src/database/open.ts'
 import { preparedStatements } from '../../src/database/statements/prepared.ts'
-import '../../src/repositories/conversations/conversations.ts'
-import '../../src/repositories/turns/leases.ts'
-import '../../src/repositories/turns/load-turn-context.ts'
-import '../../src/repositories/access/session-checks.ts'
-import '../../src/repositories/turns/start-turns-statement.ts'
-import '../../src/repositories/turns/finish-turns-statement.ts'
+import '../../src/repositories/index.ts'
 import type { Schema } from '../../src/database/schema.ts'
 import {
   describeDatabases,

@@ -113,7 +113,7 @@ describeDatabases('a session that has ended', (kind) => {
 
   test('reads, stops and repeats no answer', async () => {
     const input = { message: 'kept', thinking: 'off' as const, idempotencyKey: 'kept' }
-    const { message_id: id } = await services().messages.send(caller, input, wait)
+    const { messageId: id } = await services().messages.send(caller, input, wait)
     const late = await browserSession(app, user.userId)
     await services().sessions.revoke(late)
     const refused = { code: 'unauthenticated' }

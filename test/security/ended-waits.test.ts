@@ -68,7 +68,7 @@ describeDatabases('a wait of a session that ends', (kind) => {
   test('by send_message that ends with the answer gets none either', async () => {
     const { id, client } = await agent('sender')
     const short = await app.connect('legacy', user.accessToken)
-    app.claude.setReply(() => 'short and secret')
+    app.claude.setReply(() => 'short and secret '.repeat(5))
     const waiting = client.call('send_message', { message: 'a question', wait_seconds: 60 })
     await expect.poll(() => app.claude.openStreams()).toBe(1)
     await end(id)

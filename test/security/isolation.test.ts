@@ -26,6 +26,11 @@ type World = {
   otherOwnConversationId: string
   otherOwnMessageId: string
   sessionIds: string[]
+  shareIds: string[]
+  teamId: string
+  ownTeamId: string
+  invitationIds: string[]
+  requestIds: string[]
 }
 
 type Attack = { args: Record<string, unknown>; stolen: (world: World) => string[] }
@@ -43,6 +48,69 @@ const NAMES: Record<string, (world: World) => Attack> = {
   'get_message.message_id': () => ({ args: {}, stolen: ({ messageIds }) => messageIds }),
   'cancel_message.message_id': () => ({ args: {}, stolen: ({ messageIds }) => messageIds }),
   'revoke_token.session_id': () => ({ args: {}, stolen: ({ sessionIds }) => sessionIds }),
+  'share_conversation.conversation_id': () => ({
+    args: { with: 'everybody', role: 'viewer' },
+    stolen: ({ conversationId }) => [conversationId],
+  }),
+  'share_conversation.from_message_id': ({ ownConversationId }) => ({
+    args: { conversation_id: ownConversationId, with: 'everybody', role: 'viewer' },
+    stolen: ({ messageIds, otherOwnMessageId }) => [...messageIds, otherOwnMessageId],
+  }),
+  'send_message.edit_message_id': (world) => {
+    const { args, stolen } = inOwnConversation(world)
+    return { args: { ...args, message: 'hand it over' }, stolen }
+  },
+  'update_conversation.conversation_id': () => ({
+    args: { title: 'mine now' },
+    stolen: ({ conversationId }) => [conversationId],
+  }),
+  'branch_conversation.conversation_id': () => ({
+    args: {},
+    stolen: ({ conversationId }) => [conversationId],
+  }),
+  'branch_conversation.through_message_id': (world) => inOwnConversation(world),
+  'delete_conversation.conversation_id': () => ({
+    args: {},
+    stolen: ({ conversationId }) => [conversationId],
+  }),
+  'export_conversation.conversation_id': () => ({
+    args: {},
+    stolen: ({ conversationId }) => [conversationId],
+  }),
+  'get_shares.conversation_id': () => ({
+    args: {},
+    stolen: ({ conversationId }) => [conversationId],
+  }),
+  'revoke_share.share_id': () => ({ args: {}, stolen: ({ shareIds }) => shareIds }),
+  'revoke_share.conversation_id': () => ({
+    args: { all: true },
+    stolen: ({ conversationId }) => [conversationId],
+  }),
+  'get_conversations.team': () => ({ args: {}, stolen: ({ teamId }) => [teamId] }),
+  'get_teams.team': () => ({ args: {}, stolen: ({ teamId }) => [teamId] }),
+  'manage_team.team': () => ({
+    args: { action: 'invite', role: 'owner' },
+    stolen: ({ teamId }) => [teamId],
+  }),
+  'manage_team.invitation_id': ({ ownTeamId }) => ({
+    args: { team: ownTeamId, action: 'revoke_invitation' },
+    stolen: ({ invitationIds }) => invitationIds,
+  }),
+  'manage_team.request_id': ({ ownTeamId }) => ({
+    args: { team: ownTeamId, action: 'decide_request', decision: 'approve' },
+    stolen: ({ requestIds }) => requestIds,
+  }),
+  'request_budget.team': () => ({
+    args: { limit_usd: 5, reason: 'give me more' },
+    stolen: ({ teamId }) => [teamId],
+  }),
+  'request_budget.withdraw': () => ({ args: {}, stolen: ({ requestIds }) => requestIds }),
+  'get_usage.team': () => ({ args: {}, stolen: ({ teamId }) => [teamId] }),
+  'get_budget.team': () => ({ args: {}, stolen: ({ teamId }) => [teamId] }),
+  'set_budget.team': () => ({
+    args: { period: 'day', limit_usd: 1 },
+    stolen: ({ teamId }) => [teamId],
+  }),
   'get_conversation_history.before': ({ ownConversationId }) => ({
     args: { conversation_id: ownConversationId },
     stolen: ({ messageIds, otherOwnMessageId }) => [...messageIds, otherOwnMessageId],
@@ -52,6 +120,12 @@ const NAMES: Record<string, (world: World) => Attack> = {
     stolen: ({ messageIds, otherOwnMessageId }) => [...messageIds, otherOwnMessageId],
   }),
 }
+
+/** Of tools that take a conversation of one's own and a message of it. */
+const inOwnConversation = ({ ownConversationId }: World): Attack => ({
+  args: { conversation_id: ownConversationId },
+  stolen: ({ messageIds, otherOwnMessageId }) => [...messageIds, otherOwnMessageId],
+})
 
 /** Arguments that have a test of their own below. */
 const COVERED_BELOW = new Set([
@@ -69,6 +143,20 @@ const COVERED_BELOW = new Set([
   'delete_my_account.confirm',
   'get_budget.username',
   'set_budget.username',
+  // In test/mcp/tools/share-conversation.test.ts.
+  'share_conversation.with',
+  // In test/mcp/tools/teams.test.ts.
+  'manage_team.username',
+  'manage_team.email',
+  // In test/mcp/tools/pay-with.test.ts.
+  'send_message.pay_with',
+  // In test/mcp/tools/payer.test.ts.
+  'update_conversation.payer',
+  'update_conversation.team',
+  // In test/mcp/tools/search-conversations.test.ts.
+  'search_conversations.cursor',
+  // A position in the named conversation.
+  'export_conversation.cursor',
 ])
 
 /** Arguments that are the caller's own words: nothing stored has them as its name. */
@@ -78,7 +166,18 @@ const OWN_WORDS = new Set([
   'send_message.system_prompt',
   'send_message.stop_sequences',
   'send_message.tag',
+  'search_conversations.query',
+  'search_conversations.from',
+  'search_conversations.to',
+  'update_conversation.title',
+  'manage_team.name',
+  'manage_team.limit_usd',
+  'manage_team.limit_tokens',
+  'request_budget.limit_usd',
+  'request_budget.reason',
+  'update_conversation.system_prompt',
   'get_usage.from',
+  'get_usage.group_by',
   'get_usage.to',
   'set_budget.limit_usd',
   'set_budget.limit_tokens',
@@ -93,6 +192,18 @@ const NEEDED: Record<string, (world: World) => Record<string, unknown>> = {
   change_password: () => ({ current_password: 'unknown', new_password: 'twelve or more' }),
   delete_my_account: () => ({ password: 'unknown', confirm: 'nobody-1' }),
   get_conversation_history: (world) => ({ conversation_id: world.ownConversationId }),
+  search_conversations: () => ({ query: 'papers' }),
+  update_conversation: (world) => ({ conversation_id: world.ownConversationId, archived: false }),
+  branch_conversation: (world) => ({ conversation_id: world.ownConversationId }),
+  delete_conversation: () => ({ conversation_id: randomUUID() }),
+  export_conversation: (world) => ({ conversation_id: world.ownConversationId }),
+  share_conversation: (world) => ({
+    conversation_id: world.ownConversationId,
+    with: 'everybody',
+    role: 'viewer',
+  }),
+  request_budget: () => ({ limit_usd: 5, reason: 'give me more' }),
+  manage_team: (world) => ({ team: world.ownTeamId, action: 'remove', username: 'nobody-1' }),
 }
 
 const isPlainChoice = (type: string | undefined, choices: unknown) =>
@@ -124,9 +235,11 @@ describeDatabases('another user', (kind) => {
   let forbiddenTexts: string[]
   const adas = {} as Record<Era, TestClient>
   const eves = {} as Record<Era, TestClient>
+  /** With rights over ada, or beside her in a team that nothing is shared with. */
+  const inRoles: Record<string, TestClient> = {}
 
   beforeAll(async () => {
-    app = await startApp({ kind, env: { ADMIN_USERNAMES: 'the-admin' } })
+    app = await startApp({ kind, env: { ADMIN_USERNAMES: 'the-admin, the-root' } })
     ada = await app.register()
     eve = await app.register()
     for (const era of eras) {
@@ -143,16 +256,52 @@ describeDatabases('another user', (kind) => {
       otherOwnConversationId: other.conversationId,
       otherOwnMessageId: other.messageIds[0] as string,
       sessionIds: await sessionsOf(adas.legacy),
+      shareIds: [await shareWithBob(stolen.conversationId), await linkTo(stolen.conversationId)],
+      teamId: await newTeam(adas.legacy, 'The Ada team'),
+      ownTeamId: await newTeam(eves.legacy, 'Eves own team'),
+      invitationIds: [await inviteTo(adas.legacy, 'The Ada team')],
+      requestIds: [await requestIn(adas.legacy, 'The Ada team')],
     }
+    await beginRoles()
     forbiddenTexts = [
       stolen.conversationId,
       ...stolen.messageIds,
       ...world.sessionIds,
+      ...world.shareIds,
+      ...world.invitationIds,
+      ...world.requestIds,
+      world.teamId,
+      'The Ada team',
       ada.userId,
       'the Ada papers',
     ]
   })
   afterAll(() => app.close())
+
+  async function beginRoles(): Promise<void> {
+    const { services } = app.app
+    const { id } = await services.teams.add(ada.userId, 'Ada and others')
+    const roles = [
+      'admin of the installation',
+      'auditor',
+      'team owner',
+      'team admin',
+      'team member',
+    ]
+    for (const role of roles) {
+      const user = await app.register()
+      const { username, userId } = user
+      const teamRole = (['owner', 'admin', 'member'] as const).find((one) => role === `team ${one}`)
+      if (teamRole) await services.teamMembers.add(userId, id, teamRole)
+      else {
+        const installationRole = role === 'auditor' ? 'auditor' : 'admin'
+        await services.userAdministration.setRole('operator', username, installationRole)
+      }
+      inRoles[role] = await app.connect('legacy', user.accessToken)
+    }
+    const listed = await app.register('The-Root')
+    inRoles['admin by ADMIN_USERNAMES'] = await app.connect('legacy', listed.accessToken)
+  }
 
   async function converse(client: TestClient, message: string) {
     const first = await client.call('send_message', { message })
@@ -163,6 +312,41 @@ describeDatabases('another user', (kind) => {
     })
     const messageIds: string[] = history.structured.messages.map(({ id }: { id: string }) => id)
     return { conversationId, messageIds }
+  }
+
+  async function newTeam(client: TestClient, team: string): Promise<string> {
+    await client.call('manage_team', { team, action: 'create' })
+    return (await client.call('get_teams', { team })).structured.data.teams[0].team_id
+  }
+
+  async function inviteTo(client: TestClient, team: string): Promise<string> {
+    const { structured } = await client.call('manage_team', { team, action: 'invite' })
+    return structured.data.invitation.invitation_id
+  }
+
+  async function requestIn(client: TestClient, team: string): Promise<string> {
+    await client.call('set_budget', { team, period: 'day', limit_usd: 1 })
+    const args = { team, limit_usd: 2, reason: 'the Ada papers' }
+    return (await client.call('request_budget', args)).structured.data.request_id
+  }
+
+  async function shareWithBob(conversationId: string): Promise<string> {
+    const { username } = await app.register()
+    const { structured } = await adas.legacy.call('share_conversation', {
+      conversation_id: conversationId,
+      with: { username },
+      role: 'contributor',
+    })
+    return structured.data.share_id
+  }
+
+  async function linkTo(conversationId: string): Promise<string> {
+    const { structured } = await adas.legacy.call('share_conversation', {
+      conversation_id: conversationId,
+      with: { link: 'signed-in' },
+      role: 'viewer',
+    })
+    return structured.data.share_id
   }
 
   async function sessionsOf(client: TestClient): Promise<string[]> {
@@ -184,6 +368,22 @@ describeDatabases('another user', (kind) => {
     for (const text of forbiddenTexts) expect(everything).not.toContain(text)
     return answer
   }
+
+  test.each(Object.keys(NAMES))("%s with another's id exists for no role either", async (name) => {
+    const [tool = '', argument = ''] = name.split('.')
+    const { args, stolen } = (NAMES[name] as (world: World) => Attack)(world)
+    const before = { history: await adasHistory(), asked: app.claude.messageRequests().length }
+    expect(Object.keys(inRoles)).toHaveLength(6)
+    for (const [role, client] of Object.entries(inRoles)) {
+      for (const id of stolen(world)) {
+        const answer = await client.call(tool, { ...args, [argument]: id })
+        expect(answer.structured.error?.code, `${role}: ${answer.text}`).toBe('not_found')
+        for (const text of forbiddenTexts) expect(answer.text).not.toContain(text)
+      }
+    }
+    expect(await adasHistory()).toBe(before.history)
+    expect(app.claude.messageRequests()).toHaveLength(before.asked)
+  })
 
   describe.each(eras)('in the %s era', (era) => {
     test.each(Object.keys(NAMES))(

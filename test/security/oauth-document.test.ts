@@ -14,7 +14,7 @@ const named = [...read('docs/SECURITY.md').matchAll(/\| `([\w/-]+)`: ([^|]+) \|$
 /** As they stand in the source: tests, groups and templates of both. */
 function titlesOf(file: string): string[] {
   const calls = /\b(?:test|describe)(?:\.\w+)?\b[^'"`]*?\(\s*(?:'((?:[^'\\]|\\.)*)'|"([^"]*)")/g
-  const afterTable = /\]\)?\s*\)\(\s*(?:'((?:[^'\\]|\\.)*)'|"([^"]*)")/g
+  const afterTable = /\)\(\s*(?:'((?:[^'\\]|\\.)*)'|"([^"]*)")/g
   const source = read(file)
   return [...source.matchAll(calls), ...source.matchAll(afterTable)].map(
     ([, single, double]) => single ?? double ?? '',

@@ -99,6 +99,41 @@ describeDatabases('without conversations:read', (kind) => {
     expect(await send(owner, asked)).toMatchObject({ message_id: kept.message_id, replayed: true })
   })
 
+  test('with conversations:write it changes only what it began', async () => {
+    const writer = await agent('writer', ['messages:send', 'conversations:write'])
+    const { conversation_id } = kept
+    const [asked] = (await owner.call('get_conversation_history', { conversation_id })).structured
+      .messages
+    for (const [tool, args] of [
+      ['update_conversation', { conversation_id, title: 'taken' }],
+      ['branch_conversation', { conversation_id }],
+      ['delete_conversation', { conversation_id }],
+      ['send_message', { conversation_id, edit_message_id: asked.id, message: 'repeat it all' }],
+    ] as const) {
+      const { structured, text } = await writer.call(tool, args)
+      expect(structured.error.code, tool).toBe('not_found')
+      expect(text).not.toContain('secret')
+    }
+    const own = (await send(writer, { message: 'mine to change' })).conversation_id
+    const branched = await writer.call('branch_conversation', { conversation_id: own })
+    const branch = branched.structured.data.conversation_id
+    expect((await send(writer, { message: 'on', conversation_id: branch })).history.sent).toBe(2)
+    for (const id of [own, branch]) {
+      const { structured } = await writer.call('delete_conversation', { conversation_id: id })
+      expect(structured.data.deleted).toBe(true)
+    }
+  })
+
+  test('without conversations:write nothing is changed', async () => {
+    const reader = await agent('only reads', ['messages:send', 'conversations:read'])
+    const { conversation_id } = kept
+    for (const tool of ['update_conversation', 'branch_conversation', 'delete_conversation']) {
+      await expect(reader.call(tool, { conversation_id }), tool).rejects.toThrow(
+        /insufficient scope.*conversations:write/i,
+      )
+    }
+  })
+
   test('get_usage names no conversation', async () => {
     const byConversation = { group_by: 'conversation' }
     const { text, structured } = await sender.call('get_usage', byConversation)

@@ -1,6 +1,9 @@
 /** Requests to /mcp written by hand: what an official client would never send, or never show. */
 
+import { legacy, modern, toolCall as plainCall, USUAL } from '../http/posting.ts'
 import type { Era } from '../support/start-app.ts'
+
+export { bearer } from '../http/posting.ts'
 
 export type RpcMessage = {
   jsonrpc: string
@@ -25,31 +28,20 @@ export function toolCall(
   args: unknown,
   { id = 1, progressToken }: CallOptions = {},
 ): RawRequest {
-  const name = `claude-api-gateway_${tool}`
-  return rpc(era, 'tools/call', { name, arguments: args }, { id, name, progressToken })
+  const { method, params } = plainCall(tool, args)
+  return rpc(era, method, params, { id, progressToken })
 }
 
 /** A resources/read of either era. */
 export const resourceRead = (era: Era, uri: string): RawRequest =>
-  rpc(era, 'resources/read', { uri }, { id: 1, name: uri })
+  rpc(era, 'resources/read', { uri }, { id: 1 })
 
-type Frame = { id: unknown; name: string; progressToken?: string | number | undefined }
+type Frame = { id: unknown; progressToken?: string | number | undefined }
 
-function rpc(era: Era, method: string, params: object, { id, name, progressToken }: Frame) {
+function rpc(era: Era, method: string, params: object, { id, progressToken }: Frame): RawRequest {
   const progress = progressToken === undefined ? {} : { progressToken }
-  const meta = era === 'legacy' ? progress : { ...MODERN_META, ...progress }
-  const body = { jsonrpc: '2.0', id, method, params: { ...params, _meta: meta } }
-  const headers: Record<string, string> =
-    era === 'legacy'
-      ? { 'MCP-Protocol-Version': '2025-11-25' }
-      : { 'MCP-Protocol-Version': '2026-07-28', 'Mcp-Method': method, 'Mcp-Name': name }
-  return { body, headers }
-}
-
-const MODERN_META = {
-  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-  'io.modelcontextprotocol/clientCapabilities': {},
-  'io.modelcontextprotocol/clientInfo': { name: 'raw', version: '1' },
+  const plain = { jsonrpc: '2.0', id, method, params: { ...params, _meta: progress } }
+  return era === 'modern' ? modern(plain) : legacy(plain)
 }
 
 /** Sends it and reads the answer to its end, JSON or event stream. */
@@ -60,7 +52,7 @@ export async function post(
 ): Promise<RawAnswer> {
   const response = await fetch(url, {
     method: 'POST',
-    headers: { ...BASE_HEADERS, ...headers, ...extraHeaders },
+    headers: { ...USUAL, ...headers, ...extraHeaders },
     body: JSON.stringify(body),
   })
   const text = await response.text()
@@ -73,12 +65,5 @@ export async function post(
   }
 }
 
-const BASE_HEADERS = {
-  'Content-Type': 'application/json',
-  Accept: 'application/json, text/event-stream',
-}
-
 const eventData = (text: string) =>
   [...text.matchAll(/^data: ?(.*)$/gm)].map(([, data = '']) => data).filter((data) => data !== '')
-
-export const bearer = (accessToken: string) => ({ Authorization: `Bearer ${accessToken}` })

@@ -311,17 +311,68 @@ const MOVES: Move[] = [
         .set({ dataKey, title, systemPrompt })
         .where('id', '=', to.conversationId)
         .execute()
-      for (const [i, id] of to.messageIds.entries()) {
-        const { content } = await db
-          .selectFrom('messages')
-          .select('content')
-          .where('id', '=', from.messageIds[i] as string)
-          .executeTakeFirstOrThrow()
-        await db.updateTable('messages').set({ content }).where('id', '=', id).execute()
-      }
+      await contentsOf(db, from, to)
+    },
+  },
+  {
+    name: 'a conversation that names another user as who sealed it',
+    fails: [true, true, true],
+    move: (db, to, from) => sealedForAnother(db, to, from),
+  },
+  {
+    name: "another's conversation and all its messages, with who sealed them",
+    fails: [true, true, true],
+    move: async (db, to, from) => {
+      await sealedForAnother(db, to, from)
+      const { dataKey, title, systemPrompt } = await conversation(db, from)
+      await db
+        .updateTable('conversations')
+        .set({ dataKey, title, systemPrompt })
+        .where('id', '=', to.conversationId)
+        .execute()
+      await contentsOf(db, from, to)
+    },
+  },
+  {
+    name: "the key of another's conversation alone",
+    fails: [true, true, true],
+    move: async (db, to, from) => {
+      const { dataKey } = await conversation(db, from)
+      await db
+        .updateTable('conversations')
+        .set({ dataKey })
+        .where('id', '=', to.conversationId)
+        .execute()
+    },
+  },
+  {
+    name: 'the turns of one conversation, the later in place of the earlier',
+    fails: [true, false, true],
+    move: async (db, to) => {
+      const [one = '', two = '', three = '', four = ''] = to.messageIds
+      await contentsOf(db, { ...to, messageIds: [three, four] }, { ...to, messageIds: [one, two] })
     },
   },
 ]
+
+const sealedForAnother = (db: Database['db'], to: Owned, { user }: Owned) =>
+  db
+    .updateTable('conversations')
+    .set({ sealedFor: user.userId })
+    .where('id', '=', to.conversationId)
+    .execute()
+
+/** Puts the contents of one's messages into another's, in their order. */
+async function contentsOf(db: Database['db'], from: Owned, to: Owned): Promise<void> {
+  for (const [i, id] of to.messageIds.entries()) {
+    const { content } = await db
+      .selectFrom('messages')
+      .select('content')
+      .where('id', '=', from.messageIds[i] as string)
+      .executeTakeFirstOrThrow()
+    await db.updateTable('messages').set({ content }).where('id', '=', id).execute()
+  }
+}
 
 const first = ({ messageIds }: Owned) => messageIds[0] as string
 
@@ -338,6 +389,51 @@ const apiKey = (db: Database['db'], { user }: Owned) =>
     .select('sealed')
     .where('userId', '=', user.userId)
     .executeTakeFirstOrThrow()
+
+describeDatabases('a conversation that somebody else may read', (kind) => {
+  let app: TestApp
+  beforeAll(async () => {
+    app = await startApp({ kind })
+  })
+  afterAll(() => app.close())
+
+  test('is of no use for the texts of another one in its place', async () => {
+    const [ada, bob] = [await app.register(), await app.register()]
+    const adas = await app.connect('legacy', ada.accessToken)
+    const bobs = await app.connect('modern', bob.accessToken)
+    const begin = async (message: string): Promise<string> =>
+      (await adas.call('send_message', { message })).structured.data.conversation_id
+    const [shared, other] = [await begin('shared words'), await begin('other words')]
+    const given = await adas.call('share_conversation', {
+      conversation_id: shared,
+      with: { username: bob.username },
+      role: 'viewer',
+    })
+    const { share_id } = given.structured.data
+    await app.app.repositories.grants.accept(share_id, bob.userId)
+    // The other conversation's texts and key in the row of the shared one: it does not open.
+    const { db } = app.app
+    const { dataKey, title } = await db
+      .selectFrom('conversations')
+      .select(['dataKey', 'title'])
+      .where('id', '=', other)
+      .executeTakeFirstOrThrow()
+    await db.updateTable('conversations').set({ dataKey, title }).where('id', '=', shared).execute()
+    for (const [tool, args] of [
+      ['get_conversation_history', { conversation_id: shared }],
+      ['export_conversation', { conversation_id: shared }],
+      ['branch_conversation', { conversation_id: shared }],
+      ['get_conversations', { filter: 'shared' }],
+      ['search_conversations', { query: 'words' }],
+    ] as const) {
+      const answer = await bobs.call(tool, args)
+      expect(answer.structured?.error?.code, tool).toBe('internal')
+      expect(answer.text, tool).not.toContain('words')
+    }
+    const unread = await bobs.call('get_conversation_history', { conversation_id: other })
+    expect(unread.structured.error.code).toBe('not_found')
+  })
+})
 
 describeDatabases('a new encryption key', (kind) => {
   const [oldKey, newKey] = [randomBytes(32).toString('base64'), randomBytes(32).toString('hex')]

@@ -115,8 +115,8 @@ describeDatabases('a limit, whatever Anthropic says', (kind) => {
         user.userId,
         periodsAt(new Date()),
       )
-      expect(Number(day?.spentNanoUsd)).toBeLessThanOrEqual(limit)
-      expect(day?.reservedNanoUsd).toBe('0')
+      expect(Number(day?.spent.nanoUsd)).toBeLessThanOrEqual(limit)
+      expect(day?.reserved.nanoUsd).toBe(0n)
       expect(app.claude.billed(user.apiKey).nanoUsd).toBeLessThanOrEqual(limit * 1.01)
       expectBookedAtLeast(rows, billsByTag(app, user.apiKey))
       expect(await app.app.repositories.ledgerAudit.listDrift()).toEqual([])

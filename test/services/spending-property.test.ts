@@ -4,6 +4,7 @@
  */
 
 import { setTimeout as pause } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import type { Spending } from '../../src/repositories/billing/budgets.ts'
@@ -196,10 +197,10 @@ const holdLimit = ({ nanoUsd, tokens }: { nanoUsd: bigint; tokens: number }) => 
 function expectWithin(limit: { nanoUsd: bigint; tokens: number }, row: Spending): void {
   const taken =
     row.period === 'day'
-      ? BigInt(row.spentTokens) + BigInt(row.reservedTokens)
-      : BigInt(row.spentNanoUsd) + BigInt(row.reservedNanoUsd)
+      ? BigInt(row.spent.tokens + row.reserved.tokens)
+      : row.spent.nanoUsd + row.reserved.nanoUsd
   const most = row.period === 'day' ? BigInt(limit.tokens) : limit.nanoUsd
-  expect(taken, JSON.stringify(row)).toBeLessThanOrEqual(most)
+  expect(taken, inspect(row)).toBeLessThanOrEqual(most)
 }
 
 /** Nothing is left reserved, and what is spent is what the ledger says. */
@@ -208,8 +209,8 @@ function expectSettled(spending: Spending[], rows: LedgerRow[]): void {
   const tokens = rows.reduce((sum, row) => sum + allInput(row) + row.outputTokens, 0)
   expect(spending).toHaveLength(2)
   for (const row of spending) {
-    expect(row).toMatchObject({ reservedNanoUsd: '0', reservedTokens: '0' })
-    expect(row).toMatchObject({ spentNanoUsd: String(nanoUsd), spentTokens: String(tokens) })
+    expect(row.reserved).toEqual({ nanoUsd: 0n, tokens: 0 })
+    expect(row.spent).toEqual({ nanoUsd, tokens })
   }
 }
 

@@ -25,7 +25,7 @@ export const bareTurn = (userId: string, sessionId = userId): NewTurn => ({
   userId,
   sessionId,
   readsAll: true,
-  isConnection: false,
+  isCapped: false,
   conversationId: newId(),
   opening: { dataKey: Buffer.alloc(1), model: MODEL },
   title: Buffer.alloc(1),
@@ -40,6 +40,9 @@ export const bareTurn = (userId: string, sessionId = userId): NewTurn => ({
   replicaId: newId(),
   leaseSeconds: 3600,
   tag: null,
+  keyLastFour: null,
+  isPayerNamed: false,
+  conversationPayer: null,
   periods: { day: '2026-11-22', month: '2026-11-01' },
   limits: { day: NO_LIMIT, month: NO_LIMIT, connectionNanoUsd: null },
   worst: {
@@ -59,7 +62,7 @@ const BARE_END: TurnEnd = {
   stopSequence: null,
   model: MODEL,
   tokenCount: 0,
-  result: null,
+  receipt: null,
   errorCode: null,
   requestId: null,
   durationMs: 0,
@@ -68,14 +71,21 @@ const BARE_END: TurnEnd = {
 }
 
 export const bareEnd = (
-  { answerId, conversationId, userId, sessionId, isConnection, periods, limits }: NewTurn,
-  reserved: { nanoUsd: string; tokens: number },
+  { answerId, conversationId, userId, sessionId, isCapped, periods, limits, team }: NewTurn,
+  reserved: { nanoUsd: bigint; tokens: number },
 ): EndingTurn => ({
   answerId,
   conversationId,
   userId,
   end: BARE_END,
-  reservation: { ...periods, ...reserved, likelyInputTokens: 0, sessionId, isConnection },
+  reservation: {
+    ...periods,
+    ...reserved,
+    likelyInputTokens: 0,
+    sessionId,
+    isConnection: isCapped,
+    ...(team && { team }),
+  },
   spent: { nanoUsd: 0n, tokens: 0 },
   ledgerRow: null,
   limits,

@@ -1,6 +1,13 @@
 /** What stands between the gateway and Claude: passes everything on, or does with answers as it is told. */
 
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
+import { once } from 'node:events'
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 
@@ -21,18 +28,8 @@ export async function startBetween(targetUrl: () => string) {
     })
     const body = await buffer(req)
     const { host: _host, connection: _connection, ...headers } = req.headers
-    const answer = await fetch(`${targetUrl()}${path}`, {
-      method,
-      headers: headers as Record<string, string>,
-      ...(method === 'GET' ? {} : { body }),
-    })
-    const given = Object.fromEntries(answer.headers)
-    delete given['content-length']
-    delete given['transfer-encoding']
-    delete given.connection
-    delete given['keep-alive']
-    const whole = Buffer.from(await answer.arrayBuffer())
-    deed({ status: answer.status, headers: given, body: whole }, res)
+    const answer = await ask(new URL(`${targetUrl()}${path}`), { method, headers }, body)
+    deed(answer, res)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
@@ -49,6 +46,31 @@ export async function startBetween(targetUrl: () => string) {
         server.close(() => resolve())
         server.closeAllConnections()
       }),
+  }
+}
+
+/** Over a connection of its own, and not by fetch, whose connections all tests of a process share. */
+async function ask(
+  url: URL,
+  { method, headers }: { method: string; headers: IncomingHttpHeaders },
+  body: Buffer,
+): Promise<Answer> {
+  const asking = request(url, { method, headers, agent: false })
+  asking.end(body)
+  const [response] = (await once(asking, 'response')) as [IncomingMessage]
+  const {
+    'content-length': _length,
+    'transfer-encoding': _coding,
+    connection: _connection,
+    'keep-alive': _keepAlive,
+    ...given
+  } = response.headers
+  return {
+    status: response.statusCode ?? 0,
+    headers: Object.fromEntries(
+      Object.entries(given).map(([name, value]) => [name, String(value)]),
+    ),
+    body: await buffer(response),
   }
 }
 

@@ -75,6 +75,7 @@ export class Browser {
     const fields = [...fill(form, filled), ...pressed(this.page.html, button)]
     const sent = { origin: this.#own.origin, 'sec-fetch-site': 'same-origin', ...headers }
     const body = new URLSearchParams(fields)
+    if (form.method === 'GET') return this.open(`${form.action}?${body}`, headers)
     return this.#follow(form.action, { method: form.method, body, headers: sent })
   }
 
@@ -178,7 +179,10 @@ function fieldsOf(body: string): [string, string][] {
       return [attribute(tag, 'name') ?? '', attribute(chosen?.[1] ?? '', 'value') ?? ''] as const
     },
   )
-  return [...inputs, ...selects].map(([name, value]) => [name, value])
+  const areas = [...body.matchAll(/<textarea\b([^>]*)>\n?(.*?)<\/textarea>/gs)].map(
+    ([, tag = '', text = '']) => [attribute(tag, 'name') ?? '', unescaped(text)] as const,
+  )
+  return [...inputs, ...selects, ...areas].map(([name, value]) => [name, value])
 }
 
 function fill(form: Form, filled: Filled): [string, string][] {

@@ -108,12 +108,32 @@ const newModernClient = () =>
   )
 
 /** A user with a key that the stand-in accepts, signed in. Their client has no token in its header. */
-export async function register(url: string, name?: string): Promise<TestUser> {
+async function signInAdded(
+  client: TestClient,
+  user: Pick<TestUser, 'apiKey' | 'email' | 'username'>,
+  { password }: { password: string },
+): Promise<TestUser> {
+  const signedIn = await client.call('authenticate_user', { username: user.username, password })
+  const { access_token: accessToken, user_id: userId } = signedIn.structured.data
+  const key = { anthropic_api_key: user.apiKey, access_token: accessToken }
+  const stored = await client.call('update_api_key', key)
+  if (stored.isError) throw new Error(stored.text)
+  return { ...user, password, userId, accessToken }
+}
+
+/** @param add makes the account in another way than register_user. */
+export async function register(
+  url: string,
+  name?: string,
+  add?: (user: { username: string; email: string }) => Promise<{ password: string }>,
+): Promise<TestUser> {
   const username = name ?? `user-${randomBytes(5).toString('hex')}`
   const email = `${username}@example.com`
   const apiKey = `sk-ant-api03-${randomBytes(12).toString('hex')}`
   const client = await connectClient('legacy', openUrlOf(url))
   try {
+    if (add)
+      return await signInAdded(client, { username, email, apiKey }, await add({ username, email }))
     const registered = await client.call('register_user', {
       username,
       email,

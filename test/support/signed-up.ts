@@ -23,7 +23,7 @@ export async function proofOf({ app }: Pick<TestApp, 'app'>, userId: string) {
     .select('passwordHash')
     .where('id', '=', userId)
     .executeTakeFirstOrThrow()
-  return { userId, passwordHash }
+  return { userId, passwordHash, network: null }
 }
 
 export async function browserSession({ app }: Pick<TestApp, 'app'>, userId: string) {

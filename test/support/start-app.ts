@@ -8,6 +8,7 @@ import { createApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import { listen } from '../../src/http/listener/listen.ts'
 import { createLogger } from '../../src/log.ts'
+import type { Features } from '../../src/mcp/features.ts'
 import { MCP_PATH } from '../../src/network/mcp-addresses.ts'
 import { startClaudeStandIn } from './claude-stand-in/server.ts'
 import { connectClient, type Era, openUrlOf, register, type TestClient } from './clients.ts'
@@ -28,10 +29,12 @@ const GENEROUS = {
   // What is outside of this machine is no matter of a test.
   CLIENT_ID_DOCUMENTS: 'on',
   REQUESTS_PER_MINUTE: '100000',
+  MESSAGES_API_REQUESTS_PER_MINUTE: '100000',
   CONCURRENT_CALLS_PER_USER: '100000',
   ANONYMOUS_REQUESTS_PER_MINUTE: '100000',
   REGISTRATIONS_PER_HOUR: '100000',
   SIGN_INS_PER_MINUTE: '100000',
+  SEARCHES_PER_MINUTE: '100000',
   OAUTH_REQUESTS_PER_MINUTE: '100000',
   CLIENT_REGISTRATIONS_PER_HOUR: '100000',
 }
@@ -42,10 +45,18 @@ type StartOptions = {
   database?: Pick<FreshDatabase, 'url' | 'dataDir'>
   /** Settings, over limits that no test reaches by chance. */
   env?: Record<string, string>
+  /** Served over MCP instead of the gateway's own tools, resources and prompts. */
+  features?: Features
   claude?: Parameters<typeof startClaudeStandIn>[0]
 }
 
-export async function startApp({ kind, database, env = {}, claude: claudeOptions }: StartOptions) {
+export async function startApp({
+  kind,
+  database,
+  env = {},
+  features,
+  claude: claudeOptions,
+}: StartOptions) {
   const claude = await startClaudeStandIn(claudeOptions)
   const fresh = database ? { ...database, drop: async () => {} } : await freshDatabaseOptions(kind)
   const config = loadConfig({
@@ -61,7 +72,7 @@ export async function startApp({ kind, database, env = {}, claude: claudeOptions
   })
   const logLines: string[] = []
   const log = createLogger(env.LOG_LEVEL ?? 'debug', { write: (line) => logLines.push(line) })
-  const app = await createApp(config, { log })
+  const app = await createApp(config, { log, ...(features ? { features } : {}) })
   const listening = await listen(app.http, config.http)
   const mcpUrl = `${listening.url}${MCP_PATH}`
   const url = openUrlOf(mcpUrl)
@@ -86,7 +97,12 @@ export async function startApp({ kind, database, env = {}, claude: claudeOptions
     dataDir: fresh.dataDir,
     databaseUrl: fresh.url,
     connect,
-    register: (name?: string) => register(url, name),
+    /** A name in ADMIN_USERNAMES is added by the operator: nobody registers it. */
+    register: (name?: string) => {
+      const isListed = config.accounts.adminUsernames.includes(name?.toLowerCase() ?? '')
+      const add = app.services.userAdministration
+      return register(url, name, isListed ? (user) => add.add(user) : undefined)
+    },
     async close(): Promise<void> {
       for (const client of clients) await client.close()
       const closed = listening.close()

@@ -103,6 +103,9 @@ const multiplied = (prices: UnitPrices, percent: number): UnitPrices =>
 const dearer = (a: UnitPrices, b: UnitPrices): UnitPrices =>
   eachKind((kind) => Math.max(a[kind], b[kind]))
 
+/** Of one web search; failed ones are not billed (Anthropic API docs: Pricing). */
+export const WEB_SEARCH_NANO_USD = 10_000_000
+
 /** Exact cost in nano-USD. Thinking tokens are part of the output and are not charged twice. */
 export function costNanoUsd(usage: Usage, prices: UnitPrices): bigint {
   const charge = (tokens: number, price: number) => BigInt(tokens) * BigInt(price)

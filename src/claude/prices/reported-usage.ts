@@ -60,17 +60,23 @@ export class ReportedUsage {
     return this.#get('thinking')
   }
 
-  /** The input by kind. Missing counts are replaced by the request's upper bound. */
-  input(bounds: Bounds): Omit<Usage, 'outputTokens' | 'thinkingTokens'> {
-    const written = this.#written
-    const for1h = this.#get('cacheWrite1h')
-    const known = {
+  /** The input by kind, as reported. @param unsplit what writes count as that are not split. */
+  counted(unsplit: '5m' | '1h' = '5m'): Omit<Usage, 'outputTokens' | 'thinkingTokens'> {
+    const [for5m, for1h] = [this.#get('cacheWrite5m'), this.#get('cacheWrite1h')]
+    const rest = this.#written - for5m - for1h
+    return {
       inputTokens: this.#get('input'),
-      // Without a split, all are 5-minute writes, which is what the gateway requests.
-      cacheWrite5mTokens: written - for1h,
-      cacheWrite1hTokens: for1h,
+      cacheWrite5mTokens: for5m + (unsplit === '5m' ? rest : 0),
+      cacheWrite1hTokens: for1h + (unsplit === '1h' ? rest : 0),
       cacheReadTokens: this.#get('cacheRead'),
     }
+  }
+
+  /** The input by kind. Missing counts are replaced by the request's upper bound. */
+  input(bounds: Bounds): Omit<Usage, 'outputTokens' | 'thinkingTokens'> {
+    // Without a split, all are 5-minute writes, which is what the gateway requests.
+    const known = this.counted()
+    const written = this.#written
     if (this.isInputKnown) return known
     const rest = bounds.inputTokens - known.inputTokens - written - known.cacheReadTokens
     const { inputTokens, cacheWrite5mTokens } = uncountedInput(Math.max(0, rest), bounds)

@@ -126,10 +126,10 @@ function connectionFailure(error: APIConnectionError): AppError {
   return new AppError('upstream_unavailable', message, { details })
 }
 
-const UNREACHED = 'Anthropic could not be reached from the gateway. Try again in a moment.'
+const UNREACHED = 'Anthropic could not be reached from the gateway. Try again shortly.'
 
 const PROXY_AWAY =
-  'The proxy on the way to Anthropic could not be reached. Try again in a moment. If it stays so, ' +
+  'The proxy on the way to Anthropic could not be reached. Try again shortly. If it stays so, ' +
   'the operator of the gateway should check HTTPS_PROXY (HTTP_PROXY for an http address).'
 
 const UNTRUSTED =

@@ -22,7 +22,7 @@ const BILLING: Verdict = {
 
 const CONFLICT: Verdict = {
   code: 'upstream_conflict',
-  message: 'Anthropic reports a conflict with another request. Try again in a moment.',
+  message: 'Anthropic reports a conflict with another request. Try again shortly.',
 }
 
 const BY_STATUS: ReadonlyMap<number, Verdict> = new Map([

@@ -8,13 +8,13 @@
 
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { APIConnectionError, APIConnectionTimeoutError } from '@anthropic-ai/sdk/core/error'
 import type { Dispatcher } from 'undici'
-import { Outgoing, tunnelFailureOf } from '../../network/outgoing.ts'
+import { Outgoing } from '../../network/outgoing.ts'
 import { VERSION } from '../../version.ts'
 import type { BuiltRequest } from '../request.ts'
-import { ForeignAnswer, ProxyAway, toAnswerError, UnreadableAnswer } from './answer-errors.ts'
+import { toAnswerError, UnreadableAnswer } from './answer-errors.ts'
 import { WholeBody } from './body-bounds.ts'
+import { connectionError } from './connection-errors.ts'
 import { codingsOf } from './content-coding.ts'
 import { Exchange, type Head, type OnData } from './exchange.ts'
 import { OneTimeBody } from './one-time-body.ts'
@@ -81,7 +81,7 @@ export class Wire {
     }, attempt.signal)
     this.#send(attempt, exchange)
     await exchange.opened.catch((thrown: unknown) => {
-      throw this.#proxy === undefined ? toConnectionError(thrown) : toTunnelError(thrown)
+      throw connectionError(thrown, this.#proxy !== undefined)
     })
     const { ended } = exchange
     if (failure === undefined) return { ended }
@@ -117,18 +117,4 @@ const USER_AGENT = `claude-api-gateway/${VERSION}`
 
 const refuse: OnData = () => {
   throw new UnreadableAnswer()
-}
-
-/** A proxy's own response to CONNECT is a {@link ForeignAnswer} too. */
-function toTunnelError(thrown: unknown): Error {
-  const failure = tunnelFailureOf(thrown)
-  if (failure === undefined) return toConnectionError(thrown)
-  if ('code' in failure) return new ProxyAway({ cause: thrown as Error })
-  return new ForeignAnswer(failure.status, undefined, undefined, new Headers())
-}
-
-function toConnectionError(thrown: unknown): Error {
-  const cause = thrown instanceof Error ? thrown : undefined
-  const isTimeout = cause !== undefined && 'code' in cause && /TIMEOUT/.test(String(cause.code))
-  return isTimeout ? new APIConnectionTimeoutError() : new APIConnectionError({ cause })
 }

@@ -1,7 +1,8 @@
 /** Identifies a process, so that another can tell later whether it still runs. */
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { readProcStat } from '../../process/proc-stat.ts'
 
 export type ProcessIdentity = {
   /** Host name, or that of the container, so that pids are compared within one only. */
@@ -38,23 +39,12 @@ function exists(pid: number): boolean {
 function isZombie(pid: number): boolean {
   try {
     const threads = readdirSync(`/proc/${pid}/task`)
-    return threads.every((thread) => /^[ZX]/.test(fieldsOf(`${pid}/task/${thread}`)[0] ?? ''))
+    return threads.every((thread) =>
+      /^[ZX]/.test(readProcStat(`${pid}/task/${thread}`)?.state ?? ''),
+    )
   } catch {
     return false
   }
 }
 
-/** Start time: field 22 of proc_pid_stat(5). */
-function startTicks(pid: number): string | null {
-  try {
-    return fieldsOf(String(pid))[19] ?? null
-  } catch {
-    return null
-  }
-}
-
-/** The fields from the third on: those after the name, which may hold spaces. */
-function fieldsOf(process: string): string[] {
-  const stat = readFileSync(`/proc/${process}/stat`, 'latin1')
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-}
+const startTicks = (pid: number): string | null => readProcStat(pid)?.startTicks || null

@@ -15,6 +15,8 @@ const ORDER = [
   'spending',
   'connection_spending',
   'conversations',
+  'conversation_grants',
+  'storage',
   'messages',
   'ledger',
   'usage_daily',

@@ -43,7 +43,7 @@ const EXPLANATIONS: readonly Explanation[] = [
   {
     matches: words(/no encryption|SSL (connection is )?required/i),
     say: ({ server, user, database }) =>
-      `${server} lets nobody from this machine in as ${user} to the database ${database} without TLS. Where it demands TLS write ?sslmode=verify-full (or require) at the end; otherwise its pg_hba.conf has no line for that user, database and machine.`,
+      `${server} refuses connections from this machine as ${user} to the database ${database} without TLS. Where it demands TLS write ?sslmode=verify-full (or require) at the end; otherwise its pg_hba.conf has no line for that user, database and machine.`,
   },
   {
     matches: words(/client password must be a (non-empty )?string/),
@@ -63,7 +63,7 @@ const EXPLANATIONS: readonly Explanation[] = [
   {
     matches: words(/pg_hba\.conf/),
     say: ({ server, user, database }) =>
-      `${server} lets nobody from this machine in as ${user} to the database ${database}: its pg_hba.conf has no line for that. Add one there, or correct user and database.`,
+      `${server} refuses connections from this machine as ${user} to the database ${database}: its pg_hba.conf has no line for that. Add one there, or correct user and database.`,
   },
   {
     matches: ({ code, message }) => code === '3D000' || /no such database/.test(message),

@@ -10,7 +10,7 @@ import { type ClientBase, Pool, type PoolClient, types } from 'pg'
 import { createSemaphore } from '../../concurrency/semaphore.ts'
 import { endsConnection, isConflict, isReadOnly, toDatabaseError, unavailable } from '../errors.ts'
 import { DISCARD_PLANS, PlanAge, preparedName } from '../statements/prepared.ts'
-import { applySettings } from '../statements/session-settings.ts'
+import { applySettings, type OwnSettings } from '../statements/session-settings.ts'
 import { SharedSession, stepOf } from './shared-sessions.ts'
 
 /** Run on a connection, it lifts every time limit until the connection is released. */
@@ -33,6 +33,8 @@ export type PostgresqlOptions = {
   acquireTimeoutMs: number
   /** How long to wait for a new connection, and in a queue that makes no progress. */
   connectTimeoutMs: number
+  /** Settings of the gateway's own. */
+  own: OwnSettings
   /** Behind a pooler in transaction mode. */
   sharesSessions: boolean
   /** Called when a connection breaks while no query runs on it. */
@@ -51,7 +53,7 @@ export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
     onConnect: (client) => {
       servers.connected(client)
       if (options.sharesSessions) return
-      return applySettings(client, options.statementTimeoutMs, options.connectTimeoutMs)
+      return applySettings(client, options, options.connectTimeoutMs)
     },
   })
   // A connection that breaks emits 'error' whether it is idle or in a transaction between two
@@ -74,7 +76,7 @@ export function postgresqlDialect(options: PostgresqlOptions): PostgresDialect {
           throw unavailable(error)
         })
         const shared = options.sharesSessions
-          ? new SharedSession(options.statementTimeoutMs)
+          ? new SharedSession(options.statementTimeoutMs, options.own)
           : undefined
         const onRelease = turns.release
         return new LimitedClient(client, { limitMs: clientLimitMs, servers, shared, onRelease })

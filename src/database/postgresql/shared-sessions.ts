@@ -4,7 +4,7 @@
  * is wrapped in a transaction.
  */
 
-import { transactionSettings } from '../statements/session-settings.ts'
+import { type OwnSettings, transactionSettings } from '../statements/session-settings.ts'
 
 /** The role of a statement in a shared session. */
 export type SharedStep = 'begins' | 'stands outside' | 'stands alone'
@@ -12,10 +12,12 @@ export type SharedStep = 'begins' | 'stands outside' | 'stands alone'
 /** Writes the statements that begin transactions on one connection. */
 export class SharedSession {
   readonly #statementTimeoutMs: number
+  readonly #own: OwnSettings
   #isLifted = false
 
-  constructor(statementTimeoutMs: number) {
+  constructor(statementTimeoutMs: number, own: OwnSettings) {
     this.#statementTimeoutMs = statementTimeoutMs
+    this.#own = own
   }
 
   /** Its transactions have no time limits from now on. */
@@ -27,7 +29,7 @@ export class SharedSession {
   begin(text = 'begin'): string {
     // The server's default for the isolation level cannot be changed once a transaction has begun.
     const begun = /^begin$/i.test(text) ? 'begin isolation level read committed' : text
-    return `${begun}; ${transactionSettings(this.#statementTimeoutMs, this.#isLifted)}`
+    return `${begun}; ${transactionSettings(this.#statementTimeoutMs, this.#own, this.#isLifted)}`
   }
 }
 

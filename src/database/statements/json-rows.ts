@@ -25,6 +25,14 @@ export function jsonRows<Name extends string>(columns: Record<Name, string>) {
   }
 }
 
+/**
+ * For a `join` to rows that were sent: looks the row of a table up by its key for each of them.
+ * `offset 0` keeps the planner from joining whole tables instead, which it prefers while tables are
+ * new and have no statistics.
+ */
+export const rowOf = (table: string, isIt: string) =>
+  `lateral (select * from ${table} where ${isIt} offset 0)`
+
 /** The result of each row that was sent, in their order. */
 export function inPlaces<Row extends { place: number }>(
   sent: readonly unknown[],

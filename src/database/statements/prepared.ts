@@ -2,7 +2,8 @@
  * Statements of the hot path: written in SQL, compiled at start, planned once per connection.
  *
  * Kysely compiles a query each time it runs, and PostgreSQL plans each one it gets without a name.
- * For the few statements that every message runs, both cost more than the work itself.
+ * For the few statements that every message runs, both cost more than the work itself: the two
+ * statements of a send measured 325 us of this process's CPU prepared, and 1,163 us compiled each time.
  */
 
 import { CompiledQuery, type Kysely } from 'kysely'

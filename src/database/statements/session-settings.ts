@@ -37,6 +37,9 @@ const SETTINGS = {
   standard_conforming_strings: 'on',
 }
 
+/** Settings of the gateway's own, by name, which its statements read. */
+export type OwnSettings = Readonly<Record<string, string>>
+
 /** Settings that apply only before a transaction begins. */
 const BETWEEN_TRANSACTIONS = {
   idle_session_timeout: '0',
@@ -48,8 +51,9 @@ const BETWEEN_TRANSACTIONS = {
 const NO_TRANSACTION_TIMEOUT =
   "select set_config(name, '0', false) from pg_settings where name = 'transaction_timeout'"
 
-function sessionSettings(statementTimeoutMs: number): string {
+function sessionSettings(statementTimeoutMs: number, own: OwnSettings): string {
   const settings = {
+    ...own,
     statement_timeout: `${statementTimeoutMs}ms`,
     ...SETTINGS,
     ...BETWEEN_TRANSACTIONS,
@@ -70,8 +74,12 @@ const LIFTED = {
 }
 
 /** @returns the statements that set the same for the rest of a transaction. */
-export function transactionSettings(statementTimeoutMs: number, isLifted: boolean): string {
-  const limits = { statement_timeout: `${statementTimeoutMs}ms`, ...SETTINGS }
+export function transactionSettings(
+  statementTimeoutMs: number,
+  own: OwnSettings,
+  isLifted: boolean,
+): string {
+  const limits = { ...own, statement_timeout: `${statementTimeoutMs}ms`, ...SETTINGS }
   return Object.entries({ ...limits, ...(isLifted ? LIFTED : {}) })
     .map(([name, value]) => `set local ${name} = '${value}'`)
     .join('; ')
@@ -80,9 +88,9 @@ export function transactionSettings(statementTimeoutMs: number, isLifted: boolea
 /** @throws what the driver throws, also when the server does not answer within `limitMs`. */
 export async function applySettings(
   client: ClientBase,
-  statementTimeoutMs: number,
+  { statementTimeoutMs, own }: { statementTimeoutMs: number; own: OwnSettings },
   limitMs: number,
 ): Promise<void> {
-  const query = { text: sessionSettings(statementTimeoutMs), query_timeout: limitMs }
+  const query = { text: sessionSettings(statementTimeoutMs, own), query_timeout: limitMs }
   await client.query(query)
 }

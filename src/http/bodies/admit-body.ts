@@ -59,6 +59,28 @@ export function admitBody({ budget, knownTokens, memory }: BodyAdmission, maxByt
   return handler
 }
 
+/**
+ * Counts the body of a form for the user who sends it, who is already known. A larger one than
+ * `maxBytes` is not read.
+ */
+export function admitFormOf(
+  { budget, memory }: Pick<BodyAdmission, 'budget' | 'memory'>,
+  maxBytes: number,
+  userOf: (req: Request) => string,
+): RequestHandler {
+  return (req, res, next) => {
+    const declared = Number(req.headers['content-length'] ?? maxBytes)
+    const bytes = req.headers['content-encoding'] === undefined ? declared : maxBytes
+    if (bytes > maxBytes) return next()
+    if (bytes > SMALL_BODY_BYTES) memory.refuseWhenShort()
+    const held = budget.hold({ kind: 'user', key: userOf(req) }, bytes)
+    // A client that has left by now closes nothing any more.
+    if (res.closed) held.release()
+    else res.on('close', held.release)
+    next()
+  }
+}
+
 const hasBody = ({ headers }: Request) =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 

@@ -8,7 +8,10 @@ import {
 } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { urlHost } from '../../text/url-host.ts'
+import { isApiPath, rawPathOf } from '../messages/paths.ts'
 import { listenProblem } from './listen-problem.ts'
+import { spareLongRequests } from './long-requests.ts'
 import { OpenRequests } from './open-requests.ts'
 import { cutSlowReaders } from './slow-readers.ts'
 
@@ -70,6 +73,12 @@ export async function listen(app: Application, options: ListenOptions): Promise<
     : createServer(classes, app)
   const requests = new OpenRequests(server, options.keptSeconds)
   server.keepAliveTimeout = KEEP_ALIVE_MS
+  spareLongRequests(server)
+  // A client of Anthropic's API is told to go on once its token was found good.
+  server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
+    if (!isApiPath(rawPathOf(req.url ?? ''))) res.writeContinue()
+    server.emit('request', req, res)
+  })
   cutSlowReaders(server, sendTimeoutMs)
   await listening(server, host, port)
   const { port: actualPort } = server.address() as AddressInfo
@@ -156,5 +165,5 @@ function listening(server: Server, host: string, port: number): Promise<void> {
 function toUrlHost(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
   if (host === '::') return '[::1]'
-  return host.includes(':') ? `[${host}]` : host
+  return urlHost(host)
 }

@@ -5,12 +5,13 @@
  * since only the author of the argument can correct it. What the caller may do is not decided here.
  */
 
-import type { Request, RequestHandler } from 'express'
+import type { Request, RequestHandler, Response } from 'express'
 import { AppError, toAppError } from '../../errors.ts'
 import type { Inspected } from '../../mcp/index.ts'
 import type { RequestIdentity } from '../../mcp/run-tool.ts'
 import type { Caller } from '../../services/access/caller.ts'
 import type { SessionService } from '../../services/access/sessions.ts'
+import type { EarlySend } from '../../services/turns/remembered/early-turn.ts'
 import type { KnownTokens } from '../bodies/known-tokens.ts'
 import { networkOf } from '../rate-limit/network.ts'
 import { mistakeInArgument, mistakeInHeader } from './token-mistakes.ts'
@@ -51,18 +52,23 @@ type Identification = {
   inspect: (body: unknown) => Inspected
   /** Issuers of the gateway's own tokens. */
   issuers: readonly string[]
+  /** Begins a call with the token of the header, before its session is looked up. */
+  begin: (req: Request, token: string) => Promise<EarlySend | undefined>
 }
 
 /** Identifies the caller; refuses none yet, so that the rate limits count refused requests too. */
 export function identifyCaller(how: Identification): RequestHandler {
   const { inspect, knownTokens } = how
-  return async (req, _res, next) => {
+  return async (req, res, next) => {
     const inspected = inspect(req.body)
-    const { asker, ...found } = await identify(how, req, inspected)
+    const begun = await beginEarly(how, req, res, inspected)
+    const { asker, ...found } = begun ?? (await identify(how, req, inspected))
+    const from = networkOf(req)
+    const caller = asker.caller && { ...asker.caller, network: from }
     // Only the tools that hash passwords queue by network.
-    const network = inspected.tool?.limitedAs ? networkOf(req) : undefined
+    const network = inspected.tool?.limitedAs ? from : undefined
     const shortNames = wantsShortNames(req)
-    const request = { inspected, asker: { ...asker, network, shortNames }, ...found }
+    const request = { inspected, asker: { ...asker, caller, network, shortNames }, ...found }
     requests.set(req, request)
     noteToken(knownTokens, req, request)
     next()
@@ -76,10 +82,33 @@ function noteToken(knownTokens: KnownTokens, req: Request, { asker, ...found }: 
   else if (found.httpRefusal?.status === 401) knownTokens.forget(token)
 }
 
+/** A call that has begun is identified, counted and admitted: the statement that began it did so. */
+async function beginEarly(
+  { begin }: Identification,
+  req: Request,
+  res: Response,
+  { accessTokenArgument, tool }: Inspected,
+): Promise<Omit<McpRequest, 'inspected'> | undefined> {
+  const token = bearerToken(req)
+  if (!tool?.startEarly || token === undefined || accessTokenArgument !== undefined)
+    return undefined
+  const begun = await begin(req, token)
+  if (!begun) return undefined
+  const known = { isBearer: true, httpRefusal: null }
+  const { caller } = begun
+  if ('refusal' in begun)
+    return { asker: { caller, refusal: begun.refusal }, ...known, count: null }
+  const { turn: early, count } = begun
+  res.once('close', () => early.abandon(callerGone()))
+  return { asker: { caller, refusal: null, early }, ...known, count }
+}
+
+const callerGone = () => new AppError('cancelled', 'The caller left before the answer.')
+
 async function identify(
   { sessions, issuers }: Identification,
   req: Request,
-  { accessTokenArgument, isToolCall }: Inspected,
+  { accessTokenArgument, isToolCall, announced }: Inspected,
 ): Promise<Omit<McpRequest, 'inspected'>> {
   const header = bearerToken(req)
   const given = isToken(accessTokenArgument) ? accessTokenArgument : undefined
@@ -89,7 +118,7 @@ async function identify(
   if (isOneToken) {
     const isBearer = header !== undefined || given === undefined
     const told = isBearer ? inHeader : inArgument
-    return identifyOne(sessions, header ?? given, { isBearer, isToolCall, told })
+    return identifyOne(sessions, header ?? given, { isBearer, isToolCall, told, announced })
   }
   const bearer = await resolved(sessions, header)
   if (bearer instanceof AppError) return badBearer(inHeader(bearer), isToolCall)
@@ -106,18 +135,21 @@ async function identify(
 }
 
 /** Where a token came from, and how a mistake in it is described. */
-type Way = { isBearer: boolean; isToolCall: boolean; told: (refusal: AppError) => AppError }
+type Way = Pick<Inspected, 'isToolCall' | 'announced'> & {
+  isBearer: boolean
+  told: (refusal: AppError) => AppError
+}
 
 const UNCOUNTED = { httpRefusal: null, count: null }
 
 async function identifyOne(
   sessions: Sessions,
   token: string | undefined,
-  { isBearer, isToolCall, told }: Way,
+  { isBearer, isToolCall, told, announced }: Way,
 ): Promise<Omit<McpRequest, 'inspected'>> {
   if (token === undefined) return { asker: NOBODY, isBearer, ...UNCOUNTED }
   try {
-    const { caller, count } = await sessions.resolveAndCount(token)
+    const { caller, count } = await sessions.resolveAndCount(token, 'requests', announced)
     return { asker: { caller, refusal: null }, isBearer, httpRefusal: null, count }
   } catch (thrown) {
     const refusal = told(toAppError(thrown))

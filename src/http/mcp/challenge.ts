@@ -4,14 +4,12 @@
  * names both ways to connect.
  */
 
-import type { Request, RequestHandler, Response } from 'express'
+import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { AppError } from '../../errors.ts'
-import type { Inspected } from '../../mcp/index.ts'
 import { MCP_PATH, OPEN_MCP_PATH } from '../../network/mcp-addresses.ts'
 import type { OwnOrigins } from '../../network/own-origins.ts'
 import { DEFAULT_SCOPES, insufficientScope } from '../../services/access/scopes.ts'
 import { mcpRequestOf, peekMcpRequest } from './authenticate.ts'
-import { inOrder } from './in-order.ts'
 import { sendAppError } from './json-rpc.ts'
 import { misplacedToken } from './token-mistakes.ts'
 import { namesQuery } from './tool-names-asked.ts'
@@ -35,10 +33,9 @@ export const RESOURCE_METADATA = '/.well-known/oauth-protected-resource'
  * @param limiters still count it.
  */
 export function requireHeader(entrance: Entrance, limiters: RequestHandler[]): RequestHandler {
-  const refuse = inOrder([
-    ...limiters,
-    (req, res) => challenge(req, res, missing(req, entrance), entrance),
-  ])
+  const refuse = Router().use(...limiters, (req, res) =>
+    challenge(req, res, missing(req, entrance), entrance),
+  )
   return (req, res, next) =>
     req.headers.authorization === undefined ? refuse(req, res, next) : next()
 }
@@ -47,7 +44,7 @@ export function requireHeader(entrance: Entrance, limiters: RequestHandler[]): R
 export function requireCaller(entrance: Entrance): RequestHandler {
   return (req, res, next) => {
     const { inspected, asker, httpRefusal } = mcpRequestOf(req)
-    const isIn = asker.caller || asker.refusal || !needsCaller(inspected)
+    const isIn = asker.caller || asker.refusal || !inspected.needsCaller
     const refusal = httpRefusal ?? (isIn ? missingScope(req) : missing(req, entrance))
     if (refusal) challenge(req, res, refusal, entrance)
     else next()
@@ -95,11 +92,6 @@ function missingScope(req: Request): AppError | null {
 function neededScopes(req: Request): readonly string[] {
   const { inspected, asker } = mcpRequestOf(req)
   return [...(asker.caller?.scopes ?? []), ...(inspected.scope ? [inspected.scope] : [])]
-}
-
-function needsCaller({ method, isToolCall, tool }: Inspected): boolean {
-  if (isToolCall) return tool?.access === 'user'
-  return method === 'resources/read'
 }
 
 const missing = (req: Request, entrance: Entrance) =>

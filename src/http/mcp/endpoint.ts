@@ -1,16 +1,17 @@
-import type { Request, RequestHandler } from 'express'
+import { type Request, type RequestHandler, Router } from 'express'
 import { AppError } from '../../errors.ts'
+import type { Features } from '../../mcp/features.ts'
 import { createMcpHandler, guards } from '../../mcp/index.ts'
 import type { ToolRunner } from '../../mcp/run-tool.ts'
 import { MCP_PATH, OPEN_MCP_PATH } from '../../network/mcp-addresses.ts'
 import type { OwnOrigins } from '../../network/own-origins.ts'
 import { admitBody, type BodyAdmission } from '../bodies/admit-body.ts'
+import { OpenCallLimit } from '../rate-limit/open-calls.ts'
 import type { RateLimiters } from '../rate-limit/rate-limit.ts'
 import { acceptedOf, negotiate } from './accepted.ts'
 import { identifyCaller, mcpRequestOf } from './authenticate.ts'
 import { type Entrance, requireCaller, requireHeader } from './challenge.ts'
 import { cors } from './cors.ts'
-import { inOrder } from './in-order.ts'
 import { jsonBody } from './json-body.ts'
 import { sendAppError } from './json-rpc.ts'
 import {
@@ -30,9 +31,11 @@ type McpEndpointOptions = {
   runner: ToolRunner
   origins: OwnOrigins
   toolPrefix: string
+  /** Served instead of the gateway's own. */
+  features?: Features | undefined
   /** Whether the open address is served, for clients without a token in their header. */
   isOpenServed: boolean
-  limiters: Pick<RateLimiters, 'requests' | 'registrations' | 'signIns'>
+  limiters: Pick<RateLimiters, 'requests' | 'registrations' | 'signIns' | 'searches'>
   admission: BodyAdmission
   maxOpenCallsPerUser: number
   allowedHosts: string[]
@@ -51,10 +54,17 @@ export function mcpEndpoints(
   options: McpEndpointOptions,
 ): Record<Entrance['path'], RequestHandler> {
   const { runner, origins, isOpenServed, limiters, admission, maxBodyBytes } = options
-  const { toolPrefix } = options
-  const mcp = createMcpHandler({ runner, publicUrl: origins.public, toolPrefix })
+  const { toolPrefix, features } = options
+  const mcp = createMcpHandler({ runner, publicUrl: origins.public, toolPrefix, features })
   const { sessions } = runner.services
   const { knownTokens } = admission
+  const openCalls = new OpenCallLimit(options.maxOpenCallsPerUser)
+  const begin = (req: Request, token: string) =>
+    mcp.begin(req, req.body, {
+      token,
+      shortNames: wantsShortNames(req),
+      mayStart: (userId) => openCalls.refusal(userId) === null,
+    })
   const arrival = [
     guards.hostHeaderValidation(options.allowedHosts),
     guards.originValidation(options.allowedOrigins),
@@ -66,11 +76,12 @@ export function mcpEndpoints(
     whenJson(usualCharset),
     whenJson(admitBody(admission, maxBodyBytes)),
     whenJson(toldLater(jsonBody(maxBodyBytes, runner.maxToolInputElements + OTHER_VALUES))),
-    identifyCaller({ sessions, knownTokens, inspect: mcp.inspect, issuers: origins.all }),
+    identifyCaller({ sessions, knownTokens, inspect: mcp.inspect, issuers: origins.all, begin }),
     ...limiters.requests,
     ...limiters.registrations,
     ...limiters.signIns,
-    limitOpenCalls(options.maxOpenCallsPerUser),
+    ...limiters.searches,
+    limitOpenCalls(openCalls),
   ]
   const answer: RequestHandler[] = [
     postOnly,
@@ -79,17 +90,26 @@ export function mcpEndpoints(
     readable,
     singleMessage,
     withinBounds,
-    (req, res) => mcp.handle(req, res, req.body, mcpRequestOf(req).asker, acceptedOf(req)),
+    (req, res) => {
+      const { inspected, asker } = mcpRequestOf(req)
+      return mcp.handle(req, res, { body: req.body, inspected, asker, accepted: acceptedOf(req) })
+    },
   ]
   const worded = (req: Request, text: string) => mcp.worded(text, wantsShortNames(req))
   const closed: Entrance = { path: MCP_PATH, origins, isOpenServed, worded }
   const open: Entrance = { path: OPEN_MCP_PATH, origins, isOpenServed, worded }
   const header = requireHeader(closed, limiters.requests)
   return {
-    [MCP_PATH]: inOrder([...arrival, header, ...identification, requireCaller(closed), ...answer]),
+    [MCP_PATH]: Router().use(
+      ...arrival,
+      header,
+      ...identification,
+      requireCaller(closed),
+      ...answer,
+    ),
     [OPEN_MCP_PATH]: isOpenServed
-      ? inOrder([...arrival, ...identification, requireCaller(open), ...answer])
-      : inOrder([...arrival, ...limiters.requests, notServed(origins)]),
+      ? Router().use(...arrival, ...identification, requireCaller(open), ...answer)
+      : Router().use(...arrival, ...limiters.requests, notServed(origins)),
   }
 }
 

@@ -64,7 +64,7 @@ function collect(
     req.off('data', onData).off('error', onError).off('end', onEnd)
     // The rest of the body is discarded, so that the client can read the answer.
     if (error) req.resume()
-    done(error, body.whole())
+    done(error, body.take())
   }
   const onData = (piece: Buffer) => {
     try {

@@ -20,13 +20,11 @@ export function discoveryRoutes(origins: OwnOrigins, limiter: RequestHandler[]):
     'application/ai-catalog+json',
     byOrigin(origins, aiCatalog),
   )
-  publish('/icon.svg', 'image/svg+xml', () => icon)
+  publish('/icon.svg', 'image/svg+xml', () => ICON_SVG)
   publish('/icon-96.png', 'image/png', () => ICON_PNG)
   publish('/favicon.ico', 'image/png', () => ICON_PNG)
   return router
 }
-
-const icon = Buffer.from(ICON_SVG)
 
 /** Each of our origins has its own document, which never changes. */
 function byOrigin(origins: OwnOrigins, documentOf: (origin: string) => object) {

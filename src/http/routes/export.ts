@@ -3,7 +3,7 @@ import { toAppError, toErrorBody } from '../../errors.ts'
 import type { Services } from '../../services/index.ts'
 import { bearerToken } from '../mcp/authenticate.ts'
 import { mistakeInHeader } from '../mcp/token-mistakes.ts'
-import { sendExport } from '../send-export.ts'
+import { exportFile, sendFile } from '../send-file.ts'
 
 type ExportRouteOptions = {
   services: Pick<Services, 'exports' | 'sessions'>
@@ -26,7 +26,7 @@ export function exportRoutes(options: ExportRouteOptions): Router {
     const token = bearerToken(req)
     if (token === undefined) return res.redirect(303, '/account/data')
     const pieces = await open(services, token).catch(toAppError)
-    if (Symbol.asyncIterator in pieces) return sendExport(res, pieces)
+    if (Symbol.asyncIterator in pieces) return sendFile(res, pieces, exportFile())
     const refusal = mistakeInHeader(pieces, req, issuers)
     if (refusal.status === 401) res.setHeader('WWW-Authenticate', 'Bearer error="invalid_token"')
     res.status(refusal.status).json(toErrorBody(refusal))

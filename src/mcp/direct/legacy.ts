@@ -1,12 +1,10 @@
-/** Answers plain tool calls of revisions up to 2025-11-25, as legacy.ts and its SDK would. */
+/** Answers plain tool calls of revisions up to 2025-11-25, as protocol/legacy.ts and its SDK would. */
 
-import { randomUUID } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
-import { UrlElicitationRequiredError } from '@modelcontextprotocol/sdk/types.js'
 import type { CancellableCalls } from '../protocol/cancellable-calls.ts'
-import { noProgress, throttledProgress } from '../protocol/progress.ts'
-import { pageToOpen } from '../protocol/url-elicitation.ts'
-import { type RequestIdentity, runTool, type ToolResult, type ToolRunner } from '../run-tool.ts'
+import { runLegacyCall } from '../protocol/legacy.ts'
+import { progressWith } from '../protocol/progress.ts'
+import type { RequestIdentity, ToolRunner } from '../run-tool.ts'
 import type { FormedCall } from './recognise.ts'
 import { jsonResponse, sseResponse, toRpcError } from './response.ts'
 
@@ -18,33 +16,16 @@ export function createLegacyCalls(runner: ToolRunner, calls: CancellableCalls) {
     asker: RequestIdentity,
   ): Promise<void> {
     const answer = streams ? sseResponse(res) : jsonResponse(res)
-    const progress =
-      progressToken === undefined
-        ? noProgress
-        : throttledProgress(async (progress, message) => {
-            const params = { progressToken, progress, message }
-            answer.notify({ method: 'notifications/progress', params, jsonrpc: '2.0' })
-          }, answer)
+    const notify = (told: object) => answer.notify({ ...told, jsonrpc: '2.0' })
+    const progress = progressWith(progressToken, notify, answer)
     try {
       // A disconnect does not cancel a call in this era.
-      const result = await calls.run(id, asker, async (signal) => {
-        const call = { toolset, entry, args, asker, signal, progress }
-        return orPageToOpen(runner, await runTool(runner, call), asker)
-      })
+      const result = await calls.run(id, asker, (signal) =>
+        runLegacyCall(runner, { toolset, entry, args, asker, signal, progress }),
+      )
       answer.finish({ result, jsonrpc: '2.0', id })
     } catch (thrown) {
       answer.finish({ jsonrpc: '2.0', id, error: toRpcError(thrown) })
     }
   }
-}
-
-/** @throws UrlElicitationRequiredError (-32042) instead of a failure that a page would fix. */
-export async function orPageToOpen(
-  { services }: ToolRunner,
-  result: ToolResult,
-  { caller }: RequestIdentity,
-): Promise<ToolResult> {
-  const page = pageToOpen(result)
-  if (!page || !caller || !(await services.sessions.elicitsUrls(caller))) return result
-  throw new UrlElicitationRequiredError([{ mode: 'url', elicitationId: randomUUID(), ...page }])
 }

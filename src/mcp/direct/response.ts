@@ -2,7 +2,7 @@
 
 import type { ServerResponse } from 'node:http'
 import { KEEP_ALIVE_MS } from '../protocol/server-info.ts'
-import { NO_STORE, STREAM_CACHING, toWire } from '../wire.ts'
+import { isDrained, NO_STORE, STREAM_CACHING, toWire } from '../wire.ts'
 
 export type CallAnswer = {
   /** Whether earlier messages were sent: another notification would only queue behind them. */
@@ -69,13 +69,6 @@ export function sseResponse(res: ServerResponse): CallAnswer {
 }
 
 const toEvent = (message: object) => `event: message\ndata: ${toWire(message)}\n\n`
-
-/** Whether the socket has room. A pipelined response has none before its turn. */
-export const isDrained = (res: ServerResponse) =>
-  res.writableLength < MAX_WAITING_BYTES && !(res.socket?.writableNeedDrain ?? false)
-
-/** At most this much may be queued: less than one notification. */
-const MAX_WAITING_BYTES = 1024
 
 const isGone = (res: ServerResponse) => res.destroyed || res.writableEnded
 

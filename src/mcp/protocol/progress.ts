@@ -10,6 +10,29 @@ const MAX_MESSAGE_LENGTH = 200
 type Send = (progress: number, message: string) => Promise<void>
 type Options = { isTaken: () => boolean }
 
+type ProgressNotification = {
+  method: 'notifications/progress'
+  params: { progressToken: string | number; progress: number; message: string }
+}
+
+/**
+ * What a call reports its text to: notifications with the client's token, or nothing without one.
+ *
+ * @param notify sends one notification in the form of its era.
+ */
+export function progressWith(
+  progressToken: string | number | undefined,
+  notify: (notification: ProgressNotification) => void | Promise<void>,
+  options: Options,
+): (textSoFar: string) => void {
+  if (progressToken === undefined) return noProgress
+  return throttledProgress(
+    async (progress, message) =>
+      notify({ method: 'notifications/progress', params: { progressToken, progress, message } }),
+    options,
+  )
+}
+
 /**
  * Returns a function that takes the text so far, at any rate, and sends its newest end.
  *
@@ -31,7 +54,7 @@ export function throttledProgress(send: Send, { isTaken }: Options): (textSoFar:
 }
 
 /** For a client that requested no progress. */
-export const noProgress = () => {}
+const noProgress = () => {}
 
 function newestPart(text: string): string {
   const line = endOf(text, MAX_MESSAGE_LENGTH * 2)

@@ -1,4 +1,4 @@
-import { defineResource } from '../resource.ts'
+import { defineResource, json } from '../definitions/resource.ts'
 
 export const metrics = defineResource({
   uri: 'mcp://claude-api-gateway/metrics',
@@ -6,10 +6,11 @@ export const metrics = defineResource({
   title: 'Usage metrics',
   description:
     "Active users, conversations, messages of the last 24 hours, send_message times and security status: your own figures, or everybody's for an admin.",
+  mimeType: 'application/json',
   scope: 'usage:read',
   async read({ caller, services }) {
     const figures = await services.metrics.read(caller)
-    return {
+    return json({
       scope: figures.scope,
       active_users: figures.activeUsers,
       total_conversations: figures.totalConversations,
@@ -24,7 +25,7 @@ export const metrics = defineResource({
         failed_sign_ins_last_24h: figures.security.failedSignInsLast24h,
         active_sessions: figures.security.activeSessions,
       },
-    }
+    })
   },
 })
 

@@ -1,4 +1,4 @@
-import { defineResource } from '../resource.ts'
+import { defineResource, json } from '../definitions/resource.ts'
 import { usageReport } from '../tools/get-usage.ts'
 
 export const usage = defineResource({
@@ -7,11 +7,12 @@ export const usage = defineResource({
   title: 'Usage and cost',
   description:
     "Tokens and cost of the last 30 days, by day and by model: your own, or everybody's for an admin.",
+  mimeType: 'application/json',
   scope: 'usage:read',
   async read({ caller, services }) {
     const byDay = usageReport(await services.usage.report(caller, {}, 'day'))
     const byModel = usageReport(await services.usage.report(caller, {}, 'model'))
     const { scope, from, to, total } = byDay
-    return { scope, from, to, total, by_day: byDay.rows, by_model: byModel.rows }
+    return json({ scope, from, to, total, by_day: byDay.rows, by_model: byModel.rows })
   },
 })

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineTool, storableText } from '../tool.ts'
+import { defineTool, storableText } from '../definitions/tool.ts'
 import { issuedToken, toIssuedToken } from './issued-token.ts'
 
 export const authenticateUser = defineTool({

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Services } from '../../services/index.ts'
-import { instant } from '../tool.ts'
+import { toUsd } from '../../text/usd-amount.ts'
+import { instant } from '../definitions/tool.ts'
 
 const usd = z.number().nullable()
 const tokens = z.number().int().nullable()
@@ -10,6 +11,10 @@ export const budget = z.object({
   budgets: z.array(
     z.object({
       period: z.enum(['day', 'month']),
+      covers: z
+        .enum(['own_key', 'everything'])
+        .optional()
+        .describe('What counts: what your own key pays, or also what teams pay for you.'),
       limit_usd: usd.describe('null: no limit.'),
       limit_tokens: tokens.describe('Input and output together. null: no limit.'),
       spent_usd: z.number(),
@@ -23,13 +28,15 @@ export const budget = z.object({
   ),
 })
 
-type Status = Awaited<ReturnType<Services['budgetSettings']['show']>>
+type OwnStatus = Awaited<ReturnType<Services['budgetSettings']['show']>>[number]
+type Status = Omit<OwnStatus, 'covers'> & Partial<Pick<OwnStatus, 'covers'>>
 
-export function toBudget(status: Status): z.infer<typeof budget> {
+export function toBudget(status: readonly Status[]): z.infer<typeof budget> {
   return {
-    budgets: status.map(({ period, limit, spent, reserved, resetsAt }) => ({
+    budgets: status.map(({ period, covers, limit, spent, reserved, resetsAt }) => ({
       period,
-      limit_usd: limit.nanoUsd === null ? null : toUsd(limit.nanoUsd),
+      ...(covers && { covers }),
+      limit_usd: toUsd(limit.nanoUsd),
       limit_tokens: limit.tokens,
       spent_usd: toUsd(spent.nanoUsd),
       spent_tokens: spent.tokens,
@@ -45,5 +52,3 @@ export function toBudget(status: Status): z.infer<typeof budget> {
     })),
   }
 }
-
-export const toUsd = (nanoUsd: bigint) => Number(nanoUsd) / 1e9

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { ChosenPassword } from '../../services/access/field-rules.ts'
-import { defineTool } from '../tool.ts'
+import { defineTool } from '../definitions/tool.ts'
 
 export const changePassword = defineTool({
   name: 'change_password',

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineTool } from '../tool.ts'
+import { defineTool } from '../definitions/tool.ts'
 
 /** A longer export would fill the context of the calling model. */
 const MAX_INLINE_CHARACTERS = 100_000

@@ -1,12 +1,13 @@
 import { z } from 'zod'
 import { AppError } from '../../errors.ts'
-import { defineTool, instant } from '../tool.ts'
+import { defineTool, instant } from '../definitions/tool.ts'
+import { paidBy, shownPayer } from './paid-by.ts'
 
 export const getConversationHistory = defineTool({
   name: 'get_conversation_history',
   title: 'Read a conversation',
   description:
-    'The messages of one conversation of yours, oldest first: the newest that fit into one result, or page by page with limit and before. Turns that failed are shown with their status; Claude does not see them.',
+    'The messages of one conversation that is yours or shared with you, oldest first: the newest that fit into one result, or page by page with limit and before. Turns that failed are shown with their status; Claude does not see them.',
   access: 'user',
   scope: 'conversations:read',
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
@@ -14,7 +15,7 @@ export const getConversationHistory = defineTool({
   input: z.object({
     conversation_id: z
       .uuid('must be a conversation id, as send_message or get_conversations returned it')
-      .describe('A conversation of yours.'),
+      .describe('A conversation of yours, or one that is shared with you.'),
     limit: z
       .number()
       .int()
@@ -46,6 +47,15 @@ export const getConversationHistory = defineTool({
       z.object({
         id: z.uuid(),
         role: z.enum(['user', 'assistant']),
+        author: z
+          .string()
+          .nullable()
+          .describe(
+            "Username of whoever sent it, who may be somebody else than you; null for Claude's answers and for a former user.",
+          ),
+        paid_by: paidBy.describe(
+          "Of an answer: whose Anthropic key paid; own is the sender's. null: not yours to know, or not known.",
+        ),
         content: z.string(),
         timestamp: instant.describe('When you sent it, or when the answer was finished.'),
         token_count: z
@@ -88,6 +98,8 @@ export const getConversationHistory = defineTool({
       messages: page.messages.map((row) => ({
         id: row.id,
         role: row.role,
+        author: isAnswer(row) ? null : row.sender,
+        paid_by: shownPayer(row.paidBy),
         content: row.content,
         timestamp: (isAnswer(row)
           ? (row.finishedAt ?? row.createdAt)

@@ -1,14 +1,27 @@
 import { z } from 'zod'
-import { defineTool, instant } from '../tool.ts'
+import { CONVERSATION_FILTERS } from '../../services/conversations/conversations.ts'
+import { defineTool, storableText } from '../definitions/tool.ts'
+import { conversation, shownConversation } from './conversation.ts'
 
 export const getConversations = defineTool({
   name: 'get_conversations',
   title: 'List conversations',
-  description: 'Your conversations, newest activity first.',
+  description:
+    'Your conversations, or those shared with you, newest activity first. Archived ones are left out unless you ask for them.',
   access: 'user',
   scope: 'conversations:read',
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   input: z.object({
+    filter: z
+      .enum(CONVERSATION_FILTERS)
+      .default('mine')
+      .describe('Your own, those shared with you, the archived ones, or all of them.'),
+    team: storableText
+      .trim()
+      .min(1)
+      .max(64)
+      .optional()
+      .describe('Only those that belong to this team of yours: its name or id.'),
     limit: z.number().int().min(1).max(200).default(50).describe('Rows per page, 1 to 200.'),
     offset: z
       .number()
@@ -25,35 +38,18 @@ export const getConversations = defineTool({
   }),
   rows: 'conversations',
   output: z.object({
-    conversations: z.array(
-      z.object({
-        id: z.uuid(),
-        title: z.string(),
-        created_at: instant,
-        updated_at: instant,
-        message_count: z.number().int(),
-        is_active: z.boolean(),
-        model: z.string(),
-      }),
-    ),
-    total: z.number().int().describe('All of your conversations.'),
+    conversations: z.array(z.object(conversation)),
+    total: z.number().int().describe('How many the filter finds.'),
     next_cursor: z
       .string()
       .nullable()
       .describe('Pass as cursor for the next page; null at the end.'),
   }),
-  async run({ limit, offset, cursor }, { caller, services }) {
-    const page = await services.conversations.list(caller, { limit, offset, cursor })
+  async run({ filter, team, limit, offset, cursor }, { caller, services }) {
+    const wanted = { filter, team, limit, offset, cursor }
+    const page = await services.conversations.list(caller, wanted)
     return {
-      conversations: page.conversations.map((row) => ({
-        id: row.id,
-        title: row.title,
-        created_at: row.createdAt.toISOString(),
-        updated_at: row.updatedAt.toISOString(),
-        message_count: row.messageCount,
-        is_active: row.isActive,
-        model: row.model,
-      })),
+      conversations: page.conversations.map(shownConversation),
       total: page.total,
       next_cursor: page.nextCursor,
     }

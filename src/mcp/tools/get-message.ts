@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineTool } from '../tool.ts'
+import { defineTool } from '../definitions/tool.ts'
 import { answer, shownAnswer, waitSeconds } from './answer.ts'
 
 export const getMessage = defineTool({

@@ -1,15 +1,19 @@
 import { z } from 'zod'
-import { MOST_ROWS } from '../../services/billing/usage.ts'
+import { AppError } from '../../errors.ts'
+import type { Caller } from '../../services/access/caller.ts'
+import {
+  ALLOCATION_GROUPS,
+  type AllocationGroup,
+  type AllocationRow,
+  MOST_ROWS,
+  USAGE_GROUPS,
+  type UsageGroup,
+} from '../../services/billing/usage.ts'
 import type { Services } from '../../services/index.ts'
-import { defineTool } from '../tool.ts'
+import { toUsd } from '../../text/usd-amount.ts'
+import { defineTool, storableText } from '../definitions/tool.ts'
 import { untrustedMark, untrustedText } from '../untrusted-text.ts'
-
-/** Claude did not exist before, and PostgreSQL rejects dates near the year 0. */
-const FIRST_DAY = '2020-01-01'
-
-const day = z.iso
-  .date('must be a day, for example 2026-11-01')
-  .refine((text) => text >= FIRST_DAY, `must be ${FIRST_DAY} or later`)
+import { day } from './day.ts'
 
 const figures = {
   calls: z.number().int().describe('Calls that were billed.'),
@@ -26,7 +30,7 @@ export const getUsage = defineTool({
   name: 'get_usage',
   title: 'Usage and cost',
   description:
-    "What was used and what it cost, per day, model, conversation, tag or user: your own, or everybody's for an admin.",
+    "What was used and what it cost, per day, model, conversation, tag, session or client of the Messages API, source or user: your own, or everybody's for an admin. With team: what that team paid for. group_by may be a list of two.",
   access: 'user',
   scope: 'usage:read',
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
@@ -34,9 +38,33 @@ export const getUsage = defineTool({
     from: day.optional().describe('First day (UTC), included. Default: 30 days up to `to`.'),
     to: day.optional().describe('Last day (UTC), included. Default: today.'),
     group_by: z
-      .enum(['day', 'model', 'conversation', 'tag', 'user'])
+      .union([
+        z.enum([
+          'day',
+          'model',
+          'conversation',
+          'tag',
+          'session',
+          'client',
+          'source',
+          'user',
+          'team',
+          'member',
+        ]),
+        z.array(z.enum(ALLOCATION_GROUPS)).max(2),
+      ])
       .default('day')
-      .describe('What each row stands for.'),
+      .describe(
+        'What each row stands for. session: of Claude Code and its like; client: the program; source: mcp or messages (Messages API); team: that paid; member: who sent. A list of one or two of team, member, tag, model, day.',
+      ),
+    team: storableText
+      .trim()
+      .min(1)
+      .max(64)
+      .optional()
+      .describe(
+        'Name or id of a team of yours: what it paid for, of all members if you manage it, by team, member, tag, model or day.',
+      ),
     limit: z
       .number()
       .int()
@@ -64,11 +92,18 @@ export const getUsage = defineTool({
     rows: z.array(
       z.object({
         key_is_untrusted: untrustedMark,
-        key: z.string().nullable().describe('null: calls without a tag, or withheld.'),
+        key: z.string().nullable().describe('null: calls without one, or withheld.'),
+        second_key_is_untrusted: untrustedMark,
+        second_key: z.string().nullable().optional().describe('The second key, of two.'),
+        user: z.string().optional().describe("Whose session it is, in everybody's sessions."),
+        deleted: z.literal(true).optional().describe('The conversation no longer exists.'),
         ...figures,
       }),
     ),
-    total: z.object(figures).describe('Of all rows, on this page or not.'),
+    total: z
+      .object(figures)
+      .optional()
+      .describe('Of all rows, on this page or not; left out with team, and with a list of groups.'),
     next_offset: z
       .number()
       .int()
@@ -81,15 +116,73 @@ export const getUsage = defineTool({
       })
       .describe('What is kept of you now: messages, titles and system prompts, encrypted.'),
   }),
-  async run({ from, to, group_by: groupBy, limit, offset }, { caller, services }) {
+  async run({ from, to, group_by: groupBy, team, limit, offset }, { caller, services }) {
     const page = { limit, offset }
-    const report = await services.usage.report(caller, { from, to }, groupBy, page)
-    const { bytes, limitBytes } = await services.storage.use(caller.userId)
-    const storage = { bytes, limit_bytes: limitBytes }
+    const range = { from, to }
+    if (team !== undefined || !isUsageGroup(groupBy)) {
+      return allocated({ caller, services }, range, groupsOf(groupBy), team, page)
+    }
+    const report = await services.usage.report(caller, range, groupBy, page)
     const next = report.nextOffset === null ? {} : { next_offset: report.nextOffset }
-    return { ...usageReport(report), ...next, storage }
+    return { ...usageReport(report), ...next, storage: await storageOf(caller, services) }
   },
 })
+
+type Asked = { caller: Caller; services: Services }
+type Range = { from?: string | undefined; to?: string | undefined }
+
+async function storageOf({ userId }: Caller, services: Services) {
+  const { bytes, limitBytes } = await services.storage.use(userId)
+  return { bytes, limit_bytes: limitBytes }
+}
+
+const isUsageGroup = (group: string | readonly string[]): group is UsageGroup =>
+  USAGE_GROUPS.some((known) => known === group)
+
+/** @throws AppError invalid_input for a group that teams do not have. */
+function groupsOf(asked: string | readonly string[]): AllocationGroup[] {
+  const names = typeof asked === 'string' ? [asked] : asked
+  const groups = names.flatMap((name) => ALLOCATION_GROUPS.filter((group) => group === name))
+  if (groups.length > 0 && groups.length === names.length && new Set(groups).size === groups.length)
+    return groups
+  throw new AppError(
+    'invalid_input',
+    `With team or a list, group_by takes one or two of ${ALLOCATION_GROUPS.join(', ')}.`,
+    { details: { fields: ['group_by'] } },
+  )
+}
+
+async function allocated(
+  { caller, services }: Asked,
+  range: Range,
+  groups: readonly AllocationGroup[],
+  team: string | undefined,
+  page: { limit: number; offset: number },
+) {
+  const report = await services.usage.allocate(caller, range, groups, team, page)
+  const { from, to, isOwn, rows, nextOffset } = report
+  return {
+    scope: isOwn ? ('own' as const) : ('everybody' as const),
+    from,
+    to,
+    group_by: groups.join(','),
+    rows: rows.map((row) => ({ ...toKeys(row, groups), ...toFigures(row) })),
+    ...(nextOffset === null ? {} : { next_offset: nextOffset }),
+    storage: await storageOf(caller, services),
+  }
+}
+
+/** A tag is the text of who sent the message. */
+function toKeys({ keys, isOthers }: AllocationRow, [first, second]: readonly AllocationGroup[]) {
+  const shown = (name: 'key' | 'second_key', group: AllocationGroup | undefined) => {
+    if (group === undefined) return {}
+    const key = keys[group]?.key ?? null
+    return group === 'tag' && isOthers && key !== null
+      ? { [`${name}_is_untrusted`]: true as const, [name]: untrustedText(key) }
+      : { [name]: key }
+  }
+  return { key: null, ...shown('key', first), ...shown('second_key', second) }
+}
 
 type Report = Awaited<ReturnType<Services['usage']['report']>>
 
@@ -106,10 +199,13 @@ export function usageReport({ scope, from, to, groupBy, withheld, rows, total }:
   }
 }
 
-const toKey = ({ key, isOthersText }: Report['rows'][number]) =>
-  key !== null && isOthersText
+const toKey = ({ key, username, isOthersText, isDeleted }: Report['rows'][number]) => ({
+  ...(key !== null && isOthersText
     ? { key_is_untrusted: true as const, key: untrustedText(key) }
-    : { key }
+    : { key }),
+  ...(username === null ? {} : { user: username }),
+  ...(isDeleted ? { deleted: true as const } : {}),
+})
 
 const toFigures = (row: Report['total']) => ({
   calls: row.calls,
@@ -119,5 +215,5 @@ const toFigures = (row: Report['total']) => ({
   output_tokens: row.outputTokens,
   cache_read_input_tokens: row.cacheReadTokens,
   cache_creation_input_tokens: row.cacheWriteTokens,
-  cost_usd: row.costUsd,
+  cost_usd: toUsd(row.costNanoUsd),
 })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Services } from '../../services/index.ts'
-import { defineTool, instant } from '../tool.ts'
+import { defineTool, instant } from '../definitions/tool.ts'
 
 const health = z.object({
   status: z.enum(['healthy', 'unhealthy']),

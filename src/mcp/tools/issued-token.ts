@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { IssuedToken } from '../../services/access/sessions.ts'
-import { instant } from '../tool.ts'
+import { instant } from '../definitions/tool.ts'
 
 /** The output of the tools that issue an access token. */
 export const issuedToken = z.object({

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { ListedSession } from '../../services/access/sessions.ts'
-import { defineTool, instant } from '../tool.ts'
+import { toUsd } from '../../text/usd-amount.ts'
+import { defineTool, instant } from '../definitions/tool.ts'
 import { untrustedMark, untrustedText } from '../untrusted-text.ts'
 
 const MAX_LISTED = 100
@@ -61,5 +62,3 @@ const toName = ({ kind, name }: ListedSession) =>
   kind === 'connection' && name !== null
     ? { name_is_untrusted: true as const, name: untrustedText(name) }
     : { name }
-
-const toUsd = (nanoUsd: bigint | null) => (nanoUsd === null ? null : Number(nanoUsd) / 1e9)

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { AnthropicApiKey, Email, Username } from '../../services/access/field-rules.ts'
-import { defineTool } from '../tool.ts'
+import { defineTool } from '../definitions/tool.ts'
 
 export const registerUser = defineTool({
   name: 'register_user',

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { AppError } from '../../errors.ts'
 import { requireScopes } from '../../services/access/scopes.ts'
-import { defineTool } from '../tool.ts'
+import { defineTool } from '../definitions/tool.ts'
 
 export const revokeToken = defineTool({
   name: 'revoke_token',

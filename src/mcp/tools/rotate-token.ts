@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineTool } from '../tool.ts'
+import { defineTool } from '../definitions/tool.ts'
 import { issuedToken, toIssuedToken } from './issued-token.ts'
 
 export const rotateToken = defineTool({

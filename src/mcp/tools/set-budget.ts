@@ -1,24 +1,15 @@
 import { z } from 'zod'
 import { AppError } from '../../errors.ts'
-import { AMOUNT_EXAMPLES, parseUsd } from '../../text/usd-amount.ts'
-import { defineTool, storableText } from '../tool.ts'
+import { parseUsd } from '../../text/usd-amount.ts'
+import { defineTool, storableText } from '../definitions/tool.ts'
 import { budget, toBudget } from './budget.ts'
-
-const MAX_USD = 1_000_000
-
-const usdNumber = z.number().min(0).max(MAX_USD)
-const usdText = z
-  .string()
-  .refine(
-    (text) => (parseUsd(text) ?? Number.POSITIVE_INFINITY) <= MAX_USD * 1e9,
-    `must be an amount ${AMOUNT_EXAMPLES}, up to ${MAX_USD}`,
-  )
+import { usdNumber, usdText } from './usd-limit.ts'
 
 export const setBudget = defineTool({
   name: 'set_budget',
   title: 'Set a budget',
   description:
-    'Cap what may be spent in a day or month (UTC). Without username: a cap of your own, which counts where it is lower than the one given to you. Admins may set the limit of a user by name. Both limits are replaced; one that is left out is removed.',
+    'Cap what may be spent in a day or month (UTC): by you, below the limit given to you; for admins, by a user (username); for those who manage a team, by all its members with its key (team). Both limits are replaced; one that is left out is removed.',
   access: 'user',
   scope: 'account',
   hints: { readOnly: false, destructive: true, idempotent: true, openWorld: false },
@@ -38,24 +29,56 @@ export const setBudget = defineTool({
       .boolean()
       .default(false)
       .describe("true removes this cap altogether; for an admin: back to the gateway's default."),
+    covers: z
+      .enum(['own_key', 'everything'])
+      .optional()
+      .describe(
+        'own_key: what that user’s own key pays; everything: also what teams pay for them. Left out: as it was.',
+      ),
     username: storableText.max(64).optional().describe('Admins only: whose limit to set.'),
+    team: storableText
+      .trim()
+      .min(1)
+      .max(64)
+      .optional()
+      .describe(
+        'Name or id of a team that you manage: its budget instead of yours; needs teams:manage.',
+      ),
   }),
   output: budget,
   async run(args, { caller, services }) {
     refuseContradiction(args)
     const limit = {
-      nanoUsd: toNanoUsd(args.limit_usd),
+      nanoUsd: parseUsd(args.limit_usd ?? '') ?? null,
       tokens: args.limit_tokens ?? null,
     }
-    const { username, period } = args
-    await services.budgetSettings.set(caller, username, period, args.reset ? null : limit)
+    const { username, period, team, covers } = args
+    if (team !== undefined) {
+      refuseBoth(username)
+      refuseCovers(covers)
+      await services.teamBudgets.setPool(caller, team, period, args.reset ? null : limit)
+      return toBudget((await services.teamBudgets.show(caller, team)).pool)
+    }
+    await services.budgetSettings.set(caller, username, period, args.reset ? null : limit, covers)
     return toBudget(await services.budgetSettings.show(caller, username))
   },
 })
 
-function toNanoUsd(amount: number | string | null | undefined): bigint | null {
-  if (typeof amount === 'string') return parseUsd(amount) ?? null
-  return typeof amount === 'number' ? BigInt(Math.round(amount * 1e9)) : null
+function refuseBoth(username: string | undefined): void {
+  if (username === undefined) return
+  throw new AppError(
+    'invalid_input',
+    "Give team or username. A member's part of a team is set by manage_team.",
+    { details: { fields: ['team', 'username'] } },
+  )
+}
+
+/** What a team's key pays counts in a team's budget, and nothing else. */
+function refuseCovers(covers: string | undefined): void {
+  if (covers === undefined) return
+  throw new AppError('invalid_input', "covers is about a user's limit: leave it out with team.", {
+    details: { fields: ['team', 'covers'] },
+  })
 }
 
 /** A forgotten limit must not be read as "no limit". */

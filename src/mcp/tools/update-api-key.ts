@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { AnthropicApiKey } from '../../services/access/field-rules.ts'
-import { defineTool, instant } from '../tool.ts'
+import { defineTool, instant } from '../definitions/tool.ts'
 
 export const updateApiKey = defineTool({
   name: 'update_api_key',

@@ -6,8 +6,9 @@
 
 import type { Logger } from '../../log.ts'
 import type { Outgoing } from '../../network/outgoing.ts'
-import { fetchUnderPolicy, isListed } from './fetch-policy.ts'
-import { type Reason, reasonOf, reasonOfStatus } from './fetch-reasons.ts'
+import { type Reason, reasonOf, reasonOfStatus } from '../../network/untrusted/fetch-reasons.ts'
+import { isListed } from '../../network/untrusted/reach-policy.ts'
+import { fetchUnderPolicy } from './fetch-policy.ts'
 import { WayOut } from './way-out.ts'
 
 type Document = { body: string; fetchedAt: number }

@@ -2,26 +2,18 @@
  * The only outgoing requests of the authorization server: for a client's metadata document, whose
  * address is untrusted (OAuth Client ID Metadata Document, section 6: SSRF).
  *
- * https only; public addresses only, resolved once and connected to as resolved, which prevents DNS
- * rebinding; redirects are not followed; time and size are limited.
- *
- * A proxy resolves names itself, and its own rules decide where it connects to. Hosts known here to
- * be internal are still not requested from it.
+ * https only; public addresses only (network/untrusted/reach-policy.ts); redirects are not followed;
+ * time and size are limited.
  */
 
 import { request } from 'node:https'
-import { isIPv6 } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Outgoing, tunnelFailureOf } from '../../network/outgoing.ts'
+import { ProxyUnreached } from '../../network/untrusted/fetch-reasons.ts'
+import { addressOf, end, lookupOf, refuseInside } from '../../network/untrusted/reach-policy.ts'
 import { VERSION } from '../../version.ts'
-import { NotPublic, ProxyUnreached } from './fetch-reasons.ts'
-import { isPublicAddress } from './public-addresses.ts'
-import { resolveHost } from './resolve-host.ts'
 
 const MAX_BYTES = 16 * 1024
 const WITHIN_MS = 2500
-/** How long local DNS may take to identify an internal name before the proxy is asked. */
-const OWN_NAMES_MS = 500
 const USER_AGENT = `claude-api-gateway/${VERSION}`
 
 type Options = {
@@ -48,45 +40,11 @@ export async function fetchUnderPolicy(
   const named = { ...Object.fromEntries(new Headers(headers)), 'user-agent': USER_AGENT }
   const asked: Asked = { method, headers: named, signal: inTime }
   if (outgoing.proxyFor(url) !== undefined) {
-    await Promise.race([refuseInside(url.hostname, privateHosts), end(inTime)])
+    await refuseInside(url.hostname, privateHosts, inTime)
     return getByProxy(url, asked, outgoing)
   }
-  const address = await Promise.race([resolveOnce(url.hostname, privateHosts), end(inTime)])
-  return get(url, address, asked)
+  return get(url, await addressOf(url.hostname, privateHosts, inTime), asked)
 }
-
-/** Rejects on abort or timeout. */
-const end = (signal: AbortSignal) =>
-  new Promise<never>((_resolve, reject) => {
-    const over = () => reject(signal.reason)
-    if (signal.aborted) over()
-    else signal.addEventListener('abort', over, { once: true })
-  })
-
-async function resolveOnce(hostname: string, privateHosts: readonly string[]): Promise<string> {
-  const name = bare(hostname)
-  const isAllowed = isListed(hostname, privateHosts)
-  const addresses = await resolveHost(name, isAllowed)
-  const [first] = addresses
-  if (first === undefined) throw new Error('the host has no address')
-  if (!isAllowed && !addresses.every(isPublicAddress)) throw new NotPublic()
-  return first
-}
-
-/** A name that local DNS does not know is left to the proxy. @throws NotPublic */
-async function refuseInside(hostname: string, privateHosts: readonly string[]): Promise<void> {
-  if (isListed(hostname, privateHosts)) return
-  const known = resolveHost(bare(hostname), false).catch((): string[] => [])
-  const unknown = sleep(OWN_NAMES_MS, [], { ref: false })
-  const addresses = await Promise.race([known, unknown])
-  if (!addresses.every(isPublicAddress)) throw new NotPublic()
-}
-
-/** Whether a URL's host is listed, with or without the brackets of IPv6. */
-export const isListed = (hostname: string, privateHosts: readonly string[]): boolean =>
-  privateHosts.some((listed) => bare(listed) === bare(hostname))
-
-const bare = (hostname: string) => hostname.replace(/^\[|\]$/g, '').toLowerCase()
 
 async function getByProxy(url: URL, asked: Asked, outgoing: Outgoing): Promise<Response> {
   const answer = outgoing.requestByProxy(url, asked)
@@ -105,7 +63,6 @@ function toUnreached(error: unknown): never {
 }
 
 function get(url: URL, address: string, { method, headers, signal }: Asked): Promise<Response> {
-  const family = isIPv6(address) ? 6 : 4
   return new Promise((resolve, reject) => {
     const call = request(
       url,
@@ -114,9 +71,7 @@ function get(url: URL, address: string, { method, headers, signal }: Asked): Pro
         headers,
         signal,
         agent: false,
-        // Depending on its version, Node asks for all addresses or for one.
-        lookup: (_name, options, found) =>
-          options.all ? found(null, [{ address, family }]) : found(null, address, family),
+        lookup: lookupOf(address),
       },
       (answer) => {
         const document = new Bounded()

@@ -1,7 +1,7 @@
 /** Probes whether outside hosts are reachable at all, at startup and periodically. */
 
 import type { Logger } from '../../log.ts'
-import { reasonOf } from './fetch-reasons.ts'
+import { reasonOf } from '../../network/untrusted/fetch-reasons.ts'
 
 const AGAIN_WHEN_OPEN_MS = 10 * 60_000
 const AGAIN_WHEN_SHUT_MS = 60_000

@@ -26,10 +26,23 @@ export class AuthorityRepository {
 
   /**
    * Until the transaction ends, no other transaction begins a session of the user's or ends all of
-   * them. Later statements see each session that was begun before.
+   * them. Later statements see each session that was begun before. An advisory lock, since rows are
+   * locked in the order of the turns.
    */
   async lockEntrance(userId: string): Promise<void> {
-    await sql`select ${entranceOf(userId)}`.execute(this.#db)
+    await sql`select pg_advisory_xact_lock(hashtextextended('sessions of ' || ${userId}::text, 0))`.execute(
+      this.#db,
+    )
+  }
+
+  /** Whether the user may not sign in. Read it under the lock of their entrance. */
+  async isSuspended(userId: string): Promise<boolean> {
+    const user = await this.#db
+      .selectFrom('users')
+      .select('suspendedAt')
+      .where('id', '=', userId)
+      .executeTakeFirst()
+    return user !== undefined && user.suspendedAt !== null
   }
 
   /**
@@ -68,7 +81,3 @@ export class AuthorityRepository {
       .where('expiresAt', '>', sql<Date>`now()`)
   }
 }
-
-/** Serializes new sessions of a user. Advisory, since rows are locked in the order of the turns. */
-export const entranceOf = (userId: string) =>
-  sql`pg_advisory_xact_lock(hashtextextended('sessions of ' || ${userId}::text, 0))`

@@ -23,9 +23,20 @@ export const mayDo = (session: string, scope: string) =>
   `(${session}.scopes is null or '${scope}' = any (${session}.scopes))`
 
 /**
+ * Whether a session has books of its own: every connection, whose limit may be set later, and any
+ * other with a limit. @param session alias of `sessions`; of a left join too.
+ */
+export const isCapped = (session: string) =>
+  `coalesce(${session}.kind = 'connection' or ${session}.limit_nano_usd is not null, false)`
+
+/**
  * For a conversation that is known to be the user's.
  *
  * @param readsAll SQL for {@link Reach.readsAll}.
  */
 export const isReached = (conversation: string, session: string, readsAll: string) =>
   `(${conversation}.session_id = ${session}.id or (${readsAll} and ${mayDo(session, 'conversations:read')}))`
+
+/** Whether a session may spend the money of a team: connections and personal tokens only if allowed. */
+export const maySpend = (session: string, team: string) =>
+  `(${session}.kind in ('password', 'browser') or ${team} = any (${session}.purses))`

@@ -4,8 +4,9 @@
  */
 
 import type { Kysely } from 'kysely'
-import type { Schema, SessionKind } from '../../database/schema.ts'
+import type { InstallationRole, Schema, SessionKind } from '../../database/schema.ts'
 import { Batcher, lockLimitOf } from '../../database/statements/batcher.ts'
+import { jsonRows, rowOf } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
 
 /** How requests identify a session: by the id in a signed token, or by the hash of a secret. */
@@ -15,7 +16,12 @@ export type SessionProof = { id: string; userId: string } | { tokenHash: Buffer 
 export const NOTED_EVERY = "interval '5 minutes'"
 
 /** Counts users' requests in rows of rate_limits, keyed by this prefix and the user's id. */
-export type UserCounter = { keyPrefix: string; windowMs: number }
+export type UserCounter = {
+  keyPrefix: string
+  windowMs: number
+  /** The most requests in a window: above it nothing is read for a request, which is refused. */
+  limit?: number
+}
 
 /** The number of requests in the window, by PostgreSQL's clock. */
 export type Count = { hits: number; resetAt: Date }
@@ -24,9 +30,11 @@ export type LiveSession = {
   id: string
   kind: SessionKind
   scopes: string[] | null
+  allowedModels: string[] | null
   userId: string
   username: string
   usernameKey: string
+  role: InstallationRole
   isUseToBeNoted: boolean
 }
 
@@ -36,65 +44,78 @@ export type AskedSession = { proof: SessionProof; times: number }
 /** `countBefore`: without the requests that name it here; null where nothing was counted. */
 export type FoundSession = LiveSession & { countBefore: Count | null }
 
-/** Lists are sent as text, which both databases' drivers handle alike. */
-type Values = {
-  lockLimit: string
-  ids: string
-  userIds: string
-  tokenHashes: string
-  times: string
-  keyPrefix: string
-  windowSeconds: number
-}
+type Values = { asked: string; lockLimit: string; keyPrefix: string; windowSeconds: number }
 type Row = LiveSession & { place: number; hits: number | null; resetAt: Date | null }
 type Place = (value: keyof Values, type: string) => string
 
-const list = (value: Place, name: keyof Values, type: string) =>
-  `string_to_array(${value(name, 'text')}, ',')::${type}[]`
+const askedIds = jsonRows({ id: 'uuid', userId: 'uuid', times: 'integer' })
+const askedHashes = jsonRows({ tokenHash: 'bytea', times: 'integer' })
 
-const byId = (value: Place) => `
-  unnest(${list(value, 'ids', 'uuid')}, ${list(value, 'userIds', 'uuid')}, ${list(value, 'times', 'int')})
-    with ordinality as asked (id, user_id, times, place)
-  join sessions s on s.id = asked.id and s.user_id = asked.user_id`
+/** How a row of `asked` names its session, as `s` in {@link liveSessions}. */
+export const NAMED_BY = {
+  id: 'id = asked.id and user_id = asked.user_id',
+  tokenHash: 'token_hash = asked.token_hash',
+}
 
-const byTokenHash = (value: Place) => `
-  unnest(${list(value, 'tokenHashes', 'text')}, ${list(value, 'times', 'int')})
-    with ordinality as asked (token_hash, times, place)
-  join sessions s on s.token_hash = decode(asked.token_hash, 'hex')`
+/** Whether the use of the session `s` is to be recorded. */
+export const IS_USE_TO_BE_NOTED = `coalesce(s.last_used_at < now() - ${NOTED_EVERY}, true)`
 
-const live = (value: Place, askedSessions: (value: Place) => string) => `
+/**
+ * The live sessions of the table `asked`, which has the columns `place` and `times`.
+ *
+ * @param also further columns.
+ */
+export const liveSessions = (asked: string, isNamed: string, also: readonly string[] = []) => `
   select
-    asked.place::int, asked.times, s.id, s.kind, s.scopes,
-    u.id as user_id, u.username, u.username_key,
-    coalesce(s.last_used_at < now() - ${NOTED_EVERY}, true) as is_use_to_be_noted
-  from ${askedSessions(value)}
-  join users u on u.id = s.user_id
-  where s.revoked_at is null and s.expires_at > now()`
+    asked.place, asked.times, s.id, s.kind, s.scopes, s.allowed_models,
+    u.id as user_id, u.username, u.username_key, u.role,
+    ${[`${IS_USE_TO_BE_NOTED} as is_use_to_be_noted`, ...also].join(', ')}
+  from ${asked}
+  join ${rowOf('sessions', isNamed)} as s on true
+  join ${rowOf('users', 'id = s.user_id')} as u on true
+  where s.revoked_at is null and s.expires_at > now() and u.suspended_at is null`
+
+const byId = (value: Place) =>
+  liveSessions(askedIds.as('asked', value('asked', 'json')), NAMED_BY.id)
+
+const byTokenHash = (value: Place) =>
+  liveSessions(askedHashes.as('asked', value('asked', 'json')), NAMED_BY.tokenHash)
 
 /** Takes no locks and waits for none. */
-const check = (askedSessions: (value: Place) => string) => (value: Place) =>
+const check = (live: (value: Place) => string) => (value: Place) =>
   `
   select live.*, null::int as hits, null::timestamptz as reset_at
-  from (${live(value, askedSessions)}) as live`
+  from (${live(value)}) as live`
 
-/** Locks counters in the order of their keys, which prevents deadlocks. */
-const checkAndCount = (askedSessions: (value: Place) => string) => (value: Place) =>
-  `
-  with live as (
-    ${live(value, askedSessions)}
-  ), counted as (
+/** After an insert of one request as `r`: adds to the window, or begins the next one. */
+export const COUNT_UP = `
+    on conflict (key) do update set
+      hits = case when r.reset_at <= now() then excluded.hits else r.hits + excluded.hits end,
+      reset_at = case when r.reset_at <= now() then excluded.reset_at else r.reset_at end
+    returning key, hits, reset_at`
+
+type CountedValue = 'keyPrefix' | 'windowSeconds' | 'lockLimit'
+
+/**
+ * Counts the requests of `live`: `counted (key, hits, reset_at)`. Locks counters in the order of
+ * their keys, which prevents deadlocks.
+ */
+export const countedRequests = (value: (value: CountedValue, type: string) => string) => `
+  counted as (
     insert into rate_limits as r (key, hits, reset_at)
     select
       ${value('keyPrefix', 'text')} || user_id, sum(times),
       now() + make_interval(secs => ${value('windowSeconds', 'float8')})
     from live, set_config('lock_timeout', ${value('lockLimit', 'text')}, true)
     group by user_id
-    order by 1
-    on conflict (key) do update set
-      hits = case when r.reset_at <= now() then excluded.hits else r.hits + excluded.hits end,
-      reset_at = case when r.reset_at <= now() then excluded.reset_at else r.reset_at end
-    returning key, hits, reset_at
-  )
+    order by 1${COUNT_UP}
+  )`
+
+const checkAndCount = (live: (value: Place) => string) => (value: Place) =>
+  `
+  with live as (
+    ${live(value)}
+  ),${countedRequests(value)}
   select live.*, counted.hits, counted.reset_at
   from live
   left join counted on counted.key = ${value('keyPrefix', 'text')} || live.user_id`
@@ -110,7 +131,7 @@ const STATEMENTS = {
   },
 }
 
-const NO_COUNTER: UserCounter = { keyPrefix: '', windowMs: 0 }
+export const NO_COUNTER: UserCounter = { keyPrefix: '', windowMs: 0 }
 /** Checks are cheap in large batches, and a blocked one is found as fast as in small ones. */
 const MOST_TOGETHER = 500
 
@@ -143,7 +164,7 @@ export class SessionCheckRepository {
     const made = new Batcher<AskedSession, FoundSession | undefined>({
       run: (asked) => this.#findTogether(asked, counter),
       mostTogether: MOST_TOGETHER,
-      ...(counter === null ? {} : { keyOf: ({ proof }: AskedSession) => keyOf(proof) }),
+      ...(counter === null ? {} : { keysOf: ({ proof }: AskedSession) => [keyOf(proof)] }),
     })
     this.#checks.set(counter?.keyPrefix ?? null, made)
     return made
@@ -151,17 +172,15 @@ export class SessionCheckRepository {
 
   async #findTogether(asked: readonly AskedSession[], counter: UserCounter | null) {
     const { keyPrefix, windowMs } = counter ?? NO_COUNTER
-    const proofs = asked.map(({ proof }) => proof)
-    const byHash = proofs.flatMap((proof) => ('tokenHash' in proof ? [proof] : []))
-    const signed = proofs.flatMap((proof) => ('id' in proof ? [proof] : []))
-    const statements = byHash.length > 0 ? STATEMENTS.byTokenHash : STATEMENTS.byId
+    const signed = asked.flatMap(({ proof, times }) => ('id' in proof ? [{ ...proof, times }] : []))
+    const hashed = asked.flatMap(({ proof, times }) =>
+      'tokenHash' in proof ? [{ ...proof, times }] : [],
+    )
+    const statements = hashed.length > 0 ? STATEMENTS.byTokenHash : STATEMENTS.byId
     const statement = counter === null ? statements.check : statements.count
     const rows = await statement(this.#db, {
+      asked: hashed.length > 0 ? askedHashes.toJson(hashed) : askedIds.toJson(signed),
       lockLimit: lockLimitOf(asked),
-      ids: signed.map(({ id }) => id).join(),
-      userIds: signed.map(({ userId }) => userId).join(),
-      tokenHashes: byHash.map(({ tokenHash }) => tokenHash.toString('hex')).join(),
-      times: asked.map(({ times }) => times).join(),
       keyPrefix,
       windowSeconds: windowMs / 1000,
     })
@@ -177,10 +196,10 @@ function inOrder(asked: readonly AskedSession[], rows: readonly Row[]) {
   const hitsLeft = new Map<string, number>()
   const found: (FoundSession | undefined)[] = asked.map(() => undefined)
   for (const { place, hits, resetAt, ...session } of rows) {
-    const left = (hitsLeft.get(session.userId) ?? hits ?? 0) - (asked[place - 1]?.times ?? 0)
+    const left = (hitsLeft.get(session.userId) ?? hits ?? 0) - (asked[place]?.times ?? 0)
     hitsLeft.set(session.userId, left)
     const countBefore = hits === null || resetAt === null ? null : { hits: left, resetAt }
-    found[place - 1] = { ...session, countBefore }
+    found[place] = { ...session, countBefore }
   }
   return found
 }

@@ -1,21 +1,22 @@
 import { type Insertable, type Kysely, sql } from 'kysely'
 import type { Schema, SessionKind, SessionsTable } from '../../database/schema.ts'
+import { toBigInt } from '../billing/budgets.ts'
 import { byDatabaseClock } from '../database-time.ts'
-import { entranceOf, isProven } from './authority.ts'
+import { isProven } from './authority.ts'
 import { NOTED_EVERY } from './session-checks.ts'
 
 export type { SessionKind }
 
-/** A session that a password begins. */
-export type ProvenSession = {
-  id: string
-  userId: string
-  kind: SessionKind
-  name: string | null
-  tokenHash: Buffer | null
+export type NewSession = Omit<
+  Insertable<SessionsTable>,
+  'expiresAt' | 'limitNanoUsd' | 'provenAt'
+> & {
   expiresAt: Date
+  /** The most it may spend a month (UTC); null, or left out: no limit of its own. */
+  limitNanoUsd?: bigint | null
+  /** Whether it begins with a password. */
+  isProven?: boolean
 }
-export type NewSession = Omit<Insertable<SessionsTable>, 'expiresAt'> & { expiresAt: Date }
 
 export class SessionRepository {
   readonly #db: Kysely<Schema>
@@ -24,31 +25,14 @@ export class SessionRepository {
     this.#db = db
   }
 
-  async insert(session: NewSession): Promise<void> {
+  /** Only for services/access/begin-session.ts, which checks the authority in its transaction. */
+  async insert({ isProven = false, ...session }: NewSession): Promise<void> {
     const expiresAt = byDatabaseClock(session.expiresAt)
+    const provenAt = isProven ? sql<Date>`now()` : null
     await this.#db
       .insertInto('sessions')
-      .values({ ...session, expiresAt })
+      .values({ ...session, expiresAt, provenAt })
       .execute()
-  }
-
-  /**
-   * Begins a session only if the user's password is still the one that was checked: a concurrent
-   * change waits for this statement, or this statement sees it.
-   *
-   * @returns false when the password was changed meanwhile.
-   */
-  async insertProven(session: ProvenSession, passwordHash: string): Promise<boolean> {
-    const { id, userId, kind, name, tokenHash, expiresAt } = session
-    const result = await sql`
-      with entrance as materialized (select ${entranceOf(userId)})
-      insert into sessions (id, user_id, kind, name, token_hash, expires_at, proven_at)
-      select ${id}::uuid, u.id, ${kind}, ${name}::text, ${tokenHash}::bytea,
-        ${byDatabaseClock(expiresAt)}, now()
-      from entrance, users u
-      where u.id = ${userId}::uuid and u.password_hash = ${passwordHash}
-      for share of u`.execute(this.#db)
-    return result.numAffectedRows === 1n
   }
 
   /**
@@ -135,7 +119,7 @@ export class SessionRepository {
 
   /** A user's live sessions, the newest first. */
   async listLive(userId: string, limit: number) {
-    return this.#db
+    const rows = await this.#db
       .selectFrom('sessions')
       .select([
         'id',
@@ -144,9 +128,11 @@ export class SessionRepository {
         'clientId',
         'scopes',
         'limitNanoUsd',
+        'allowedModels',
         'createdAt',
         'expiresAt',
         'lastUsedAt',
+        PAYING_TEAMS,
       ])
       .where('userId', '=', userId)
       .where('revokedAt', 'is', null)
@@ -155,17 +141,19 @@ export class SessionRepository {
       .orderBy('id', 'desc')
       .limit(limit)
       .execute()
+    return rows.map((row) => ({ ...row, limitNanoUsd: toBigInt(row.limitNanoUsd) }))
   }
 
-  /** What connections with their own limit spent in a month, as decimal text. */
+  /** What connections with their own limit spent in a month. */
   async listSpending(userId: string, month: string) {
-    return this.#db
+    const rows = await this.#db
       .selectFrom('connectionSpending')
       .innerJoin('sessions', 'sessions.id', 'connectionSpending.sessionId')
       .select(['connectionSpending.sessionId', 'connectionSpending.spentNanoUsd'])
       .where('sessions.userId', '=', userId)
       .where('connectionSpending.startsOn', '=', month)
       .execute()
+    return rows.map((row) => ({ ...row, spentNanoUsd: BigInt(row.spentNanoUsd) }))
   }
 
   /** The names of the user's live personal tokens. */
@@ -218,7 +206,7 @@ export class SessionRepository {
   /** The session must be locked as live (authority.ts). */
   async renewConnection(
     id: string,
-    approved: Pick<NewSession, 'name' | 'scopes' | 'limitNanoUsd' | 'expiresAt'>,
+    approved: Pick<NewSession, 'name' | 'scopes' | 'limitNanoUsd' | 'purses' | 'expiresAt'>,
   ): Promise<void> {
     await this.#db
       .updateTable('sessions')
@@ -316,3 +304,8 @@ export class SessionRepository {
       )`.execute(this.#db)
   }
 }
+
+/** Names of the teams whose money the session may spend. */
+const PAYING_TEAMS = sql<string[]>`array(
+  select t.name from teams t where t.id = any (sessions.purses) order by t.name_key
+)`.as('payingTeams')

@@ -32,6 +32,17 @@ export class SignInFailureRepository {
     return { failures: Number(row.failures), oldestSeconds: row.oldestSeconds ?? 0 }
   }
 
+  /** Of those that {@link countRecent} counts, how many there were when this one was inserted. */
+  async countUpTo(attempt: string, windowSeconds: number): Promise<number> {
+    const { rows } = await sql<{ failures: number }>`
+      select count(*)::integer as failures
+      from sign_in_failures own
+      join sign_in_failures f on f.account_key = own.account_key and f.id <= own.id
+      where own.id = ${attempt}::bigint
+        and f.failed_at > now() - make_interval(secs => ${windowSeconds})`.execute(this.#db)
+    return rows[0]?.failures ?? 0
+  }
+
   /** In the last 24 hours: one user's, or (null) everyone's, including unknown usernames. */
   async countLastDay(userId: string | null): Promise<number> {
     const { failures } = await this.#db

@@ -42,13 +42,19 @@ export class ApiKeyRepository {
     return result.numDeletedRows === 1n
   }
 
-  /** Records that Anthropic refused the key, or (null) that it works again. */
-  async updateRejected(userId: string, rejectedAt: Date | null): Promise<void> {
-    await this.#db
+  /**
+   * Records that Anthropic refused the key, or (null) that it works again.
+   *
+   * @returns the end of the key; undefined when that was known.
+   */
+  async updateRejected(userId: string, rejectedAt: Date | null): Promise<string | undefined> {
+    const row = await this.#db
       .updateTable('apiKeys')
       .set({ rejectedAt })
       .where('userId', '=', userId)
       .where('rejectedAt', rejectedAt === null ? 'is not' : 'is', null)
-      .execute()
+      .returning('lastFour')
+      .executeTakeFirst()
+    return row?.lastFour
   }
 }

@@ -11,12 +11,25 @@ export class ErasureRepository {
     this.#db = db
   }
 
-  /** The user's answers that are still running in some process. */
+  /** Answers still running in some process that the user sent, or that are in their conversations. */
   async listRunning(userId: string): Promise<string[]> {
     const rows = await this.#db
       .selectFrom('messages')
       .select('id')
-      .where('userId', '=', userId)
+      .where((is) => is.or([is('userId', '=', userId), is('senderId', '=', userId)]))
+      .where('status', '=', 'running')
+      .where('role', '=', 'assistant')
+      .execute()
+    return rows.map(({ id }) => id)
+  }
+
+  /** Answers still running in some process that the user asked for. */
+  async listSent(userId: string): Promise<string[]> {
+    const rows = await this.#db
+      .selectFrom('messages')
+      .select('id')
+      .where((is) => is.or([is('userId', '=', userId), is('senderId', '=', userId)]))
+      .where(sql<boolean>`coalesce(sender_id, user_id) = ${userId}::uuid`)
       .where('status', '=', 'running')
       .where('role', '=', 'assistant')
       .execute()
@@ -37,14 +50,46 @@ export class ErasureRepository {
       .executeTakeFirst()
   }
 
-  /** Labels in the ledger are the user's own text; its figures are not. */
+  /** The calls without a conversation that are still running in some process. */
+  async listCalls(userId: string): Promise<string[]> {
+    const rows = await this.#db
+      .selectFrom('calls')
+      .select('id')
+      .where('userId', '=', userId)
+      .execute()
+    return rows.map(({ id }) => id)
+  }
+
+  /**
+   * Labels in the ledger are the user's own text, and the end of their key is theirs; its figures, and
+   * the keys of teams, are not.
+   */
   async clearTags(userId: string): Promise<void> {
     await this.#db
       .updateTable('ledger')
-      .set({ tag: null })
+      .set({ tag: null, client: null, sessionLabel: null, agentId: null })
+      .set({ keyLastFour: sql`case when payer = 'team' then key_last_four end` })
       .where('userId', '=', userId)
-      .where('tag', 'is not', null)
+      .where(
+        sql<boolean>`(coalesce(tag, client, session_label, agent_id) is not null
+          or key_last_four is not null and payer = 'user')`,
+      )
       .execute()
+  }
+
+  /** The end of the user's key, and their labels, at what they sent in conversations of others. */
+  async clearTraces(userId: string): Promise<void> {
+    await this.#db
+      .updateTable('messages')
+      .set({ keyLastFour: null, tag: null })
+      .where('senderId', '=', userId)
+      .where(sql<boolean>`coalesce(key_last_four, tag) is not null`)
+      .execute()
+  }
+
+  /** Whose budgets were nearly used up, and when. */
+  async clearAlerts(userId: string): Promise<void> {
+    await this.#db.deleteFrom('budgetAlerts').where('userId', '=', userId).execute()
   }
 
   /** Lifts the statement timeout for the transaction: deleting a long history may take longer. */

@@ -1,5 +1,9 @@
 import { type Kysely, sql } from 'kysely'
 import type { MessageStatus, Schema } from '../../database/schema.ts'
+import { isOwnedBy } from '../access/conversation-access.ts'
+import { type ConversationRef, refColumns, toConversationRef } from '../access/conversation-ref.ts'
+import { withCost } from '../billing/ledger.ts'
+import { pageOf } from '../conversations/message-pages.ts'
 
 /** A message as stored; `content` is sealed. */
 export type ExportedMessage = {
@@ -20,9 +24,8 @@ export type ExportedMessage = {
 
 /** A conversation as stored; `title` and `systemPrompt` are sealed. */
 export type ExportedConversation = {
+  ref: ConversationRef
   id: string
-  userId: string
-  dataKey: Buffer
   title: Buffer
   systemPrompt: Buffer | null
   model: string
@@ -31,8 +34,7 @@ export type ExportedConversation = {
   updatedAt: Date
 }
 
-/** Limits of one page; the first one reached applies. A single row may be larger. */
-const PAGE_MESSAGES = 500
+/** Limits of one page of conversations; the first one reached applies. A single row may be larger. */
 const PAGE_CONVERSATIONS = 100
 const PAGE_BYTES = 1024 * 1024
 
@@ -59,13 +61,11 @@ export class ExportRepository {
   }
 
   async countMessages(userId: string): Promise<number> {
-    const { messages } = await this.#db
-      .selectFrom('conversations')
-      .select(sql<string>`coalesce(sum(message_count - messages_deleted), 0)`.as('messages'))
-      .where('userId', '=', userId)
-      .where('isListed', '=', true)
-      .executeTakeFirstOrThrow()
-    return Number(messages)
+    const { rows } = await sql<{ messages: string }>`
+      select coalesce(sum(c.message_count - c.messages_deleted), 0) as messages
+      from (values (${userId}::uuid)) as asked (reader)
+      join conversations c on ${isOwn} and c.is_listed`.execute(this.#db)
+    return Number(rows[0]?.messages)
   }
 
   async countLedger(userId: string): Promise<number> {
@@ -79,21 +79,26 @@ export class ExportRepository {
 
   /** In the order of creation, which no later message changes. */
   async listConversations(userId: string, until: string, afterId: string | undefined) {
-    const { rows } = await sql<ExportedConversation>`
-      select id, user_id, data_key, title, system_prompt, model, is_active, created_at, updated_at
+    const { rows } = await sql<ExportedRow>`
+      select id, ${sql.raw(refColumns('page'))}, title, system_prompt, model, is_active, created_at,
+        updated_at
       from (
         select *, sum(kept_bytes(title, system_prompt)) over (order by id) as bytes_so_far
         from (
-          select * from conversations
-          where user_id = ${userId}::uuid and is_listed and id > ${afterId ?? BEFORE_ALL}::uuid
-            and created_at <= ${upTo(until)}
-          order by id
+          select c.*
+          from (values (${userId}::uuid)) as asked (reader)
+          join conversations c on ${isOwn}
+          where c.is_listed and c.id > ${afterId ?? BEFORE_ALL}::uuid
+            and c.created_at <= ${upTo(until)}
+          order by c.id
           limit ${PAGE_CONVERSATIONS}
         ) as next
       ) as page
       where bytes_so_far - kept_bytes(title, system_prompt) < ${PAGE_BYTES}
       order by id`.execute(this.#db)
-    return rows
+    return rows.map(({ sealedFor, dataKey, ...row }): ExportedConversation => {
+      return { ...row, ref: toConversationRef({ id: row.id, sealedFor, dataKey }) }
+    })
   }
 
   /**
@@ -113,19 +118,13 @@ export class ExportRepository {
         case when had_ended then finished_at end as finished_at,
         case when had_ended then error_code end as error_code,
         case when had_ended then request_id end as request_id, tag
-      from (
-        select *, sum(octet_length(content)) over (order by position) as bytes_so_far
-        from (
-          select *, status <> 'running' and coalesce(finished_at, created_at) <= ${upTo(until)}
-            as had_ended
-          from messages
-          where conversation_id = ${conversation.id}::uuid and user_id = ${conversation.userId}::uuid
-            and position > ${afterPosition} and created_at <= ${upTo(until)}
-          order by position
-          limit ${PAGE_MESSAGES}
-        ) as next
-      ) as page
-      where coalesce(bytes_so_far, 0) - coalesce(octet_length(content), 0) < ${PAGE_BYTES}
+      from ${pageOf(sql`
+        select c.*, c.status <> 'running' and coalesce(c.finished_at, c.created_at) <= ${upTo(until)}
+          as had_ended
+        from (values (${conversation.userId}::uuid)) as asked (reader)
+        join messages c on ${isOwn}
+        where c.conversation_id = ${conversation.id}::uuid
+          and c.position > ${afterPosition} and c.created_at <= ${upTo(until)}`)} as page
       order by position`.execute(this.#db)
     return rows
   }
@@ -135,7 +134,7 @@ export class ExportRepository {
     until: string,
     { afterId, limit }: { afterId: string; limit: number },
   ) {
-    return this.#db
+    const rows = await this.#db
       .selectFrom('ledger')
       .selectAll()
       .where('userId', '=', userId)
@@ -144,7 +143,13 @@ export class ExportRepository {
       .orderBy('id')
       .limit(limit)
       .execute()
+    return rows.map(withCost)
   }
 }
+
+type ExportedRow = Omit<ExportedConversation, 'ref'> & { sealedFor: string; dataKey: Buffer }
+
+/** Of `c`, a conversation or one of its messages. */
+const isOwn = sql.raw(isOwnedBy('c', 'asked.reader'))
 
 const upTo = (until: string) => sql<Date>`${until}::timestamptz`

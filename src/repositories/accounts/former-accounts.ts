@@ -1,19 +1,23 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema, StoredAdminLimit } from '../../database/schema.ts'
-import type { PayingPeriods } from '../billing/budgets.ts'
+import {
+  type Amount,
+  type BudgetPeriod,
+  type Covers,
+  type Limit,
+  type PayingPeriods,
+  toBigInt,
+  toText,
+} from '../billing/budgets.ts'
 
-export type { StoredAdminLimit }
+export type AdminLimit = Limit & { period: BudgetPeriod; covers: Covers }
 
-/** The budgets that are kept of a deleted account; decimal text, since it is 64 bits wide. */
-export type FormerBudgets = PayingPeriods & {
-  dayNanoUsd: string
-  dayTokens: string
-  monthNanoUsd: string
-  monthTokens: string
-  adminLimits: StoredAdminLimit[]
+/** The budgets that are kept of a deleted account: what it spent in its last day and month. */
+export type FormerAccount = PayingPeriods & {
+  person: string
+  spent: Record<BudgetPeriod, Amount>
+  adminLimits: AdminLimit[]
 }
-
-export type FormerAccount = FormerBudgets & { person: string }
 
 /** The spending of deleted accounts, by hashes of their names. */
 export class FormerAccountRepository {
@@ -55,16 +59,12 @@ export class FormerAccountRepository {
         'adminLimits',
       ])
       .execute()
-    return [...new Map(rows.map((row) => [row.person, row])).values()]
+    return [...new Map(rows.map((row) => [row.person, toFormerAccount(row)])).values()]
   }
 
   /** Stores it under the names (if any) and those that the user had taken, as one person. */
-  async put(
-    userId: string,
-    nameHashes: readonly Buffer[],
-    { adminLimits, ...spent }: FormerAccount,
-  ): Promise<void> {
-    const row = { ...spent, heldBy: null, adminLimits: JSON.stringify(adminLimits) }
+  async put(userId: string, nameHashes: readonly Buffer[], account: FormerAccount): Promise<void> {
+    const row = { ...toRow(account), heldBy: null }
     await this.#db.updateTable('formerAccounts').set(row).where('heldBy', '=', userId).execute()
     if (nameHashes.length === 0) return
     await this.#db
@@ -75,8 +75,8 @@ export class FormerAccountRepository {
   }
 
   /** Adds an earlier account's spending to the user's for the same day or month. */
-  async carry(userId: string, period: 'day' | 'month', startsOn: string, spent: Carried) {
-    const { nanoUsd, tokens } = spent
+  async carry(userId: string, period: BudgetPeriod, startsOn: string, spent: Amount) {
+    const [nanoUsd, tokens] = [String(spent.nanoUsd), String(spent.tokens)]
     const row = { userId, period, startsOn, spentNanoUsd: nanoUsd, spentTokens: tokens }
     await this.#db
       .insertInto('spending')
@@ -94,4 +94,42 @@ export class FormerAccountRepository {
   }
 }
 
-type Carried = { nanoUsd: string; tokens: string }
+type Row = Omit<FormerAccount, 'spent' | 'adminLimits'> &
+  Record<'dayNanoUsd' | 'dayTokens' | 'monthNanoUsd' | 'monthTokens', string> & {
+    adminLimits: StoredAdminLimit[]
+  }
+
+const toFormerAccount = ({ person, day, month, adminLimits, ...row }: Row): FormerAccount => ({
+  person,
+  day,
+  month,
+  spent: {
+    day: { nanoUsd: BigInt(row.dayNanoUsd), tokens: Number(row.dayTokens) },
+    month: { nanoUsd: BigInt(row.monthNanoUsd), tokens: Number(row.monthTokens) },
+  },
+  adminLimits: adminLimits.map(({ period, covers = 'own_key', limitNanoUsd, limitTokens }) => ({
+    period,
+    covers,
+    nanoUsd: toBigInt(limitNanoUsd),
+    tokens: limitTokens === null ? null : Number(limitTokens),
+  })),
+})
+
+function toRow({ person, day, month, spent, adminLimits }: FormerAccount) {
+  const limits: StoredAdminLimit[] = adminLimits.map(({ period, covers, nanoUsd, tokens }) => ({
+    period,
+    covers,
+    limitNanoUsd: toText(nanoUsd),
+    limitTokens: toText(tokens),
+  }))
+  return {
+    person,
+    day,
+    month,
+    dayNanoUsd: String(spent.day.nanoUsd),
+    dayTokens: String(spent.day.tokens),
+    monthNanoUsd: String(spent.month.nanoUsd),
+    monthTokens: String(spent.month.tokens),
+    adminLimits: JSON.stringify(limits),
+  }
+}

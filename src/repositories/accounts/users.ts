@@ -1,6 +1,5 @@
-import type { Insertable, Kysely } from 'kysely'
-import type { Schema, UsersTable } from '../../database/schema.ts'
-import { AppError } from '../../errors.ts'
+import { type Insertable, type Kysely, sql } from 'kysely'
+import type { InstallationRole, Schema, UsersTable } from '../../database/schema.ts'
 import { violatedConstraint } from '../constraints.ts'
 
 export type NewUser = Insertable<UsersTable>
@@ -12,12 +11,15 @@ export class UserRepository {
     this.#db = db
   }
 
-  /** @throws AppError username_taken or email_taken. */
-  async insert(user: NewUser): Promise<void> {
+  /** A transaction in which a name was taken can only be rolled back. */
+  async insert(user: NewUser): Promise<'inserted' | 'username_taken' | 'email_taken'> {
     try {
       await this.#db.insertInto('users').values(user).execute()
+      return 'inserted'
     } catch (error) {
-      throw translateTaken(error)
+      const outcome = outcomeOf(error)
+      if (outcome === undefined) throw error
+      return outcome
     }
   }
 
@@ -37,9 +39,44 @@ export class UserRepository {
   async findByUsername(usernameKey: string) {
     return this.#db
       .selectFrom('users')
-      .select(['id', 'username', 'email', 'passwordHash'])
+      .select([
+        ...(['id', 'username', 'usernameKey', 'email', 'passwordHash'] as const),
+        ...(['createdAt', 'role', 'suspendedAt'] as const),
+      ])
       .where('usernameKey', '=', usernameKey)
       .executeTakeFirst()
+  }
+
+  async findById(id: string) {
+    return this.#db
+      .selectFrom('users')
+      .select(['id', 'username', 'email'])
+      .where('id', '=', id)
+      .executeTakeFirst()
+  }
+
+  async roleOf(id: string): Promise<InstallationRole> {
+    const user = await this.#db
+      .selectFrom('users')
+      .select('role')
+      .where('id', '=', id)
+      .executeTakeFirst()
+    return user?.role ?? 'member'
+  }
+
+  /** Locks the user's role, so that it cannot change before the transaction ends. */
+  async holdRole(id: string) {
+    return this.#db
+      .selectFrom('users')
+      .select(['usernameKey', 'role'])
+      .where('id', '=', id)
+      .forShare()
+      .executeTakeFirst()
+  }
+
+  async setSuspended(id: string, isSuspended: boolean): Promise<void> {
+    const suspendedAt = isSuspended ? sql<Date>`coalesce(suspended_at, now())` : null
+    await this.#db.updateTable('users').set({ suspendedAt }).where('id', '=', id).execute()
   }
 
   /** Users by name, after `afterKey`, with the columns that an operator may see. */
@@ -47,9 +84,8 @@ export class UserRepository {
     return this.#db
       .selectFrom('users')
       .select((select) => [
-        'username',
-        'email',
-        'createdAt',
+        ...(['id', 'username', 'usernameKey', 'email', 'createdAt'] as const),
+        ...(['role', 'suspendedAt'] as const),
         select
           .exists(
             select
@@ -71,6 +107,17 @@ export class UserRepository {
       .execute()
   }
 
+  /** Usernames, by id, of those who have an account. */
+  async namesOf(ids: readonly string[]): Promise<Map<string, string>> {
+    if (ids.length === 0) return new Map()
+    const rows = await this.#db
+      .selectFrom('users')
+      .select(['id', 'username'])
+      .where('id', 'in', ids)
+      .execute()
+    return new Map(rows.map(({ id, username }) => [id, username]))
+  }
+
   /** The wrapped key of the user's own values. */
   async getDataKey(id: string): Promise<Buffer> {
     const { dataKey } = await this.#db
@@ -90,6 +137,28 @@ export class UserRepository {
     return user?.passwordHash
   }
 
+  /**
+   * Locks the user while the password is still the one that was checked, so that it cannot change
+   * before the transaction ends.
+   *
+   * @returns false when it was changed meanwhile.
+   */
+  async holdPassword(id: string, passwordHash: string): Promise<boolean> {
+    const user = await this.#db
+      .selectFrom('users')
+      .select('id')
+      .where('id', '=', id)
+      .where('passwordHash', '=', passwordHash)
+      .forShare()
+      .executeTakeFirst()
+    return user !== undefined
+  }
+
+  /** What the user may do in the installation. */
+  async setRole(id: string, role: InstallationRole): Promise<void> {
+    await this.#db.updateTable('users').set({ role }).where('id', '=', id).execute()
+  }
+
   async putPasswordHash(id: string, passwordHash: string): Promise<void> {
     await this.#db.updateTable('users').set({ passwordHash }).where('id', '=', id).execute()
   }
@@ -106,19 +175,10 @@ export class UserRepository {
   }
 }
 
-export const usernameTaken = () =>
-  new AppError('username_taken', 'This username is in use. Choose another one.', {
-    details: { field: 'username' },
-  })
-
-export const emailTaken = () =>
-  new AppError('email_taken', 'This email address is in use. Sign in, or use another one.', {
-    details: { field: 'email' },
-  })
-
-function translateTaken(error: unknown): unknown {
+/** The outcome of a violated constraint; undefined for any other error. */
+function outcomeOf(error: unknown): 'username_taken' | 'email_taken' | undefined {
   const constraint = violatedConstraint(error)
-  if (constraint === 'users_username_unique') return usernameTaken()
-  if (constraint === 'users_email_unique') return emailTaken()
-  return error
+  if (constraint === 'users_username_unique') return 'username_taken'
+  if (constraint === 'users_email_unique') return 'email_taken'
+  return undefined
 }

@@ -1,8 +1,9 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
+import { type Drift, HELD } from './ledger-holds.ts'
+import { TEAM_CHECKS } from './team-ledger-audit.ts'
 
-/** A disagreement between two records of the same value. */
-export type Drift = { what: string; where: string; recorded: string; recomputed: string }
+export type { Drift }
 
 /** Recomputes every sum of the ledger from its rows, in one snapshot of the database. */
 export class LedgerAuditRepository {
@@ -26,7 +27,7 @@ export class LedgerAuditRepository {
       .setIsolationLevel('repeatable read')
       .execute(async (tx) => {
         const found = []
-        for (const check of [COSTS, DAYS, SPENDING, RESERVATIONS, CONNECTIONS, ANSWERS, STORED]) {
+        for (const check of ALL_CHECKS) {
           found.push(...(await check.execute(tx)).rows)
         }
         return found
@@ -36,7 +37,7 @@ export class LedgerAuditRepository {
 
 const DAY_KEYS = ['user_id', 'booked_on', 'model', 'tag']
 
-/** Each row's cost must equal its tokens times its unit prices. */
+/** Each row's cost must equal its tokens times its unit prices, and those of its web searches. */
 const COSTS = sql<Drift>`
   select * from (
     select
@@ -44,11 +45,25 @@ const COSTS = sql<Drift>`
       'ledger row ' || id as where,
       coalesce(cost_nano_usd::text, 'none') as recorded,
       coalesce((
-        input_tokens * (unit_prices->>'input')::bigint
-        + cache_write_5m_tokens * (unit_prices->>'cacheWrite5m')::bigint
-        + cache_write_1h_tokens * (unit_prices->>'cacheWrite1h')::bigint
-        + cache_read_tokens * (unit_prices->>'cacheRead')::bigint
-        + output_tokens * (unit_prices->>'output')::bigint
+        case when iterations is null then
+          input_tokens * (unit_prices->>'input')::bigint
+          + cache_write_5m_tokens * (unit_prices->>'cacheWrite5m')::bigint
+          + cache_write_1h_tokens * (unit_prices->>'cacheWrite1h')::bigint
+          + cache_read_tokens * (unit_prices->>'cacheRead')::bigint
+          + output_tokens * (unit_prices->>'output')::bigint
+        else (
+          select sum(
+            i.input_tokens * (i.unit_prices->>'input')::bigint
+            + i.cache_write_5m_tokens * (i.unit_prices->>'cacheWrite5m')::bigint
+            + i.cache_write_1h_tokens * (i.unit_prices->>'cacheWrite1h')::bigint
+            + i.cache_read_tokens * (i.unit_prices->>'cacheRead')::bigint
+            + i.output_tokens * (i.unit_prices->>'output')::bigint
+          )::bigint
+          from jsonb_to_recordset(iterations) as i (input_tokens bigint,
+            cache_write_5m_tokens bigint, cache_write_1h_tokens bigint, cache_read_tokens bigint,
+            output_tokens bigint, unit_prices jsonb)
+        ) end
+        + web_searches * coalesce((unit_prices->>'webSearch')::bigint, 0)
       )::text, 'none') as recomputed
     from ledger
   ) as costs
@@ -70,7 +85,7 @@ const DAYS = sql<Drift>`
   from kept full join added using (user_id, booked_on, model, tag)
   where kept.sums is distinct from added.sums`
 
-/** A budget's spending must equal the ledger's rows plus what was carried over. */
+/** A user's spending must equal the ledger's rows that they paid for, plus what was carried over. */
 const SPENDING = sql<Drift>`
   with rows as (
     select l.user_id, p.period, date_trunc(p.period, l.booked_on)::date as starts_on,
@@ -80,6 +95,7 @@ const SPENDING = sql<Drift>`
     from ledger l
     join users u on u.id = l.user_id
     cross join (values ('day'), ('month')) as p (period)
+    where l.payer = 'user'
     group by 1, 2, 3
   )
   select
@@ -93,15 +109,15 @@ const SPENDING = sql<Drift>`
   where coalesce(s.spent_nano_usd - s.carried_nano_usd, 0) <> coalesce(r.nano_usd, 0)
     or coalesce(s.spent_tokens - s.carried_tokens, 0) <> coalesce(r.tokens, 0)`
 
-/** Reservations must equal what running answers hold. */
+/** Reservations must equal what running answers and calls hold. */
 const RESERVATIONS = sql<Drift>`
   with held as (
-    select m.user_id, p.period, (m.reservation->>p.period)::date as starts_on,
-      sum((m.reservation->>'nanoUsd')::bigint) as nano_usd,
-      sum((m.reservation->>'tokens')::bigint) as tokens
-    from messages m
+    select h.user_id, p.period, (h.reservation->>p.period)::date as starts_on,
+      sum((h.reservation->>'nanoUsd')::bigint) as nano_usd,
+      sum((h.reservation->>'tokens')::bigint) as tokens
+    from (${sql.raw(HELD)}) as h
     cross join (values ('day'), ('month')) as p (period)
-    where m.status = 'running' and m.role = 'assistant' and m.reservation is not null
+    where h.reservation->'team' is null
     group by 1, 2, 3
   )
   select
@@ -115,22 +131,22 @@ const RESERVATIONS = sql<Drift>`
   where coalesce(s.reserved_nano_usd, 0) <> coalesce(h.nano_usd, 0)
     or coalesce(s.reserved_tokens, 0) <> coalesce(h.tokens, 0)`
 
-/** The spending and the reservations of each connection that still exists. */
+/** The spending and the reservations of each session that still exists and has its own budget. */
 const CONNECTIONS = sql<Drift>`
   with booked as (
     select l.session_id, date_trunc('month', l.booked_on)::date as starts_on,
       coalesce(sum(l.cost_nano_usd), 0) as spent
     from ledger l
-    join sessions s on s.id = l.session_id and s.kind = 'connection'
+    join sessions s on s.id = l.session_id
+      and (s.kind = 'connection' or s.limit_nano_usd is not null)
     group by 1, 2
   ), held as (
-    select (m.reservation->>'sessionId')::uuid as session_id,
-      (m.reservation->>'month')::date as starts_on,
-      sum((m.reservation->>'nanoUsd')::bigint) as reserved
-    from messages m
-    join sessions s on s.id = (m.reservation->>'sessionId')::uuid
-    where m.status = 'running' and m.role = 'assistant'
-      and (m.reservation->>'isConnection')::boolean
+    select (h.reservation->>'sessionId')::uuid as session_id,
+      (h.reservation->>'month')::date as starts_on,
+      sum((h.reservation->>'nanoUsd')::bigint) as reserved
+    from (${sql.raw(HELD)}) as h
+    join sessions s on s.id = (h.reservation->>'sessionId')::uuid
+    where (h.reservation->>'isConnection')::boolean
     group by 1, 2
   )
   select
@@ -182,3 +198,14 @@ const STORED = sql<Drift>`
   full join added a using (user_id)
   where coalesce(s.bytes, 0) <> coalesce(a.bytes, 0)
     and (s.user_id is null or s.counted_at is not null)`
+
+const ALL_CHECKS = [
+  COSTS,
+  DAYS,
+  SPENDING,
+  RESERVATIONS,
+  CONNECTIONS,
+  ANSWERS,
+  STORED,
+  ...TEAM_CHECKS,
+]

@@ -1,12 +1,36 @@
-import { type Insertable, type Kysely, type RawBuilder, sql } from 'kysely'
-import type { LedgerTable, Schema } from '../../database/schema.ts'
+import { type Kysely, type RawBuilder, sql } from 'kysely'
+import type { Schema } from '../../database/schema.ts'
+import { toBigInt } from './budgets.ts'
 
-export type NewLedgerRow = Omit<Insertable<LedgerTable>, 'unitPrices'> & {
+/** What one billed call adds to the ledger, besides whose it was and what it was for. */
+export type LedgerEntry = {
+  model: string
+  inputTokens: number
+  cacheWrite5mTokens: number
+  cacheWrite1hTokens: number
+  cacheReadTokens: number
+  outputTokens: number
+  thinkingTokens: number
+  /** Nano-USD per token; null, like the cost, when the price is not known. */
   unitPrices: object | null
+  costNanoUsd: bigint | null
+  /** Why it holds more than Anthropic reported; null when it does not. */
+  estimated: string | null
+  requestId: string | null
+  tag: string | null
 }
 
 export type LedgerRow = Awaited<ReturnType<LedgerRepository['list']>>[number]
-export const USAGE_GROUPS = ['day', 'model', 'conversation', 'tag', 'user'] as const
+export const USAGE_GROUPS = [
+  'day',
+  'model',
+  'conversation',
+  'tag',
+  'session',
+  'client',
+  'source',
+  'user',
+] as const
 export type UsageGroup = (typeof USAGE_GROUPS)[number]
 
 /** First and last UTC day, both included. */
@@ -15,26 +39,32 @@ export type DayRange = { from: string; to: string }
 /** Whose sums: one user's, or everyone's for an admin. */
 export type UsageReader = { userId: string; readsEverybody: boolean }
 
-/** Decimal text where 64 bits are needed. `key` is null for calls without a tag. */
-export type UsageSum = {
+/** Sums over calls; `inputTokens` is all input, cached or not. */
+export type UsageFigures = {
+  calls: number
+  estimatedCalls: number
+  unpricedCalls: number
+  inputTokens: number
+  outputTokens: number
+  cacheReadTokens: number
+  cacheWriteTokens: number
+  costNanoUsd: bigint
+}
+
+/** `key` is null for calls without one, such as those without a tag. */
+export type UsageSum = UsageFigures & {
   key: string | null
+  /** Whose session it is: two users may call theirs the same. Null in every other group. */
+  username: string | null
   /** Whether another user than the reader has calls under it. */
   isOthers: boolean
-  calls: string
-  estimatedCalls: string
-  unpricedCalls: string
-  inputTokens: string
-  outputTokens: string
-  cacheReadTokens: string
-  cacheWriteTokens: string
-  costNanoUsd: string
 }
 
 /** A page of groups. */
 export type GroupPage = { limit: number; offset: number }
 
 /** `groups`: their number on all pages. */
-export type UsageSums = { rows: UsageSum[]; total: UsageSum; groups: number }
+export type UsageSums = { rows: UsageSum[]; total: UsageFigures; groups: number }
 
 /** Append-only: nothing here updates or deletes. */
 export class LedgerRepository {
@@ -54,15 +84,17 @@ export class LedgerRepository {
     { limit, offset }: GroupPage,
   ): Promise<UsageSums> {
     const mine = readsEverybody ? sql`true` : sql`l.user_id = ${userId}::uuid`
-    const order = by === 'day' ? sql`key` : sql`cost_nano_usd desc, key`
-    const { rows } = await sql<UsageSum & { place: string; groups: string | null }>`
+    const order = by === 'day' ? sql`key` : sql`cost_nano_usd desc, key, username`
+    const isSummedDaily = SUMMED_DAILY.has(by)
+    const { rows } = await sql<StoredSum>`
       with l as materialized (
-        select ${GROUP_KEYS[by]} as key, bool_or(l.user_id <> ${userId}::uuid) as is_others,
-          ${by === 'conversation' ? OF_CALLS : OF_DAYS}
-        from ${by === 'conversation' ? sql`ledger` : sql`usage_daily`} l
-        ${by === 'user' ? sql`left join users u on u.id = l.user_id` : sql``}
+        select ${GROUP_KEYS[by]} as key, ${by === 'session' ? USERNAME : sql`null::text`} as username,
+          bool_or(l.user_id <> ${userId}::uuid) as is_others,
+          ${isSummedDaily ? OF_DAYS : OF_CALLS}
+        from ${isSummedDaily ? sql`usage_daily` : sql`ledger`} l
+        ${by === 'user' || by === 'session' ? sql`left join users u on u.id = l.user_id` : sql``}
         where ${mine} and l.booked_on between ${from}::date and ${to}::date
-        group by 1
+        group by 1, 2
       ),
       page as (
         select row_number() over (order by ${order}) as place, l.*
@@ -70,16 +102,44 @@ export class LedgerRepository {
       )
       select *, null as groups from page
       union all
-      select 0, null, false, ${OF_GROUPS}, count(*) from l
+      select 0, null, null, false, ${OF_GROUPS}, count(*) from l
       order by place`.execute(this.#db)
-    const [total, ...page] = rows.map(({ place: _place, groups: _groups, ...row }) => row)
+    const [total, ...page] = rows
     if (total === undefined) throw new Error('a sum over nothing is a row too')
-    return { rows: page, total, groups: Number(rows[0]?.groups) }
+    return {
+      rows: page.map((row) => ({
+        key: row.key,
+        username: row.username,
+        isOthers: row.isOthers,
+        ...toFigures(row),
+      })),
+      total: toFigures(total),
+      groups: Number(total.groups),
+    }
+  }
+
+  /** Of these conversations those that no longer exist. */
+  async listDeleted(conversationIds: readonly string[]): Promise<string[]> {
+    const { rows } = await sql<{ id: string }>`
+      select asked.id
+      from unnest(${conversationIds}::uuid[]) as asked (id)
+      where not exists (select from conversations c where c.id = asked.id)`.execute(this.#db)
+    return rows.map(({ id }) => id)
+  }
+
+  /** Whether the user paid for something in a conversation that no longer exists. */
+  async knowsDeleted(userId: string, conversationId: string): Promise<boolean> {
+    const { rows } = await sql`
+      select from ledger l
+      where l.user_id = ${userId}::uuid and l.conversation_id = ${conversationId}::uuid
+        and not exists (select from conversations c where c.id = l.conversation_id)
+      limit 1`.execute(this.#db)
+    return rows.length > 0
   }
 
   /** Rows after `afterId` in the order they were written, for an export in pages. */
   async list({ from, to }: DayRange, afterId: string, limit: number) {
-    return this.#db
+    const rows = await this.#db
       .selectFrom('ledger')
       .leftJoin('users', 'users.id', 'ledger.userId')
       .selectAll('ledger')
@@ -90,8 +150,34 @@ export class LedgerRepository {
       .orderBy('ledger.id')
       .limit(limit)
       .execute()
+    return rows.map(withCost)
   }
 }
+
+/** 64 bits come as decimal text. */
+type StoredSum = Record<keyof UsageFigures, string> & {
+  key: string | null
+  username: string | null
+  isOthers: boolean
+  groups: string | null
+}
+
+const toFigures = (sum: StoredSum): UsageFigures => ({
+  calls: Number(sum.calls),
+  estimatedCalls: Number(sum.estimatedCalls),
+  unpricedCalls: Number(sum.unpricedCalls),
+  inputTokens: Number(sum.inputTokens),
+  outputTokens: Number(sum.outputTokens),
+  cacheReadTokens: Number(sum.cacheReadTokens),
+  cacheWriteTokens: Number(sum.cacheWriteTokens),
+  costNanoUsd: BigInt(sum.costNanoUsd),
+})
+
+/** A stored row with its cost as a number; null: the price is not known. */
+export const withCost = <Row extends { costNanoUsd: string | null }>(row: Row) => ({
+  ...row,
+  costNanoUsd: toBigInt(row.costNanoUsd),
+})
 
 /** Columns over the ledger's own rows, where no sums are kept. */
 const OF_CALLS = sql`
@@ -127,10 +213,19 @@ const OF_GROUPS = sql`
   coalesce(sum(l.cache_write_tokens), 0)::bigint as cache_write_tokens,
   coalesce(sum(l.cost_nano_usd), 0)::bigint as cost_nano_usd`
 
+/** The groups that the daily sums know; the others are added up from the ledger's own rows. */
+const SUMMED_DAILY: ReadonlySet<UsageGroup> = new Set(['day', 'model', 'tag', 'user'])
+
+/** An account that was deleted is named by its id. */
+const USERNAME = sql`coalesce(u.username, l.user_id::text)`
+
 const GROUP_KEYS: Record<UsageGroup, RawBuilder<unknown>> = {
   day: sql`to_char(l.booked_on, 'YYYY-MM-DD')`,
   model: sql`l.model`,
   conversation: sql`l.conversation_id::text`,
   tag: sql`nullif(l.tag, '')`,
-  user: sql`coalesce(u.username, l.user_id::text)`,
+  session: sql`l.session_label`,
+  client: sql`l.client`,
+  source: sql`l.source`,
+  user: USERNAME,
 }

@@ -1,121 +1,48 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
-import { Batcher } from '../../database/statements/batcher.ts'
-import { jsonRows } from '../../database/statements/json-rows.ts'
-import { prepare } from '../../database/statements/prepared.ts'
-import { AppError } from '../../errors.ts'
+import { accessibleConversation, type ConversationRole } from '../access/conversation-access.ts'
+import { type ConversationRef, refColumns, toConversationRef } from '../access/conversation-ref.ts'
 
-/** Keyset cursor of the list: newest activity first, ties by id. */
-export type ConversationCursor = { updatedAt: Date; id: string }
-
-export const conversationNotFound = () =>
-  new AppError(
-    'not_found',
-    'You have no conversation with this id. get_conversations lists yours.',
-    {
-      details: { field: 'conversation_id' },
-    },
-  )
-
-export const conversationBusy = () =>
-  new AppError(
-    'conversation_busy',
-    'Claude is still answering in this conversation. Send again when that answer is there, or stop it with cancel_message.',
-    { retryAfterSeconds: 2 },
-  )
-
-/** More than any page has. A constant in the SQL, since the planner's choice depends on it. */
-const MOST_ROWS = 201
-
-type ListedConversation = {
-  id: string
-  dataKey: Buffer
-  title: Buffer
-  model: string
+/** A conversation that a user may read. */
+export type ReadableConversation = {
+  ref: ConversationRef
+  role: ConversationRole
+  /** Of the messages that the user may read. */
   messageCount: number
-  isActive: boolean
-  createdAt: Date
-  updatedAt: Date
 }
-
-type AskedPage = {
-  userId: string
-  updatedBefore: string
-  idBefore: string
-  offset: number
-  limit: number
-}
-
-const asked = jsonRows<keyof AskedPage>({
-  userId: 'uuid',
-  updatedBefore: 'timestamptz',
-  idBefore: 'uuid',
-  offset: 'integer',
-  limit: 'integer',
-})
-
-/** A row without an id stands for an empty page. */
-type Row = (ListedConversation | { id: null }) & { place: number; total: string }
-
-/** Reads the pages of several users in one statement. */
-const listConversations = prepare<{ pages: string }, Row>(
-  'list_conversations',
-  (value) => `
-  select a.place, u.conversation_count as total, c.*
-  from ${asked.as('a', value('pages', 'json'))}
-  join users u on u.id = a.user_id
-  left join lateral (
-    select id, data_key, title, model, message_count - messages_deleted as message_count, is_active,
-      created_at, updated_at
-    from (
-      select * from conversations
-      where user_id = u.id and is_listed and (updated_at, id) < (a.updated_before, a.id_before)
-      order by updated_at desc, id desc
-      limit ${MOST_ROWS} offset a."offset"
-    ) as nearest
-    limit a."limit"
-  ) as c on true
-  order by a.place, c.updated_at desc, c.id desc`,
-)
-
-/** A cursor before any row. */
-const NEWEST = { updatedBefore: 'infinity', idBefore: 'ffffffff-ffff-ffff-ffff-ffffffffffff' }
 
 export class ConversationRepository {
   readonly #db: Kysely<Schema>
-  readonly #pages = new Batcher<AskedPage, Row[]>({ run: (pages) => this.#listTogether(pages) })
 
   constructor(db: Kysely<Schema>) {
     this.#db = db
   }
 
-  /** @throws AppError not_found, also when it is another user's. */
-  async get(id: string, userId: string) {
-    return this.#db
-      .selectFrom('conversations')
-      .select(['id', 'userId', 'dataKey'])
-      .select(sql<number>`message_count - messages_deleted`.as('messageCount'))
-      .where('id', '=', id)
-      .where('userId', '=', userId)
-      .executeTakeFirstOrThrow(conversationNotFound)
+  /** Undefined also when the user has no access to it. */
+  async find(id: string, userId: string): Promise<ReadableConversation | undefined> {
+    const { rows } = await sql<
+      Parameters<typeof toConversationRef>[0] & { role: ConversationRole; messageCount: number }
+    >`
+      select c.id, ${sql.raw(refColumns('c'))}, c.role,
+        c.message_count - c.messages_deleted - (c.from_position - 1) as message_count
+      from (values (${id}::uuid, ${userId}::uuid)) as asked (id, reader)
+      join ${sql.raw(accessibleConversation('asked.id', 'asked.reader'))} as c on true`.execute(
+      this.#db,
+    )
+    const [row] = rows
+    if (row === undefined) return undefined
+    const { role, messageCount } = row
+    return { ref: toConversationRef(row), role, messageCount: Math.max(0, messageCount) }
   }
 
-  /**
-   * One page, newest activity first, and how many the user has in all: by cursor (equally fast at
-   * any depth) or by offset.
-   *
-   * @param page.limit 201 at most.
-   */
-  async list(userId: string, page: { limit: number; offset: number; after?: ConversationCursor }) {
-    const { limit, offset, after } = page
-    const from = after && { updatedBefore: after.updatedAt.toISOString(), idBefore: after.id }
-    const rows = await this.#pages.load({ userId, limit, offset, ...(from ?? NEWEST) })
-    return {
-      total: Number(rows[0]?.total ?? 0),
-      rows: rows.flatMap(({ place: _place, total: _total, ...row }) =>
-        row.id === null ? [] : [row],
-      ),
-    }
+  /** Whether the user has access to it, in any role. */
+  async isReadable(id: string, userId: string): Promise<boolean> {
+    const { rows } = await sql`
+      select from (values (${id}::uuid, ${userId}::uuid)) as asked (id, reader)
+      join ${sql.raw(accessibleConversation('asked.id', 'asked.reader'))} as c on true`.execute(
+      this.#db,
+    )
+    return rows.length > 0
   }
 
   /** One user's, or (null) everyone's. */
@@ -126,10 +53,5 @@ export class ConversationRepository {
       .$if(userId !== null, (query) => query.where('id', '=', userId as string))
       .executeTakeFirstOrThrow()
     return Number(conversations)
-  }
-
-  async #listTogether(pages: readonly AskedPage[]): Promise<Row[][]> {
-    const rows = await listConversations(this.#db, { pages: asked.toJson(pages) })
-    return pages.map((_, place) => rows.filter((row) => row.place === place))
   }
 }

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { MessageStatus, Schema } from '../../database/schema.ts'
-import { AppError } from '../../errors.ts'
+import { accessibleConversation } from '../access/conversation-access.ts'
 
 /** `content` is sealed. */
 export type ListedMessage = {
@@ -14,6 +14,12 @@ export type ListedMessage = {
   tokenCount: number
   model: string
   errorCode: string | null
+  /** Username of the user who sent the message or asked for the answer; null: a former user. */
+  sender: string | null
+  /** Of the key that paid for the answer; null also for a viewer, who may not know it. */
+  keyLastFour: string | null
+  /** Name of the team that paid; null: the sender did. */
+  payingTeam: string | null
 }
 
 /** A page of messages. May be shorter than `limit`, but is empty only when there are no more. */
@@ -42,18 +48,28 @@ export class MessageRepository {
   ): Promise<{ messages: ListedMessage[]; hasOlder: boolean }> {
     const { rows } = await sql<ListedMessage & { isOlder: boolean }>`
       select id, position, role, status, case when not is_older then content end as content,
-        created_at, finished_at, token_count, model, error_code, is_older
+        created_at, finished_at, token_count, model, error_code, is_older,
+        case when reader_role <> 'viewer' then key_last_four end as key_last_four,
+        (select t.name from teams t where t.id = page.paying_team_id) as paying_team,
+        (
+          select u.username from users u where u.id = coalesce(page.sender_id, page.user_id)
+        ) as sender
       from (
         select *, row_number() over newest_first > ${limit}
           or row_number() over newest_first > 1
             and sum(coalesce(octet_length(content), 0) + ${BYTES_BESIDE_TEXT}) over newest_first
               > ${maxBytes} as is_older
         from (
-          select * from messages
-          where conversation_id = ${conversationId}::uuid and user_id = ${userId}::uuid
-            and position < ${beforePosition}
-          order by position desc
-          limit ${limit + 1}
+          select m.*, c.role as reader_role
+          from (values (${conversationId}::uuid, ${userId}::uuid)) as asked (id, reader)
+          join ${READABLE} as c on true
+          cross join lateral (
+            select * from messages
+            where conversation_id = c.id and position >= c.from_position
+              and position < ${beforePosition}
+            order by position desc
+            limit ${limit + 1}
+          ) as m
         ) as newest
         window newest_first as (order by position desc)
       ) as page
@@ -62,30 +78,20 @@ export class MessageRepository {
     return { messages, hasOlder: messages.length < rows.length }
   }
 
-  /**
-   * The position of a message of this conversation and user, without reading its text.
-   *
-   * @param field the argument that names it.
-   * @throws AppError not_found.
-   */
-  async getPosition(
+  /** The position of a message of this conversation that the user may read, without its text. */
+  async findPosition(
     id: string,
     conversationId: string,
     userId: string,
-    field: 'before' | 'message_id',
-  ): Promise<number> {
-    const row = await this.#db
-      .selectFrom('messages')
-      .select('position')
-      .where('id', '=', id)
-      .where('conversationId', '=', conversationId)
-      .where('userId', '=', userId)
-      .executeTakeFirstOrThrow(() => notInConversation(field))
-    return row.position
+  ): Promise<number | undefined> {
+    const { rows } = await sql<{ position: number }>`
+      select m.position
+      from (values (${conversationId}::uuid, ${userId}::uuid)) as asked (id, reader)
+      join ${READABLE} as c on true
+      join messages m on m.conversation_id = c.id and m.position >= c.from_position
+      where m.id = ${id}::uuid`.execute(this.#db)
+    return rows[0]?.position
   }
 }
 
-const notInConversation = (field: string) =>
-  new AppError('not_found', `This conversation has no message with the id in \`${field}\`.`, {
-    details: { field },
-  })
+const READABLE = sql.raw(accessibleConversation('asked.id', 'asked.reader'))

@@ -1,11 +1,15 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
+import { toConversationRef } from '../access/conversation-ref.ts'
 
 export type KeyedKind =
   | 'users'
+  | 'teams'
+  | 'webhooks'
   | 'conversations'
   | 'names'
   | 'signing keys'
+  | 'audit keys'
   | 'records of OAuth'
   | 'passwords'
 
@@ -31,9 +35,12 @@ export class DataKeyRepository {
       select kind, encode(key_id, 'hex') as key_id, count(*)::float8 as count
       from (
         select 'users' as kind, substring(data_key from 2 for 8) as key_id from users
+        union all select 'teams', substring(data_key from 2 for 8) from teams
+        union all select 'webhooks', substring(data_key from 2 for 8) from webhooks
         union all select 'conversations', substring(data_key from 2 for 8) from conversations
         union all select 'names', substring(data_key from 2 for 8) from name_keys
         union all select 'signing keys', substring(sealed from 2 for 8) from signing_keys
+        union all select 'audit keys', substring(data_key from 2 for 8) from audit_keys
         union all select 'records of OAuth', substring(sealed from 2 for 8) from oauth_records
         union all select 'passwords',
           decode(substring(password_hash, ',keyid=([A-Za-z0-9+/]{11})[$]') || '=', 'base64')
@@ -60,15 +67,46 @@ export class DataKeyRepository {
     await this.#db.updateTable('users').set({ dataKey }).where('id', '=', id).execute()
   }
 
-  async listConversations(currentKeyId: string, limit: number) {
+  async listTeams(currentKeyId: string, limit: number) {
     return this.#db
-      .selectFrom('conversations')
-      .select(['id', 'userId', 'dataKey'])
+      .selectFrom('teams')
+      .select(['id', 'dataKey'])
       .where(isUnderAnother(sql.ref('data_key'), currentKeyId))
       .limit(limit)
       .forUpdate()
       .skipLocked()
       .execute()
+  }
+
+  async updateTeam(id: string, dataKey: Buffer): Promise<void> {
+    await this.#db.updateTable('teams').set({ dataKey }).where('id', '=', id).execute()
+  }
+
+  async listWebhooks(currentKeyId: string, limit: number) {
+    return this.#db
+      .selectFrom('webhooks')
+      .select(['id', 'dataKey'])
+      .where(isUnderAnother(sql.ref('data_key'), currentKeyId))
+      .limit(limit)
+      .forUpdate()
+      .skipLocked()
+      .execute()
+  }
+
+  async updateWebhook(id: string, dataKey: Buffer): Promise<void> {
+    await this.#db.updateTable('webhooks').set({ dataKey }).where('id', '=', id).execute()
+  }
+
+  async listConversations(currentKeyId: string, limit: number) {
+    const rows = await this.#db
+      .selectFrom('conversations')
+      .select(['id', 'dataKey', sql<string>`coalesce(sealed_for, user_id)`.as('sealedFor')])
+      .where(isUnderAnother(sql.ref('data_key'), currentKeyId))
+      .limit(limit)
+      .forUpdate()
+      .skipLocked()
+      .execute()
+    return rows.map(toConversationRef)
   }
 
   async updateConversation(id: string, dataKey: Buffer): Promise<void> {
@@ -100,6 +138,21 @@ export class DataKeyRepository {
       .forUpdate()
       .skipLocked()
       .execute()
+  }
+
+  async listAudit(currentKeyId: string, limit: number) {
+    return this.#db
+      .selectFrom('auditKeys')
+      .select(['id', 'dataKey', 'sealed'])
+      .where(isUnderAnother(sql.ref('data_key'), currentKeyId))
+      .limit(limit)
+      .forUpdate()
+      .skipLocked()
+      .execute()
+  }
+
+  async updateAudit(id: string, key: { dataKey: Buffer; sealed: Buffer }): Promise<void> {
+    await this.#db.updateTable('auditKeys').set(key).where('id', '=', id).execute()
   }
 
   async listOAuthRecords(currentKeyId: string, limit: number) {

@@ -17,7 +17,9 @@ export class StatisticsRepository {
       .selectFrom('messages')
       .select((select) => [
         select.fn.countAll<string>().as('messages'),
-        select.fn.count<string>('userId').distinct().as('activeUsers'),
+        // The zero UUID stands for the unnamed authors of a copy by a link.
+        sql<string>`count(distinct nullif(coalesce(sender_id, user_id),
+          '00000000-0000-0000-0000-000000000000'))`.as('activeUsers'),
       ])
       .where('createdAt', '>', sql<Date>`now() - interval '24 hours'`)
       .$if(userId !== null, (query) => query.where('userId', '=', userId as string))
@@ -40,6 +42,36 @@ export class StatisticsRepository {
       where role = 'assistant' and status = 'complete'
         and created_at > now() - interval '24 hours' and ${mine}`.execute(this.#db)
     return { send: toPercentiles(rows[0]?.send), overhead: toPercentiles(rows[0]?.overhead) }
+  }
+
+  /** How many shares and links are in force, of how many conversations and owners, by kind. */
+  async countShares() {
+    const { rows } = await sql<{
+      kind: string
+      shares: number
+      conversations: number
+      owners: number
+    }>`
+      select kind, count(*)::integer as shares, count(distinct c.id)::integer as conversations,
+        count(distinct c.user_id)::integer as owners
+      from (
+        select g.conversation_id, case
+          when g.team_id is not null then 'team'
+          when g.user_id is null then 'everybody'
+          when g.accepted_at is null then 'pending'
+          else 'person'
+        end as kind
+        from conversation_grants g
+        where g.expires_at is null or g.expires_at > now()
+        union all
+        select l.conversation_id, 'link ' || l.audience
+        from conversation_links l
+        where l.revoked_at is null and l.expires_at > now()
+      ) as shared
+      join conversations c on c.id = shared.conversation_id
+      group by kind
+      order by kind`.execute(this.#db)
+    return rows
   }
 }
 

@@ -1,21 +1,50 @@
 import { type Kysely, sql } from 'kysely'
 import type { MessageStatus, Schema } from '../../database/schema.ts'
+import { accessTo, isOwnedBy, isSentBy } from '../access/conversation-access.ts'
+import { type ConversationRef, refColumns, toConversationRef } from '../access/conversation-ref.ts'
 import { isLive, isReached, mayDo, type Reach } from '../access/reach.ts'
+import { fromStoredReceipt, type StoredReceipt } from './receipts.ts'
 
-/** Claude's side of a turn as stored, with the key that opens it. */
+/** Claude's side of a turn as stored, with what opens it. */
 export type StoredAnswer = {
   id: string
-  conversationId: string
-  userId: string
+  conversation: ConversationRef
   status: MessageStatus
   content: Buffer | null
   model: string
-  result: Record<string, unknown> | null
+  receipt: StoredReceipt | null
   stopSequence: Buffer | null
   errorCode: string | null
   requestId: string | null
+  /** Whether the conversation is another user's than the one who asks. */
+  isOthers: boolean
+  /** Whether the one who asks sent the message that it answers. */
+  isSenders: boolean
+  /** Username of the sender of that message; null: a former user. */
+  sender: string | null
+  /** Of the key that paid; null also for a viewer, who may not know it. */
+  keyLastFour: string | null
+  /** Name of the team that paid; null: the sender did. */
+  payingTeam: string | null
+}
+
+type AnswerRow = Omit<StoredAnswer, 'conversation' | 'receipt'> & {
+  result: Record<string, unknown> | null
+  conversationId: string
+  sealedFor: string
   dataKey: Buffer
 }
+
+/** Of the message `m` in the conversation `c`. */
+const ANSWER_COLUMNS = sql.raw(
+  `m.id, m.conversation_id, m.status, m.content, m.model, m.result, m.stop_sequence, m.error_code,
+  m.request_id, ${refColumns('c')}, not (${isOwnedBy('c', 'asker.id')}) as is_others,
+  ${isSentBy('m', 'asker.id')} as is_senders,
+  (select u.username from users u where u.id = coalesce(m.sender_id, m.user_id)) as sender,
+  (select t.name from teams t where t.id = m.paying_team_id) as paying_team`,
+)
+/** The sender, and the owner of the conversation. */
+const IS_CONCERNED = sql.raw(`(${isSentBy('m', 'asker.id')} or ${isOwnedBy('m', 'asker.id')})`)
 
 /** Claude's side of a turn, by its own id or by the key of the call that asked for it. */
 export class AnswerRepository {
@@ -25,28 +54,14 @@ export class AnswerRepository {
     this.#db = db
   }
 
-  /** For internal use: does not check a session's access. */
+  /** For internal use, to settle it: does not check a session's access. */
   async find(id: string, userId: string): Promise<StoredAnswer | undefined> {
-    return this.#db
-      .selectFrom('messages')
-      .innerJoin('conversations', 'conversations.id', 'messages.conversationId')
-      .select([
-        'messages.id',
-        'messages.conversationId',
-        'messages.userId',
-        'messages.status',
-        'messages.content',
-        'messages.model',
-        'messages.result',
-        'messages.stopSequence',
-        'messages.errorCode',
-        'messages.requestId',
-        'conversations.dataKey',
-      ])
-      .where('messages.id', '=', id)
-      .where('messages.userId', '=', userId)
-      .where('messages.role', '=', 'assistant')
-      .executeTakeFirst()
+    const { rows } = await sql<AnswerRow>`
+      select ${ANSWER_COLUMNS}, m.key_last_four
+      from (values (${userId}::uuid)) as asker (id)
+      join messages m on m.id = ${id}::uuid and m.role = 'assistant' and ${IS_CONCERNED}
+      join conversations c on c.id = m.conversation_id`.execute(this.#db)
+    return rows[0] && toStoredAnswer(rows[0])
   }
 
   /**
@@ -56,20 +71,25 @@ export class AnswerRepository {
    *   reaches no such answer.
    */
   async findReached(id: string, reach: Reach): Promise<StoredAnswer | null | undefined> {
-    const { rows } = await sql<StoredAnswer | { id: null }>`
-      select m.id, m.conversation_id, m.user_id, m.status, m.content, m.model, m.result,
-        m.stop_sequence, m.error_code, m.request_id, c.data_key
+    const { rows } = await sql<AnswerRow | { id: null }>`
+      select answer.*
       from sessions s
-      left join (messages m join conversations c on c.id = m.conversation_id)
-        on m.id = ${id}::uuid and m.user_id = s.user_id and m.role = 'assistant'
-        and ${reached(reach)}
+      left join lateral (
+        select ${ANSWER_COLUMNS},
+          case when access.role <> 'viewer' then m.key_last_four end as key_last_four
+        from (values (s.user_id)) as asker (id)
+        cross join messages m
+        join conversations c on c.id = m.conversation_id
+        join ${ACCESS} as access on m.position >= access.from_position
+        where m.id = ${id}::uuid and m.role = 'assistant' and ${reached(reach)}
+      ) as answer on true
       where s.id = ${reach.sessionId}::uuid and s.user_id = ${reach.userId}::uuid
         and ${sql.raw(isLive('s'))} and ${sql.raw(mayDo('s', 'messages:send'))}`.execute(this.#db)
     const [row] = rows
-    return row && (row.id === null ? null : row)
+    return row && (row.id === null ? null : toStoredAnswer(row))
   }
 
-  /** The answer of an idempotency key that the session reaches; its own key has priority. */
+  /** The answer of the sender's idempotency key that the session reaches; its own key has priority. */
   async findByIdempotencyHash(reach: Reach, hashes: { own: Buffer; ofUser: Buffer }) {
     const { rows } = await sql<{
       id: string
@@ -77,47 +97,64 @@ export class AnswerRepository {
       requestFingerprint: Buffer | null
     }>`
       select m.id, m.status, m.request_fingerprint
-      from messages m
+      from sessions s
+      join messages m on ${sql.raw(isSentBy('m', 's.user_id'))}
       join conversations c on c.id = m.conversation_id
-      join sessions s on s.id = ${reach.sessionId}::uuid and s.user_id = m.user_id
-      where m.user_id = ${reach.userId}::uuid
+      join ${ACCESS} as access on true
+      where s.id = ${reach.sessionId}::uuid and s.user_id = ${reach.userId}::uuid
         and m.idempotency_hash in (${hashes.own}, ${hashes.ofUser}) and ${reached(reach)}
       order by m.idempotency_hash = ${hashes.own} desc
       limit 1`.execute(this.#db)
     return rows[0]
   }
 
-  /** Flags the answer for the process that generates it. */
-  async requestCancel(id: string, userId: string): Promise<void> {
-    await this.#db
-      .updateTable('messages')
-      .set({ cancelRequestedAt: sql<Date>`now()` })
-      .where('id', '=', id)
-      .where('userId', '=', userId)
-      .where('status', '=', 'running')
-      .execute()
+  /**
+   * Flags the answer for the process that generates it, unless it has ended.
+   *
+   * @returns false when the user neither sent it nor owns the conversation.
+   */
+  async requestCancel(id: string, userId: string): Promise<boolean> {
+    const { rows } = await sql`
+      update messages m
+      set cancel_requested_at = case when m.status = 'running' then now() else m.cancel_requested_at end
+      from (values (${userId}::uuid)) as asker (id)
+      where m.id = ${id}::uuid and ${IS_CONCERNED}
+      returning m.id`.execute(this.#db)
+    return rows.length > 0
   }
 
   /** Records that a repeat of its call also waits for the answer. */
-  async putJoined(answerId: string): Promise<void> {
-    await this.#db
-      .updateTable('messages')
-      .set({ joinedAt: sql<Date>`now()` })
-      .where('id', '=', answerId)
-      .where('status', '=', 'running')
-      .execute()
+  async putJoined(answerId: string, senderId: string): Promise<void> {
+    await sql`
+      update messages m set joined_at = now()
+      from (values (${senderId}::uuid)) as asker (id)
+      where m.id = ${answerId}::uuid and m.status = 'running' and ${IS_CONCERNED}`.execute(this.#db)
   }
 
   /** Whether a repeat of its call came while the answer was running. */
-  async isJoined(answerId: string): Promise<boolean> {
-    const row = await this.#db
-      .selectFrom('messages')
-      .select('joinedAt')
-      .where('id', '=', answerId)
-      .executeTakeFirst()
-    return row !== undefined && row.joinedAt !== null
+  async isJoined(answerId: string, senderId: string): Promise<boolean> {
+    const { rows } = await sql<{ isJoined: boolean }>`
+      select m.joined_at is not null as is_joined
+      from (values (${senderId}::uuid)) as asker (id)
+      join messages m on m.id = ${answerId}::uuid and ${IS_CONCERNED}`.execute(this.#db)
+    return rows[0]?.isJoined ?? false
   }
 }
+
+const toStoredAnswer = ({
+  conversationId,
+  sealedFor,
+  dataKey,
+  result,
+  ...row
+}: AnswerRow): StoredAnswer => ({
+  ...row,
+  receipt: result && fromStoredReceipt(result),
+  conversation: toConversationRef({ id: conversationId, sealedFor, dataKey }),
+})
+
+/** Of the session `s` to the conversation `c`. */
+const ACCESS = sql.raw(accessTo('c', 's.user_id'))
 
 /** Whether the session `s` reaches the conversation `c`. */
 const reached = ({ readsAll }: Reach) => sql.raw(isReached('c', 's', String(readsAll)))

@@ -2,52 +2,24 @@
 
 import { jsonRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
+import { isGrantedTo } from '../access/conversation-access.ts'
 import { isLive } from '../access/reach.ts'
-import type { BudgetPeriod } from '../billing/budgets.ts'
-
-/** The used percentage of each limit that is nearly used up. */
-export type UsedShares = Partial<Record<BudgetPeriod | 'connection', number>>
+import { type Books, booked, OF_SENDER, SETTLING_COLUMNS } from '../billing/reservation-sql.ts'
+import type { UsedShares } from '../billing/reservation-values.ts'
+import { OF_TEAM, TEAM_SETTLING_COLUMNS } from '../billing/team-reservation-sql.ts'
 
 const COLUMNS = {
   answerId: 'uuid',
   conversationId: 'uuid',
-  userId: 'uuid',
-  sessionId: 'uuid',
-  connectionId: 'uuid',
-  day: 'date',
-  month: 'date',
-  reservedNanoUsd: 'bigint',
-  reservedTokens: 'bigint',
-  spentNanoUsd: 'bigint',
-  spentTokens: 'bigint',
-  dayNanoUsd: 'bigint',
-  dayTokens: 'bigint',
-  monthNanoUsd: 'bigint',
-  monthTokens: 'bigint',
-  connectionNanoUsd: 'bigint',
-  leastPercent: 'integer',
   status: 'text',
   content: 'bytea',
   stopSequence: 'bytea',
-  model: 'text',
   tokenCount: 'integer',
   result: 'jsonb',
   errorCode: 'text',
-  requestId: 'text',
   durationMs: 'integer',
   upstreamMs: 'integer',
   keepsIdempotencyKey: 'boolean',
-  isBilled: 'boolean',
-  inputTokens: 'integer',
-  outputTokens: 'integer',
-  thinkingTokens: 'integer',
-  cacheReadTokens: 'integer',
-  cacheWrite5mTokens: 'integer',
-  cacheWrite1hTokens: 'integer',
-  unitPrices: 'jsonb',
-  costNanoUsd: 'bigint',
-  estimated: 'text',
-  tag: 'text',
   conversationModel: 'text',
   historyStart: 'integer',
   systemPrompt: 'bytea',
@@ -56,68 +28,36 @@ const COLUMNS = {
   blankTitle: 'bytea',
 }
 
-export const askedEndings = jsonRows(COLUMNS)
+export const askedEndings = jsonRows({ ...SETTLING_COLUMNS, ...COLUMNS })
+export const askedTeamEndings = jsonRows({ ...TEAM_SETTLING_COLUMNS, ...COLUMNS })
 
-export type EndingRow = { place: number; used: UsedShares | null; isAskerLive: boolean }
+export type EndingRow = {
+  place: number
+  used: UsedShares | null
+  isAskerLive: boolean
+  hasAccess: boolean
+  /** Of the conversation's row, before and after; null where this turn no longer held it. */
+  versionBefore: string | null
+  version: string
+}
 
-/** Turns of different users. Returns a row for each turn that was running. */
-export const endTurns = prepare<{ turns: string; lockLimit: string }, EndingRow>(
-  'end_turns',
-  (value) => `
+type Asked = { as(alias: string, rows: string): string }
+
+const endingOf = (name: string, asked: Asked, books: Books) =>
+  prepare<{ turns: string; lockLimit: string }, EndingRow>(
+    name,
+    (value) => `
   with asked as materialized (
-    select a.* from ${askedEndings.as('a', value('turns', 'json'))},
+    select a.* from ${asked.as('a', value('turns', 'json'))},
       set_config('lock_timeout', ${value('lockLimit', 'text')}, true)
   ),
   running as (
-    select a.*, m.position
+    select a.*, m.position, m.user_id as owner_id, m.key_last_four
     from asked a join messages m on m.id = a.answer_id
     where m.status = 'running'
     order by m.id
     for update of m
-  ),
-  settled as (
-    insert into spending as s (user_id, period, starts_on, reserved_nano_usd, reserved_tokens,
-      spent_nano_usd, spent_tokens)
-    select r.user_id, p.period, p.starts_on, - r.reserved_nano_usd, - r.reserved_tokens,
-      r.spent_nano_usd, r.spent_tokens
-    from running r
-    cross join lateral (values ('day', r.day), ('month', r.month)) as p (period, starts_on)
-    order by 1, 2
-    on conflict (user_id, period, starts_on) do update set
-      reserved_nano_usd = s.reserved_nano_usd + excluded.reserved_nano_usd,
-      reserved_tokens = s.reserved_tokens + excluded.reserved_tokens,
-      spent_nano_usd = s.spent_nano_usd + excluded.spent_nano_usd,
-      spent_tokens = s.spent_tokens + excluded.spent_tokens
-    returning user_id, period, spent_nano_usd, spent_tokens
-  ),
-  settled_by_connection as (
-    update connection_spending c set
-      reserved_nano_usd = c.reserved_nano_usd - r.reserved_nano_usd,
-      spent_nano_usd = c.spent_nano_usd + r.spent_nano_usd
-    from running r
-    where c.session_id = r.connection_id and c.starts_on = r.month
-      and (select count(*) from settled s where s.user_id = r.user_id) = 2
-    returning r.place, c.spent_nano_usd
-  ),
-  shares as (
-    select r.place, s.period, greatest(
-      s.spent_nano_usd * 100
-        / nullif(case s.period when 'day' then r.day_nano_usd else r.month_nano_usd end, 0),
-      s.spent_tokens * 100
-        / nullif(case s.period when 'day' then r.day_tokens else r.month_tokens end, 0)
-    ) as percent, r.least_percent
-    from running r join settled s using (user_id)
-    union all
-    select r.place, 'connection',
-      c.spent_nano_usd * 100 / nullif(r.connection_nano_usd, 0), r.least_percent
-    from running r join settled_by_connection c using (place)
-  ),
-  used as materialized (
-    select r.place, jsonb_object_agg(s.period, s.percent) filter (where s.percent >= r.least_percent)
-      as shares
-    from running r left join shares s using (place)
-    group by r.place
-  ),
+  ),${books.settled},
   answer as (
     update messages m set
       status = r.status,
@@ -149,23 +89,16 @@ export const endTurns = prepare<{ turns: string; lockLimit: string }, EndingRow>
       content = case when not r.is_forgotten then m.content end
     from running r
     where m.conversation_id = r.conversation_id and m.position = r.position - 1
-  ),
-  booked as (
-    insert into ledger (user_id, conversation_id, message_id, model, input_tokens,
-      cache_write_5m_tokens, cache_write_1h_tokens, cache_read_tokens, output_tokens,
-      thinking_tokens, unit_prices, cost_nano_usd, estimated, request_id, tag, booked_on,
-      session_id)
-    select r.user_id, r.conversation_id, r.answer_id, r.model, r.input_tokens,
-      r.cache_write5m_tokens, r.cache_write1h_tokens, r.cache_read_tokens, r.output_tokens,
-      r.thinking_tokens, r.unit_prices, r.cost_nano_usd, r.estimated, r.request_id, r.tag, r.day,
-      r.session_id
-    from running r
-    where r.is_billed
-    on conflict (message_id) do nothing
-  ),
+  ),${booked({
+    conversation_id: 'r.conversation_id',
+    message_id: 'r.answer_id',
+    owner_id: 'nullif(r.owner_id, r.user_id)',
+    key_last_four: 'r.key_last_four',
+    ...books.ledgerColumns,
+  })},
   forgotten as (
     insert into forgotten_turns (answer_id, conversation_id, user_id)
-    select r.answer_id, r.conversation_id, r.user_id from running r where r.is_forgotten
+    select r.answer_id, r.conversation_id, r.owner_id from running r where r.is_forgotten
     on conflict do nothing
   ),
   emptied as materialized (
@@ -175,7 +108,17 @@ export const endTurns = prepare<{ turns: string; lockLimit: string }, EndingRow>
       select from messages kept
       where kept.conversation_id = r.conversation_id and kept.position < r.position - 1
         and kept.role = 'user' and kept.content is not null
+    ) or exists (
+      select from conversations branch
+      where branch.id = r.conversation_id and not branch.is_listed
     ) else false end
+  ),
+  held as (
+    select r.place, c.id, c.xmin::text as version
+    from running r join used using (place)
+    join conversations c on c.id = r.conversation_id and c.running_message_id = r.answer_id
+    order by c.id
+    for update of c
   ),
   released as (
     update conversations c set
@@ -184,6 +127,7 @@ export const endTurns = prepare<{ turns: string; lockLimit: string }, EndingRow>
       model = coalesce(r.conversation_model, c.model),
       system_prompt = case when r.sets_system_prompt then r.system_prompt else c.system_prompt end,
       title = case when emptied.place is null then c.title else r.blank_title end,
+      title_by = case when emptied.place is null then c.title_by end,
       is_listed = emptied.place is null,
       history_start = coalesce(r.history_start, c.history_start),
       history_omitted = c.history_omitted + case
@@ -194,12 +138,23 @@ export const endTurns = prepare<{ turns: string; lockLimit: string }, EndingRow>
             and cut.position >= c.history_start and cut.position < r.history_start
         )
       end
-    from running r join used using (place) left join emptied using (place)
-    where c.id = r.conversation_id and c.running_message_id = r.answer_id
+    from running r join held using (place) left join emptied using (place)
+    where c.id = held.id
   )
   select place, shares as used,
     exists (
       select from sessions s where s.id = r.session_id and ${isLive('s')}
-    ) as is_asker_live
-  from used join running r using (place)`,
-)
+    ) as is_asker_live,
+    r.owner_id = r.user_id or exists (
+      select from conversation_grants g
+      where g.conversation_id = r.conversation_id and ${isGrantedTo('g', 'r.user_id')}
+    ) as has_access,
+    held.version as version_before, pg_current_xact_id()::xid::text as version
+  from used join running r using (place) left join held using (place)`,
+  )
+
+/** Turns of different users, who pay for them. Returns a row for each turn that was running. */
+export const endTurns = endingOf('end_turns', askedEndings, OF_SENDER)
+
+/** The same for turns of different users, for which different teams pay. */
+export const endTeamTurns = endingOf('end_team_turns', askedTeamEndings, OF_TEAM)

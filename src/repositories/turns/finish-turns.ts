@@ -7,22 +7,29 @@
  *
  * `running` locks the answers first, by id as leases.ts does: of concurrent calls for one answer
  * the second one finds nothing, and the rest of the statement has no effect for it. The budgets
- * follow in the order of start-turns.ts. Connections and conversations come last: every transaction
+ * follow in the order of reservation-sql.ts. Connections and conversations come last: every transaction
  * that locks one of them has locked its user's budgets before.
  */
 
 import type { Kysely } from 'kysely'
-import type { MessageStatus, Schema, StoredReservation } from '../../database/schema.ts'
+import type { MessageStatus, Schema } from '../../database/schema.ts'
 import { Batcher, lockLimitOf } from '../../database/statements/batcher.ts'
 import { inPlaces } from '../../database/statements/json-rows.ts'
-import type { Amount, LimitSet } from '../billing/budgets.ts'
-import type { NewLedgerRow } from '../billing/ledger.ts'
+import {
+  type Settlement,
+  toInteger,
+  toSettlingValues,
+  toTeamSettlingValues,
+  type UsedShares,
+} from '../billing/reservation-values.ts'
 import {
   askedEndings,
+  askedTeamEndings,
   type EndingRow,
+  endTeamTurns,
   endTurns,
-  type UsedShares,
 } from './finish-turns-statement.ts'
+import { type Receipt, toStoredReceipt } from './receipts.ts'
 
 /** How a turn ended. */
 export type TurnEnd = {
@@ -33,7 +40,7 @@ export type TurnEnd = {
   stopSequence: Buffer | null
   model: string
   tokenCount: number
-  result: Record<string, unknown> | null
+  receipt: Receipt | null
   errorCode: string | null
   requestId: string | null
   durationMs: number
@@ -42,26 +49,28 @@ export type TurnEnd = {
   keepIdempotencyKey: boolean
 }
 
-export type EndingTurn = {
+export type EndingTurn = Settlement & {
   answerId: string
   conversationId: string
   userId: string
   end: TurnEnd
-  reservation: StoredReservation
-  spent: Amount
-  /** Null when nothing was billed. */
-  ledgerRow: NewLedgerRow | null
-  limits: LimitSet
-  /** Used shares below this cause no warning. */
-  leastPercent: number
   /** The changes to the conversation. */
   changes: ConversationChanges
   /** For a turn whose text is not kept; null for any other. */
   forgotten: ForgottenTurn | null
 }
 
-/** `isAskerLive`: whether the session that asked for it was live when it ended. */
-export type EndedTurn = { used: UsedShares; isAskerLive: boolean }
+/**
+ * `isAskerLive`: whether the session that asked for it was live when it ended; `hasAccess`: whether
+ * the sender still had access to the conversation.
+ */
+export type EndedTurn = {
+  used: UsedShares
+  isAskerLive: boolean
+  hasAccess: boolean
+  /** Of the conversation's row; null where the turn no longer held it. */
+  versions: { before: string; after: string } | null
+}
 
 /** Undefined: unchanged. `systemPrompt`: sealed; null removes it. */
 export type ConversationChanges = {
@@ -77,7 +86,11 @@ export class TurnEndingRepository {
   readonly #db: Kysely<Schema>
   readonly #endings = new Batcher<EndingValues, EndingRow | undefined>({
     run: (turns) => this.#endTogether(turns),
-    keyOf: ({ userId }) => userId,
+    keysOf: ({ userId }) => [userId],
+  })
+  readonly #teamEndings = new Batcher<TeamEndingValues, EndingRow | undefined>({
+    run: (turns) => this.#endForTeams(turns),
+    keysOf: ({ userId, teamId }) => [userId, teamId],
   })
 
   constructor(db: Kysely<Schema>) {
@@ -91,8 +104,11 @@ export class TurnEndingRepository {
    *   changed nothing.
    */
   async end(turn: EndingTurn): Promise<EndedTurn | undefined> {
-    const row = await this.#endings.load(toValues(turn))
-    return row && { used: row.used ?? {}, isAskerLive: row.isAskerLive }
+    const { team } = turn.reservation
+    const row = team
+      ? await this.#teamEndings.load({ ...toValues(turn), ...toTeamSettlingValues(turn, team) })
+      : await this.#endings.load(toValues(turn))
+    return row && toEndedTurn(row)
   }
 
   async #endTogether(turns: readonly EndingValues[]): Promise<(EndingRow | undefined)[]> {
@@ -100,52 +116,42 @@ export class TurnEndingRepository {
     const rows = await endTurns(this.#db, { turns: askedEndings.toJson(turns), lockLimit })
     return inPlaces(turns, rows)
   }
+
+  async #endForTeams(turns: readonly TeamEndingValues[]): Promise<(EndingRow | undefined)[]> {
+    const lockLimit = lockLimitOf(turns)
+    const rows = await endTeamTurns(this.#db, { turns: askedTeamEndings.toJson(turns), lockLimit })
+    return inPlaces(turns, rows)
+  }
 }
 
+const toEndedTurn = ({ used, isAskerLive, hasAccess, versionBefore, version }: EndingRow) => ({
+  used: used ?? {},
+  isAskerLive,
+  hasAccess,
+  versions: versionBefore === null ? null : { before: versionBefore, after: version },
+})
+
 type EndingValues = ReturnType<typeof toValues>
+type TeamEndingValues = EndingValues & ReturnType<typeof toTeamSettlingValues>
 
 function toValues(turn: EndingTurn) {
-  const { end, reservation, spent, ledgerRow, limits, changes } = turn
+  const { end, changes } = turn
   return {
+    ...toSettlingValues(turn),
     answerId: turn.answerId,
     conversationId: turn.conversationId,
     userId: turn.userId,
-    sessionId: reservation.sessionId ?? null,
-    connectionId: (reservation.isConnection && reservation.sessionId) || null,
-    day: reservation.day,
-    month: reservation.month,
-    reservedNanoUsd: reservation.nanoUsd,
-    reservedTokens: String(reservation.tokens),
-    spentNanoUsd: String(spent.nanoUsd),
-    spentTokens: String(spent.tokens),
-    dayNanoUsd: text(limits.day.nanoUsd),
-    dayTokens: text(limits.day.tokens),
-    monthNanoUsd: text(limits.month.nanoUsd),
-    monthTokens: text(limits.month.tokens),
-    connectionNanoUsd: text(limits.connectionNanoUsd),
-    leastPercent: turn.leastPercent,
     status: end.status,
     content: end.content,
     stopSequence: end.stopSequence,
     model: end.model,
     tokenCount: toInteger(end.tokenCount),
-    result: end.result,
+    result: end.receipt && toStoredReceipt(end.receipt),
     errorCode: end.errorCode,
     requestId: end.requestId,
     durationMs: toInteger(end.durationMs),
     upstreamMs: toInteger(end.upstreamMs),
     keepsIdempotencyKey: end.keepIdempotencyKey,
-    isBilled: ledgerRow !== null,
-    inputTokens: ledgerRow && toInteger(ledgerRow.inputTokens),
-    outputTokens: ledgerRow && toInteger(ledgerRow.outputTokens),
-    thinkingTokens: ledgerRow && toInteger(ledgerRow.thinkingTokens),
-    cacheReadTokens: ledgerRow && toInteger(ledgerRow.cacheReadTokens),
-    cacheWrite5mTokens: ledgerRow && toInteger(ledgerRow.cacheWrite5mTokens),
-    cacheWrite1hTokens: ledgerRow && toInteger(ledgerRow.cacheWrite1hTokens),
-    unitPrices: ledgerRow?.unitPrices ?? null,
-    costNanoUsd: text(ledgerRow?.costNanoUsd ?? null),
-    estimated: ledgerRow?.estimated ?? null,
-    tag: ledgerRow?.tag ?? null,
     conversationModel: changes.model ?? null,
     historyStart: changes.historyStart ?? null,
     systemPrompt: changes.systemPrompt ?? null,
@@ -154,10 +160,3 @@ function toValues(turn: EndingTurn) {
     blankTitle: turn.forgotten?.title ?? null,
   }
 }
-
-/** Clamps to PostgreSQL's integer: counts come from outside, and the end must be written. */
-const toInteger = (count: number) =>
-  Number.isNaN(count) ? 0 : Math.round(Math.min(Math.max(count, 0), 2 ** 31 - 1))
-
-/** 64-bit values are sent as decimal text. */
-const text = (value: bigint | number | string | null) => (value === null ? null : String(value))

@@ -12,9 +12,9 @@ export class ForgottenTurnRepository {
   }
 
   /**
-   * Deletes some of the old ones, and conversations that become empty. Call it in a transaction.
-   * Skips locked rows, which the next call deletes. Locks the user's storage row first, since the
-   * triggers of the deleted rows write it.
+   * Deletes some of the old ones, and conversations that become empty, or are branches of which no
+   * turn of their own is kept. Call it in a transaction. Skips locked rows, which the next call
+   * deletes. Locks the user's storage row first, since the triggers of the deleted rows write it.
    *
    * @returns the number of turns.
    */
@@ -63,7 +63,12 @@ export class ForgottenTurnRepository {
       .deleteFrom('conversations')
       .where(sql<boolean>`id = any(${ids}::uuid[])`)
       .where('runningMessageId', 'is', null)
-      .where('messageCount', '<=', sql.ref<number>('messages_deleted'))
+      .where(
+        sql<boolean>`message_count <= messages_deleted or (
+          not is_listed and branched_from is not null
+          and not exists (select from forgotten_turns f where f.conversation_id = conversations.id)
+        )`,
+      )
       .execute()
   }
 }

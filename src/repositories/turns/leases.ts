@@ -2,6 +2,8 @@ import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
 import { jsonRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
+import { toConversationRef } from '../access/conversation-ref.ts'
+import { isKnownReservation, toReservation } from '../billing/budgets.ts'
 
 export type WhichOrphans = 'all' | { among: readonly string[] }
 
@@ -95,20 +97,20 @@ export class LeaseRepository {
   }
 
   /**
-   * The next orphans, those with the oldest lease first.
+   * The next orphans, those with the oldest lease first, without those whose reservation only a later
+   * build can settle. `userId`: the sender.
    *
    * @param inHand ids to leave out, mainly the answers that this process is still generating.
    * @param which `among`: those that were watched for long enough (lease-watch.ts). `all`: all that
    *   are not in hand, for the start on a database that only one process can open.
    */
   async listOrphans(inHand: readonly string[], which: WhichOrphans) {
-    return this.#db
+    const rows = await this.#db
       .selectFrom('messages')
       .innerJoin('conversations', 'conversations.id', 'messages.conversationId')
       .select([
         'messages.id',
         'messages.conversationId',
-        'messages.userId',
         'messages.content',
         'messages.position',
         'messages.model',
@@ -117,12 +119,15 @@ export class LeaseRepository {
         'messages.createdAt',
         'conversations.dataKey',
       ])
-      .select(
+      .select([
+        sql<string>`coalesce(messages.sender_id, messages.user_id)`.as('userId'),
+        sql<string>`coalesce(conversations.sealed_for, conversations.user_id)`.as('sealedFor'),
         sql<number>`extract(epoch from now() - messages.created_at)::float8 * 1000`.as('ageMs'),
-      )
+      ])
       .where('messages.role', '=', 'assistant')
       .where('messages.status', '=', 'running')
       .where(sql<boolean>`messages.id <> all(${inHand}::uuid[])`)
+      .where(sql.raw<boolean>(isKnownReservation('messages.reservation')))
       .$if(which !== 'all', (query) =>
         query.where(
           sql<boolean>`messages.id = any(${(which as { among: string[] }).among}::uuid[])`,
@@ -131,6 +136,11 @@ export class LeaseRepository {
       .orderBy('messages.leaseExpiresAt')
       .limit(ORPHANS_AT_ONCE)
       .execute()
+    return rows.map(({ sealedFor, dataKey, ...row }) => ({
+      ...row,
+      conversation: toConversationRef({ id: row.conversationId, sealedFor, dataKey }),
+      reservation: row.reservation && toReservation(row.reservation),
+    }))
   }
 }
 

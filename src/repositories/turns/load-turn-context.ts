@@ -12,16 +12,32 @@ import type { Schema } from '../../database/schema.ts'
 import { Batcher } from '../../database/statements/batcher.ts'
 import { inPlaces, jsonRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
-import { AppError } from '../../errors.ts'
+import {
+  accessibleConversation,
+  type ConversationRole,
+  isInTeam,
+  payingTeam,
+} from '../access/conversation-access.ts'
+import { type ConversationRef, refColumns, toConversationRef } from '../access/conversation-ref.ts'
 import { isReached, type Reach } from '../access/reach.ts'
-import type { StoredLimit } from '../billing/budgets.ts'
+import {
+  SENDER_COLUMNS,
+  SENDER_TABLES,
+  SENDER_VERSION,
+  type SenderContext,
+  type SenderRow,
+  toSenderContext,
+} from '../billing/sender-context.ts'
 import type { SendablePage } from './send-histories.ts'
 
 /** The conversation as read for a send. */
 export type SendableConversation = {
-  id: string
-  userId: string
-  dataKey: Buffer
+  ref: ConversationRef
+  ownerId: string
+  /** The sender's. */
+  role: ConversationRole
+  /** Whether the sender, who does not own it, has sent a message in it. Null for its owner. */
+  hasSent: boolean | null
   systemPrompt: Buffer | null
   model: string
   messageCount: number
@@ -32,36 +48,49 @@ export type SendableConversation = {
   historyOmitted: number
   /** False while none of its turns is kept. */
   isListed: boolean
+  payment: ConversationPayment
   /** The newest whole messages from `historyStart` on; send-histories.ts has those before them. */
   history: SendablePage
 }
 
-export type TurnContext = {
-  userDataKey: Buffer
-  /** Null when the user has not stored one. */
-  apiKey: { sealed: Buffer; rejectedAt: Date | null } | null
-  limits: StoredLimit[]
-  /** The monthly cap of the connection that asks; null for any other session. */
-  connection: { limitNanoUsd: string | null } | null
+/** Who pays for messages in a conversation, unless a call says otherwise. */
+export type ConversationPayment = {
+  /** Null: each sender pays. */
+  teamId: string | null
+  teamName: string | null
+  /** Whether the sender is in that team, and it is in use. */
+  isMember: boolean
+  /** Whether only that team's key may be used in it. */
+  isTeamOnly: boolean
+}
+
+export type TurnContext = SenderContext & {
+  /** Of what was read, for a statement that compares them. `conversation`: null without one. */
+  versions: Versions
   /** Undefined when none was requested, or when the session reaches none with that id. */
   conversation: SendableConversation | undefined
 }
 
+export type Versions = { sender: string; conversation: string | null }
+
 /** Without a conversation the columns of one are null, and `id` says so. */
-type Row = Omit<SendableConversation, 'id' | 'userId' | 'history'> & {
-  place: number
-  userDataKey: Buffer
-  sealedApiKey: Buffer | null
-  rejectedAt: Date | null
-  limits: StoredLimit[]
-  isConnection: boolean
-  connectionLimit: string | null
-  id: string | null
-  history: [
-    isWhole: boolean,
-    messages: [id: string, position: number, role: string, content: string | null][],
-  ]
-}
+export type TurnContextRow = Omit<SendableConversation, 'ref' | 'history' | 'payment'> &
+  SenderRow & {
+    place: number
+    senderVersion: string
+    version: string | null
+    payingTeamId: string | null
+    payingTeam: string | null
+    isPayingMember: boolean
+    isTeamOnly: boolean
+    id: string | null
+    sealedFor: string
+    dataKey: Buffer
+    history: [
+      isWhole: boolean,
+      messages: [id: string, position: number, role: string, content: string | null][],
+    ]
+  }
 
 /** Limits for the messages that are read with it: many sends may be in one batch. */
 const MOST_MESSAGES = 200
@@ -76,35 +105,17 @@ const asked = jsonRows<keyof AskedSend>({
   conversationId: 'uuid',
 })
 
-/**
- * Looks the row up by its key for each send. `offset 0` keeps the planner from joining whole tables
- * instead, which it prefers while tables are new and have no statistics.
- */
-const rowOf = (table: string, isIt: string) =>
-  `lateral (select * from ${table} where ${isIt} offset 0)`
-
-const loadTurnContexts = prepare<{ sends: string }, Row>(
-  'load_turn_context',
-  (value) => `
-  select
-    a.place,
-    u.data_key as user_data_key,
-    k.sealed as sealed_api_key,
-    k.rejected_at,
-    (
-      select coalesce(json_agg(json_build_object(
-        'period', b.period,
-        'setBy', b.set_by,
-        'limitNanoUsd', b.limit_nano_usd::text,
-        'limitTokens', b.limit_tokens::text
-      )), '[]')
-      from budgets b
-      where b.user_id = u.id
-    ) as limits,
-    coalesce(s.kind = 'connection', false) as is_connection,
-    s.limit_nano_usd as connection_limit,
+/** Of {@link sendableConversation}, the part of a {@link TurnContextRow}. */
+export const CONVERSATION_COLUMNS = `
+    ${SENDER_VERSION} as sender_version,
+    c.version,
     c.id,
-    c.data_key,
+    c.user_id as owner_id,
+    c.role,
+    case when c.role <> 'owner' then exists (
+      select from messages own where own.conversation_id = c.id and own.sender_id = a.user_id
+    ) end as has_sent,
+    ${refColumns('c')},
     c.system_prompt,
     c.model,
     c.message_count,
@@ -112,6 +123,11 @@ const loadTurnContexts = prepare<{ sends: string }, Row>(
     c.history_start,
     c.history_omitted,
     c.is_listed,
+    ${payingTeam('c')} as paying_team_id,
+    case when c.payer = 'team' then (select t.name from teams t where t.id = c.paying_team_id) end
+      as paying_team,
+    c.payer = 'team' and ${isInTeam('c.paying_team_id', 'a.user_id')} as is_paying_member,
+    c.payers = 'team_only' as is_team_only,
     (
       select json_build_array(
         coalesce(bool_and(fits), true),
@@ -128,24 +144,36 @@ const loadTurnContexts = prepare<{ sends: string }, Row>(
           select m.id, m.position, m.role, m.content
           from messages m
           where m.conversation_id = c.id and m.position >= c.history_start
-            and m.user_id = u.id and m.status = 'complete'
+            and m.status = 'complete'
           order by m.position desc
           limit ${MOST_MESSAGES + 1}
         ) as newest
         window newest_first as (order by position desc)
       ) as history
-    ) as history
-  from ${asked.as('a', value('sends', 'json'))}
-  join ${rowOf('users', 'id = a.user_id')} as u on true
-  left join ${rowOf('api_keys', 'user_id = a.user_id')} as k on true
-  left join ${rowOf('sessions', 'id = a.session_id and user_id = a.user_id')} as s on true
-  left join ${rowOf('conversations', 'id = a.conversation_id and user_id = a.user_id')} as c
-    on ${isReached('c', 's', 'a.reads_all')}`,
+    ) as history`
+
+/**
+ * A table for a `left join`, as `c`, beside those of a sender: for each row of `a` the conversation
+ * that it names, if its user has access and its session reaches it.
+ *
+ * @param isRead SQL for whether it is read at all.
+ */
+export const sendableConversation = (isRead = 'true') => `
+  ${accessibleConversation('a.conversation_id', 'a.user_id')} as c
+    on ${isRead} and ${isReached('c', 's', 'a.reads_all')}`
+
+const loadTurnContexts = prepare<{ sends: string }, TurnContextRow>(
+  'load_turn_context',
+  (value) => `
+  select
+    a.place,${SENDER_COLUMNS},${CONVERSATION_COLUMNS}
+  from ${asked.as('a', value('sends', 'json'))}${SENDER_TABLES}
+  left join ${sendableConversation()}`,
 )
 
 export class TurnContextRepository {
   readonly #db: Kysely<Schema>
-  readonly #openings = new Batcher<AskedSend, Row | undefined>({
+  readonly #openings = new Batcher<AskedSend, TurnContextRow | undefined>({
     run: (sends) => this.#openTogether(sends),
   })
 
@@ -153,27 +181,35 @@ export class TurnContextRepository {
     this.#db = db
   }
 
-  /** @throws AppError not_found when the user no longer exists. */
-  async get(reach: Reach, conversationId: string | undefined): Promise<TurnContext> {
+  /** Undefined when the user no longer exists. */
+  async find(reach: Reach, conversationId: string | undefined): Promise<TurnContext | undefined> {
     const row = await this.#openings.load({ ...reach, conversationId: conversationId ?? null })
-    if (row === undefined) throw new AppError('not_found', 'This account has been deleted.')
-    const { userDataKey, sealedApiKey: sealed, rejectedAt, limits } = row
-    return {
-      userDataKey,
-      apiKey: sealed === null ? null : { sealed, rejectedAt },
-      limits,
-      connection: row.isConnection ? { limitNanoUsd: row.connectionLimit } : null,
-      conversation: row.id === null ? undefined : toConversation(row, row.id, reach.userId),
-    }
+    return row && toTurnContext(row)
   }
 
-  async #openTogether(sends: readonly AskedSend[]): Promise<(Row | undefined)[]> {
+  async #openTogether(sends: readonly AskedSend[]): Promise<(TurnContextRow | undefined)[]> {
     return inPlaces(sends, await loadTurnContexts(this.#db, { sends: asked.toJson(sends) }))
   }
 }
 
-function toConversation(row: Row, id: string, userId: string): SendableConversation {
-  const { dataKey, systemPrompt, model, messageCount, runningMessageId } = row
+export const toTurnContext = (row: TurnContextRow): TurnContext => ({
+  ...toSenderContext(row),
+  versions: { sender: row.senderVersion, conversation: row.version },
+  conversation: row.id === null ? undefined : toConversation(row, row.id),
+})
+
+function toConversation(row: TurnContextRow, id: string): SendableConversation {
+  const {
+    ownerId,
+    role,
+    hasSent,
+    sealedFor,
+    dataKey,
+    systemPrompt,
+    model,
+    messageCount,
+    runningMessageId,
+  } = row
   const { historyStart, historyOmitted, isListed } = row
   const [isWhole, newest] = row.history
   const messages = newest.map(([id, position, role, content]) => ({
@@ -183,9 +219,10 @@ function toConversation(row: Row, id: string, userId: string): SendableConversat
     content: content === null ? null : Buffer.from(content, 'base64'),
   }))
   return {
-    id,
-    userId,
-    dataKey,
+    ref: toConversationRef({ id, sealedFor, dataKey }),
+    ownerId,
+    role,
+    hasSent,
     systemPrompt,
     model,
     messageCount,
@@ -193,6 +230,12 @@ function toConversation(row: Row, id: string, userId: string): SendableConversat
     historyStart,
     historyOmitted,
     isListed,
+    payment: {
+      teamId: row.payingTeamId,
+      teamName: row.payingTeam,
+      isMember: row.isPayingMember,
+      isTeamOnly: row.isTeamOnly,
+    },
     history: { messages, isWhole },
   }
 }

@@ -5,6 +5,7 @@
 
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
+import { accessibleConversation } from '../access/conversation-access.ts'
 
 /** A whole message; `content` is sealed. */
 export type SendableMessage = { id: string; position: number; role: string; content: Buffer | null }
@@ -12,8 +13,11 @@ export type SendableMessage = { id: string; position: number; role: string; cont
 /** Newest first. `isWhole`: there are no older ones. */
 export type SendablePage = { messages: SendableMessage[]; isWhole: boolean }
 
-/** Which of the conversation's messages, from `from` on and before `before`. */
+/** Which of the conversation's messages, from `from` on and before `before`, for which sender. */
 export type SendableRange = { conversationId: string; userId: string; from: number; before: number }
+
+/** Whole for owners and contributors; a viewer does not send. */
+const SENDABLE = sql.raw(accessibleConversation('asked.id', 'asked.sender'))
 
 /** Limits of one page; the first one reached applies. A larger message comes alone. */
 const PAGE_MESSAGES = 2000
@@ -35,11 +39,16 @@ export class SendHistoryRepository {
           and (row_number() over newest_first > ${PAGE_MESSAGES}
             or sum(coalesce(octet_length(content), 0)) over newest_first > ${PAGE_BYTES}) as is_more
         from (
-          select id, position, role, content from messages
-          where conversation_id = ${conversationId}::uuid and user_id = ${userId}::uuid
-            and status = 'complete' and position >= ${from} and position < ${before}
-          order by position desc
-          limit ${PAGE_MESSAGES + 1}
+          select m.*
+          from (values (${conversationId}::uuid, ${userId}::uuid)) as asked (id, sender)
+          join ${SENDABLE} as c on true
+          cross join lateral (
+            select id, position, role, content from messages
+            where conversation_id = c.id and status = 'complete'
+              and position >= greatest(${from}, c.from_position) and position < ${before}
+            order by position desc
+            limit ${PAGE_MESSAGES + 1}
+          ) as m
         ) as newest
         window newest_first as (order by position desc)
       ) as page
@@ -49,15 +58,15 @@ export class SendHistoryRepository {
   }
 
   async count({ conversationId, userId, from, before }: SendableRange): Promise<number> {
-    const { messages } = await this.#db
-      .selectFrom('messages')
-      .select((select) => select.fn.countAll<string>().as('messages'))
-      .where('conversationId', '=', conversationId)
-      .where('userId', '=', userId)
-      .where('status', '=', 'complete')
-      .where('position', '>=', from)
-      .where('position', '<', before)
-      .executeTakeFirstOrThrow()
-    return Number(messages)
+    const { rows } = await sql<{ messages: string }>`
+      select count(*) as messages
+      from (values (${conversationId}::uuid, ${userId}::uuid)) as asked (id, sender)
+      join ${SENDABLE} as c on true
+      join messages m on m.conversation_id = c.id
+      where m.status = 'complete'
+        and m.position >= greatest(${from}, c.from_position) and m.position < ${before}`.execute(
+      this.#db,
+    )
+    return Number(rows[0]?.messages)
   }
 }

@@ -2,39 +2,64 @@
 
 import { jsonRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
-import { isLive, isReached, mayDo } from '../access/reach.ts'
-import type { BudgetPeriod } from '../billing/budgets.ts'
-
-/** The limit that was exceeded: the user's own budget, or the cap of the connection that asks. */
-export type Limited = { period: BudgetPeriod; by: 'user' | 'connection' }
+import { isGrantedTo, isOwnedBy, mayContinue, payingTeam } from '../access/conversation-access.ts'
+import type { ConversationRef } from '../access/conversation-ref.ts'
+import { COUNT_UP, IS_USE_TO_BE_NOTED } from '../access/session-checks.ts'
+import {
+  asker,
+  type Books,
+  GRANT_RESULT,
+  isRefused,
+  isUnprepared,
+  OF_SENDER,
+  RESERVING_COLUMNS,
+  refusal,
+} from '../billing/reservation-sql.ts'
+import type { Grant, GrantRow, Refusal } from '../billing/reservation-values.ts'
+import { SENDER_TABLES, SENDER_VERSION } from '../billing/sender-context.ts'
+import {
+  IS_PAYER_GONE,
+  OF_TEAM,
+  payerOf,
+  TEAM_RESERVING_COLUMNS,
+} from '../billing/team-reservation-sql.ts'
 
 export type StartOutcome =
-  | { outcome: 'begun'; maxTokens: number; nanoUsd: string; tokens: number }
-  | { outcome: 'exceeded'; limited: Limited }
+  | ({ outcome: 'begun' } & Grant & BegunConversation)
+  | Refusal
   /** `session_ended`: also when it may no longer send messages. */
   | { outcome: 'not_found' | 'busy' | 'session_ended' }
   /** The user's storage has no room for the message. */
   | { outcome: 'full' }
   /** Another turn came in between: the history has to be read again. */
   | { outcome: 'stale' }
+  /**
+   * The team, the membership, its key or the session's leave to spend its money is gone; or who pays
+   * in the conversation was changed.
+   */
+  | { outcome: 'payer_gone' }
+  /** Another turn has the same idempotency key. */
+  | { outcome: 'duplicate_key' }
+
+/** `version`: of the conversation's row, as the statement has left it. `ref`: of a new one. */
+export type BegunConversation = { version: string; ref: ConversationRef | undefined }
 
 /** `unprepared`: rows of spending that have to be locked do not exist yet. */
-type Outcome = StartOutcome['outcome'] | 'unprepared'
+type Outcome = Exclude<StartOutcome['outcome'], 'duplicate_key'> | 'unprepared'
 
-export type BeginningRow = {
-  outcome: Outcome
-  maxTokens: number
-  nanoUsd: string
-  tokens: string
-  limitedBy: 'month' | 'connection' | 'day'
+export type BeginningRow = GrantRow & { outcome: Outcome; version: string }
+
+/** `hits`: null unless it has begun. */
+export type RememberedBeginningRow = Omit<BeginningRow, 'outcome'> & {
+  /** `not_begun`: the sender is not as remembered, or has sent too many requests. */
+  outcome: Outcome | 'not_begun'
+  hits: number | null
+  resetAt: Date | null
+  isUseToBeNoted: boolean
 }
 
 const COLUMNS = {
-  userId: 'uuid',
-  sessionId: 'uuid',
   readsAll: 'boolean',
-  connectionId: 'uuid',
-  books: 'integer',
   conversationId: 'uuid',
   isNew: 'boolean',
   dataKey: 'bytea',
@@ -51,122 +76,121 @@ const COLUMNS = {
   replicaId: 'uuid',
   leaseSeconds: 'float8',
   tag: 'text',
-  day: 'date',
-  month: 'date',
-  dayNanoUsd: 'bigint',
-  dayTokens: 'bigint',
-  monthNanoUsd: 'bigint',
-  monthTokens: 'bigint',
-  connectionNanoUsd: 'bigint',
-  inputTokens: 'bigint',
-  inputNanoUsd: 'bigint',
-  outputNanoUsd: 'bigint',
-  maxTokens: 'bigint',
-  leastTokens: 'bigint',
+  keyLastFour: 'text',
+  isPayerNamed: 'boolean',
+  conversationPayer: 'uuid',
   newBytes: 'bigint',
   limitBytes: 'bigint',
 }
 
-export const askedTurns = jsonRows(COLUMNS)
+export const askedTurns = jsonRows({ ...RESERVING_COLUMNS, ...COLUMNS })
+export const askedRememberedTurns = jsonRows({
+  ...RESERVING_COLUMNS,
+  ...COLUMNS,
+  senderVersion: 'text',
+  conversationVersion: 'text',
+  counterKey: 'text',
+  windowSeconds: 'float8',
+  requestLimit: 'bigint',
+})
+export const askedTeamTurns = jsonRows({ ...TEAM_RESERVING_COLUMNS, ...COLUMNS })
 
-/** How many of the wanted output tokens the budget has room for; -1 when the input does not fit. */
-const remainingTokens = (book: string, nanoUsd: string, tokens?: string) => {
-  const nanoUsdLeft = `${nanoUsd} - ${book}.spent_nano_usd - ${book}.reserved_nano_usd - a.input_nano_usd`
-  return `least(
-    a.max_tokens,
-    ${tokens ? `${tokens} - ${book}.spent_tokens - ${book}.reserved_tokens - a.input_tokens,` : ''}
-    case
-      when a.output_nano_usd is null then null
-      when ${nanoUsdLeft} < 0 then -1
-      else (${nanoUsdLeft}) / nullif(a.output_nano_usd, 0)
-    end
-  )`
+/** What a statement does besides, where a team pays. */
+type Paying = {
+  asked: { as(alias: string, rows: string): string }
+  books: Books
+  /** Locks what the payer's consent rests on. */
+  payers: string
+  isPayerGone: string
+  /** SQL for the id of the team that pays; null: the sender does. */
+  team: string
+  /** Columns of the answer, with SQL for their values. */
+  answerColumns: Record<string, string>
+  unread?: Unread
 }
 
-/** Turns of different users. */
-export const beginTurns = prepare<{ turns: string; lockLimit: string }, BeginningRow>(
-  'begin_turns',
-  (value) => `
+/** What it does besides for turns of which nothing was read before. */
+type Unread = {
+  /** Reads the sender's version, and locks what counts the request. */
+  parts: string
+  isStale: string
+  counted: string
+  resultColumns: string
+  resultTables: string
+}
+
+const READ: Unread = { parts: '', isStale: '', counted: '', resultColumns: '', resultTables: '' }
+
+const beginningOf = <Row = BeginningRow>(
+  name: string,
+  { asked, books, payers, isPayerGone, team, answerColumns, unread = READ }: Paying,
+) =>
+  prepare<{ turns: string; lockLimit: string }, Row>(
+    name,
+    (value) => `
   with asked as materialized (
-    select a.* from ${askedTurns.as('a', value('turns', 'json'))},
+    select a.* from ${asked.as('a', value('turns', 'json'))},
       set_config('lock_timeout', ${value('lockLimit', 'text')}, true)
-  ),
-  asker as (
-    select a.place, s.id, s.scopes
+  ),${asker('messages:send')},${books.remainingRoom},
+  conversation as (
+    select a.place, a.user_id as sender_id, c.user_id as owner_id, c.id, c.running_message_id,
+      c.message_count, c.xmin::text as version, ${payingTeam('c')} as paying_team_id, c.payers
     from asked a
-    join sessions s on s.id = a.session_id and s.user_id = a.user_id
-    where ${isLive('s')} and ${mayDo('s', 'messages:send')}
-    order by s.id
-    for share of s
-  ),
-  locked_budgets as (
-    select a.place, s.period as book, case s.period
-        when 'day' then ${remainingTokens('s', 'a.day_nano_usd', 'a.day_tokens')}
-        else ${remainingTokens('s', 'a.month_nano_usd', 'a.month_tokens')}
-      end as tokens
-    from asked a
-    join asker using (place)
-    join spending s on s.user_id = a.user_id
-      and ((s.period = 'day' and s.starts_on = a.day)
-        or (s.period = 'month' and s.starts_on = a.month))
-    order by s.user_id, s.period
-    for update of s
-  ),
-  locked_connection_budgets as (
-    select a.place, 'connection' as book, ${remainingTokens('c', 'a.connection_nano_usd')} as tokens
-    from asked a
-    join connection_spending c on c.session_id = a.connection_id and c.starts_on = a.month
-    where (select count(*) from locked_budgets t where t.place = a.place) = 2
-    order by c.session_id
+    join remaining r on r.place = a.place and r.books = a.books
+    join asker s on s.place = a.place
+    join conversations c on c.id = a.conversation_id and ${mayContinue('c', 's', 'a.reads_all')}
+    order by c.id
     for update of c
   ),
-  remaining as (
-    select place, count(*) as books, min(tokens) as tokens,
-      min(tokens) filter (where book = 'month') as in_month,
-      min(tokens) filter (where book = 'connection') as in_connection
-    from (select * from locked_budgets union all select * from locked_connection_budgets) as books
-    group by place
+  granted as (
+    select c.place, c.sender_id, g.team_id
+    from conversation c
+    join conversation_grants g on g.conversation_id = c.id and g.role = 'contributor'
+      and ${isGrantedTo('g', 'c.sender_id')}
+    where c.sender_id <> c.owner_id
+    order by g.id
+    for share of g
   ),
+  teammate as (
+    select g.place, t.id as team_id
+    from granted g
+    join teams t on t.id = g.team_id and t.archived_at is null
+    join team_members m on m.team_id = t.id and m.user_id = g.sender_id
+    order by t.id, m.user_id
+    for share of t, m
+  ),${payers}${unread.parts}
   stored as (
     select a.place, s.bytes
     from asked a
     join remaining r on r.place = a.place and r.books = a.books
-    join storage s on s.user_id = a.user_id
+    left join conversation c on c.place = a.place
+    join storage s on s.user_id = coalesce(c.owner_id, a.user_id)
     where a.limit_bytes is not null
     order by s.user_id
     for update of s
-  ),
-  conversation as (
-    select a.place, c.running_message_id, c.message_count
-    from asked a
-    join remaining r on r.place = a.place and r.books = a.books
-    join asker s on s.place = a.place
-    join conversations c on c.id = a.conversation_id and c.user_id = a.user_id
-      and ${isReached('c', 's', 'a.reads_all')}
-    order by c.id
-    for update of c
   ),
   verdict as materialized (
     select
       a.*,
       case
         when s.id is null then 'session_ended'
-        when r.books is distinct from a.books then 'unprepared'
+        when ${isUnprepared} then 'unprepared'
         when c.message_count is null and not a.is_new then 'not_found'
+        when c.owner_id <> a.user_id and not exists (
+          select from granted g left join teammate t using (place, team_id)
+          where g.place = a.place and (g.team_id is null or t.team_id is not null)
+        ) then 'not_found'
+        ${isPayerGone}when c.id is not null and (
+          not a.is_payer_named and c.paying_team_id is distinct from a.conversation_payer
+          or c.payers = 'team_only' and c.paying_team_id is distinct from ${team}
+        ) then 'payer_gone'
         when c.running_message_id is not null then 'busy'
         when c.message_count <> a.message_count then 'stale'
-        when coalesce(st.bytes, 0) + a.new_bytes > a.limit_bytes then 'full'
-        when r.tokens < a.least_tokens then 'exceeded'
+        ${unread.isStale}when coalesce(st.bytes, 0) + a.new_bytes > a.limit_bytes then 'full'
+        when ${isRefused} then ${refusal}
         else 'begun'
       end as outcome,
-      case
-        when r.in_month < a.least_tokens then 'month'
-        when r.in_connection < a.least_tokens then 'connection'
-        else 'day'
-      end as limited_by,
-      r.tokens as room_tokens,
-      a.input_nano_usd + r.tokens * coalesce(a.output_nano_usd, 0) as worst_nano_usd,
-      a.input_tokens + r.tokens as worst_tokens
+      coalesce(c.owner_id, a.user_id) as owner_id,${books.grantColumns}
     from asked a
     left join asker s using (place)
     left join remaining r using (place)
@@ -175,23 +199,7 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
   ),
   begun as materialized (
     select * from verdict where outcome = 'begun'
-  ),
-  reserved as (
-    insert into spending as s (user_id, period, starts_on, reserved_nano_usd, reserved_tokens)
-    select b.user_id, p.period, p.starts_on, b.worst_nano_usd, b.worst_tokens
-    from begun b
-    cross join lateral (values ('day', b.day), ('month', b.month)) as p (period, starts_on)
-    on conflict (user_id, period, starts_on) do update set
-      reserved_nano_usd = s.reserved_nano_usd + excluded.reserved_nano_usd,
-      reserved_tokens = s.reserved_tokens + excluded.reserved_tokens
-  ),
-  reserved_by_connection as (
-    insert into connection_spending as c (session_id, starts_on, reserved_nano_usd)
-    select b.connection_id, b.month, b.worst_nano_usd
-    from begun b where b.connection_id is not null
-    on conflict (session_id, starts_on) do update set
-      reserved_nano_usd = c.reserved_nano_usd + excluded.reserved_nano_usd
-  ),
+  ),${books.reserved},${unread.counted}
   new_conversation as (
     insert into conversations
       (id, user_id, data_key, title, model, running_message_id, message_count, session_id)
@@ -203,58 +211,111 @@ export const beginTurns = prepare<{ turns: string; lockLimit: string }, Beginnin
     update conversations c set
       running_message_id = b.answer_id,
       message_count = c.message_count + 2,
-      title = coalesce(b.title, c.title),
-      is_listed = true
+      title = case when c.title_by = 'user' then c.title else coalesce(b.title, c.title) end,
+      is_listed = c.is_listed or b.title is not null,
+      archived_at = case when b.user_id <> b.owner_id then c.archived_at end
     from begun b
-    where c.id = b.conversation_id and c.user_id = b.user_id and not b.is_new
+    where c.id = b.conversation_id and ${isOwnedBy('c', 'b.owner_id')} and not b.is_new
+  ),
+  unarchived as (
+    update conversation_marks k set archived_at = null
+    from begun b
+    where b.user_id <> b.owner_id and k.user_id = b.user_id
+      and k.conversation_id = b.conversation_id and k.archived_at is not null
   ),
   question as (
     insert into messages
-      (id, conversation_id, user_id, position, role, status, model, content, token_count)
-    select b.user_message_id, b.conversation_id, b.user_id, b.message_count + 1, 'user', 'running',
-      b.model, b.content, b.token_count
+      (id, conversation_id, user_id, sender_id, position, role, status, model, content, token_count)
+    select b.user_message_id, b.conversation_id, b.owner_id, nullif(b.user_id, b.owner_id),
+      b.message_count + 1, 'user', 'running', b.model, b.content, b.token_count
     from begun b
   ),
   answer as (
     insert into messages
-      (id, conversation_id, user_id, position, role, status, model, idempotency_hash,
-      request_fingerprint, replica_id, lease_expires_at, tag, reservation)
-    select b.answer_id, b.conversation_id, b.user_id, b.message_count + 2, 'assistant', 'running',
-      b.model, b.idempotency_hash, b.request_fingerprint, b.replica_id,
-      now() + make_interval(secs => b.lease_seconds), b.tag,
-      jsonb_build_object(
-        'day', to_char(b.day, 'YYYY-MM-DD'),
-        'month', to_char(b.month, 'YYYY-MM-DD'),
-        'nanoUsd', b.worst_nano_usd::text,
-        'tokens', b.worst_tokens,
-        'likelyInputTokens', b.input_tokens,
-        'maxTokens', b.room_tokens,
-        'sessionId', b.session_id::text,
-        'isConnection', b.connection_id is not null
-      )
+      (id, conversation_id, user_id, sender_id, position, role, status, model, idempotency_hash,
+      request_fingerprint, replica_id, lease_expires_at, tag, key_last_four,
+      ${Object.keys(answerColumns)
+        .map((column) => `${column}, `)
+        .join('')}reservation)
+    select b.answer_id, b.conversation_id, b.owner_id, nullif(b.user_id, b.owner_id),
+      b.message_count + 2, 'assistant', 'running', b.model, b.idempotency_hash,
+      b.request_fingerprint, b.replica_id,
+      now() + make_interval(secs => b.lease_seconds), b.tag, b.key_last_four,
+      ${Object.values(answerColumns)
+        .map((sql) => `${sql}, `)
+        .join('')}${books.storedReservation}
     from begun b
   )
-  select outcome, greatest(room_tokens, -1)::integer as max_tokens, worst_nano_usd as nano_usd,
-    worst_tokens as tokens, limited_by
-  from verdict
+  select outcome, ${GRANT_RESULT},
+    pg_current_xact_id()::xid::text as version${unread.resultColumns}
+  from verdict${unread.resultTables}
   order by place`,
-)
-
-/** Before the first send of a day, month or connection's month: rows must exist to be locked. */
-export const ensureSpendingRows = prepare<
-  { userId: string; day: string; month: string; connectionId: string | null },
-  never
->(
-  'ensure_spending_rows',
-  (value) => `
-  with of_user as (
-    insert into spending (user_id, period, starts_on)
-    values (${value('userId', 'uuid')}, 'day', ${value('day', 'date')}),
-      (${value('userId', 'uuid')}, 'month', ${value('month', 'date')})
-    on conflict do nothing
   )
-  insert into connection_spending (session_id, starts_on)
-  select ${value('connectionId', 'uuid')}, ${value('month', 'date')}
-  where ${value('connectionId', 'uuid')} is not null
-  on conflict do nothing`,
-)
+
+/** Turns of different users, who pay for them. */
+export const beginTurns = beginningOf('begin_turns', {
+  asked: askedTurns,
+  books: OF_SENDER,
+  payers: '',
+  isPayerGone: '',
+  team: 'null',
+  answerColumns: {},
+})
+
+/**
+ * Turns of different users, who pay for them, of which nothing was read before: they begin only if
+ * what is remembered of them is what a statement would read now, and if the users' requests, which
+ * are counted here, are not too many. The counters are locked last, by their keys.
+ */
+export const beginRememberedTurns = beginningOf<RememberedBeginningRow>('begin_remembered_turns', {
+  asked: askedRememberedTurns,
+  books: OF_SENDER,
+  payers: '',
+  isPayerGone: '',
+  team: 'null',
+  answerColumns: {},
+  unread: {
+    parts: `
+  sender as (
+    select a.place, ${SENDER_VERSION} as version, ${IS_USE_TO_BE_NOTED} as is_use_to_be_noted
+    from asked a${SENDER_TABLES}
+  ),
+  request as (
+    select a.place, q.hits, q.reset_at
+    from asked a
+    join remaining r on r.place = a.place and r.books = a.books
+    join rate_limits q on q.key = a.counter_key
+    order by q.key
+    for update of q
+  ),`,
+    isStale: `when c.version <> a.conversation_version then 'stale'
+        when not exists (
+          select from sender v where v.place = a.place and v.version = a.sender_version
+        ) or exists (
+          select from request q
+          where q.place = a.place and q.reset_at > now() and q.hits >= a.request_limit
+        ) then 'not_begun'
+        `,
+    counted: `
+  counted as (
+    insert into rate_limits as r (key, hits, reset_at)
+    select b.counter_key, 1, now() + make_interval(secs => b.window_seconds)
+    from begun b
+    order by 1${COUNT_UP}
+  ),`,
+    resultColumns: ', q.hits, q.reset_at, v.is_use_to_be_noted',
+    resultTables: `
+  left join counted q on q.key = verdict.counter_key
+  left join sender v using (place)`,
+  },
+})
+
+/** Turns of different users, for which different teams pay. */
+export const beginTeamTurns = beginningOf('begin_team_turns', {
+  asked: askedTeamTurns,
+  books: OF_TEAM,
+  payers: `${payerOf('\n    left join conversation c on c.place = a.place')},`,
+  isPayerGone: IS_PAYER_GONE,
+  team: 'a.team_id',
+  answerColumns: { payer: `'team'`, paying_team_id: 'b.team_id' },
+})

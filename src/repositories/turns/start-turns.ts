@@ -5,36 +5,49 @@
  * an error of one is that turn's alone.
  *
  * What was read before (load-turn-context.ts) may have changed, so everything that decides is
- * checked again under locks. The lock order: the sessions that ask, by id, which then cannot end
- * before their turns have begun (authority.ts); the budgets, by user and day before month; the
- * connections' budgets; the storage; the conversations. All senders use this order, and the end of
- * a turn (finish-turns.ts) a compatible one, which prevents deadlocks. A `for update` returns the
- * newest version of a row, regardless of the snapshot (PostgreSQL documentation: Read Committed
- * Isolation Level). `verdict` uses only those rows, and every write requires that it is `begun`.
+ * checked again under locks: the sessions and budgets in the order of reservation-sql.ts; the
+ * conversations; the grants; the teams that they are to, and the senders' memberships; the team that
+ * pays; the storage of the conversations' owners. All senders use this order, and the end of a turn
+ * (finish-turns.ts) a compatible one, which prevents deadlocks. `verdict` uses only those rows, and
+ * every write requires that it is `begun`.
+ *
+ * A turn of which nothing was read, but all is remembered, begins only where the versions of what is
+ * remembered are those of the rows. Its request is counted too: that counter is locked last.
  */
 
 import type { Kysely } from 'kysely'
-import { Alone } from '../../database/alone.ts'
-import type { Schema } from '../../database/schema.ts'
+import type { Schema, StoredTeamPayer } from '../../database/schema.ts'
 import { Batcher, lockLimitOf } from '../../database/statements/batcher.ts'
-import type { LimitSet, PayingPeriods } from '../billing/budgets.ts'
+import { toConversationRef } from '../access/conversation-ref.ts'
+import type { Count, UserCounter } from '../access/session-checks.ts'
+import { toText } from '../billing/budgets.ts'
 import {
+  type GrantRow,
+  type ReservationRequest,
+  toGrant,
+  toLimited,
+  toReservingValues,
+  toTeamReservingValues,
+} from '../billing/reservation-values.ts'
+import { SpendingRows } from '../billing/spending-rows.ts'
+import { violatedConstraint } from '../constraints.ts'
+import type { Versions } from './load-turn-context.ts'
+import {
+  askedRememberedTurns,
+  askedTeamTurns,
   askedTurns,
   type BeginningRow,
+  beginRememberedTurns,
+  beginTeamTurns,
   beginTurns,
-  ensureSpendingRows,
-  type Limited,
+  type RememberedBeginningRow,
   type StartOutcome,
 } from './start-turns-statement.ts'
 
 /** A turn as it begins: the user's message, and a placeholder for the answer. */
-export type NewTurn = {
-  userId: string
-  sessionId: string
+export type NewTurn = ReservationRequest & {
   /** Whether it may continue conversations that other sessions began. */
   readsAll: boolean
-  /** Whether the session is an MCP client's connection, which has its own budget. */
-  isConnection: boolean
   conversationId: string
   /** For a new conversation; null to continue one of the user's. */
   opening: { dataKey: Buffer; model: string } | null
@@ -52,9 +65,12 @@ export type NewTurn = {
   replicaId: string
   leaseSeconds: number
   tag: string | null
-  periods: PayingPeriods
-  limits: LimitSet
-  worst: WorstCaseCost
+  /** Of the Anthropic key that pays. */
+  keyLastFour: string | null
+  /** Whether the call names its payer; else that of the conversation, as read, was taken. */
+  isPayerNamed: boolean
+  /** The team that pays in the conversation, as read; null: each sender. */
+  conversationPayer: string | null
   storage: StorageDemand
 }
 
@@ -65,36 +81,90 @@ export type StorageDemand = {
   limitBytes: number | null
 }
 
-/** The most that an answer may cost. */
-export type WorstCaseCost = {
-  inputTokens: number
-  inputNanoUsd: bigint
-  /** Per output token; null when the price is unknown: then limits in USD do not apply. */
-  outputNanoUsd: number | null
-  maxTokens: number
-  /** With less room than this the turn is refused. */
-  leastTokens: number
+/** Of the owner's keys, and of every sender's. */
+const OF_IDEMPOTENCY = ['messages_idempotency', 'messages_idempotency_of_sender']
+
+/** A turn of which nothing was read before. */
+export type RememberedTurn = NewTurn & {
+  /** Of what it was drafted from. */
+  versions: Versions
+  counter: Required<UserCounter>
+}
+
+/** `conversation_stale`: something has changed the conversation meanwhile. */
+export type NotBegunEarly = 'conversation_stale' | 'not_begun'
+
+export type BegunRemembered = {
+  started: Extract<StartOutcome, { outcome: 'begun' }>
+  /** Of the user's requests, this one included. */
+  count: Count | null
+  isUseToBeNoted: boolean
 }
 
 export class TurnBeginningRepository {
   readonly #db: Kysely<Schema>
   readonly #beginnings = new Batcher<BeginningValues, BeginningRow>({
     run: (turns) => this.#beginTogether(turns),
-    keyOf: ({ userId }) => userId,
+    keysOf: ({ userId }) => [userId],
   })
-  readonly #alone = new Alone()
+  readonly #teamBeginnings = new Batcher<TeamBeginningValues, BeginningRow>({
+    run: (turns) => this.#beginForTeams(turns),
+    // Two of one team would both count the room that its pool has before either.
+    keysOf: ({ userId, teamId }) => [userId, teamId],
+  })
+  readonly #rememberedBeginnings = new Batcher<RememberedValues, RememberedBeginningRow>({
+    run: (turns) => this.#beginRememberedTogether(turns),
+    keysOf: ({ userId }) => [userId],
+  })
+  readonly #spendingRows: SpendingRows
 
   constructor(db: Kysely<Schema>) {
     this.#db = db
+    this.#spendingRows = new SpendingRows(db)
   }
 
-  /** @throws the database's error for a second turn with the same idempotency key. */
   async begin(turn: NewTurn): Promise<StartOutcome> {
-    const values = toValues(turn)
-    const first = await this.#beginnings.load(values)
-    if (first.outcome !== 'unprepared') return toStartOutcome(first)
-    await this.#alone.run(values.userId, false, () => ensureSpendingRows(this.#db, values))
-    return toStartOutcome(await this.#beginnings.load(values))
+    try {
+      const { team } = turn
+      const row = team ? this.#beginForTeam({ ...turn, team }) : this.#begin(toValues(turn))
+      return toStartOutcome(await row, turn)
+    } catch (error) {
+      if (!OF_IDEMPOTENCY.includes(violatedConstraint(error) ?? '')) throw error
+      return { outcome: 'duplicate_key' }
+    }
+  }
+
+  /**
+   * Begins a turn whose session, sender and conversation are as remembered, and counts its request.
+   *
+   * @returns the reason as a word when it has not begun: nothing has changed then.
+   */
+  async beginRemembered(turn: RememberedTurn): Promise<BegunRemembered | NotBegunEarly> {
+    const row = await this.#rememberedBeginnings.load(toRememberedValues(turn))
+    if (row.outcome === 'stale') return 'conversation_stale'
+    if (row.outcome !== 'begun') return 'not_begun'
+    const { hits, resetAt, isUseToBeNoted } = row
+    const count = hits === null || resetAt === null ? null : { hits, resetAt }
+    return { started: toBegun(row, turn), count, isUseToBeNoted }
+  }
+
+  async #beginRememberedTogether(turns: readonly RememberedValues[]) {
+    const lockLimit = lockLimitOf(turns)
+    return beginRememberedTurns(this.#db, { turns: askedRememberedTurns.toJson(turns), lockLimit })
+  }
+
+  async #begin(values: BeginningValues): Promise<BeginningRow> {
+    return this.#spendingRows.prepared(values, () => this.#beginnings.load(values))
+  }
+
+  async #beginForTeam(turn: NewTurn & { team: StoredTeamPayer }): Promise<BeginningRow> {
+    const values = { ...toValues(turn), ...toTeamReservingValues(turn) }
+    return this.#spendingRows.prepared(values, () => this.#teamBeginnings.load(values))
+  }
+
+  async #beginForTeams(turns: readonly TeamBeginningValues[]): Promise<BeginningRow[]> {
+    const lockLimit = lockLimitOf(turns)
+    return beginTeamTurns(this.#db, { turns: askedTeamTurns.toJson(turns), lockLimit })
   }
 
   async #beginTogether(turns: readonly BeginningValues[]): Promise<BeginningRow[]> {
@@ -105,17 +175,24 @@ export class TurnBeginningRepository {
 
 /** The parameters of the statements. */
 export type BeginningValues = ReturnType<typeof toValues>
+type TeamBeginningValues = BeginningValues & ReturnType<typeof toTeamReservingValues>
+
+type RememberedValues = ReturnType<typeof toRememberedValues>
+
+const toRememberedValues = (turn: RememberedTurn) => ({
+  ...toValues(turn),
+  senderVersion: turn.versions.sender,
+  conversationVersion: turn.versions.conversation,
+  counterKey: `${turn.counter.keyPrefix}${turn.userId}`,
+  windowSeconds: turn.counter.windowMs / 1000,
+  requestLimit: turn.counter.limit,
+})
 
 function toValues(turn: NewTurn) {
-  const { periods, limits, worst, opening, storage } = turn
-  const connectionId = turn.isConnection ? turn.sessionId : null
+  const { opening, storage } = turn
   return {
-    userId: turn.userId,
-    sessionId: turn.sessionId,
+    ...toReservingValues(turn),
     readsAll: turn.readsAll,
-    connectionId,
-    /** How many rows of spending apply to the turn. */
-    books: connectionId === null ? 2 : 3,
     conversationId: turn.conversationId,
     isNew: opening !== null,
     dataKey: opening?.dataKey ?? null,
@@ -132,40 +209,26 @@ function toValues(turn: NewTurn) {
     replicaId: turn.replicaId,
     leaseSeconds: turn.leaseSeconds,
     tag: turn.tag,
-    day: periods.day,
-    month: periods.month,
-    dayNanoUsd: text(limits.day.nanoUsd),
-    dayTokens: text(limits.day.tokens),
-    monthNanoUsd: text(limits.month.nanoUsd),
-    monthTokens: text(limits.month.tokens),
-    connectionNanoUsd: text(limits.connectionNanoUsd),
-    inputTokens: String(worst.inputTokens),
-    inputNanoUsd: String(worst.inputNanoUsd),
-    outputNanoUsd: text(worst.outputNanoUsd),
-    maxTokens: String(worst.maxTokens),
-    leastTokens: String(worst.leastTokens),
+    keyLastFour: turn.keyLastFour,
+    isPayerNamed: turn.isPayerNamed,
+    conversationPayer: turn.conversationPayer,
     newBytes: String(storage.newBytes),
-    limitBytes: text(storage.limitBytes),
+    limitBytes: toText(storage.limitBytes),
   }
 }
 
-/** 64-bit values are sent as decimal text. */
-const text = (value: bigint | number | null) => (value === null ? null : String(value))
+function toBegun(
+  row: GrantRow & { version: string },
+  { conversationId: id, userId: sealedFor, opening }: NewTurn,
+) {
+  const ref = opening ? toConversationRef({ id, sealedFor, dataKey: opening.dataKey }) : undefined
+  return { outcome: 'begun' as const, version: row.version, ref, ...toGrant(row) }
+}
 
-function toStartOutcome({
-  outcome,
-  maxTokens,
-  nanoUsd,
-  tokens,
-  limitedBy,
-}: BeginningRow): StartOutcome {
-  if (outcome === 'begun') return { outcome, maxTokens, nanoUsd, tokens: Number(tokens) }
-  if (outcome === 'exceeded') return { outcome, limited: toLimited(limitedBy) }
+function toStartOutcome(row: BeginningRow, turn: NewTurn): StartOutcome {
+  const { outcome } = row
+  if (outcome === 'begun') return toBegun(row, turn)
+  if (outcome === 'spent' || outcome === 'held') return { outcome, limited: toLimited(row) }
   if (outcome === 'unprepared') throw new Error('begin_turn: the rows of spending are not there')
   return { outcome }
 }
-
-const toLimited = (limitedBy: BeginningRow['limitedBy']): Limited =>
-  limitedBy === 'connection'
-    ? { period: 'month', by: 'connection' }
-    : { period: limitedBy, by: 'user' }

@@ -8,8 +8,11 @@ import type { Repositories } from '../../repositories/index.ts'
 import type { Caller } from './caller.ts'
 import { isScope, requireScopes, type Scope } from './scopes.ts'
 
-/** The result of a correct password: its user, and the hash that it was checked against. */
-export type PasswordProof = { userId: string; passwordHash: string }
+/**
+ * The result of a correct password: its user, the hash that it was checked against, and the network
+ * that it came from, where that is known.
+ */
+export type PasswordProof = { userId: string; passwordHash: string; network: string | null }
 
 type Locks = Pick<Repositories, 'authority'>
 type Holder = Pick<Caller, 'userId' | 'sessionId' | 'kind'>
@@ -78,6 +81,12 @@ export const sessionEnded = (kinds: readonly SessionKind[] = []) =>
     kinds.includes('personal')
       ? 'This personal access token has expired, was revoked, or never was one. Make a new one on the account page.'
       : 'This access token was revoked or replaced. Connect again, or sign in again with authenticate_user.',
+  )
+
+export const accessEnded = () =>
+  new AppError(
+    'access_ended',
+    'Your access to this conversation was ended meanwhile. What the answer cost until then is booked to you; its text stays with the owner.',
   )
 
 export const proofRequired = () =>

@@ -39,6 +39,17 @@ export const TokenName = z
   .max(64, 'must have at most 64 characters')
   .regex(/^\P{Cc}*$/u, 'must not hold control characters')
 
+const MOST_MODELS = 20
+
+/** Names of models, or nothing for every model. */
+export const AllowedModels = z
+  .array(
+    z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9.-]{0,99}$/, 'must be names of models, such as claude-sonnet-5-5'),
+  )
+  .max(MOST_MODELS, `must be at most ${MOST_MODELS} names`)
+
 /** @throws AppError invalid_input that names the field and says what is wrong, not the value. */
 export function checked<T>(rule: z.ZodType<T>, value: unknown, field: string): T {
   const { data, problems } = check(rule, value)
@@ -76,3 +87,6 @@ const BETTER =
 
 export const wrongField = (field: string, problem: string) =>
   new AppError('invalid_input', `${field} ${problem}.`, { details: { field } })
+
+export const noSuchUser = () =>
+  new AppError('not_found', 'There is no user with this name.', { details: { field: 'username' } })

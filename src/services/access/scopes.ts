@@ -4,8 +4,15 @@ import { AppError } from '../../errors.ts'
 
 export const SCOPES = {
   'conversations:read': 'Read your conversations',
+  'conversations:write':
+    'Rename, archive, copy and import conversations, and delete yours for ever',
   'messages:send': 'Send messages to Claude, billed to your Anthropic key',
+  'conversations:share': 'Give others access to your conversations, and take it from them',
+  'teams:read': 'See your teams and who is in them, and ask for a higher limit',
+  'teams:manage': 'Change your teams: invite and remove people, and give them roles',
   'usage:read': 'See your usage and budget',
+  'messages:api':
+    'Use the Messages API (Claude Code, SDKs and other clients of Anthropic), billed to your Anthropic key',
   account:
     'See and change your account: Anthropic key, password, sessions, budget, export, deletion',
 } as const
@@ -14,9 +21,14 @@ export type Scope = keyof typeof SCOPES
 
 export const ALL_SCOPES = Object.keys(SCOPES) as readonly Scope[]
 
+/** What an MCP client's connection may be given: the Messages API takes personal tokens only. */
+export const CONNECTION_SCOPES: readonly Scope[] = ALL_SCOPES.filter(
+  (scope) => scope !== 'messages:api',
+)
+
 export const isScope = (name: string): name is Scope => Object.hasOwn(SCOPES, name)
 
-const READING: readonly Scope[] = ['conversations:read', 'usage:read']
+const READING: readonly Scope[] = ['conversations:read', 'teams:read', 'usage:read']
 
 /** Whether the scope is read-only: it allows neither changes nor spending. */
 export const isReading = (scope: Scope): boolean => READING.includes(scope)
@@ -25,6 +37,7 @@ export const isReading = (scope: Scope): boolean => READING.includes(scope)
 export const DEFAULT_SCOPES: readonly Scope[] = [
   'conversations:read',
   'messages:send',
+  'teams:read',
   'usage:read',
 ]
 

@@ -17,6 +17,10 @@ import type { Repositories } from '../../repositories/index.ts'
 
 export type CheckedSession = { session: LiveSession; count: Count | null }
 
+/** An id that PostgreSQL cannot parse would fail all that share its statement. */
+export const isWellFormed = (proof: SessionProof) =>
+  !('id' in proof) || (UUID.test(proof.id) && UUID.test(proof.userId))
+
 type Waiting = {
   proof: SessionProof
   resolve(checked: CheckedSession | undefined): void
@@ -44,8 +48,7 @@ export class SessionChecks {
    * this request. All checks of one object use the same kind of proof.
    */
   async find(proof: SessionProof): Promise<CheckedSession | undefined> {
-    // An id that PostgreSQL cannot parse would fail the whole batch.
-    if ('id' in proof && !(UUID.test(proof.id) && UUID.test(proof.userId))) return undefined
+    if (!isWellFormed(proof)) return undefined
     return new Promise((resolve, reject) => {
       // Runs once all input that has arrived by now has been read.
       if (this.#waiting.length === 0) setImmediate(() => this.#run())

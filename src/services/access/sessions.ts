@@ -3,21 +3,25 @@ import { newId, newToken } from '../../crypto/random.ts'
 import type { AccessTokens } from '../../crypto/tokens.ts'
 import { AppError, isDatabaseGone } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
-import type { Count, UserCounter } from '../../repositories/access/session-checks.ts'
-import type { ProvenSession, SessionKind } from '../../repositories/access/sessions.ts'
+import type {
+  Count,
+  LiveSession,
+  SessionProof,
+  UserCounter,
+} from '../../repositories/access/session-checks.ts'
+import type { SessionKind } from '../../repositories/access/sessions.ts'
 import { periodsAt } from '../../repositories/billing/periods.ts'
 import type { Repositories, Transact } from '../../repositories/index.ts'
 import { visibleName } from '../../text/visible-name.ts'
-import {
-  holdSessions,
-  type PasswordProof,
-  proofRequired,
-  sessionEnded,
-  wrongCredentials,
-} from './authority.ts'
+import type { AuditLog, AuditTransaction } from '../audit/audit-log.ts'
+import { actorOf } from './actor.ts'
+import { holdSessions, type PasswordProof, proofRequired, sessionEnded } from './authority.ts'
+import { type BegunSession, beginSession, holdPassword } from './begin-session.ts'
 import type { Caller } from './caller.ts'
+import type { InstallationRoles } from './installation-roles.ts'
+import { ReadAhead } from './read-ahead.ts'
 import { ALL_SCOPES, isScope, requireScopes, type Scope } from './scopes.ts'
-import { type CheckedSession, SessionChecks } from './session-lookup.ts'
+import { type CheckedSession, isWellFormed, SessionChecks } from './session-lookup.ts'
 
 export type IssuedToken = { accessToken: string; expiresAt: Date; userId: string }
 
@@ -31,6 +35,10 @@ export type ListedSession = {
   name: string | null
   clientId: string | null
   scopes: readonly Scope[]
+  /** What a personal token may name at the Messages API; null: every model. */
+  allowedModels: readonly string[] | null
+  /** Names of the teams whose money a connection or personal token may spend. */
+  payingTeams: readonly string[]
   /** The most it may spend a month (UTC); null: no limit of its own. */
   limitNanoUsd: bigint | null
   createdAt: Date
@@ -45,20 +53,36 @@ export type ListedSession = {
 /** The two ways in which a token of /mcp names its session. */
 type TokenChecks = { signed: SessionChecks; personal: SessionChecks }
 
+/** What to read for a call with its session: for a new conversation, or for this one. */
+export type Announced = { conversationId: string | undefined }
+
+/** `scopes`: what the token names of its session's; undefined: all. */
+export type NamedSession = {
+  proof: SessionProof
+  kinds: readonly SessionKind[]
+  scopes: readonly string[] | undefined
+}
+
+type FoundSession = CheckedSession & { readAhead?: ReadAhead }
+/** `readsAll`: whether the token has the scope to read all conversations of its user. */
+type FindSession = (proof: SessionProof, readsAll: boolean) => Promise<FoundSession | undefined>
+
 const MAX_LISTED = 1000
+
+/** Where requests with a token are counted, by what they are for; null: not in the database. */
+export type UserCounters = Record<'requests' | 'messages', Required<UserCounter>>
 
 /** Lets secret scanners and people recognise a personal token. */
 export const PERSONAL_TOKEN_PREFIX = 'cag'
 
 type Deps = {
-  repositories: Pick<Repositories, 'sessions' | 'sessionChecks'>
-  transact: Transact
+  repositories: Pick<Repositories, 'callerContexts' | 'sessions' | 'sessionChecks'>
+  transact: Transact<'auditEvents' | 'authority' | 'sessions' | 'users'>
+  audit: Pick<AuditLog, 'record'>
   tokens: AccessTokens
-  /** Where requests with a token of /mcp are counted; null: not in the database. */
-  userCounter: UserCounter | null
+  userCounters: UserCounters | null
   sessionSeconds: number
-  /** Lower case. */
-  adminUsernames: readonly string[]
+  roles: InstallationRoles
   log: Logger
 }
 
@@ -69,23 +93,30 @@ type Deps = {
 export class SessionService {
   readonly #deps: Deps
   readonly #checks: TokenChecks
-  readonly #counting: TokenChecks
+  readonly #counting: Record<keyof UserCounters, TokenChecks>
   readonly #browserChecks: SessionChecks
 
   constructor(deps: Deps) {
     this.#deps = deps
-    const { repositories, userCounter } = deps
+    const { repositories, userCounters } = deps
     const checks = (counter: UserCounter | null) => new SessionChecks(repositories, counter)
-    this.#checks = { signed: checks(null), personal: checks(null) }
-    this.#counting = { signed: checks(userCounter), personal: checks(userCounter) }
+    const tokenChecks = (counter: UserCounter | null) => ({
+      signed: checks(counter),
+      personal: checks(counter),
+    })
+    this.#checks = tokenChecks(null)
+    this.#counting = {
+      requests: tokenChecks(userCounters?.requests ?? null),
+      messages: tokenChecks(userCounters?.messages ?? null),
+    }
     this.#browserChecks = checks(null)
   }
 
   /** @throws AppError invalid_credentials when the password was changed since it was checked. */
   async issue(proof: PasswordProof): Promise<IssuedToken> {
-    const session = this.#newSession(proof.userId)
-    await this.#begin({ ...session, kind: 'password', name: null, tokenHash: null }, proof)
-    return this.#sign(session)
+    const session = this.#newSession()
+    await this.#begin(proof, { ...session, kind: 'password' })
+    return this.#sign(session, proof.userId)
   }
 
   /**
@@ -94,16 +125,22 @@ export class SessionService {
    * @throws AppError unauthenticated for a token that is malformed, expired or revoked.
    */
   async resolve(accessToken: string): Promise<Caller> {
-    return (await this.#resolve(accessToken, this.#checks)).caller
+    return (await this.#resolve(accessToken, byItself(this.#checks))).caller
   }
 
   /**
-   * The same, and counts the request for its user.
+   * The same, and counts the request for its user, by what it is for.
    *
+   * @param announced what the caller's `readAhead` is to hold, read in the same statement.
    * @returns a null count where the database keeps none.
    */
-  async resolveAndCount(accessToken: string): Promise<{ caller: Caller; count: Count | null }> {
-    return this.#resolve(accessToken, this.#counting)
+  async resolveAndCount(
+    accessToken: string,
+    as: keyof UserCounters = 'requests',
+    announced?: Announced,
+  ): Promise<{ caller: Caller; count: Count | null }> {
+    const find = announced ? this.#readingAhead(as, announced) : byItself(this.#counting[as])
+    return this.#resolve(accessToken, find)
   }
 
   /**
@@ -119,9 +156,8 @@ export class SessionService {
     name: string | null = null,
   ): Promise<string> {
     const secret = newBrowserSecret()
-    const { userId } = proof
     const tokenHash = hashOf(secret)
-    await this.#begin({ id: newId(), userId, kind: 'browser', name, tokenHash, expiresAt }, proof)
+    await this.#begin(proof, { id: newId(), kind: 'browser', name, tokenHash, expiresAt })
     return secret
   }
 
@@ -172,7 +208,9 @@ export class SessionService {
   /** The caller behind a cookie of the pages; undefined when it is no longer valid. */
   async findBrowserSession(secret: string): Promise<Caller | undefined> {
     const checked = await this.#browserChecks.find({ tokenHash: hashOf(secret) })
-    return checked?.session.kind === 'browser' ? this.#toCaller(checked) : undefined
+    if (checked?.session.kind !== 'browser') return undefined
+    if (checked.session.isUseToBeNoted) this.noteUse(checked.session.id)
+    return this.#toCaller(checked)
   }
 
   /**
@@ -202,18 +240,22 @@ export class SessionService {
    */
   async rotate(caller: Caller): Promise<IssuedToken> {
     if (caller.kind !== 'password') throw notRotatable(caller.kind)
-    const session = this.#newSession(caller.userId)
-    await this.#deps.transact(async ({ authority, sessions }) => {
-      await authority.lockEntrance(caller.userId)
-      if (!(await sessions.revoke(caller.sessionId, caller.userId))) throw sessionEnded()
-      await sessions.insert(session)
+    const { userId } = caller
+    const session = this.#newSession()
+    await beginSession(this.#deps, userId, actorOf(caller), async ({ sessions }) => {
+      if (!(await sessions.revoke(caller.sessionId, userId))) throw sessionEnded()
+      return session
     })
-    return this.#sign(session)
+    return this.#sign(session, userId)
   }
 
   /** Ends the caller's session. @returns whether it was still live. */
   async revoke(caller: Caller): Promise<boolean> {
-    return this.#deps.repositories.sessions.revoke(caller.sessionId, caller.userId)
+    return this.#deps.transact(async (repositories) => {
+      const isEnded = await repositories.sessions.revoke(caller.sessionId, caller.userId)
+      if (isEnded) await this.#recordEnd(repositories, caller, { session: caller.sessionId })
+      return isEnded
+    })
   }
 
   /**
@@ -223,10 +265,12 @@ export class SessionService {
    * @throws AppError unauthenticated when the caller's session had already ended.
    */
   async revokeAll(caller: Caller): Promise<number> {
-    return this.#deps.transact(async ({ authority, sessions }) => {
+    return this.#deps.transact(async ({ authority, sessions, auditEvents }) => {
       await authority.lockEntrance(caller.userId)
       await holdSessions({ authority }, caller, 'all')
-      return sessions.revokeAll(caller.userId)
+      const ended = await sessions.revokeAll(caller.userId)
+      await this.#recordEnd({ auditEvents }, caller, { sessions: ended })
+      return ended
     })
   }
 
@@ -238,13 +282,12 @@ export class SessionService {
       sessions.listLive(caller.userId, limit),
       sessions.listSpending(caller.userId, month),
     ])
-    const spent = new Map(spending.map((row) => [row.sessionId, BigInt(row.spentNanoUsd)]))
-    return rows.map(({ name, limitNanoUsd, scopes, ...row }) => ({
+    const spent = new Map(spending.map((row) => [row.sessionId, row.spentNanoUsd]))
+    return rows.map(({ name, scopes, ...row }) => ({
       ...row,
       name: name === null ? null : (visibleName(name) ?? null),
       scopes: scopes === null ? ALL_SCOPES : scopes.filter(isScope),
-      limitNanoUsd: limitNanoUsd === null ? null : BigInt(limitNanoUsd),
-      spentNanoUsd: limitNanoUsd === null ? null : (spent.get(row.id) ?? 0n),
+      spentNanoUsd: row.limitNanoUsd === null ? null : (spent.get(row.id) ?? 0n),
       isCurrent: row.id === caller.sessionId,
     }))
   }
@@ -256,11 +299,27 @@ export class SessionService {
    * @throws AppError unauthenticated when the caller's own session had already ended.
    */
   async revokeOne(caller: Caller, id: string): Promise<boolean> {
-    return this.#deps.transact(async ({ authority, sessions }) => {
+    return this.#deps.transact(async ({ authority, sessions, auditEvents }) => {
       // A token may always revoke itself.
       const needed: Scope[] = id === caller.sessionId ? [] : ['account']
       const isLive = await holdSessions({ authority }, caller, [id], { needed })
-      return isLive(id) && sessions.revoke(id, caller.userId)
+      const isEnded = isLive(id) && (await sessions.revoke(id, caller.userId))
+      if (isEnded) await this.#recordEnd({ auditEvents }, caller, { session: id })
+      return isEnded
+    })
+  }
+
+  async #recordEnd(
+    transaction: AuditTransaction,
+    caller: Caller,
+    ended: { session: string } | { sessions: number },
+  ): Promise<void> {
+    await this.#deps.audit.record(transaction, {
+      action: 'session.ended',
+      actor: actorOf(caller),
+      ...('session' in ended
+        ? { target: { kind: 'session', id: ended.session } }
+        : { target: { kind: 'user', id: caller.userId }, detail: ended }),
     })
   }
 
@@ -274,55 +333,98 @@ export class SessionService {
     return this.#deps.repositories.sessions.elicitsUrls(sessionId)
   }
 
-  async #resolve(accessToken: string, { signed, personal }: TokenChecks) {
-    if (accessToken.startsWith(`${PERSONAL_TOKEN_PREFIX}_`)) {
-      return this.#live(await personal.find({ tokenHash: hashOf(accessToken) }), ['personal'])
+  #readingAhead(as: keyof UserCounters, { conversationId }: Announced): FindSession {
+    const { repositories, userCounters } = this.#deps
+    return async (proof, readsAll) => {
+      if (!isWellFormed(proof)) return undefined
+      const asked = { proof, readsAll, conversationId }
+      const found = await repositories.callerContexts.find(asked, userCounters?.[as] ?? null)
+      if (!found?.context) return found
+      const foundWith = { proof, session: found.session }
+      return { ...found, readAhead: new ReadAhead(conversationId, found.context, foundWith) }
     }
-    const { sessionId: id, userId, scope } = await this.#deps.tokens.verify(accessToken)
-    const live = this.#live(await signed.find({ id, userId }), ['password', 'connection'])
-    if (scope === undefined) return live
-    const named = scope.split(' ')
-    const scopes = live.caller.scopes.filter((granted) => named.includes(granted))
-    return { ...live, caller: { ...live.caller, scopes } }
   }
 
-  #live(checked: CheckedSession | undefined, kinds: readonly SessionKind[]) {
-    if (!checked || !kinds.includes(checked.session.kind)) throw sessionEnded(kinds)
-    return { caller: this.#toCaller(checked), count: checked.count }
+  /**
+   * What an access token of /mcp says of itself: its session is not looked up.
+   *
+   * @throws AppError unauthenticated for a token that is malformed or expired.
+   */
+  async recognise(accessToken: string): Promise<NamedSession> {
+    if (accessToken.startsWith(`${PERSONAL_TOKEN_PREFIX}_`)) {
+      return { proof: { tokenHash: hashOf(accessToken) }, kinds: ['personal'], scopes: undefined }
+    }
+    const { sessionId: id, userId, scope } = await this.#deps.tokens.verify(accessToken)
+    const kinds = ['password', 'connection'] as const
+    return { proof: { id, userId }, kinds, scopes: scope?.split(' ') }
+  }
+
+  /** The caller that the token would be, if the session is still as given. */
+  callerOf(session: LiveSession, { kinds, scopes }: NamedSession): Caller | undefined {
+    if (!kinds.includes(session.kind)) return undefined
+    const caller = this.#toCaller({ session, count: null })
+    if (scopes === undefined) return caller
+    return { ...caller, scopes: caller.scopes.filter((granted) => scopes.includes(granted)) }
+  }
+
+  async #resolve(accessToken: string, find: FindSession) {
+    const named = await this.recognise(accessToken)
+    const readsAll = named.scopes?.includes('conversations:read') ?? true
+    const found = await find(named.proof, readsAll)
+    const caller = found && this.callerOf(found.session, named)
+    if (!found || !caller) throw sessionEnded(named.kinds)
+    if (found.session.isUseToBeNoted) this.noteUse(found.session.id)
+    const { count, readAhead } = found
+    return { caller: readAhead ? { ...caller, readAhead } : caller, count }
   }
 
   #toCaller({ session }: CheckedSession): Caller {
-    if (session.isUseToBeNoted) this.#noteUse(session.id)
-    const { id: sessionId, userId, username, usernameKey, kind } = session
-    const isAdmin = this.#deps.adminUsernames.includes(usernameKey)
+    const { id: sessionId, userId, username, kind } = session
+    const role = this.#deps.roles.of(session)
+    const rights = { isAdmin: role === 'admin', isAuditor: role !== 'member' }
     const scopes = session.scopes === null ? ALL_SCOPES : session.scopes.filter(isScope)
-    return { userId, username, sessionId, kind, scopes, isAdmin }
+    const caller = { userId, username, sessionId, kind, scopes, ...rights, network: null }
+    return {
+      ...caller,
+      ...(session.allowedModels && { allowedModels: session.allowedModels }),
+    }
   }
 
-  async #begin(session: ProvenSession, { passwordHash }: PasswordProof): Promise<void> {
-    const isBegun = await this.#deps.repositories.sessions.insertProven(session, passwordHash)
-    if (!isBegun) throw wrongCredentials()
+  async #begin(proof: PasswordProof, session: BegunSession): Promise<void> {
+    const actor = { sessionId: null, addressPrefix: proof.network }
+    await beginSession(this.#deps, proof.userId, actor, async (repositories) => {
+      await holdPassword(repositories, proof)
+      return { ...session, isProven: true }
+    })
   }
 
   /** Fire and forget: a failure is harmless. */
-  #noteUse(id: string): void {
+  noteUse(id: string): void {
     this.#deps.repositories.sessions.noteUse(id).catch((err: unknown) => {
       if (!isDatabaseGone(err)) this.#deps.log.warn({ err }, 'the use of a session was not noted')
     })
   }
 
-  #newSession(userId: string) {
+  #newSession() {
     // Whole seconds, as in `exp`, so that the reported expiry is the token's.
     const now = Math.floor(Date.now() / 1000)
-    return { id: newId(), userId, expiresAt: new Date((now + this.#deps.sessionSeconds) * 1000) }
+    return { id: newId(), expiresAt: new Date((now + this.#deps.sessionSeconds) * 1000) }
   }
 
-  async #sign(session: { id: string; userId: string; expiresAt: Date }): Promise<IssuedToken> {
-    const { id: sessionId, userId, expiresAt } = session
+  async #sign(
+    { id: sessionId, expiresAt }: { id: string; expiresAt: Date },
+    userId: string,
+  ): Promise<IssuedToken> {
     const accessToken = await this.#deps.tokens.sign({ userId, sessionId, expiresAt })
     return { accessToken, expiresAt, userId }
   }
 }
+
+/** A statement for the sessions alone. */
+const byItself =
+  ({ signed, personal }: TokenChecks): FindSession =>
+  (proof) =>
+    ('id' in proof ? signed : personal).find(proof)
 
 export const newBrowserSecret = () => newToken('browser')
 

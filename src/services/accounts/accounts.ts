@@ -1,9 +1,11 @@
 import type { Claude } from '../../claude/client.ts'
+import { refuseAdminKey } from '../../claude/key-proof.ts'
 import type { Passwords } from '../../crypto/passwords.ts'
 import { generatePassword, newId } from '../../crypto/random.ts'
 import { AppError } from '../../errors.ts'
-import { emailTaken, usernameTaken } from '../../repositories/accounts/users.ts'
-import type { Repositories, Transact } from '../../repositories/index.ts'
+import type { InTransaction, Repositories, Transact } from '../../repositories/index.ts'
+import type { OpenInvitation } from '../../repositories/teams/invitations.ts'
+import { actorOf } from '../access/actor.ts'
 import {
   holdSession,
   holdSessions,
@@ -12,6 +14,7 @@ import {
 } from '../access/authority.ts'
 import type { Caller } from '../access/caller.ts'
 import { checkChosenPassword, checked, Email, Username, wrongField } from '../access/field-rules.ts'
+import type { InstallationRoles } from '../access/installation-roles.ts'
 import {
   type BrowserSecret,
   hashOf,
@@ -19,24 +22,49 @@ import {
   newBrowserSecret,
   type SessionService,
 } from '../access/sessions.ts'
+import { type AuditActor, OPERATOR, SYSTEM } from '../audit/audit-actor.ts'
+import type { AuditDetail, AuditLog, AuditTransaction } from '../audit/audit-log.ts'
 import type { Vault } from '../keys/vault.ts'
-import type { AccountDeletion } from './deletion.ts'
+import { type Invitations, noInvitation } from '../teams/invitations.ts'
+import { adminStays, emailTaken, usernameTaken } from './account-errors.ts'
+import type { AccountDeletion, Deleted, DeletionOptions } from './deletion.ts'
 import type { FormerAccounts } from './former-accounts.ts'
 import type { PasswordCheck } from './password-check.ts'
 
 export type Registration = { username: string; email: string; apiKey: string }
-export type SignUp = { username: string; email: string; password: string }
+export type SignUp = {
+  username: string
+  email: string
+  password: string
+  /** The secret of an invitation, which allows it while registration is closed. */
+  invitation?: string | undefined
+}
 
 type Deps = {
   repositories: Pick<Repositories, 'apiKeys' | 'users'>
-  transact: Transact
+  transact: Transact<
+    | 'apiKeys'
+    | 'auditEvents'
+    | 'authority'
+    | 'budgets'
+    | 'formerAccounts'
+    | 'invitations'
+    | 'oneTimeLinks'
+    | 'sessions'
+    | 'teamMembers'
+    | 'teams'
+    | 'users'
+  >
   claude: Pick<Claude, 'proveKey'>
   passwords: Passwords
   passwordCheck: PasswordCheck
   deletion: AccountDeletion
   formerAccounts: FormerAccounts
   sessions: SessionService
+  audit: Pick<AuditLog, 'record'>
   vault: Vault
+  invitations: Pick<Invitations, 'look' | 'recordAccepted' | 'redeem'>
+  roles: InstallationRoles
   registrationOpen: boolean
   validateApiKeys: boolean
 }
@@ -44,7 +72,13 @@ type Deps = {
 /** Stands for the network of a caller that names none. */
 const NOWHERE = 'nowhere'
 
-type NewUser = { username: string; email: string; password: string; apiKey?: string }
+type NewUser = {
+  username: string
+  email: string
+  password: string
+  apiKey?: string
+  invitation?: string | undefined
+}
 
 export class AccountService {
   readonly #deps: Deps
@@ -69,17 +103,23 @@ export class AccountService {
   }
 
   /**
-   * Stores a new user with a password of their choice, and no Anthropic key yet.
+   * Stores a new user with a password of their choice, and no Anthropic key yet; with an invitation
+   * also in the team that it is to.
    *
-   * @throws AppError invalid_input, registration_closed, username_taken, email_taken.
+   * @throws AppError invalid_input, registration_closed, username_taken, email_taken; not_found for
+   *   an invitation that cannot be used, or not by this name and address.
    */
   async signUp(wanted: SignUp, from?: string): Promise<PasswordProof> {
     const username = checked(Username, wanted.username, 'username')
     const email = checked(Email, wanted.email, 'email')
-    await this.#refuseRegistration(username, email)
+    const { invitation } = wanted
+    const invited =
+      invitation === undefined ? undefined : await this.#deps.invitations.look(invitation)
+    if (invitation !== undefined && invited === undefined) throw noInvitation()
+    await this.#refuseRegistration(username, email, invited)
     const owner = { username, email }
     const password = await checkChosenPassword(wanted.password, owner, 'password')
-    return this.#insert({ username, email, password }, from)
+    return this.#insert({ username, email, password, invitation }, from)
   }
 
   /**
@@ -88,11 +128,11 @@ export class AccountService {
    * @returns the generated password; it is hashed here and cannot be shown again.
    * @throws AppError invalid_input, username_taken, email_taken.
    */
-  async add(wanted: Pick<SignUp, 'username' | 'email'>) {
+  async add(wanted: Pick<SignUp, 'username' | 'email'>, by: AuditActor = OPERATOR) {
     const username = checked(Username, wanted.username, 'username')
     const email = checked(Email, wanted.email, 'email')
     const password = generatePassword()
-    await this.#insert({ username, email, password })
+    await this.#insert({ username, email, password }, undefined, by)
     return { username, password }
   }
 
@@ -113,7 +153,8 @@ export class AccountService {
   async checkPassword(username: string, password: string, from = NOWHERE): Promise<PasswordProof> {
     const user = await this.#deps.passwordCheck.findUser(username, password, from)
     if (!user) throw wrongCredentials(username)
-    return { userId: user.id, passwordHash: user.passwordHash }
+    const network = from === NOWHERE ? null : from
+    return { userId: user.id, passwordHash: user.passwordHash, network }
   }
 
   /**
@@ -135,16 +176,15 @@ export class AccountService {
     await checkChosenPassword(newPassword, user, 'new_password')
     if (newPassword === currentPassword) throw wrongField('new_password', 'must be a new one')
     const passwordHash = await this.#deps.passwords.hash(newPassword, userId)
-    return this.#deps.transact(async ({ authority, users, sessions }) => {
+    return this.#deps.transact(async ({ authority, users, sessions, auditEvents }) => {
       await authority.lockEntrance(userId)
       await holdSessions({ authority }, caller, 'all')
       const isCurrent = await users.replacePasswordHash(userId, user.passwordHash, passwordHash)
       if (!isCurrent) throw wrongPassword()
       const endedSessions = await sessions.revokeAll(userId, sessionId)
-      if (kind !== 'browser') return { endedSessions, renewed: null }
-      const secret = newBrowserSecret()
-      const expiresAt = await sessions.renewSecret(sessionId, hashOf(secret))
-      return { endedSessions, renewed: { secret, expiresAt } }
+      const renewed = kind === 'browser' ? await renewBrowser(sessions, sessionId) : null
+      await this.#record({ auditEvents }, 'password.changed', caller, { sessions: endedSessions })
+      return { endedSessions, renewed }
     })
   }
 
@@ -164,11 +204,15 @@ export class AccountService {
     const { userId } = caller
     await this.#deps.sessions.requireProof(caller)
     await this.#proveKey(apiKey)
-    await this.#deps.transact(async ({ authority, apiKeys, oneTimeLinks, users }) => {
+    await this.#deps.transact(async (repositories) => {
+      const { authority, apiKeys, oneTimeLinks, users } = repositories
       await holdSession({ authority }, caller, ['account'], { mustBeProven: true })
-      if (link !== undefined && !(await oneTimeLinks.use(hashOf(link), userId))) throw linkUsed()
+      if (link !== undefined && !(await oneTimeLinks.use(hashOf(link), userId, 'key')))
+        throw linkUsed()
       const vault = this.#deps.vault.openUser(userId, await users.getDataKey(userId))
-      await apiKeys.put({ userId, sealed: vault.sealApiKey(apiKey), lastFour: apiKey.slice(-4) })
+      const lastFour = apiKey.slice(-4)
+      await apiKeys.put({ userId, sealed: vault.sealApiKey(apiKey), lastFour })
+      await this.#record(repositories, 'key.set', caller, { lastFour })
     })
   }
 
@@ -179,23 +223,25 @@ export class AccountService {
    * @throws AppError unauthenticated.
    */
   async removeKey(caller: Caller): Promise<boolean> {
-    return this.#deps.transact(async ({ authority, apiKeys }) => {
+    return this.#deps.transact(async ({ authority, apiKeys, auditEvents }) => {
       await holdSession({ authority }, caller, ['account'])
-      return apiKeys.delete(caller.userId)
+      const isRemoved = await apiKeys.delete(caller.userId)
+      if (isRemoved) await this.#record({ auditEvents }, 'key.removed', caller)
+      return isRemoved
     })
   }
 
   /**
    * Deletes the caller's account permanently.
    *
-   * @throws AppError forbidden for an admin; unauthenticated; rate_limited; overloaded;
+   * @throws AppError forbidden for a name in ADMIN_USERNAMES and for the last owner of a team;
+   *   unauthenticated; rate_limited; overloaded;
    *   invalid_credentials (a failed sign-in); conversation_busy when an answer cannot be stopped.
    */
-  async delete(caller: Caller, password: string): Promise<void> {
-    // The next user of the freed name would be an admin, since ADMIN_USERNAMES still lists it.
-    if (caller.isAdmin) throw adminStays()
+  async delete(caller: Caller, password: string, options: DeletionOptions = {}): Promise<Deleted> {
+    if (this.#deps.roles.isListed(caller.username)) throw adminStays('owner')
     await this.#deps.sessions.prove(caller, await this.#checkOwnPassword(caller, password))
-    await this.#deps.deletion.run(caller)
+    return this.#deps.deletion.run(caller, options)
   }
 
   /**
@@ -215,10 +261,15 @@ export class AccountService {
     return user
   }
 
-  async #refuseRegistration(username: string, email: string): Promise<void> {
-    if (!this.#deps.registrationOpen) {
+  async #refuseRegistration(
+    username: string,
+    email: string,
+    invited?: OpenInvitation,
+  ): Promise<void> {
+    if (!this.#deps.registrationOpen && invited === undefined) {
       throw new AppError('registration_closed', 'Registration is closed. Ask the operator.')
     }
+    if (this.#deps.roles.isListed(username) && !isForName(invited, username)) throw usernameTaken()
     const { users } = this.#deps.repositories
     const taken = await users.findTaken(username.toLowerCase(), email.toLowerCase())
     if (taken.username) throw usernameTaken()
@@ -226,8 +277,9 @@ export class AccountService {
   }
 
   async #insert(
-    { username, email, password, apiKey }: NewUser,
+    { username, email, password, apiKey, invitation }: NewUser,
     from?: string,
+    by: AuditActor = OPERATOR,
   ): Promise<PasswordProof> {
     const passwordHash = await this.#deps.passwords.hash(password, from)
     const id = newId()
@@ -235,32 +287,61 @@ export class AccountService {
     const names = { usernameKey: username.toLowerCase(), emailKey: email.toLowerCase() }
     await this.#deps.transact(async (repositories) => {
       const { users, apiKeys } = repositories
-      await users.insert({ id, username, email, ...names, passwordHash, dataKey })
+      const outcome = await users.insert({ id, username, email, ...names, passwordHash, dataKey })
+      if (outcome === 'username_taken') throw usernameTaken()
+      if (outcome === 'email_taken') throw emailTaken()
       await this.#deps.formerAccounts.restore(repositories, id, names)
-      if (apiKey === undefined) return
-      const sealed = vault.sealApiKey(apiKey)
-      await apiKeys.put({ userId: id, sealed, lastFour: apiKey.slice(-4) })
+      if (apiKey !== undefined) {
+        const sealed = vault.sealApiKey(apiKey)
+        await apiKeys.put({ userId: id, sealed, lastFour: apiKey.slice(-4) })
+      }
+      const invitee = { userId: id, ...names }
+      const accepted =
+        invitation === undefined
+          ? null
+          : await this.#deps.invitations.redeem(repositories, invitation, invitee)
+      const actor: AuditActor =
+        from === undefined ? by : { ...SYSTEM, kind: 'user', addressPrefix: from }
+      const target = { kind: 'user', id }
+      await this.#deps.audit.record(repositories, { action: 'user.added', actor, target })
+      if (accepted === null) return
+      await this.#deps.invitations.recordAccepted(repositories, accepted, invitee, actor)
     })
-    return { userId: id, passwordHash }
+    return { userId: id, passwordHash, network: from ?? null }
+  }
+
+  async #record(
+    transaction: AuditTransaction,
+    action: string,
+    caller: Caller,
+    detail?: AuditDetail,
+  ): Promise<void> {
+    const target = { kind: 'user', id: caller.userId }
+    await this.#deps.audit.record(transaction, {
+      action,
+      actor: actorOf(caller),
+      target,
+      ...(detail && { detail }),
+    })
   }
 
   async #proveKey(apiKey: string): Promise<void> {
-    if (/^sk-ant-admin/i.test(apiKey)) {
-      throw new AppError(
-        'invalid_api_key',
-        'This is an Admin API key; it cannot send messages. Use a key that begins with sk-ant-api.',
-        { details: { field: 'anthropic_api_key' } },
-      )
-    }
+    refuseAdminKey(apiKey)
     if (this.#deps.validateApiKeys) await this.#deps.claude.proveKey(apiKey)
   }
 }
 
-const adminStays = () =>
-  new AppError(
-    'forbidden',
-    'Your name is in ADMIN_USERNAMES, and would make an admin of whoever registers it next. Have the operator take it out first.',
-  )
+/** Who may take a name in ADMIN_USERNAMES is decided by the operator alone. */
+const isForName = (invited: OpenInvitation | undefined, username: string) =>
+  invited?.isOperators === true && invited.usernameKey === username.toLowerCase()
+
+async function renewBrowser(
+  sessions: Pick<InTransaction['sessions'], 'renewSecret'>,
+  sessionId: string,
+): Promise<BrowserSecret> {
+  const secret = newBrowserSecret()
+  return { secret, expiresAt: await sessions.renewSecret(sessionId, hashOf(secret)) }
+}
 
 const linkUsed = () =>
   new AppError(

@@ -2,29 +2,43 @@
 
 import type { HeavyReads } from '../../concurrency/heavy-reads.ts'
 import type { Memory } from '../../concurrency/memory.ts'
-import { mapInSlices } from '../../concurrency/slices.ts'
 import { AppError } from '../../errors.ts'
 import type { ExportedConversation, ExportedMessage } from '../../repositories/accounts/exports.ts'
-import type { Repositories } from '../../repositories/index.ts'
+import type { StoredLimit } from '../../repositories/billing/budgets.ts'
+import type { Repositories, Transact } from '../../repositories/index.ts'
+import { toUsd } from '../../text/usd-amount.ts'
+import { actorOf } from '../access/actor.ts'
+import { holdSession } from '../access/authority.ts'
 import type { Caller } from '../access/caller.ts'
 import { requireScopes, type Scope } from '../access/scopes.ts'
 import type { ListedSession, SessionService } from '../access/sessions.ts'
+import type { AuditLog } from '../audit/audit-log.ts'
+import type { BudgetRequests } from '../billing/requests/budget-requests.ts'
+import { inChunks } from '../conversations/exports/chunks.ts'
+import type { OpenExports } from '../conversations/exports/open-exports.ts'
 import { type ConversationVault, textOf, type Vault } from '../keys/vault.ts'
-import { inChunks } from './chunks.ts'
-import { OpenExports } from './open-exports.ts'
+import { elementsOf } from './paged-elements.ts'
+import { participationOf } from './participation-export.ts'
 
 type Deps = {
-  repositories: Pick<Repositories, 'apiKeys' | 'budgets' | 'conversations' | 'exports'>
+  repositories: Pick<
+    Repositories,
+    'apiKeys' | 'budgets' | 'conversations' | 'exports' | 'participation'
+  >
+  transact: Transact<'auditEvents' | 'authority'>
+  audit: Pick<AuditLog, 'record'>
   sessions: Pick<SessionService, 'confirm' | 'list' | 'requireProof'>
   vault: Vault
   heavyReads: HeavyReads
   memory: Pick<Memory, 'refuseWhenShort'>
+  open: OpenExports
+  budgetRequests: Pick<BudgetRequests, 'listKept'>
   /** Without a trailing slash. */
   publicUrl: string
 }
 
+type KeptRequest = Awaited<ReturnType<BudgetRequests['listKept']>>[number]
 type LedgerRow = Awaited<ReturnType<Repositories['exports']['listLedger']>>[number]
-type Limit = Awaited<ReturnType<Repositories['budgets']['listLimits']>>[number]
 
 /** The scopes for all that the document contains. */
 const NEEDED_SCOPES: readonly Scope[] = ['account', 'conversations:read', 'usage:read']
@@ -38,7 +52,6 @@ const LEDGER_ROWS_PER_PAGE = 1000
 
 export class ExportService {
   readonly #deps: Deps
-  readonly #open = new OpenExports()
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -64,7 +77,7 @@ export class ExportService {
   /**
    * Streams the caller's document in pieces; write each before reading the next. It contains what
    * was stored and billed when it began, and no secrets: the last four characters of the Anthropic
-   * key, and sessions without tokens.
+   * key, and sessions without tokens. The audit log has it before its first piece.
    *
    * @throws AppError insufficient_scope at once. Before any piece: unauthenticated when the
    *   caller's session has ended, request_too_large when the time is over. Before the first:
@@ -80,12 +93,24 @@ export class ExportService {
   async *#bounded(caller: Caller, pieces: AsyncIterable<string>) {
     await this.#deps.sessions.requireProof(caller)
     this.#deps.memory.refuseWhenShort()
-    this.#open.begin(caller.userId)
+    this.#deps.open.begin(caller.userId)
     try {
+      await this.#record(caller)
       yield* pieces
     } finally {
-      this.#open.end(caller.userId)
+      this.#deps.open.end(caller.userId)
     }
+  }
+
+  async #record(caller: Caller): Promise<void> {
+    await this.#deps.transact(async (repositories) => {
+      await holdSession(repositories, caller, NEEDED_SCOPES)
+      await this.#deps.audit.record(repositories, {
+        action: 'export.account',
+        actor: actorOf(caller),
+        target: { kind: 'user', id: caller.userId },
+      })
+    })
   }
 
   async *#whileAllowed(caller: Caller, until: number, chunks: AsyncIterable<string>) {
@@ -102,22 +127,26 @@ export class ExportService {
     const { until, ...user } = await this.#user(caller.userId)
     yield `,"user":${JSON.stringify(user)}`
     const limits = await budgets.listLimits(caller.userId)
-    yield `,"budgets":${JSON.stringify(limits.map(toBudget))}`
+    const set = limits.filter(({ setBy }) => setBy !== 'raise')
+    yield `,"budgets":${JSON.stringify(set.map(toBudget))}`
+    const requests = await this.#deps.budgetRequests.listKept(caller.userId)
+    yield `,"budget_requests":${JSON.stringify(requests.map(toRequest))}`
     const sessions = await this.#deps.sessions.list(caller)
     yield `,"sessions":${JSON.stringify(sessions.map(toSession))}`
     yield ',"conversations":['
     yield* this.#conversations(caller.userId, until)
     yield '],"usage":['
-    yield* this.#elements(caller.userId, {
+    yield* elementsOf(this.#deps.heavyReads, caller.userId, {
       read: (last: LedgerRow | undefined) =>
         exports.listLedger(caller.userId, until, {
           afterId: last?.id ?? '0',
           limit: LEDGER_ROWS_PER_PAGE,
         }),
       toElement: toUsage,
-      bytesOf: () => 0,
     })
-    yield ']}'
+    yield ']'
+    yield* participationOf({ ...this.#deps, ...this.#deps.repositories }, caller.userId)
+    yield '}'
   }
 
   async #user(userId: string) {
@@ -146,56 +175,47 @@ export class ExportService {
       if (page.length === 0) return
       last = page.at(-1)
       for (const conversation of page) {
-        const vault = this.#deps.vault.openConversation(conversation)
+        const vault = this.#deps.vault.openConversation(conversation.ref)
         const head = JSON.stringify(toConversation(vault, conversation))
         yield `${separator}${head.slice(0, -1)},"messages":[`
-        yield* this.#messages(vault, conversation, until)
+        yield* this.#messages(userId, vault, conversation.id, until)
         yield ']}'
         separator = ','
       }
     }
   }
 
-  #messages(vault: ConversationVault, conversation: ExportedConversation, until: string) {
-    return this.#elements(conversation.userId, {
+  #messages(userId: string, vault: ConversationVault, id: string, until: string) {
+    const { exports } = this.#deps.repositories
+    return elementsOf(this.#deps.heavyReads, userId, {
       read: (last: ExportedMessage | undefined) =>
-        this.#deps.repositories.exports.listMessages(conversation, until, last?.position ?? 0),
+        exports.listMessages({ id, userId }, until, last?.position ?? 0),
       toElement: (message) => toMessage(vault, message),
       bytesOf: ({ content }) => content?.length ?? 0,
     })
   }
-
-  /**
-   * The elements of a JSON array, without its brackets, page after page until one is empty. A page
-   * is serialized within its turn of the read queue, so a slow reader does not block other reads.
-   */
-  async *#elements<Row>(userId: string, { read, toElement, bytesOf }: Elements<Row>) {
-    let [separator, last] = ['', undefined as Row | undefined]
-    for (;;) {
-      const page = await this.#deps.heavyReads.run(userId, async () => {
-        const rows = await read(last)
-        last = rows.at(-1)
-        return mapInSlices(rows, bytesOf, (row) => JSON.stringify(toElement(row)))
-      })
-      if (page.length === 0) return
-      yield separator + page.join(',')
-      separator = ','
-    }
-  }
 }
 
-type Elements<Row> = {
-  /** The page after a row; the first page without one. */
-  read(last: Row | undefined): Promise<Row[]>
-  toElement(row: Row): object
-  bytesOf(row: Row): number
-}
-
-const toBudget = ({ period, setBy, limitNanoUsd, limitTokens }: Limit) => ({
+const toBudget = ({ period, setBy, covers, nanoUsd, tokens }: StoredLimit) => ({
   period,
   set_by: setBy,
-  limit_usd: toUsd(limitNanoUsd),
-  limit_tokens: limitTokens === null ? null : Number(limitTokens),
+  covers,
+  limit_usd: toUsd(nanoUsd),
+  limit_tokens: tokens,
+})
+
+const toRequest = (request: KeptRequest) => ({
+  id: request.id,
+  team: request.teamName,
+  about: request.book,
+  period: request.period,
+  limit_usd: toUsd(request.wantedNanoUsd),
+  reason: request.reason,
+  state: request.state,
+  granted_usd: toUsd(request.grantedNanoUsd),
+  created_at: request.createdAt,
+  decided_at: request.decidedAt,
+  until: request.until,
 })
 
 const toSession = (session: ListedSession) => ({
@@ -258,8 +278,6 @@ const toUsage = (row: LedgerRow) => ({
   booked_on: row.bookedOn,
   created_at: row.createdAt,
 })
-
-const toUsd = (nanoUsd: string | bigint | null) => (nanoUsd === null ? null : Number(nanoUsd) / 1e9)
 
 const tookTooLong = () =>
   new AppError(

@@ -4,13 +4,11 @@
  */
 
 import { newId } from '../../crypto/random.ts'
-import type {
-  FormerAccount,
-  StoredAdminLimit,
-} from '../../repositories/accounts/former-accounts.ts'
-import type { StoredLimit } from '../../repositories/billing/budgets.ts'
+import type { AdminLimit, FormerAccount } from '../../repositories/accounts/former-accounts.ts'
+import type { Amount, BudgetPeriod, StoredLimit } from '../../repositories/billing/budgets.ts'
 import { periodsAt } from '../../repositories/billing/periods.ts'
 import type { Repositories } from '../../repositories/index.ts'
+import { lower } from '../billing/books/limit.ts'
 import type { Vault } from '../keys/vault.ts'
 
 type Deps = { vault: Vault }
@@ -33,15 +31,19 @@ export class FormerAccounts {
     const periods = periodsAt(new Date())
     const limits = await budgets.listLimits(userId)
     const spending = await budgets.findSpending(userId, periods)
-    const of = (period: 'day' | 'month') => spending.find((row) => row.period === period)
+    const adminLimits = limits.filter(({ setBy }) => setBy === 'admin').map(toAdminLimit)
+    const spentIn = (wanted: BudgetPeriod) => {
+      const { spent = NOTHING, ofTeams } = spending.find(({ period }) => period === wanted) ?? {}
+      const isOfAll = adminLimits.some(
+        (one) => one.period === wanted && one.covers === 'everything',
+      )
+      return isOfAll && ofTeams ? add(spent, ofTeams.spent) : spent
+    }
     const account = {
       person: newId(),
       ...periods,
-      dayNanoUsd: of('day')?.spentNanoUsd ?? '0',
-      dayTokens: of('day')?.spentTokens ?? '0',
-      monthNanoUsd: of('month')?.spentNanoUsd ?? '0',
-      monthTokens: of('month')?.spentTokens ?? '0',
-      adminLimits: limits.filter(({ setBy }) => setBy === 'admin').map(toAdminLimit),
+      spent: { day: spentIn('day'), month: spentIn('month') },
+      adminLimits,
     }
     const hashes = isWorthKeeping(account) ? await this.#hashes(repositories, names) : []
     await formerAccounts.put(userId, hashes, account)
@@ -52,19 +54,16 @@ export class FormerAccounts {
     const { budgets, formerAccounts } = repositories
     const found = await formerAccounts.take(await this.#hashes(repositories, names), userId)
     const { day, month } = periodsAt(new Date())
-    const today = found.filter((account) => account.day === day)
-    const thisMonth = found.filter((account) => account.month === month)
-    if (today.length > 0) {
-      const nanoUsd = sum(today, 'dayNanoUsd')
-      await formerAccounts.carry(userId, 'day', day, { nanoUsd, tokens: sum(today, 'dayTokens') })
-    }
-    if (thisMonth.length > 0) {
-      const spent = {
-        nanoUsd: sum(thisMonth, 'monthNanoUsd'),
-        tokens: sum(thisMonth, 'monthTokens'),
+    const carry = async (period: BudgetPeriod, startsOn: string) => {
+      const spent = found.flatMap((account) =>
+        account[period] === startsOn ? [account.spent[period]] : [],
+      )
+      if (spent.length > 0) {
+        await formerAccounts.carry(userId, period, startsOn, spent.reduce(add, NOTHING))
       }
-      await formerAccounts.carry(userId, 'month', month, spent)
     }
+    await carry('day', day)
+    await carry('month', month)
     for (const limit of strictest(found.flatMap(({ adminLimits }) => adminLimits))) {
       await budgets.putLimit(userId, { ...limit, setBy: 'admin' })
     }
@@ -77,36 +76,35 @@ export class FormerAccounts {
   }
 }
 
-const toAdminLimit = ({ period, limitNanoUsd, limitTokens }: StoredLimit): StoredAdminLimit => ({
+const toAdminLimit = ({ period, covers, nanoUsd, tokens }: StoredLimit): AdminLimit => ({
   period,
-  limitNanoUsd,
-  limitTokens,
+  covers,
+  nanoUsd,
+  tokens,
+})
+
+const NOTHING: Amount = { nanoUsd: 0n, tokens: 0 }
+
+const add = (a: Amount, b: Amount): Amount => ({
+  nanoUsd: a.nanoUsd + b.nanoUsd,
+  tokens: a.tokens + b.tokens,
 })
 
 /** False for an account without usage this month and without a limit of an admin's. */
-const isWorthKeeping = ({ monthTokens, adminLimits }: FormerAccount): boolean =>
-  monthTokens !== '0' || adminLimits.length > 0
+const isWorthKeeping = ({ spent, adminLimits }: FormerAccount): boolean =>
+  spent.month.tokens !== 0 || adminLimits.length > 0
 
-type Sum = 'dayNanoUsd' | 'dayTokens' | 'monthNanoUsd' | 'monthTokens'
-
-const sum = (accounts: readonly FormerAccount[], field: Sum): string =>
-  String(accounts.reduce((total, account) => total + BigInt(account[field]), 0n))
-
-/** Merges the limits of several accounts: per period the lower limit of each kind. */
-function strictest(limits: readonly StoredAdminLimit[]): StoredAdminLimit[] {
-  const byPeriod = new Map<string, StoredAdminLimit>()
+/**
+ * Merges the limits of several accounts: per period the lower limit of each kind, which covers
+ * everything if one of them does.
+ */
+function strictest(limits: readonly AdminLimit[]): AdminLimit[] {
+  const byPeriod = new Map<string, AdminLimit>()
   for (const limit of limits) {
-    const other = byPeriod.get(limit.period)
-    byPeriod.set(limit.period, {
-      period: limit.period,
-      limitNanoUsd: lower(limit.limitNanoUsd, other?.limitNanoUsd ?? null),
-      limitTokens: lower(limit.limitTokens, other?.limitTokens ?? null),
-    })
+    const { period } = limit
+    const other = byPeriod.get(period) ?? limit
+    const covers = other.covers === 'everything' ? other.covers : limit.covers
+    byPeriod.set(period, { period, covers, ...lower(limit, other) })
   }
   return [...byPeriod.values()]
-}
-
-function lower(a: string | null, b: string | null): string | null {
-  if (a === null || b === null) return a ?? b
-  return BigInt(a) < BigInt(b) ? a : b
 }

@@ -1,10 +1,15 @@
 import { createHash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import type { Passwords } from '../../crypto/passwords.ts'
 import { AppError } from '../../errors.ts'
-import type { Repositories } from '../../repositories/index.ts'
+import type { Repositories, Transact } from '../../repositories/index.ts'
+import { SYSTEM } from '../audit/audit-actor.ts'
+import type { AuditLog } from '../audit/audit-log.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'users' | 'signInFailures'>
+  transact: Transact<'auditEvents'>
+  audit: Pick<AuditLog, 'record'>
   passwords: Passwords
   /** Wrong passwords per account within FAILURE_WINDOW_SECONDS. */
   maxFailures: number
@@ -13,10 +18,16 @@ type Deps = {
 type CheckedUser = { id: string; passwordHash: string }
 
 const FAILURE_WINDOW_SECONDS = 15 * 60
+/** Of which it is remembered that they were told to be paused. */
+const MOST_PAUSED = 10_000
 
 /** Checks passwords for every entry point, so that all failures count together. */
 export class PasswordCheck {
   readonly #deps: Deps
+  readonly #paused = new LRUCache<string, true>({
+    max: MOST_PAUSED,
+    ttl: FAILURE_WINDOW_SECONDS * 1000,
+  })
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -46,7 +57,10 @@ export class PasswordCheck {
         throw error
       },
     )
-    if (!matches || !user) return undefined
+    if (!matches || !user) {
+      if (user) await this.#recordFailure(user.id, { attempt, accountKey, from })
+      return undefined
+    }
     const passwordHash = await this.#rehashed(user, password, from)
     if (passwordHash === undefined) return undefined
     await signInFailures.delete(attempt)
@@ -57,6 +71,46 @@ export class PasswordCheck {
   /** Earlier wrong passwords no longer pause the account; they stay for the security status. */
   async forgive(username: string): Promise<void> {
     await this.#deps.repositories.signInFailures.forgive(accountKeyOf(username.toLowerCase()))
+  }
+
+  /**
+   * Of every first, fourth, sixteenth … wrong password in a quarter of an hour there is an event, so
+   * that guessing shows and does not fill the audit log; and of the one that pauses the account. What
+   * was tried as a name is not in it.
+   */
+  async #recordFailure(
+    userId: string,
+    { attempt, accountKey, from }: { attempt: string; accountKey: string; from: string },
+  ): Promise<void> {
+    const { signInFailures } = this.#deps.repositories
+    const { failures } = await signInFailures.countRecent(accountKey, FAILURE_WINDOW_SECONDS)
+    const isPausing = await this.#isPausing(attempt, accountKey)
+    const actions = [
+      ...(isPowerOfFour(failures) ? ['session.refused'] : []),
+      ...(isPausing ? ['sign_in.locked'] : []),
+    ]
+    if (actions.length === 0) return
+    await this.#deps.transact(async (repositories) => {
+      for (const action of actions) {
+        await this.#deps.audit.record(repositories, {
+          action,
+          actor: { ...SYSTEM, kind: 'user', addressPrefix: isNetwork(from) ? from : null },
+          target: { kind: 'user', id: userId },
+          detail: { failures },
+        })
+      }
+    })
+  }
+
+  /** Once in a window: who goes on guessing pauses the account again and again. */
+  async #isPausing(attempt: string, accountKey: string): Promise<boolean> {
+    const { maxFailures, repositories } = this.#deps
+    const { signInFailures } = repositories
+    if (this.#paused.has(accountKey)) return false
+    const failures = await signInFailures.countUpTo(attempt, FAILURE_WINDOW_SECONDS)
+    if (failures !== maxFailures) return false
+    this.#paused.set(accountKey, true)
+    return true
   }
 
   async #verify(
@@ -96,6 +150,10 @@ export class PasswordCheck {
     )
   }
 }
+
+const isPowerOfFour = (count: number) => Number.isInteger(Math.log2(count) / 2)
+/** Callers without a network are queued by their user's id, or by a word. */
+const isNetwork = (from: string) => from.includes('/')
 
 const accountKeyOf = (usernameKey: string) =>
   createHash('sha256').update(usernameKey).digest('base64url')

@@ -8,7 +8,7 @@ import { hashOf } from '../access/sessions.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'oneTimeLinks'>
-  transact: Transact
+  transact: Transact<'authority' | 'oneTimeLinks'>
   /** Without a trailing slash. */
   publicUrl: string
 }
@@ -43,14 +43,17 @@ export class KeyLinks {
     const { userId } = caller
     await this.#deps.transact(async ({ authority, oneTimeLinks }) => {
       await holdSession({ authority }, caller, [scope])
-      await oneTimeLinks.insert({ tokenHash: hashOf(link), userId, expiresAt }, MOST_LINKS)
+      await oneTimeLinks.insert(
+        { tokenHash: hashOf(link), userId, expiresAt, purpose: 'key' },
+        MOST_LINKS,
+      )
     })
     return { url: `${this.#deps.publicUrl}/account/key?link=${link}`, expiresAt }
   }
 
   /** Whether the link is the user's and still valid; does not use it up. */
   async belongsTo(link: string, userId: string): Promise<boolean> {
-    return (await this.#deps.repositories.oneTimeLinks.findUser(hashOf(link))) === userId
+    return (await this.#deps.repositories.oneTimeLinks.findUser(hashOf(link), 'key')) === userId
   }
 
   /** The error for a call whose user has stored no key: says where to enter one. */

@@ -2,27 +2,34 @@
  * Budgets: per user, per day and month (UTC), in USD and in tokens; and per connection, per month
  * and in USD, in addition to its user's.
  *
- * The statement that begins a turn reserves the worst case of its call; the statement that ends the
- * turn releases the reservation and books the actual cost. Concurrent calls of one user wait for
- * the same row locks, so together they cannot overspend. The arithmetic under those locks is in SQL
- * (repositories/turns/start-turns.ts); its inputs and the messages about it are here.
+ * Before a call its worst case is reserved; the statement that ends the call releases the
+ * reservation and books the actual cost. Concurrent calls of one user wait for the same row locks,
+ * so together they cannot overspend. The arithmetic under those locks is in SQL
+ * (repositories/billing/reservation-sql.ts); its inputs and the messages about it are here.
  */
 
 import type { UnitPrices } from '../../claude/prices/prices.ts'
 import { AppError } from '../../errors.ts'
+import type { SessionKind } from '../../repositories/access/sessions.ts'
 import type {
   BudgetPeriod,
+  Covers,
   Limit,
   LimitSet,
-  Spending,
   StoredLimit,
+  TeamLimits,
+  UserSpending,
 } from '../../repositories/billing/budgets.ts'
 import { nextStart, periodsAt } from '../../repositories/billing/periods.ts'
+import type {
+  Limited,
+  UsedShares,
+  WorstCaseCost,
+} from '../../repositories/billing/reservation-values.ts'
 import type { Repositories } from '../../repositories/index.ts'
-import type { UsedShares } from '../../repositories/turns/finish-turns-statement.ts'
 import type { TurnContext } from '../../repositories/turns/load-turn-context.ts'
-import type { WorstCaseCost } from '../../repositories/turns/start-turns.ts'
-import type { Limited } from '../../repositories/turns/start-turns-statement.ts'
+import { type Book, bookedIn, isStricter } from './books/book.ts'
+import { isLimit, lower, NO_LIMIT, raisedBy } from './books/limit.ts'
 
 export type { Limit }
 export type Limits = Record<BudgetPeriod, Limit>
@@ -33,6 +40,12 @@ export type WorstCase = {
   maxTokens: number
   /** The highest prices that may apply; null when the model's price is unknown. */
   unitPrices: UnitPrices | null
+  /** Whether some of the input may be cached for an hour, which costs more than for 5 minutes. */
+  cachesFor1h?: boolean
+  /** What it may cost besides tokens, such as web searches. */
+  otherNanoUsd?: bigint
+  /** With less room the call is refused. Default: 256, or `maxTokens` if that is less. */
+  leastTokens?: number
 }
 
 type Deps = { defaults: Limits; unpricedModels: 'refuse' | 'allow' }
@@ -41,7 +54,7 @@ type Deps = { defaults: Limits; unpricedModels: 'refuse' | 'allow' }
 const MIN_USEFUL_TOKENS = 256
 /** The caller is warned from this share of a limit on. */
 export const WARN_FROM_PERCENT = 75
-const PERIODS: readonly BudgetPeriod[] = ['day', 'month']
+export const PERIODS: readonly BudgetPeriod[] = ['day', 'month']
 
 export class Budgets {
   readonly #deps: Deps
@@ -50,13 +63,20 @@ export class Budgets {
     this.#deps = deps
   }
 
-  /** Every limit that applies to a call. */
-  limitsOf({ limits, connection }: Pick<TurnContext, 'limits' | 'connection'>): LimitSet {
-    const cap = connection?.limitNanoUsd ?? null
-    return {
-      ...effectiveLimits(this.#deps.defaults, limits),
-      connectionNanoUsd: cap === null ? null : BigInt(cap),
-    }
+  /**
+   * Every limit that applies to a call.
+   *
+   * @param team limits of the team that pays: then of the user's own those apply that cover
+   *   everything.
+   */
+  limitsOf(
+    { limits, connection }: Pick<TurnContext, 'limits' | 'connection'>,
+    team?: TeamLimits,
+  ): LimitSet {
+    const connectionNanoUsd = connection?.limitNanoUsd ?? null
+    const { ownKey, everything } = effectiveLimits(this.#deps.defaults, limits)
+    if (team) return { ...UNLIMITED, connectionNanoUsd, everything, team }
+    return { ...ownKey, connectionNanoUsd, everything }
   }
 
   /**
@@ -65,15 +85,18 @@ export class Budgets {
    * @param isWhole whether to refuse the call rather than lower its output.
    * @throws AppError model_price_unknown under a limit in USD.
    */
-  costOf({ unitPrices, ...worst }: WorstCase, limits: LimitSet, isWhole = false): WorstCaseCost {
-    const leastTokens = isWhole ? worst.maxTokens : Math.min(MIN_USEFUL_TOKENS, worst.maxTokens)
+  costOf(asked: WorstCase, limits: LimitSet, isWhole = false): WorstCaseCost {
+    const { unitPrices, inputTokens, maxTokens, otherNanoUsd = 0n } = asked
+    const least = Math.min(asked.leastTokens ?? MIN_USEFUL_TOKENS, maxTokens)
+    const worst = { inputTokens, maxTokens, leastTokens: isWhole ? maxTokens : least }
     if (unitPrices === null) {
       if (this.#deps.unpricedModels === 'refuse') refuseUnpriced(limits)
-      return { ...worst, leastTokens, inputNanoUsd: 0n, outputNanoUsd: null }
+      return { ...worst, inputNanoUsd: otherNanoUsd, outputNanoUsd: null }
     }
-    const inputPrice = Math.max(unitPrices.input, unitPrices.cacheWrite5m)
-    const inputNanoUsd = BigInt(worst.inputTokens) * BigInt(inputPrice)
-    return { ...worst, leastTokens, inputNanoUsd, outputNanoUsd: unitPrices.output }
+    const { input, cacheWrite5m, cacheWrite1h, output } = unitPrices
+    const inputPrice = Math.max(input, cacheWrite5m, asked.cachesFor1h ? cacheWrite1h : 0)
+    const inputNanoUsd = BigInt(inputTokens) * BigInt(inputPrice) + otherNanoUsd
+    return { ...worst, inputNanoUsd, outputNanoUsd: output }
   }
 
   async sources({ budgets }: Pick<Repositories, 'budgets'>, userId: string) {
@@ -82,15 +105,46 @@ export class Budgets {
     return { day: of('day'), month: of('month') } satisfies Record<BudgetPeriod, LimitSource>
   }
 
-  /** Limit, spent, reserved and remaining of both periods. */
+  /**
+   * Limit, spent, reserved and remaining of both periods. Where there are limits of what the user's
+   * own key pays and of everything, the one that leaves less.
+   */
   async status({ budgets }: Pick<Repositories, 'budgets'>, userId: string, now: Date) {
     const limits = effectiveLimits(this.#deps.defaults, await budgets.listLimits(userId))
     const spending = await budgets.findSpending(userId, periodsAt(now))
     return PERIODS.map((period) => {
-      const { spent, reserved } = totals(spending, period)
-      const limit = limits[period]
-      return { period, limit, spent, reserved, resetsAt: nextStart(period, now) }
+      const resetsAt = nextStart(period, now)
+      const of = (covers: Covers, limit: Limit) => ({
+        ...{ period, covers, limit, ...bookedIn(period, covers, spending), resetsAt },
+      })
+      const ownKey = of('own_key', limits.ownKey[period])
+      const everything = of('everything', limits.everything[period])
+      return isStricter(everything, ownKey) ? everything : ownKey
     })
+  }
+
+  /** The user's own books: what was given to them, and their own caps. */
+  books(stored: readonly StoredLimit[], spending: readonly UserSpending[], now: Date): Book[] {
+    return PERIODS.flatMap((period) => {
+      const { given, givenBy, givenCovers, own, ownCovers } = sourceOf(
+        period,
+        this.#deps.defaults,
+        stored,
+      )
+      const of = (setBy: Book['setBy'], covers: Covers, limit: Limit): Book => ({
+        ...{ kind: 'own', team: null, period, covers, setBy, limit },
+        ...{ ...bookedIn(period, covers, spending), resetsAt: nextStart(period, now) },
+      })
+      const books = [of(givenBy, givenCovers, given), of('user', ownCovers, own ?? NO_LIMIT)]
+      return books.filter(({ limit }) => isLimit(limit))
+    })
+  }
+
+  /** Whether what limits the user in a period is rather what was given to them than their own cap. */
+  isGiven(stored: readonly StoredLimit[], period: BudgetPeriod): boolean {
+    const { given, own } = sourceOf(period, this.#deps.defaults, stored)
+    if (given.nanoUsd === null) return false
+    return own?.nanoUsd == null || given.nanoUsd <= own.nanoUsd
   }
 }
 
@@ -99,11 +153,13 @@ export type LimitSource = {
   /** The admin's limit for this user, or else the gateway's default. */
   given: Limit
   givenBy: 'admin' | 'default'
+  givenCovers: Covers
   /** The cap that the user set; null: none. */
   own: Limit | null
+  ownCovers: Covers
 }
 
-/** No limits: for turns that are closed without an answer that could carry a warning. */
+/** No limits. */
 export const UNLIMITED: LimitSet = {
   day: { nanoUsd: null, tokens: null },
   month: { nanoUsd: null, tokens: null },
@@ -111,18 +167,36 @@ export const UNLIMITED: LimitSet = {
 }
 
 /** Whether any limit applies to a call. */
-export function isLimited({ day, month, connectionNanoUsd }: LimitSet): boolean {
-  const all = [day.nanoUsd, day.tokens, month.nanoUsd, month.tokens, connectionNanoUsd]
-  return all.some((limit) => limit !== null)
+export function isLimited(limits: LimitSet): boolean {
+  const inTokens = periodLimits(limits).map(({ tokens }) => tokens)
+  return inTokens.some((limit) => limit !== null) || isLimitedInUsd(limits)
+}
+
+const isLimitedInUsd = (limits: LimitSet) =>
+  limits.connectionNanoUsd !== null || periodLimits(limits).some(({ nanoUsd }) => nanoUsd !== null)
+
+function periodLimits({ day, month, everything, team }: LimitSet): Limit[] {
+  const others = [everything, team?.pool, team?.member].filter((one) => one !== undefined)
+  return [day, month, ...others.flatMap((one) => [one.day, one.month])]
 }
 
 /** An admin's limit replaces the default; the user's own applies where it is lower. */
-export function effectiveLimits(defaults: Limits, stored: readonly StoredLimit[]): Limits {
-  const limitOf = (period: BudgetPeriod): Limit => {
-    const { given, own } = sourceOf(period, defaults, stored)
-    return own ? lower(given, own) : given
+export function effectiveLimits(
+  defaults: Limits,
+  stored: readonly StoredLimit[],
+): { ownKey: Limits; everything: Limits } {
+  const limitOf = (period: BudgetPeriod, covers: Covers): Limit => {
+    const { given, givenCovers, own, ownCovers } = sourceOf(period, defaults, stored)
+    return lower(
+      givenCovers === covers ? given : NO_LIMIT,
+      own !== null && ownCovers === covers ? own : NO_LIMIT,
+    )
   }
-  return { day: limitOf('day'), month: limitOf('month') }
+  const limitsOf = (covers: Covers): Limits => ({
+    day: limitOf('day', covers),
+    month: limitOf('month', covers),
+  })
+  return { ownKey: limitsOf('own_key'), everything: limitsOf('everything') }
 }
 
 function sourceOf(
@@ -133,72 +207,91 @@ function sourceOf(
   const find = (setBy: StoredLimit['setBy']) =>
     stored.find((limit) => limit.period === period && limit.setBy === setBy)
   const [admin, own] = [find('admin'), find('user')]
+  const raises = stored.filter((limit) => limit.period === period && limit.setBy === 'raise')
+  const granted = raises.flatMap(({ nanoUsd }) => (nanoUsd === null ? [] : [nanoUsd]))
   return {
-    given: admin ? fromStored(admin) : defaults[period],
+    given: raisedBy(admin ? toLimit(admin) : defaults[period], granted),
     givenBy: admin ? 'admin' : 'default',
-    own: own ? fromStored(own) : null,
+    givenCovers: admin?.covers ?? 'own_key',
+    own: own ? toLimit(own) : null,
+    ownCovers: own?.covers ?? 'own_key',
   }
 }
 
-const fromStored = ({ limitNanoUsd, limitTokens }: StoredLimit): Limit => ({
-  nanoUsd: limitNanoUsd === null ? null : BigInt(limitNanoUsd),
-  tokens: limitTokens === null ? null : Number(limitTokens),
-})
+const toLimit = ({ nanoUsd, tokens }: StoredLimit): Limit => ({ nanoUsd, tokens })
 
-const lower = (a: Limit, b: Limit): Limit => ({
-  nanoUsd: smaller(a.nanoUsd, b.nanoUsd),
-  tokens: smaller(a.tokens, b.tokens),
-})
-
-function smaller<T extends bigint | number>(a: T | null, b: T | null): T | null {
-  if (a === null || b === null) return a ?? b
-  return a < b ? a : b
-}
-
-function totals(spending: readonly Spending[], period: BudgetPeriod) {
-  const row = spending.find((candidate) => candidate.period === period)
-  return {
-    spent: { nanoUsd: BigInt(row?.spentNanoUsd ?? 0), tokens: Number(row?.spentTokens ?? 0) },
-    reserved: {
-      nanoUsd: BigInt(row?.reservedNanoUsd ?? 0),
-      tokens: Number(row?.reservedTokens ?? 0),
-    },
-  }
-}
-
-function refuseUnpriced({ day, month, connectionNanoUsd }: LimitSet): void {
-  if ([day.nanoUsd, month.nanoUsd, connectionNanoUsd].every((limit) => limit === null)) return
+function refuseUnpriced(limits: LimitSet): void {
+  if (!isLimitedInUsd(limits)) return
   throw new AppError(
     'model_price_unknown',
-    'The price of this model is not known, so your budget in USD cannot be kept. Use another model, or ask the operator to add the price.',
+    'The price of this model is not known, so a budget in USD cannot be kept. Use another model, or ask the operator to add the price.',
   )
 }
 
-export function budgetExceeded({ period, by }: Limited, now: Date): AppError {
+/**
+ * @param kind of the session that asked, whose own limit it may have been.
+ * @param ask usernames of those who can raise the limit.
+ */
+export function budgetExceeded(
+  { period, by }: Limited,
+  now: Date,
+  kind: SessionKind = 'connection',
+  ask: readonly string[] = [],
+): AppError {
   const resetsAt = nextStart(period, now)
   const resets_at = resetsAt.toISOString()
+  const limitedBy = kind === 'connection' ? 'connection' : 'token'
   const message =
     by === 'connection'
-      ? `This call does not fit into what is left of this connection's own cap for this ${period}. It starts anew at ${resets_at}; its user can set another by connecting again.`
-      : `This call does not fit into what is left of your budget for this ${period}. It starts anew at ${resets_at}.`
+      ? `This call does not fit into what is left of this ${limitedBy}'s own cap for this ${period}. It resets at ${resets_at}; ${OTHER_CAP[limitedBy]}.`
+      : `This call does not fit into what is left of your budget for this ${period}. It resets at ${resets_at}.${ask.length > 0 ? ` ${ask.join(', ')} can raise it until then: ask with request_budget.` : ''}`
+  const way = ask.length > 0 ? { ask, raise_with: 'request_budget' } : {}
   return new AppError('budget_exceeded', message, {
     retryAfterSeconds: Math.ceil((resetsAt.getTime() - now.getTime()) / 1000),
-    details: { period, resets_at, ...(by === 'connection' ? { limited_by: by } : {}) },
+    details: {
+      period,
+      resets_at,
+      ...(by === 'connection' ? { limited_by: limitedBy } : {}),
+      ...way,
+    },
   })
 }
 
-export function loweredWarning(from: number, to: number, { connectionNanoUsd }: LimitSet): string {
-  const whose = connectionNanoUsd === null ? 'your budget' : "your budget or this connection's cap"
+const OTHER_CAP = {
+  connection: 'its user can set another by connecting again',
+  token: 'its user can make a token with another',
+}
+
+export function loweredWarning(
+  from: number,
+  to: number,
+  { connectionNanoUsd, everything, team }: LimitSet,
+): string {
+  const own = everything && (isLimit(everything.day) || isLimit(everything.month))
+  const ofTeam = "the team's budget or your part of it"
+  const budget = team ? `${ofTeam}${own ? ' or your own limit' : ''}` : 'your budget'
+  const whose = connectionNanoUsd === null ? budget : `${budget} or this connection's cap`
   return `max_tokens was lowered from ${from} to ${to}: more does not fit into what is left of ${whose}.`
 }
 
 /** Warnings for the caller, from 75 % of a limit on. */
 export function usedWarnings(used: UsedShares): string[] {
   const { day, month, connection } = used
+  const ofTeam = TEAM_BOOKS.map(
+    ([book, what]) => used[book] !== undefined && `${what.replace('%', `${used[book]} %`)}.`,
+  )
   return [
     day !== undefined && `You have used ${day} % of your budget for this day.`,
     month !== undefined && `You have used ${month} % of your budget for this month.`,
     connection !== undefined &&
       `This connection has used ${connection} % of its cap for this month.`,
+    ...ofTeam,
   ].filter((warning) => warning !== false)
 }
+
+const TEAM_BOOKS = [
+  ['team_day', 'Your team has used % of its budget for this day'],
+  ['team_month', 'Your team has used % of its budget for this month'],
+  ['member_day', "You have used % of your part of the team's budget for this day"],
+  ['member_month', "You have used % of your part of the team's budget for this month"],
+] as const

@@ -1,21 +1,45 @@
 import type { HeavyReads } from '../../concurrency/heavy-reads.ts'
-import type {
-  DayRange,
-  GroupPage,
-  UsageGroup,
-  UsageSum,
+import {
+  ALLOCATION_GROUPS,
+  type AllocationGroup,
+  type AllocationRow,
+  type AllocationScope,
+} from '../../repositories/billing/allocation.ts'
+import {
+  type DayRange,
+  type GroupPage,
+  USAGE_GROUPS,
+  type UsageGroup,
+  type UsageSum,
 } from '../../repositories/billing/ledger.ts'
 import type { Repositories } from '../../repositories/index.ts'
 import type { Caller } from '../access/caller.ts'
 import { wrongField } from '../access/field-rules.ts'
 import type { Scope } from '../access/scopes.ts'
+import { teamNotFound } from '../teams/team-errors.ts'
+import { teamRef } from '../teams/team-name.ts'
+import { mayAdmit } from '../teams/team-roles.ts'
 
-type Deps = { repositories: Pick<Repositories, 'ledger'>; heavyReads: HeavyReads }
+export {
+  ALLOCATION_GROUPS,
+  type AllocationGroup,
+  type AllocationRow,
+  USAGE_GROUPS,
+  type UsageGroup,
+}
+
+type Deps = {
+  repositories: Pick<Repositories, 'allocation' | 'ledger' | 'teams'>
+  heavyReads: HeavyReads
+}
 
 const DAY_MS = 86_400_000
 const DEFAULT_DAYS = 30
 /** The most rows on one page. */
 export const MOST_ROWS = 1000
+
+/** Groups whose keys are what a client said of itself. */
+const NAMED_BY_CLIENTS: ReadonlySet<UsageGroup> = new Set(['tag', 'session', 'client'])
 
 /** Without this scope a caller must not learn which conversations exist. */
 const IDS_OF_CONVERSATIONS: Scope = 'conversations:read'
@@ -29,12 +53,13 @@ export class UsageService {
   }
 
   /**
-   * The caller's own usage, or for an admin everyone's; the last 30 days unless a range is given.
+   * The caller's own usage, or for an auditor or admin everyone's; the last 30 days unless a range is given.
    * The total covers all pages.
    *
+   * `username` of a row: whose session it is, in a report of everyone's sessions; else null.
    * `withheld`: the scope without which the rows' keys are left out. `isOthersText` of a row: its
-   * key is text that another user wrote. `nextOffset` leads to the next page; null on the last.
-   *
+   * key is text that another user wrote. `isDeleted`: the conversation no longer exists. `nextOffset`
+   * leads to the next page; null on the last.
    *
    * @throws AppError invalid_input for days in the wrong order.
    */
@@ -46,25 +71,70 @@ export class UsageService {
   ) {
     requireOrder(range)
     const days = wholeRange(range, new Date())
-    const reader = { userId: caller.userId, readsEverybody: caller.isAdmin }
+    const reader = { userId: caller.userId, readsEverybody: caller.isAuditor }
     const { rows, total, groups } = await this.#deps.heavyReads.run(caller.userId, () =>
       this.#deps.repositories.ledger.sum(reader, days, groupBy, page),
     )
     const end = page.offset + rows.length
-    const isWithheld = groupBy === 'conversation' && !caller.scopes.includes(IDS_OF_CONVERSATIONS)
+    const isOfConversations = groupBy === 'conversation'
+    const isWithheld = isOfConversations && !caller.scopes.includes(IDS_OF_CONVERSATIONS)
+    const deleted = isOfConversations && !isWithheld ? await this.#deleted(rows) : undefined
     return {
-      scope: caller.isAdmin ? ('everybody' as const) : ('own' as const),
+      scope: caller.isAuditor ? ('everybody' as const) : ('own' as const),
       ...days,
       groupBy,
       ...(isWithheld ? { withheld: IDS_OF_CONVERSATIONS } : {}),
       rows: rows.map((row) => ({
-        ...toFigures(row),
+        ...row,
         key: isWithheld ? null : row.key,
-        isOthersText: groupBy === 'tag' && row.isOthers && row.key !== null,
+        username: caller.isAuditor ? row.username : null,
+        isOthersText: NAMED_BY_CLIENTS.has(groupBy) && row.isOthers && row.key !== null,
+        isDeleted: row.key !== null && deleted?.has(row.key) === true,
       })),
-      total: toFigures(total),
+      total,
       nextOffset: end < groups && rows.length > 0 ? end : null,
     }
+  }
+
+  /**
+   * Usage by one or two groups at once. Of a team: what it paid for, of every member for those who
+   * manage it, else the caller's part. Without one: what the caller sent, paid by any key, or for an
+   * admin what everybody did.
+   *
+   * @param team an id or a name.
+   * @throws AppError invalid_input for days in the wrong order; not_found for a team that the caller
+   *   is not in.
+   */
+  async allocate(
+    caller: Caller,
+    range: { from?: string | undefined; to?: string | undefined },
+    groups: readonly AllocationGroup[],
+    team: string | undefined,
+    { limit, offset }: GroupPage,
+  ) {
+    requireOrder(range)
+    const days = wholeRange(range, new Date())
+    const scope = await this.#scopeOf(caller, team)
+    const page = { limit: limit + 1, offset }
+    const found = await this.#deps.heavyReads.run(caller.userId, () =>
+      this.#deps.repositories.allocation.sum(days, groups, scope, page, caller.userId),
+    )
+    const nextOffset = found.length > limit ? offset + limit : null
+    const isOwn = scope.userId !== undefined
+    return { ...days, isOwn, rows: found.slice(0, limit), nextOffset }
+  }
+
+  async #scopeOf(caller: Caller, team: string | undefined): Promise<AllocationScope> {
+    if (team === undefined) return caller.isAdmin ? {} : { userId: caller.userId }
+    const found = await this.#deps.repositories.teams.findOwn(teamRef(team), caller.userId)
+    if (found === undefined) throw teamNotFound()
+    const teamId = found.id
+    return mayAdmit(found.role, 'member') ? { teamId } : { teamId, userId: caller.userId }
+  }
+
+  async #deleted(rows: readonly UsageSum[]): Promise<Set<string>> {
+    const ids = rows.flatMap(({ key }) => (key === null ? [] : [key]))
+    return new Set(await this.#deps.repositories.ledger.listDeleted(ids))
   }
 }
 
@@ -83,14 +153,3 @@ function wholeRange(
   const first = new Date(Date.parse(last) - (DEFAULT_DAYS - 1) * DAY_MS).toISOString().slice(0, 10)
   return { from: from ?? first, to: last }
 }
-
-const toFigures = (sum: UsageSum) => ({
-  calls: Number(sum.calls),
-  estimatedCalls: Number(sum.estimatedCalls),
-  unpricedCalls: Number(sum.unpricedCalls),
-  inputTokens: Number(sum.inputTokens),
-  outputTokens: Number(sum.outputTokens),
-  cacheReadTokens: Number(sum.cacheReadTokens),
-  cacheWriteTokens: Number(sum.cacheWriteTokens),
-  costUsd: Number(sum.costNanoUsd) / 1e9,
-})

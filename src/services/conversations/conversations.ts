@@ -1,23 +1,47 @@
 import type { HeavyReads } from '../../concurrency/heavy-reads.ts'
 import { mapInSlices } from '../../concurrency/slices.ts'
 import { AppError } from '../../errors.ts'
-import type { ConversationCursor } from '../../repositories/conversations/conversations.ts'
+import type {
+  ConversationCursor,
+  ConversationFilter,
+  ListedRow,
+} from '../../repositories/conversations/conversation-lists.ts'
+import type { ReadableConversation } from '../../repositories/conversations/conversations.ts'
 import type { ListedMessage } from '../../repositories/conversations/messages.ts'
 import type { Repositories } from '../../repositories/index.ts'
 import type { Caller } from '../access/caller.ts'
+import { toPaidBy } from '../billing/paid-by.ts'
 import { textOf, type Vault } from '../keys/vault.ts'
+import { teamNotFound } from '../teams/team-errors.ts'
+import { teamRef } from '../teams/team-name.ts'
+import { conversationNotFound, notInConversation } from './conversation-errors.ts'
 import { cutText, MOST_TEXT_BYTES } from './cut-text.ts'
 
 type Deps = {
-  repositories: Pick<Repositories, 'conversations' | 'messages'>
+  repositories: Pick<Repositories, 'conversationLists' | 'conversations' | 'messages' | 'teams'>
   vault: Vault
   heavyReads: HeavyReads
 }
 
-export type ConversationPage = { limit: number; offset: number; cursor?: string | undefined }
+export { CONVERSATION_FILTERS } from '../../repositories/conversations/conversation-lists.ts'
+
+export type ConversationPage = {
+  /** Left out: the user's own. */
+  filter?: ConversationFilter
+  /** Name or id of a team of the user's: those that belong to it. */
+  team?: string | undefined
+  limit: number
+  offset: number
+  cursor?: string | undefined
+}
+/** A conversation as its list shows it. */
+export type ListedConversation = Omit<ListedRow, 'ref' | 'title'> & { title: string }
+
 export type HistoryPage = {
   limit?: number | undefined
   before?: string | undefined
+  /** Ends with the turn of this message; instead of `before`. */
+  through?: string | undefined
   /** Reads one message, from this offset on. */
   from?: { messageId: string; offset: number } | undefined
 }
@@ -29,7 +53,7 @@ export type HistoryPage = {
 const UNASKED_PAGE_BYTES = 64 * 1024
 const MOST_MESSAGES = 1000
 
-/** Reads a user's own conversations. */
+/** Reads the conversations that a user has access to. */
 export class ConversationService {
   readonly #deps: Deps
 
@@ -38,30 +62,35 @@ export class ConversationService {
   }
 
   /**
-   * One page, newest activity first.
+   * One page, newest activity first, and how many the filter finds in all.
    *
    * `nextCursor` leads to the next page, equally fast at any depth; null on the last page.
    *
-   * @throws AppError invalid_input for a malformed cursor.
+   * @throws AppError invalid_input for a malformed cursor; not_found for the team.
    */
-  async list(caller: Caller, { limit, offset, cursor }: ConversationPage) {
+  async list({ userId }: Caller, page: ConversationPage) {
+    const { filter = 'mine', limit, offset, cursor, team } = page
+    const teamId = team === undefined ? null : await this.#teamId(userId, team)
     const after = cursor === undefined ? undefined : decodeCursor(cursor)
-    const { userId } = caller
-    const { rows, total } = await this.#deps.repositories.conversations.list(userId, {
+    const { rows, total } = await this.#deps.repositories.conversationLists.list(userId, filter, {
       limit: limit + 1,
       offset,
+      teamId,
       ...(after === undefined ? {} : { after }),
     })
-    const page = rows.slice(0, limit)
-    const last = page.at(-1)
+    const shown = rows.slice(0, limit)
+    const last = shown.at(-1)
     return {
-      conversations: page.map(({ dataKey, title, ...row }) => ({
-        ...row,
-        title: this.#deps.vault.openConversation({ id: row.id, userId, dataKey }).openTitle(title),
-      })),
+      conversations: shown.map((row) => this.#opened(row)),
       total,
       nextCursor: rows.length > limit && last ? encodeCursor(last) : null,
     }
+  }
+
+  async #teamId(userId: string, team: string): Promise<string> {
+    const found = await this.#deps.repositories.teams.findOwn(teamRef(team), userId)
+    if (found === undefined) throw teamNotFound()
+    return found.id
   }
 
   /**
@@ -77,33 +106,41 @@ export class ConversationService {
    *   overloaded.
    */
   async history({ userId }: Caller, conversationId: string, wanted: HistoryPage) {
-    const conversation = await this.#deps.repositories.conversations.get(conversationId, userId)
-    const page = await this.#deps.heavyReads.run(userId, () => this.#page(conversation, wanted))
+    const conversation = await this.#deps.repositories.conversations.find(conversationId, userId)
+    if (conversation === undefined) throw conversationNotFound()
+    const page = await this.#deps.heavyReads.run(userId, () =>
+      this.#page(userId, conversation, wanted),
+    )
     const [oldest] = page.messages
     const isMore = page.hasOlder && wanted.from === undefined
     const isCut = isMore && page.messages.length < (wanted.limit ?? Number.POSITIVE_INFINITY)
     return {
-      messages: page.messages.map((row) => ({ ...row, hasOlder: isCut && row === oldest })),
+      messages: page.messages.map(({ keyLastFour, payingTeam, ...row }) => ({
+        ...row,
+        paidBy: toPaidBy({ keyLastFour, payingTeam }),
+        hasOlder: isCut && row.id === oldest?.id,
+      })),
       total: conversation.messageCount,
       nextBefore: isMore && oldest ? oldest.id : null,
     }
   }
 
-  async #page(conversation: OpenableConversation, { limit, before, from }: HistoryPage) {
-    const { id, userId } = conversation
+  #opened<Row extends ListedRow>({ ref, title, ...row }: Row) {
+    return { ...row, title: this.#deps.vault.openConversation(ref).openTitle(title) }
+  }
+
+  async #page(userId: string, { ref }: ReadableConversation, wanted: HistoryPage) {
+    const { id } = ref
+    const { limit, from } = wanted
     const { messages } = this.#deps.repositories
     const maxBytes = limit === undefined ? UNASKED_PAGE_BYTES : MOST_TEXT_BYTES
-    const positionOf = (messageId: string, field: 'before' | 'message_id') =>
-      messages.getPosition(messageId, id, userId, field)
-    const beforePosition = from
-      ? (await positionOf(from.messageId, 'message_id')) + 1
-      : before && (await positionOf(before, 'before'))
+    const beforePosition = await this.#endOf(userId, id, wanted)
     const page = await messages.page(id, userId, {
       limit: from ? 1 : (limit ?? MOST_MESSAGES),
-      beforePosition: beforePosition || undefined,
+      beforePosition,
       maxBytes,
     })
-    const vault = this.#deps.vault.openConversation(conversation)
+    const vault = this.#deps.vault.openConversation(ref)
     const bytesOf = ({ content }: ListedMessage) => content?.length ?? 0
     const opened = await mapInSlices(page.messages, bytesOf, ({ content, ...row }) => {
       const text = content === null ? '' : textOf(vault.openContent(row.id, content))
@@ -112,9 +149,23 @@ export class ConversationService {
     })
     return { messages: opened, hasOlder: page.hasOlder }
   }
-}
 
-type OpenableConversation = Awaited<ReturnType<Repositories['conversations']['get']>>
+  /** The position after the last message of a page; undefined: the newest is its last. */
+  async #endOf(userId: string, conversationId: string, { before, through, from }: HistoryPage) {
+    const positionOf = async (messageId: string, field: 'before' | 'message_id') => {
+      const { messages } = this.#deps.repositories
+      const position = await messages.findPosition(messageId, conversationId, userId)
+      if (position === undefined) throw notInConversation(field)
+      return position
+    }
+    if (from) return (await positionOf(from.messageId, 'message_id')) + 1
+    if (before) return positionOf(before, 'before')
+    if (through === undefined) return undefined
+    const position = await positionOf(through, 'message_id')
+    // A question has an odd position, and its answer the next one.
+    return position + (position % 2) + 1
+  }
+}
 
 function encodeCursor({ updatedAt, id }: ConversationCursor): string {
   return Buffer.from(`${updatedAt.getTime()}.${id}`).toString('base64url')

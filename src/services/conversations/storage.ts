@@ -5,7 +5,7 @@ import type { Repositories, Transact } from '../../repositories/index.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'storage'>
-  transact: Transact
+  transact: Transact<'storage'>
   /** Null: no limit. */
   limitBytes: number | null
 }

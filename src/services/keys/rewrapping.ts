@@ -1,9 +1,10 @@
 /** Moves data keys under the current key-encryption key, while the gateway runs. */
 
-import type { Repositories, Transact } from '../../repositories/index.ts'
+import type { InTransaction, Transact } from '../../repositories/index.ts'
 import type { Vault } from './vault.ts'
 
-type Deps = { transact: Transact; vault: Vault }
+type Keys = Pick<InTransaction, 'dataKeys'>
+type Deps = { transact: Transact<'dataKeys'>; vault: Vault }
 
 /** Small enough that no request waits for a round. */
 const KEYS_PER_ROUND = 100
@@ -31,9 +32,12 @@ export class Rewrapping {
       const users = await this.#moveUsers(repositories)
       return (
         users +
+        (await this.#moveTeams(repositories)) +
+        (await this.#moveWebhooks(repositories)) +
         (await this.#moveConversations(repositories)) +
         (await this.#moveNames(repositories)) +
         (await this.#moveSigning(repositories)) +
+        (await this.#moveAudit(repositories)) +
         (await this.#moveOAuthRecords(repositories))
       )
     })
@@ -41,7 +45,7 @@ export class Rewrapping {
     return moved
   }
 
-  async #moveUsers({ dataKeys }: Repositories): Promise<number> {
+  async #moveUsers({ dataKeys }: Keys): Promise<number> {
     const { vault } = this.#deps
     const rows = await dataKeys.listUsers(vault.currentKeyId, KEYS_PER_ROUND)
     for (const { id, dataKey } of rows) {
@@ -50,16 +54,34 @@ export class Rewrapping {
     return rows.length
   }
 
-  async #moveConversations({ dataKeys }: Repositories): Promise<number> {
+  async #moveTeams({ dataKeys }: Keys): Promise<number> {
     const { vault } = this.#deps
-    const rows = await dataKeys.listConversations(vault.currentKeyId, KEYS_PER_ROUND)
-    for (const row of rows) {
-      await dataKeys.updateConversation(row.id, vault.rewrapConversation(row))
+    const rows = await dataKeys.listTeams(vault.currentKeyId, KEYS_PER_ROUND)
+    for (const { id, dataKey } of rows) {
+      await dataKeys.updateTeam(id, vault.rewrapTeam(id, dataKey))
     }
     return rows.length
   }
 
-  async #moveNames({ dataKeys }: Repositories): Promise<number> {
+  async #moveWebhooks({ dataKeys }: Keys): Promise<number> {
+    const { vault } = this.#deps
+    const rows = await dataKeys.listWebhooks(vault.currentKeyId, KEYS_PER_ROUND)
+    for (const { id, dataKey } of rows) {
+      await dataKeys.updateWebhook(id, vault.rewrapWebhook(id, dataKey))
+    }
+    return rows.length
+  }
+
+  async #moveConversations({ dataKeys }: Keys): Promise<number> {
+    const { vault } = this.#deps
+    const rows = await dataKeys.listConversations(vault.currentKeyId, KEYS_PER_ROUND)
+    for (const ref of rows) {
+      await dataKeys.updateConversation(ref.id, vault.rewrapConversation(ref))
+    }
+    return rows.length
+  }
+
+  async #moveNames({ dataKeys }: Keys): Promise<number> {
     const { vault } = this.#deps
     const wrapped = await dataKeys.findNames(vault.currentKeyId)
     if (wrapped === undefined) return 0
@@ -67,7 +89,7 @@ export class Rewrapping {
     return 1
   }
 
-  async #moveSigning({ dataKeys }: Repositories): Promise<number> {
+  async #moveSigning({ dataKeys }: Keys): Promise<number> {
     const { vault } = this.#deps
     const rows = await dataKeys.listSigning(vault.currentKeyId, KEYS_PER_ROUND)
     for (const { kid, sealed } of rows) {
@@ -79,7 +101,14 @@ export class Rewrapping {
     return rows.length
   }
 
-  async #moveOAuthRecords({ dataKeys }: Repositories): Promise<number> {
+  async #moveAudit({ dataKeys }: Keys): Promise<number> {
+    const { vault } = this.#deps
+    const rows = await dataKeys.listAudit(vault.currentKeyId, KEYS_PER_ROUND)
+    for (const { id, ...key } of rows) await dataKeys.updateAudit(id, vault.rewrapAuditKey(id, key))
+    return rows.length
+  }
+
+  async #moveOAuthRecords({ dataKeys }: Keys): Promise<number> {
     const { vault } = this.#deps
     const rows = await dataKeys.listOAuthRecords(vault.currentKeyId, KEYS_PER_ROUND)
     for (const { model, key, sealed } of rows) {

@@ -4,19 +4,24 @@ import { isDatabaseGone } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Repositories, Transact } from '../../repositories/index.ts'
 import type { WhichOrphans } from '../../repositories/turns/leases.ts'
+import type { AuditCheckpoints } from '../audit/checkpoints.ts'
+import type { CallService } from '../billing/calls.ts'
 import type { StorageService } from '../conversations/storage.ts'
 import type { Rewrapping } from '../keys/rewrapping.ts'
 import type { SigningKeys } from '../keys/signing-keys.ts'
+import type { RunningAnswers } from '../turns/answers/running-answers.ts'
 import type { Orphans } from '../turns/orphans.ts'
-import type { RunningAnswers } from '../turns/running-answers.ts'
+import type { WebhookDeliveries } from '../webhooks/webhook-deliveries.ts'
 import { LeaseWatch } from './lease-watch.ts'
 import { Rounds } from './rounds.ts'
 
 type Deps = {
   repositories: Pick<
     Repositories,
+    | 'calls'
     | 'formerAccounts'
     | 'heartbeats'
+    | 'invitations'
     | 'leases'
     | 'oauthRecords'
     | 'oneTimeLinks'
@@ -26,14 +31,26 @@ type Deps = {
   >
   running: RunningAnswers
   orphans: Orphans
+  calls: Pick<CallService, 'renewLeases' | 'closeOrphans'>
   rewrapping: Rewrapping
   storage: Pick<StorageService, 'countOlder'>
-  transact: Transact
+  transact: Transact<'forgottenTurns'>
   signingKeys: SigningKeys
+  auditCheckpoints: Pick<AuditCheckpoints, 'runRound'>
+  webhookDeliveries: Pick<WebhookDeliveries, 'runRound'>
   replicaId: string
   /** True for the embedded database: every answer that is running at the start is an orphan. */
   isOnlyProcess: boolean
   log: Logger
+}
+
+/** What is kept by leases: answers of conversations, and calls without one. */
+type Leased = {
+  /** As the log names them. */
+  kind: 'answers' | 'calls'
+  leases: Pick<Repositories['leases'], 'listRunning' | 'listUnlocked'>
+  close(which: WhichOrphans, signal?: AbortSignal): Promise<number>
+  watch: LeaseWatch
 }
 
 /** A process that has not renewed a lease for this long counts as dead. */
@@ -53,24 +70,46 @@ export class Maintenance {
   readonly #rounds = new Rounds(ROUND_MS, () => this.#runRound())
   /** Apart from the rounds, so that closing many orphans does not delay the renewal of leases. */
   readonly #searches = new Rounds(ROUND_MS, (signal) => this.#search(signal))
+  /** Apart from both: receivers may be slow. */
+  readonly #deliveries = new Rounds(ROUND_MS, (signal) =>
+    this.#deps.webhookDeliveries.runRound(signal),
+  )
   #round = 0
   /** Whether there may be users whose storage is not added up yet. */
   #isCounting = true
-  readonly #watch = new LeaseWatch(LEASE_SECONDS)
+  readonly #leased: readonly Leased[]
 
   constructor(deps: Deps) {
+    const { repositories, orphans, calls } = deps
     this.#deps = deps
+    this.#leased = [
+      {
+        kind: 'answers',
+        leases: repositories.leases,
+        close: (which, signal) => orphans.close(which, signal),
+        watch: new LeaseWatch(LEASE_SECONDS),
+      },
+      {
+        kind: 'calls',
+        leases: repositories.calls,
+        close: (which, signal) => calls.closeOrphans(which, signal),
+        watch: new LeaseWatch(LEASE_SECONDS),
+      },
+    ]
   }
 
   /** Closes the orphans of an earlier process, then runs until {@link stop}. */
   async start(): Promise<void> {
-    if (this.#deps.isOnlyProcess) await this.#closeOrphans('all')
+    if (this.#deps.isOnlyProcess) {
+      for (const leased of this.#leased) await this.#closeOrphans(leased, 'all')
+    }
     this.#rounds.start()
     this.#searches.start()
+    this.#deliveries.start()
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#rounds.stop(), this.#searches.stop()])
+    await Promise.all([this.#rounds.stop(), this.#searches.stop(), this.#deliveries.stop()])
   }
 
   /** A failed round (the database is away) is only logged: the next one catches up. */
@@ -80,6 +119,7 @@ export class Maintenance {
       await this.#keepRunning()
       await this.#reloadKeys()
       await this.#rewrap()
+      await this.#deps.auditCheckpoints.runRound()
       if (this.#isCounting) this.#isCounting = (await this.#deps.storage.countOlder()) > 0
       if (this.#round % ROUNDS_PER_CLEANING === 0) await this.#clean()
     } catch (err) {
@@ -92,12 +132,13 @@ export class Maintenance {
   }
 
   #noteTrouble(err: unknown): void {
-    this.#watch.forgetAll()
+    for (const { watch } of this.#leased) watch.forgetAll()
     this.#deps.log.warn({ err }, 'upkeep failed, will try again')
   }
 
   async #keepRunning(): Promise<void> {
     const { running, replicaId, repositories } = this.#deps
+    await this.#deps.calls.renewLeases()
     const { ids } = running
     if (ids.length === 0) return
     const cancelled = await repositories.leases.renew(replicaId, ids, LEASE_SECONDS)
@@ -108,23 +149,29 @@ export class Maintenance {
   }
 
   /**
-   * An answer that could not be renewed is not an orphan: its watch restarts whenever the database
-   * cannot be written to or the answer's row is locked.
+   * One that could not be renewed is not an orphan: its watch restarts whenever the database cannot
+   * be written to or its row is locked.
    */
   async #closeExpired(signal: AbortSignal): Promise<void> {
     const { repositories, replicaId } = this.#deps
     await repositories.heartbeats.beat(replicaId)
-    const ids = this.#watch.look(await repositories.leases.listRunning())
-    if (ids.length === 0) return
-    const among = await repositories.leases.listUnlocked(ids)
-    const unlocked = new Set(among)
-    this.#watch.forget(ids.filter((id) => !unlocked.has(id)))
-    if (among.length > 0) await this.#closeOrphans({ among }, signal)
+    for (const leased of this.#leased) {
+      const ids = leased.watch.look(await leased.leases.listRunning())
+      if (ids.length === 0) continue
+      const among = await leased.leases.listUnlocked(ids)
+      const unlocked = new Set(among)
+      leased.watch.forget(ids.filter((id) => !unlocked.has(id)))
+      if (among.length > 0) await this.#closeOrphans(leased, { among }, signal)
+    }
   }
 
-  async #closeOrphans(which: WhichOrphans, signal?: AbortSignal): Promise<void> {
-    const closed = await this.#deps.orphans.close(which, signal)
-    if (closed > 0) this.#deps.log.warn({ answers: closed }, 'closed answers of a dead process')
+  async #closeOrphans(
+    { kind, close }: Leased,
+    which: WhichOrphans,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const closed = await close(which, signal)
+    if (closed > 0) this.#deps.log.warn({ [kind]: closed }, `closed ${kind} of a dead process`)
   }
 
   /** A key that does not open must not stop the rest of the maintenance. */
@@ -145,11 +192,13 @@ export class Maintenance {
   }
 
   async #clean(): Promise<void> {
-    const { heartbeats, rateLimits, sessions, signInFailures, oneTimeLinks, oauthRecords } =
+    const { heartbeats, rateLimits, sessions, signInFailures, oneTimeLinks } =
       this.#deps.repositories
+    const { invitations, oauthRecords } = this.#deps.repositories
     await heartbeats.deleteOld()
     await rateLimits.deleteExpired()
     await oneTimeLinks.deleteExpired()
+    await invitations.deleteOld()
     await oauthRecords.deleteExpired()
     await oauthRecords.deleteExcess(MOST_ANONYMOUS_RECORDS)
     await sessions.deleteEnded()

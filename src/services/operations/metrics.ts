@@ -1,5 +1,6 @@
 import type { Repositories } from '../../repositories/index.ts'
 import type { Caller } from '../access/caller.ts'
+import { requireAuditor } from '../access/installation-roles.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'conversations' | 'sessions' | 'signInFailures' | 'statistics'>
@@ -15,8 +16,18 @@ export class MetricsService {
     this.#deps = deps
   }
 
+  /**
+   * How much is shared in the installation, by the kind of reader; neither what nor whose.
+   *
+   * @throws AppError forbidden unless the caller is an auditor or an admin.
+   */
+  async countShares(caller: Caller) {
+    requireAuditor(caller)
+    return this.#deps.repositories.statistics.countShares()
+  }
+
   async read(caller: Caller) {
-    const scope = caller.isAdmin ? null : caller.userId
+    const scope = caller.isAuditor ? null : caller.userId
     const { conversations, sessions, signInFailures, statistics } = this.#deps.repositories
     const [lastDay, total, times, failures, live] = await Promise.all([
       statistics.lastDay(scope),
@@ -26,7 +37,7 @@ export class MetricsService {
       sessions.countLive(scope),
     ])
     return {
-      scope: caller.isAdmin ? ('everybody' as const) : ('own' as const),
+      scope: caller.isAuditor ? ('everybody' as const) : ('own' as const),
       activeUsers: lastDay.activeUsers,
       totalConversations: total,
       messagesLast24h: lastDay.messages,

@@ -3,28 +3,28 @@
 import type { ClaudeOutcome } from '../../claude/client.ts'
 import type { PriceTable } from '../../claude/prices/prices.ts'
 import { AppError } from '../../errors.ts'
-import { violatedConstraint } from '../../repositories/constraints.ts'
 import type { Repositories } from '../../repositories/index.ts'
 import type { ConversationChanges } from '../../repositories/turns/finish-turns.ts'
 import { WARN_FROM_PERCENT } from '../billing/budgets.ts'
+import { toLedgerEntry, toSpent } from '../billing/settlement.ts'
 import { UNTITLED } from '../conversations/title.ts'
-import type { AnswerNotices } from './answer-events.ts'
+import type { AnswerNotices } from './answers/answer-events.ts'
 import {
   fromStored,
   type SendReceipt,
   type TurnTiming,
-  toLedgerRow,
   toReceipt,
-  toSpent,
   toTurnEnd,
   withUsage,
 } from './receipt.ts'
+import type { SendMemory } from './remembered/send-memory.ts'
 import type { StartedTurn } from './turn.ts'
 
 type Deps = {
-  repositories: Pick<Repositories, 'answers' | 'sessions' | 'turnEndings'>
+  repositories: Pick<Repositories, 'answers' | 'conversations' | 'sessions' | 'turnEndings'>
   prices: PriceTable
   notices: AnswerNotices
+  memory: SendMemory
 }
 
 /** `receipt`: for a delivered answer. */
@@ -32,6 +32,8 @@ export type FinishedTurn = {
   receipt: SendReceipt | null
   /** Whether the session that asked for it was still live when its end was written. */
   isAskerLive: boolean
+  /** Whether the sender then still had access to the conversation. */
+  hasAccess: boolean
 }
 
 export class TurnEnding {
@@ -53,59 +55,60 @@ export class TurnEnding {
     timing: TurnTiming,
     warnings: readonly string[],
   ): Promise<FinishedTurn> {
-    try {
-      return await this.#finishOnce(turn, outcome, timing, warnings)
-    } catch (error) {
-      const isRepeat =
-        error instanceof AlreadyFinished || violatedConstraint(error) === 'ledger_message_unique'
-      if (!isRepeat) throw error
-      return this.#storedReceipt(turn, outcome)
-    }
+    const finished = await this.#finishOnce(turn, outcome, timing, warnings)
+    return finished ?? this.#storedReceipt(turn, outcome)
   }
 
+  /** @returns undefined when the turn is no longer running. */
   async #finishOnce(
     turn: StartedTurn,
     outcome: ClaudeOutcome,
     timing: TurnTiming,
     warnings: readonly string[],
-  ): Promise<FinishedTurn> {
-    const ledgerRow = toLedgerRow(turn, outcome, this.#deps.prices)
+  ): Promise<FinishedTurn | undefined> {
+    const ledgerRow = toLedgerEntry(turn, outcome, this.#deps.prices)
     const delivered = outcome.status === 'complete' || outcome.status === 'refused'
     const history = { sent: turn.history.messages, omitted: turn.omitted }
     const receipt = delivered
-      ? toReceipt(turn, outcome, ledgerRow?.costNanoUsd, history, warnings)
+      ? toReceipt(turn, outcome, ledgerRow?.costNanoUsd ?? null, history, warnings)
       : null
     // Neither billed nor readable: only how it ended is kept.
     const isForgotten = ledgerRow === null && outcome.status !== 'complete'
     const sealed = isForgotten ? NOTHING : sealAnswer(turn, outcome)
+    const changes = receipt === null || isForgotten ? {} : toChanges(turn)
+    const end = toTurnEnd(outcome, sealed, receipt, timing)
     const ended = await this.#deps.repositories.turnEndings.end({
       answerId: turn.answerId,
       conversationId: turn.conversationId,
       userId: turn.userId,
-      end: toTurnEnd(outcome, sealed, receipt, timing),
+      end,
       reservation: turn.reservation,
-      spent: toSpent(ledgerRow, outcome),
+      spent: toSpent(ledgerRow, outcome.usage),
       ledgerRow,
       limits: turn.limits,
       leastPercent: WARN_FROM_PERCENT,
-      changes: receipt === null || isForgotten ? {} : toChanges(turn),
+      changes,
       forgotten: isForgotten ? { title: turn.vault.sealTitle(UNTITLED) } : null,
     })
-    if (!ended) throw new AlreadyFinished()
+    this.#deps.memory.noteEnded(turn, end, changes, ended?.versions ?? null)
+    if (!ended) return undefined
     this.#deps.notices.finished(turn.answerId)
-    return { receipt: receipt && withUsage(receipt, ended.used), isAskerLive: ended.isAskerLive }
+    const { used, isAskerLive, hasAccess } = ended
+    return { receipt: receipt && withUsage(receipt, used), isAskerLive, hasAccess }
   }
 
   /** If the acknowledgement of the commit was lost, the stored end is this call's own. */
   async #storedReceipt(turn: StartedTurn, outcome: ClaudeOutcome): Promise<FinishedTurn> {
-    const { answers, sessions } = this.#deps.repositories
+    const { answers, conversations, sessions } = this.#deps.repositories
     const stored = await answers.find(turn.answerId, turn.userId)
     if (stored?.requestId !== outcome.requestId || stored.status === 'interrupted') {
       throw closedMeanwhile(turn)
     }
     const { sessionId } = turn.reservation
     const isAskerLive = sessionId !== undefined && (await sessions.isLive(sessionId))
-    return { receipt: stored.result && fromStored(turn.vault, stored), isAskerLive }
+    const hasAccess = await conversations.isReadable(turn.conversationId, turn.userId)
+    const receipt = stored.receipt && fromStored(turn.vault, { ...stored, receipt: stored.receipt })
+    return { receipt, isAskerLive, hasAccess }
   }
 }
 
@@ -125,11 +128,6 @@ function toChanges(turn: StartedTurn): ConversationChanges {
 
 /** For a turn whose text is not kept. */
 const NOTHING = { content: null, stopSequence: null }
-
-/** The turn is no longer running. */
-class AlreadyFinished extends Error {
-  override readonly name = 'AlreadyFinished'
-}
 
 function sealAnswer({ vault, answerId }: StartedTurn, outcome: ClaudeOutcome) {
   const { status, content, stopSequence } = outcome

@@ -5,7 +5,7 @@ import { UNKNOWN_RATE } from '../../claude/prices/usage.ts'
 import { type BuiltRequest, buildRequest } from '../../claude/request.ts'
 import { toAppError } from '../../errors.ts'
 import { isLimited } from '../billing/budgets.ts'
-import { halveHistory, SentHistory, toMessages } from '../conversations/history-window.ts'
+import { halveHistory, SentHistory, toMessages } from '../conversations/history/history-window.ts'
 import type { SendInput, StartedTurn } from './turn.ts'
 
 /** The user's API key, and the id by which Anthropic may tell users apart. */
@@ -41,8 +41,8 @@ export class Generation {
   }
 
   /**
-   * Never throws, since a turn that has begun must end. Halves a history that Anthropic finds too
-   * long, once; frees it once Anthropic has accepted it.
+   * Halves a history that Anthropic finds too long, once; frees it once Anthropic has accepted it.
+   * Throws only for an internal error before anything was sent: {@link failedAnswer}.
    */
   async run(
     turn: StartedTurn,
@@ -66,13 +66,9 @@ export class Generation {
     input: SendInput,
     options: CallOptions,
   ): Promise<Generated> {
-    try {
-      const { warnings, answer } = this.#ask(turn, credentials, input, options)
-      const outcome = await answer
-      return { turn, outcome, warnings: [...turn.model.warnings, ...warnings] }
-    } catch (error) {
-      return { turn, outcome: failedOutcome(turn, error), warnings: [] }
-    }
+    const { warnings, answer } = this.#ask(turn, credentials, input, options)
+    const outcome = await answer
+    return { turn, outcome, warnings: [...turn.model.warnings, ...warnings] }
   }
 
   /** Keeps no reference to the request, which is as large as its history. */
@@ -121,8 +117,8 @@ function defined<T extends object>(fields: T) {
 }
 
 /** For an internal error before anything was sent. */
-function failedOutcome(turn: StartedTurn, thrown: unknown): ClaudeOutcome {
-  return {
+export function failedAnswer(turn: StartedTurn, thrown: unknown): Generated {
+  const outcome: ClaudeOutcome = {
     status: 'failed',
     content: [],
     text: '',
@@ -137,6 +133,6 @@ function failedOutcome(turn: StartedTurn, thrown: unknown): ClaudeOutcome {
     error: toAppError(thrown),
     warnings: [],
     upstreamMs: 0,
-    firstTokenMs: null,
   }
+  return { turn, outcome, warnings: [] }
 }

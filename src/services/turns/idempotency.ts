@@ -5,7 +5,7 @@ import type { Repositories } from '../../repositories/index.ts'
 import { reachOf } from '../access/authority.ts'
 import type { Caller } from '../access/caller.ts'
 import type { UserVault } from '../keys/vault.ts'
-import type { AnswerService } from './follow-answer.ts'
+import type { AnswerService } from './answers/follow-answer.ts'
 import type { SendReceipt, SendResult } from './receipt.ts'
 import type { FollowOptions, IdempotencyMarks, SendInput } from './turn.ts'
 
@@ -23,7 +23,7 @@ export function toMarks(
   caller: Caller,
   input: SendInput,
 ): IdempotencyMarks | undefined {
-  const { idempotencyKey, ...call } = input
+  const { idempotencyKey, confirmCost: _, ...call } = input
   if (idempotencyKey === undefined) return undefined
   const given = Object.entries(call).filter(([, value]) => value !== undefined)
   const ofUser = vault.idempotencyHash(idempotencyKey)
@@ -59,12 +59,8 @@ export class IdempotencyService {
     const first = await answers.findByIdempotencyHash(reachOf(caller), marks.known)
     if (!first) return undefined
     if (!first.requestFingerprint?.equals(marks.fingerprint)) throw otherArguments()
-    if (first.status === 'running') await answers.putJoined(first.id)
-    const { error_code: errorCode, ...view } = await this.#deps.answers.get(
-      caller,
-      first.id,
-      options,
-    )
+    if (first.status === 'running') await answers.putJoined(first.id, caller.userId)
+    const { errorCode, ...view } = await this.#deps.answers.get(caller, first.id, options)
     if (!['complete', 'refused', 'running'].includes(view.status)) throw ended(view, errorCode)
     return { ...view, replayed: true }
   }
@@ -83,7 +79,7 @@ function ended(view: SendReceipt, errorCode: string | null) {
     `The first call with this idempotency_key ended as ${view.status} and may have been billed. get_message shows what there is; use a new key to send again.`,
     {
       retryable: false,
-      details: { conversation_id: view.conversation_id, message_id: view.message_id },
+      details: { conversation_id: view.conversationId, message_id: view.messageId },
     },
   )
 }

@@ -1,26 +1,26 @@
-/**
- * Closes orphans: answers whose process died or could not write their end. Afterwards nothing stays
- * running or reserved.
- */
+/** Closes answers whose process died or could not write their end. */
 
 import type { ClaudeOutcome } from '../../claude/client.ts'
-import { UNKNOWN_RATE, type Usage } from '../../claude/prices/usage.ts'
-import { usageAtMost } from '../../claude/prices/usage-bounds.ts'
-import { AppError, isDatabaseGone } from '../../errors.ts'
+import { UNKNOWN_RATE } from '../../claude/prices/usage.ts'
 import type { Logger } from '../../log.ts'
+import type { Reservation } from '../../repositories/billing/budgets.ts'
 import { periodsAt } from '../../repositories/billing/periods.ts'
 import type { Repositories } from '../../repositories/index.ts'
 import type { WhichOrphans } from '../../repositories/turns/leases.ts'
-import { UNLIMITED } from '../billing/budgets.ts'
-import { SentHistory } from '../conversations/history-window.ts'
+import type { OrphanLimits } from '../billing/alerts/orphan-limits.ts'
+import { OrphanCloser } from '../billing/orphan-closer.ts'
+import { INTERRUPTED } from '../billing/running-calls.ts'
+import { usageOfOrphan } from '../billing/settlement.ts'
+import { SentHistory } from '../conversations/history/history-window.ts'
 import type { Vault } from '../keys/vault.ts'
+import type { RunningAnswers } from './answers/running-answers.ts'
 import type { TurnEnding } from './finish-turn.ts'
-import type { RunningAnswers } from './running-answers.ts'
-import { INTERRUPTED, type StartedTurn } from './turn.ts'
+import type { StartedTurn } from './turn.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'leases'>
   ending: TurnEnding
+  limits: Pick<OrphanLimits, 'find'>
   vault: Vault
   running: RunningAnswers
   log: Logger
@@ -28,91 +28,52 @@ type Deps = {
 
 type Orphan = Awaited<ReturnType<Repositories['leases']['listOrphans']>>[number]
 
-/** Turns end in shared statements, each of which holds one turn per user (finish-turns.ts). */
-const USERS_AT_ONCE = 32
-/** Pause before the retry of one that cannot be closed (its key is missing, for example). */
-const TRY_AGAIN_MS = 60_000
-/** Pause when the database refused for now: a row is locked, or it is away. */
-const TRY_LATER_MS = 5_000
+const NOUN = { one: 'an answer', idName: 'answerId' }
 
 export class Orphans {
   readonly #deps: Deps
-  /** When to retry those that could not be closed, by id. */
-  readonly #broken = new Map<string, number>()
+  readonly #closer: OrphanCloser<Orphan>
 
   constructor(deps: Deps) {
     this.#deps = deps
+    this.#closer = new OrphanCloser({
+      list: (inHand, which) => deps.repositories.leases.listOrphans(inHand, which),
+      inHand: () => deps.running.ids,
+      close: (orphan) => this.#closeOne(orphan),
+      log: deps.log,
+      noun: NOUN,
+    })
   }
 
   /**
    * Ends each as `interrupted`, with its last checkpoint as its text and its highest possible cost
-   * as its usage. One that cannot be closed (its key is missing) is logged and does not block the
-   * others.
-   *
-   * @param signal ends the work early.
-   * @returns how many this process closed; concurrent attempts close each answer once.
-   * @throws AppError database_unavailable when none can be closed any more.
+   * as its usage; parameters and errors are those of {@link OrphanCloser.close}.
    */
-  async close(which: WhichOrphans, signal?: AbortSignal): Promise<number> {
-    let closed = 0
-    while (!signal?.aborted) {
-      const inHand = [...this.#deps.running.ids, ...this.#brokenIds()]
-      const orphans = await this.#deps.repositories.leases.listOrphans(inHand, which)
-      if (orphans.length === 0) break
-      closed += await this.#closeAll(orphans, signal)
-    }
-    return closed
+  close(which: WhichOrphans, signal?: AbortSignal): Promise<number> {
+    return this.#closer.close(which, signal)
   }
 
-  /** Closes the answers of one user in sequence: in parallel they would wait for the same locks. */
-  async #closeAll(orphans: readonly Orphan[], signal?: AbortSignal): Promise<number> {
-    const queues = byUser(orphans)
-    let closed = 0
-    const lane = async () => {
-      for (let queue = queues.pop(); queue; queue = queues.pop()) {
-        for (const orphan of queue) {
-          if (signal?.aborted) return
-          if (await this.#closeOne(orphan)) closed += 1
-        }
-      }
-    }
-    const lanes = Array.from({ length: USERS_AT_ONCE }, lane)
-    const failed = (await Promise.allSettled(lanes)).find(({ status }) => status === 'rejected')
-    if (failed && closed === 0) throw (failed as PromiseRejectedResult).reason
-    return closed
+  async #closeOne(orphan: Orphan): Promise<void> {
+    const reservation = orphan.reservation ?? nothingReserved(orphan.createdAt)
+    const limits = await this.#deps.limits.find(orphan.userId, reservation)
+    const turn = this.#toTurn(orphan, { reservation, limits })
+    const timing = { durationMs: orphan.ageMs, stopReason: INTERRUPTED }
+    await this.#deps.ending.finish(turn, toOutcome(orphan, turn), timing, [])
   }
 
-  #brokenIds(): string[] {
-    for (const [id, tryAt] of this.#broken) {
-      if (tryAt <= performance.now()) this.#broken.delete(id)
-    }
-    return [...this.#broken.keys()]
-  }
-
-  async #closeOne(orphan: Orphan): Promise<boolean> {
-    const durationMs = orphan.ageMs
-    try {
-      const turn = this.#toTurn(orphan)
-      const timing = { durationMs, stopReason: INTERRUPTED }
-      await this.#deps.ending.finish(turn, toOutcome(orphan, turn), timing, [])
-      return true
-    } catch (error) {
-      if (error instanceof AppError && error.code === 'interrupted') return false
-      const isLater = isDatabaseGone(error)
-      this.#broken.set(orphan.id, performance.now() + (isLater ? TRY_LATER_MS : TRY_AGAIN_MS))
-      if (isLater) throw error
-      this.#deps.log.error({ err: error, answerId: orphan.id }, 'an answer cannot be closed')
-      return false
-    }
-  }
-
-  #toTurn(orphan: Orphan): StartedTurn {
-    const { id: answerId, conversationId, userId, tag, reservation, model } = orphan
+  #toTurn(
+    orphan: Orphan,
+    { reservation, limits }: Pick<StartedTurn, 'reservation' | 'limits'>,
+  ): StartedTurn {
+    const { id: answerId, conversationId, userId, tag, model } = orphan
     return {
       conversationId,
       userId,
+      sender: null,
+      paidBy: null,
+      isOthers: false,
       answerId,
-      vault: this.#deps.vault.openConversation({ ...orphan, id: conversationId }),
+      vault: this.#deps.vault.openConversation(orphan.conversation),
       model: { id: model, info: undefined, warnings: [] },
       systemPrompt: undefined,
       newSystemPrompt: undefined,
@@ -123,40 +84,19 @@ export class Orphans {
       hasIdempotencyKey: false,
       position: orphan.position - 1,
       historyStart: 1,
-      limits: UNLIMITED,
-      reservation: reservation ?? nothingReserved(orphan.createdAt),
+      limits,
+      reservation,
     }
   }
 }
 
-function byUser(orphans: readonly Orphan[]): Orphan[][] {
-  const queues = new Map<string, Orphan[]>()
-  for (const orphan of orphans) {
-    const queue = queues.get(orphan.userId)
-    if (queue) queue.push(orphan)
-    else queues.set(orphan.userId, [orphan])
-  }
-  return [...queues.values()]
-}
-
 /** For a turn of a build without budgets. */
-const nothingReserved = (at: Date) => ({
+const nothingReserved = (at: Date): Reservation => ({
   ...periodsAt(at),
-  nanoUsd: '0',
+  nanoUsd: 0n,
   tokens: 0,
   likelyInputTokens: 0,
 })
-
-/**
- * Without the process it is unknown whether Anthropic was reached, and what it counted. So the most
- * that may have been written by now is booked, up to the reservation.
- */
-function usageOf(orphan: Orphan, { reservation }: StartedTurn): Usage {
-  const { tokens, likelyInputTokens: inputTokens } = reservation
-  const { maxTokens = Math.max(0, tokens - inputTokens) } = reservation
-  const bounds = { inputTokens, outputTokens: maxTokens, writesCache: orphan.position > 2 }
-  return usageAtMost(bounds, orphan.ageMs)
-}
 
 function toOutcome(orphan: Orphan, turn: StartedTurn): ClaudeOutcome {
   const content = orphan.content === null ? [] : turn.vault.openContent(orphan.id, orphan.content)
@@ -167,7 +107,7 @@ function toOutcome(orphan: Orphan, turn: StartedTurn): ClaudeOutcome {
     stopReason: null,
     stopSequence: null,
     refusalCategory: null,
-    usage: usageOf(orphan, turn),
+    usage: usageOfOrphan(turn.reservation, orphan.ageMs, orphan.position > 2),
     usageEstimated: 'process_died',
     rate: UNKNOWN_RATE,
     requestId: null,
@@ -175,6 +115,5 @@ function toOutcome(orphan: Orphan, turn: StartedTurn): ClaudeOutcome {
     error: null,
     warnings: [],
     upstreamMs: 0,
-    firstTokenMs: null,
   }
 }

@@ -1,54 +1,28 @@
-/** The records of an answer: its stored row, its ledger row, and the caller's result. */
+/** The records of an answer: its stored row, and the caller's result. */
 
 import type { ClaudeOutcome } from '../../claude/client.ts'
-import { costNanoUsd, type PriceTable, type UnitPrices } from '../../claude/prices/prices.ts'
 import { totalInputTokens } from '../../claude/prices/usage.ts'
-import type { Amount, StoredReservation } from '../../repositories/billing/budgets.ts'
-import type { NewLedgerRow } from '../../repositories/billing/ledger.ts'
+import type { UsedShares } from '../../repositories/billing/reservation-values.ts'
 import type { TurnEnd } from '../../repositories/turns/finish-turns.ts'
-import type { UsedShares } from '../../repositories/turns/finish-turns-statement.ts'
+import type { Receipt, StoredReceipt } from '../../repositories/turns/receipts.ts'
 import { usedWarnings } from '../billing/budgets.ts'
+import type { PaidBy } from '../billing/paid-by.ts'
+import { INTERRUPTED } from '../billing/running-calls.ts'
 import type { ConversationVault } from '../keys/vault.ts'
-import { INTERRUPTED } from './turn.ts'
 
 /** send_message's result without the text, which is sealed separately. */
-export type SendReceipt = {
-  conversation_id: string
-  message_id: string
-  status: 'running' | TurnEnd['status']
-  model: string
-  /** Null while the answer runs, and for one that was not delivered. */
-  usage: {
-    input_tokens: number
-    output_tokens: number
-    cache_read_input_tokens: number
-    cache_creation_input_tokens: number
-  } | null
-  cost_usd: number | null
-  stop_reason: string | null
-  stop_sequence: string | null
-  truncated: boolean
-  refused: boolean
-  refusal_category: string | null
-  request_id: string | null
-  history: { sent: number; omitted: number } | null
-  warnings: string[]
+export type SendReceipt = Receipt & { stopSequence: string | null }
+
+/** Who asked for an answer, and who paid. */
+export type Attribution = {
+  /** Username of whoever sent the message that it answers; null: a former user. */
+  sender: string | null
+  paidBy: PaidBy | null
 }
 
-export type SendResult = SendReceipt & { content: string; replayed: boolean }
+export type SendResult = SendReceipt & Attribution & { content: string; replayed: boolean }
 
-/** As stored: a stop sequence is the caller's text, and sealed separately. */
-export type StoredReceipt = Omit<SendReceipt, 'stop_sequence'>
-
-export type TurnIds = {
-  conversationId: string
-  userId: string
-  answerId: string
-  tag: string | null
-  reservation: StoredReservation
-  /** The requested model. */
-  model: { id: string }
-}
+export type TurnIds = { conversationId: string; answerId: string }
 
 export type TurnTiming = {
   durationMs: number
@@ -58,68 +32,11 @@ export type TurnTiming = {
 
 const TRUNCATING = new Set(['max_tokens', 'model_context_window_exceeded'])
 
-/**
- * The prices of the call, as of the day of its reservation. If the model that the answer names has
- * no price, that of the requested model applies, as in the reservation.
- */
-function settledPrices(
-  { reservation, model: asked }: TurnIds,
-  { model, rate }: ClaudeOutcome,
-  inputTokens: number,
-  prices: PriceTable,
-): UnitPrices | null {
-  const at = new Date(reservation.day)
-  return (
-    prices.unitPrices(model, inputTokens, at, rate) ??
-    prices.unitPrices(asked.id, inputTokens, at, rate) ??
-    prices.dearestPrices(asked.id, reservation.likelyInputTokens, at)
-  )
-}
-
-/** The ledger row of a call that was billed; null when nothing was. */
-export function toLedgerRow(
-  ids: TurnIds,
-  outcome: ClaudeOutcome,
-  prices: PriceTable,
-): NewLedgerRow | null {
-  const { usage } = outcome
-  if (usage === null) return null
-  const unitPrices = settledPrices(ids, outcome, totalInputTokens(usage), prices)
-  return {
-    userId: ids.userId,
-    conversationId: ids.conversationId,
-    messageId: ids.answerId,
-    model: outcome.model,
-    inputTokens: usage.inputTokens,
-    cacheWrite5mTokens: usage.cacheWrite5mTokens,
-    cacheWrite1hTokens: usage.cacheWrite1hTokens,
-    cacheReadTokens: usage.cacheReadTokens,
-    outputTokens: usage.outputTokens,
-    thinkingTokens: usage.thinkingTokens,
-    unitPrices,
-    costNanoUsd: unitPrices === null ? null : costNanoUsd(usage, unitPrices),
-    estimated: outcome.usageEstimated,
-    requestId: outcome.requestId,
-    tag: ids.tag,
-    bookedOn: ids.reservation.day,
-    sessionId: ids.reservation.sessionId ?? null,
-  }
-}
-
-/** The amount that the ledger row takes from the budgets. */
-export function toSpent(row: NewLedgerRow | null, outcome: ClaudeOutcome): Amount {
-  if (row === null || outcome.usage === null) return { nanoUsd: 0n, tokens: 0 }
-  return {
-    nanoUsd: BigInt(row.costNanoUsd ?? 0),
-    tokens: totalInputTokens(outcome.usage) + outcome.usage.outputTokens,
-  }
-}
-
 /** What a delivered answer's result contains besides the text. */
 export function toReceipt(
   ids: TurnIds,
   outcome: ClaudeOutcome,
-  cost: NewLedgerRow['costNanoUsd'] | undefined,
+  cost: bigint | null,
   history: { sent: number; omitted: number },
   warnings: readonly string[],
 ): SendReceipt {
@@ -127,40 +44,51 @@ export function toReceipt(
   const truncated = TRUNCATING.has(stopReason ?? '')
   const refused = outcome.status === 'refused'
   return {
-    conversation_id: ids.conversationId,
-    message_id: ids.answerId,
+    conversationId: ids.conversationId,
+    messageId: ids.answerId,
     status: refused ? 'refused' : 'complete',
     model: outcome.model,
     usage: {
-      input_tokens: usage === null ? 0 : totalInputTokens(usage),
-      output_tokens: usage?.outputTokens ?? 0,
-      cache_read_input_tokens: usage?.cacheReadTokens ?? 0,
-      cache_creation_input_tokens:
-        usage === null ? 0 : usage.cacheWrite5mTokens + usage.cacheWrite1hTokens,
+      inputTokens: usage === null ? 0 : totalInputTokens(usage),
+      outputTokens: usage?.outputTokens ?? 0,
+      cacheReadTokens: usage?.cacheReadTokens ?? 0,
+      cacheWriteTokens: usage === null ? 0 : usage.cacheWrite5mTokens + usage.cacheWrite1hTokens,
     },
-    cost_usd: usage === null ? 0 : toUsd(cost),
-    stop_reason: stopReason,
-    stop_sequence: outcome.stopSequence,
+    costNanoUsd: usage === null ? 0n : cost,
+    stopReason,
+    stopSequence: outcome.stopSequence,
     truncated,
     refused,
-    refusal_category: outcome.refusalCategory,
-    request_id: outcome.requestId,
+    refusalCategory: outcome.refusalCategory,
+    requestId: outcome.requestId,
     history,
     warnings: [...warnings, ...outcome.warnings, ...emptyAnswerWarning(outcome, truncated)],
   }
 }
 
-/** The receipt as the caller got it. */
+/** The receipt as its sender got it. */
 export function fromStored(
   vault: ConversationVault,
-  stored: { id: string; result: Record<string, unknown> | null; stopSequence: Buffer | null },
+  stored: { id: string; receipt: StoredReceipt; stopSequence: Buffer | null },
 ): SendReceipt {
-  const { budget_used: used, ...receipt } = stored.result as StoredReceipt & {
-    budget_used?: UsedShares
-  }
+  const { budgetUsed, ...receipt } = stored.receipt
   const sealed = stored.stopSequence
   const stopSequence = sealed === null ? null : vault.openStopSequence(stored.id, sealed)
-  return withUsage({ ...receipt, stop_sequence: stopSequence }, used ?? {})
+  return withUsage({ ...receipt, stopSequence }, budgetUsed)
+}
+
+/** The sender's own amounts and arguments. */
+const NOT_TOLD = { usage: null, costNanoUsd: null, requestId: null, stopSequence: null }
+
+/** What a reader sees of an answer that someone else paid for: no amounts unless it is the owner. */
+export const asReadBy = (
+  receipt: SendReceipt,
+  { isSender, isOwner }: { isSender: boolean; isOwner: boolean },
+): SendReceipt => {
+  if (isSender || receipt.status === 'running') return receipt
+  // They tell how much of the sender's budget is left.
+  const ofOthers = { ...receipt, warnings: [] }
+  return isOwner ? ofOthers : { ...ofOthers, ...NOT_TOLD }
 }
 
 /** Adds a warning for each limit that is nearly used up. */
@@ -178,18 +106,18 @@ export function emptyReceipt(row: {
   requestId?: string | null
 }): SendReceipt {
   return {
-    conversation_id: row.conversationId,
-    message_id: row.id,
+    conversationId: row.conversationId,
+    messageId: row.id,
     status: row.status,
     model: row.model,
     usage: null,
-    cost_usd: null,
-    stop_reason: null,
-    stop_sequence: null,
+    costNanoUsd: null,
+    stopReason: null,
+    stopSequence: null,
     truncated: false,
     refused: false,
-    refusal_category: null,
-    request_id: row.requestId ?? null,
+    refusalCategory: null,
+    requestId: row.requestId ?? null,
     history: null,
     warnings: row.status === 'running' ? [unfinished(row.id)] : [],
   }
@@ -213,17 +141,13 @@ export function toTurnEnd(
     stopSequence: sealed.stopSequence,
     model: outcome.model,
     tokenCount: outcome.usage?.outputTokens ?? 0,
-    result: receipt && withoutText(receipt),
+    receipt,
     errorCode: interrupted ? 'interrupted' : (outcome.error?.code ?? null),
     requestId: outcome.requestId,
     durationMs: Math.round(durationMs),
     upstreamMs: Math.round(outcome.upstreamMs),
     keepIdempotencyKey: outcome.usage !== null || receipt !== null,
   }
-}
-
-function withoutText({ stop_sequence: _, ...rest }: SendReceipt): StoredReceipt {
-  return rest
 }
 
 function emptyAnswerWarning(outcome: ClaudeOutcome, truncated: boolean): string[] {
@@ -233,6 +157,3 @@ function emptyAnswerWarning(outcome: ClaudeOutcome, truncated: boolean): string[
     'max_tokens was used up before any text, probably by thinking. Send again with a larger max_tokens.',
   ]
 }
-
-const toUsd = (nanoUsd: NewLedgerRow['costNanoUsd'] | undefined) =>
-  nanoUsd === null || nanoUsd === undefined ? null : Number(nanoUsd) / 1e9

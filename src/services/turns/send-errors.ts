@@ -2,16 +2,18 @@
 
 import type { ClaudeOutcome } from '../../claude/client.ts'
 import { AppError, toAppError } from '../../errors.ts'
+import { INTERRUPTED } from '../billing/running-calls.ts'
 import type { Generated } from './generate-answer.ts'
 import { emptyReceipt, type SendResult } from './receipt.ts'
-import { INTERRUPTED, type StartedTurn } from './turn.ts'
+import type { StartedTurn } from './turn.ts'
 
 export const deliveredText = (outcome: ClaudeOutcome) =>
   outcome.status === 'refused' ? '' : outcome.text
 
 export function runningResult(turn: StartedTurn, textSoFar: string): SendResult {
   const row = { ...turn, id: turn.answerId, status: 'running' as const, model: turn.model.id }
-  return { ...emptyReceipt(row), content: textSoFar, replayed: false }
+  const { sender, paidBy } = turn
+  return { ...emptyReceipt(row), sender, paidBy, content: textSoFar, replayed: false }
 }
 
 export const keptForLater = (turn: StartedTurn) =>

@@ -1,9 +1,10 @@
 /** A turn that has begun: it is durable, and has its conversation and its budget reserved. */
 
 import type { Effort, ResolvedModel } from '../../claude/models.ts'
-import type { LimitSet, StoredReservation } from '../../repositories/billing/budgets.ts'
-import type { ConversationInput } from '../conversations/conversation-context.ts'
-import type { SentHistory } from '../conversations/history-window.ts'
+import type { LimitSet, Reservation } from '../../repositories/billing/budgets.ts'
+import type { PaidBy } from '../billing/paid-by.ts'
+import type { ConversationInput } from '../conversations/history/conversation-context.ts'
+import type { SentHistory } from '../conversations/history/history-window.ts'
 import type { ConversationVault } from '../keys/vault.ts'
 
 /** The caller's input. */
@@ -15,6 +16,10 @@ export type SendInput = ConversationInput & {
   effort?: Effort | undefined
   idempotencyKey?: string | undefined
   tag?: string | undefined
+  /** `own`, or `team:` and the id or name of a team. Left out: as the conversation says. */
+  payWith?: string | undefined
+  /** Accepts what the history of another user's conversation costs. */
+  confirmCost?: boolean | undefined
 }
 
 /** `signal` ends the wait. */
@@ -23,9 +28,6 @@ export type FollowOptions = {
   signal: AbortSignal
   onText?: ((textSoFar: string) => void) | undefined
 }
-
-/** Abort reason of the gateway's own stops: the turn ends as `interrupted`, not as `cancelled`. */
-export const INTERRUPTED = Symbol('interrupted')
 
 /** The stored hashes of an idempotency key. */
 export type IdempotencyMarks = {
@@ -38,7 +40,14 @@ export type IdempotencyMarks = {
 /** A durable turn whose conversation is reserved for it. */
 export type StartedTurn = {
   conversationId: string
+  /** The sender. */
   userId: string
+  /** The sender's username; null for a turn that is closed without its caller. */
+  sender: string | null
+  /** Null like `sender`. */
+  paidBy: PaidBy | null
+  /** Whether the conversation is another user's. */
+  isOthers: boolean
   answerId: string
   vault: ConversationVault
   model: ResolvedModel
@@ -58,5 +67,5 @@ export type StartedTurn = {
   historyStart: number
   /** The limits that its warnings refer to. */
   limits: LimitSet
-  reservation: StoredReservation
+  reservation: Reservation
 }

@@ -5,7 +5,7 @@ import type { ResolvedModel } from '../../claude/models.ts'
 import { inputTokensAtMost } from '../../claude/prices/input-bound.ts'
 import type { PriceTable } from '../../claude/prices/prices.ts'
 import type { WorstCase } from '../billing/budgets.ts'
-import { type Turn, toMessages } from '../conversations/history-window.ts'
+import { type Turn, toMessages } from '../conversations/history/history-window.ts'
 
 /** A smaller input is not worth a count, which would free little room. */
 const WORTH_A_COUNT_TOKENS = 512

@@ -16,7 +16,7 @@ export const hidden = (name: string, value: string | undefined) =>
 type Field = {
   name: string
   label: string | Html
-  type?: 'text' | 'email' | 'password'
+  type?: 'text' | 'email' | 'password' | 'date'
   hint?: string | Html
   autocomplete: string
   /** Marked as optional in the label. */
@@ -47,11 +47,48 @@ ${errorText(id, error)}
 </div>`
 }
 
+type TextArea = Pick<Field, 'name' | 'label' | 'hint' | 'isOptional'> & { rows: number }
+
+/** A text of several lines. */
+export function textArea(
+  { name, label, hint, isOptional = false, rows }: TextArea,
+  { values, errors }: FormState = EMPTY_FORM,
+): Html {
+  const id = `field-${name}`
+  const error = errors[name]
+  // The line break after the tag is not part of the text (HTML Standard, 13.2.6.4.7).
+  return html`<div class="field">
+<label for="${id}">${label}${isOptional && html` <span class="soft">(optional)</span>`}</label>
+${hint && html`<p class="hint" id="${id}-hint">${hint}</p>`}
+<textarea id="${id}" name="${name}" rows="${rows}" dir="auto"${[
+    !isOptional && html` required`,
+    describedBy(id, { hint: Boolean(hint), error: error !== undefined }),
+  ]}>
+${values[name] ?? ''}</textarea>
+${errorText(id, error)}
+</div>`
+}
+
+/** The form needs `enctype="multipart/form-data"`. */
+export function fileField(
+  { name, label, hint, accept }: { name: string; label: string; hint: string; accept: string },
+  { errors }: FormState = EMPTY_FORM,
+): Html {
+  const id = `field-${name}`
+  const error = errors[name]
+  return html`<div class="field"><label for="${id}">${label}</label>
+<p class="hint" id="${id}-hint">${hint}</p>
+<input id="${id}" name="${name}" type="file" accept="${accept}" required${describedBy(id, { hint: true, error: error !== undefined })}>
+${errorText(id, error)}
+</div>`
+}
+
+/** `of`: what tells it apart where a page has several of one name. */
 export function select(
-  given: { name: string; label: string; options: Readonly<Record<string, string>> },
+  given: { name: string; label: string; options: Readonly<Record<string, string>>; of?: string },
   chosen: string,
 ): Html {
-  const id = `field-${given.name}`
+  const id = ['field', given.name, given.of].filter(Boolean).join('-')
   const options = Object.entries(given.options).map(
     ([value, text]) =>
       html`<option value="${value}"${value === chosen && html` selected`}>${text}</option>`,

@@ -1,10 +1,11 @@
 /** Formats amounts, times and sizes for people. */
 
+import { toUsd } from '../../text/usd-amount.ts'
 import { type Html, html } from './html.ts'
 
 /** To the cent; small amounts with up to six decimals. */
-export function usd(nanoUsd: bigint | string): string {
-  const amount = Number(nanoUsd) / 1e9
+export function usd(nanoUsd: bigint): string {
+  const amount = toUsd(nanoUsd)
   const digits = amount === 0 || amount >= 0.01 ? 2 : 6
   return `$${amount.toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: digits })}`
 }
@@ -44,7 +45,9 @@ function duration(seconds: number): string {
   return counted(Math.ceil(seconds / HOUR_SECONDS), 'hour')
 }
 
-const counted = (value: number, unit: string) => `${value} ${unit}${value === 1 ? '' : 's'}`
+/** With its unit, in the plural where there is not one. */
+export const counted = (value: number, unit: string, units = `${unit}s`) =>
+  `${count(value)} ${value === 1 ? unit : units}`
 
 /** Rewrites waits, which messages give in seconds for programs, in minutes or hours. */
 export const inPlainTime = (message: string) =>

@@ -13,6 +13,18 @@ export function textField(req: Request, name: string): string {
   return typeof value === 'string' ? value : ''
 }
 
+/** One value of the address; '' when it is missing, or given more than once. */
+export function queryText(req: Request, name: string): string {
+  const value: unknown = req.query[name]
+  return typeof value === 'string' ? value : ''
+}
+
+/** A position in a conversation, from the address; undefined for anything else. */
+export function positionOf(req: Request, name: string): number | undefined {
+  const text = queryText(req, name)
+  return /^\d{1,9}$/.test(text) ? Number(text) : undefined
+}
+
 /** The values of the checked boxes. */
 export function chosenValues(req: Request, name: string): string[] {
   const value: unknown = req.body?.[name]

@@ -65,6 +65,6 @@ function checkOnce(strings: TemplateStringsArray): void {
 }
 
 function refuseForeignScheme(url: string): void {
-  if (!/^(?:\/(?![/\\])|#|https?:)/.test(url))
-    throw new Error('A link must be local, or to the web')
+  if (!/^(?:\/(?![/\\])|#|https?:|mailto:)/.test(url))
+    throw new Error('A link must be local, or to the web, or write a mail')
 }

@@ -8,6 +8,8 @@ export const PRODUCT = 'Claude API Gateway'
 /** The sections of the account, in menu order. */
 export const SECTIONS = {
   '/account': 'Overview',
+  '/account/conversations': 'Conversations',
+  '/account/teams': 'Teams',
   '/account/key': 'Anthropic key',
   '/account/connections': 'Connections',
   '/account/tokens': 'Access tokens',
@@ -16,7 +18,17 @@ export const SECTIONS = {
   '/account/data': 'Your data',
 } as const
 
-export type Section = keyof typeof SECTIONS
+/** The sections for auditors and admins of the installation. */
+export const ADMIN_SECTIONS = {
+  '/admin/users': 'Users',
+  '/admin/teams': 'Teams',
+  '/admin/requests': 'Requests',
+  '/admin/shares': 'Shares and links',
+  '/admin/webhooks': 'Webhooks',
+  '/admin/audit': 'Audit',
+} as const
+
+export type Section = keyof typeof SECTIONS | keyof typeof ADMIN_SECTIONS
 
 export type Page = {
   /** The window title; the page has an h1 of its own. */
@@ -27,7 +39,7 @@ export type Page = {
 }
 
 /** The signed-in user, and the CSRF field of the sign-out form. */
-export type Visitor = { username: string; csrfField: Html }
+export type Visitor = { username: string; isAuditor: boolean; csrfField: Html }
 
 export function document({ title, body, layout = 'narrow' }: Page, visitor: Visitor | null): Html {
   const kind = layout === 'wide' || layout === 'narrow' ? layout : 'account'
@@ -58,16 +70,21 @@ ${kind === 'account' ? inAccount(body, layout) : body}
 `
 }
 
-const signedIn = ({ username, csrfField }: Visitor) => html`<div class="who">
-<a href="/account">${username}</a>
+const signedIn = ({ username, isAuditor, csrfField }: Visitor) => html`<div class="who">
+${
+  isAuditor &&
+  html`<a href="/admin/users">Administration</a>
+`
+}<a href="/account">${username}</a>
 <form method="post" action="/sign-out">${csrfField}<button class="second small">Sign out</button></form>
 </div>`
 
 function inAccount(body: Html, current: string): Html {
-  const links = Object.entries(SECTIONS).map(
+  const isAdmin = Object.hasOwn(ADMIN_SECTIONS, current)
+  const links = Object.entries(isAdmin ? ADMIN_SECTIONS : SECTIONS).map(
     ([path, name]) =>
       html`<li><a href="${path}"${path === current && html` aria-current="page"`}>${name}</a></li>`,
   )
-  return html`<nav class="menu" aria-label="Account"><ul>${links}</ul></nav>
+  return html`<nav class="menu" aria-label="${isAdmin ? 'Administration' : 'Account'}"><ul>${links}</ul></nav>
 <div class="part">${body}</div>`
 }

@@ -7,7 +7,14 @@
 
 const KNOWN_PATHS = [
   /^\/account(?:\/(?:key|connections|tokens|usage|password|data))?$/,
+  /^\/account\/conversations(?:\/(?:new|search|[0-9a-f-]{36}(?:\/delete)?))?$/,
+  /^\/account\/links\/public\?conversation=[0-9a-f-]{36}$/,
+  /^\/account\/(?:shares|links)$/,
+  /^\/shared\/share_[\w-]{43}(?:\/copy)?$/,
   /^\/account\/key\?link=[\w-]{1,128}$/,
+  /^\/account\/teams(?:\/[0-9a-f-]{36}(?:\/(?:audit|conversations|money))?)?$/,
+  /^\/admin(?:\/(?:users|teams|shares|audit))?$/,
+  /^\/join\?invitation=invite_[\w-]{43}$/,
   /^\/connect\/[\w-]{1,64}(?:\?key=later)?$/,
 ]
 

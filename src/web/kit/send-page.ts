@@ -18,6 +18,7 @@ export function sendPage(
     caller && sessionSecret !== null
       ? {
           username: caller.username,
+          isAuditor: caller.isAuditor,
           csrfField: hidden(CSRF_FIELD, tokenOfSession(sessionSecret)),
         }
       : null

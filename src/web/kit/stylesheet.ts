@@ -69,10 +69,10 @@ main > *, .card > *, form > *, fieldset > * { min-width: 0; }
 .danger { border-color: color-mix(in srgb, var(--bad) 45%, var(--line)); }
 
 .account main { max-width: 62rem; grid-template-columns: minmax(0, 1fr); }
-.menu ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0.25rem; }
-.menu a { display: block; padding: 0.45rem 0.75rem; border-radius: 9px; color: var(--soft); text-decoration: none; }
-.menu a:hover { background: var(--card); color: var(--text); }
-.menu a[aria-current] { background: var(--card); color: var(--text); font-weight: 600; box-shadow: inset 0 0 0 1px var(--line); }
+.menu ul, .filters ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0.25rem; }
+.menu a, .filters a { display: block; padding: 0.45rem 0.75rem; border-radius: 9px; color: var(--soft); text-decoration: none; }
+.menu a:hover, .filters a:hover { background: var(--card); color: var(--text); }
+.menu a[aria-current], .filters a[aria-current] { background: var(--card); color: var(--text); font-weight: 600; box-shadow: inset 0 0 0 1px var(--line); }
 .part { display: grid; gap: 1.25rem; align-content: start; min-width: 0; }
 @media (min-width: 56rem) {
   .account main { grid-template-columns: 12rem minmax(0, 1fr); gap: 2.5rem; }
@@ -85,11 +85,12 @@ form { display: grid; gap: 1.1rem; }
 label, legend, .label { font-weight: 580; }
 legend { padding: 0; margin-bottom: 0.6rem; }
 fieldset { border: 0; margin: 0; padding: 0; min-width: 0; }
-input:not([type=checkbox]), select {
+input:not([type=checkbox]), select, textarea {
   width: 100%; min-height: 2.9rem; padding: 0.55rem 0.8rem; font: inherit; color: inherit;
   background: var(--card); border: 1px solid var(--edge); border-radius: 10px;
 }
-input:focus-visible, select:focus-visible { outline-offset: 0; border-radius: 10px; }
+textarea { display: block; resize: vertical; }
+input:focus-visible, select:focus-visible, textarea:focus-visible { outline-offset: 0; border-radius: 10px; }
 input[aria-invalid=true] { border-color: var(--bad); box-shadow: 0 0 0 1px var(--bad); }
 .hint { color: var(--soft); font-size: 0.9rem; }
 .error { color: var(--bad); font-size: 0.92rem; font-weight: 560; }
@@ -136,11 +137,32 @@ button:hover, .button:hover { background: var(--strong-hover); }
 .rows > li:first-child { border-top: 0; padding-top: 0; }
 .rows > li:last-child { padding-bottom: 0; }
 .rows .what { flex: 1 1 16rem; min-width: 0; display: grid; gap: 0.3rem; }
-.rows h3 { font-size: 1rem; font-weight: 600; display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: center; letter-spacing: 0; }
+.rows h2, .rows h3 { font-size: 1rem; font-weight: 600; display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: center; letter-spacing: 0; }
 .facts { display: flex; flex-wrap: wrap; gap: 0.1rem 1.1rem; color: var(--soft); font-size: 0.9rem; }
 .facts > div { display: flex; gap: 0.35rem; }
 .facts dt { white-space: nowrap; }
 .facts dd { margin: 0; color: var(--text); overflow-wrap: anywhere; }
+
+.message { background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: clamp(1rem, 3vw, 1.4rem); display: grid; gap: 0.6rem; min-width: 0; scroll-margin-top: 1rem; }
+.message > * { min-width: 0; }
+.message.user { background: var(--well); }
+.message > h2 { font-size: 0.95rem; letter-spacing: 0; display: flex; flex-wrap: wrap; gap: 0 0.6rem; }
+.message > h2 .soft { font-weight: 400; font-size: 0.875rem; overflow-wrap: anywhere; }
+.ending { display: flex; flex-wrap: wrap; gap: 0.4rem 0.8rem; align-items: center; }
+.ending .tag, [role=status] > .tag { white-space: normal; border-radius: 10px; }
+.snippet { color: var(--soft); overflow-wrap: anywhere; }
+.message > h2 { scroll-margin-top: 1rem; }
+.verbatim { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }
+.prose { display: grid; gap: 0.8rem; overflow-wrap: anywhere; }
+.prose > *, .prose li > *, .prose blockquote > * { min-width: 0; }
+.prose :is(h3, h4, h5, h6) { font-size: 1.02rem; font-weight: 640; letter-spacing: 0; margin: 0.3rem 0 0; }
+.prose h3 { font-size: 1.15rem; }
+.prose :is(ul, ol) { padding-inline-start: 1.5rem; display: grid; gap: 0.25rem; }
+.prose blockquote { margin: 0; padding-inline-start: 1rem; border-inline-start: 3px solid var(--edge); display: grid; gap: 0.6rem; }
+.prose pre { margin: 0; padding: 0.75rem 0.9rem; background: var(--well); border: 1px solid var(--line); border-radius: 10px; white-space: pre-wrap; overflow-wrap: anywhere; }
+.prose :not(pre) > code { padding: 0.1em 0.3em; background: var(--well); border-radius: 5px; }
+.prose hr { width: 100%; border: 0; border-top: 1px solid var(--line); margin: 0.3rem 0; }
+.prose :is(th, td) { white-space: normal; text-align: start; vertical-align: top; padding: 0.4rem 0.8rem 0.4rem 0; }
 
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); font-size: 0.9rem; padding-bottom: 0.5rem; }
@@ -158,6 +180,14 @@ tbody th { overflow-wrap: anywhere; white-space: normal; }
   .stacks th, .stacks td { display: flex; justify-content: space-between; gap: 1rem; padding: 0; border: 0; text-align: left; }
   .stacks td::before { content: attr(data-label); content: attr(data-label) / ""; color: var(--soft); font-weight: 400; }
 }
+.figures { margin: 0; display: grid; gap: 0.4rem; }
+.figures figcaption { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0.2rem 1rem; color: var(--soft); font-size: 0.875rem; font-variant-numeric: tabular-nums; }
+.chart { display: block; width: 100%; height: 9rem; border-bottom: 1px solid var(--edge); }
+.row-bar { display: block; width: 100%; height: 0.3rem; min-width: 4rem; }
+.with-bar { display: grid; gap: 0.3rem; width: 100%; }
+.bar { fill: var(--strong); }
+.bar:hover { fill: var(--focus); }
+@media (forced-colors: active) { .bar { fill: CanvasText; } }
 progress { width: 100%; height: 0.6rem; appearance: none; border: 0; border-radius: 99px; overflow: hidden; background: var(--line); }
 progress::-webkit-progress-bar { background: var(--line); }
 progress::-webkit-progress-value { background: var(--strong); }

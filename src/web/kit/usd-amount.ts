@@ -1,7 +1,7 @@
 /** USD amounts in form fields. */
 
 import { z } from 'zod'
-import { AMOUNT_EXAMPLES, parseUsd } from '../../text/usd-amount.ts'
+import { AMOUNT_EXAMPLES, parseUsd, toUsd } from '../../text/usd-amount.ts'
 
 const NANO_USD_PER_CENT = 10_000_000n
 const DECIMALS = 2
@@ -19,7 +19,7 @@ export const toNanoUsd = (amount: string): bigint | null => parseUsd(amount, DEC
 export function toAmount(nanoUsd: bigint | null): string {
   if (nanoUsd === null) return ''
   const digits = nanoUsd % NANO_USD_PER_CENT === 0n ? DECIMALS : 9
-  return (Number(nanoUsd) / 1e9).toFixed(digits)
+  return toUsd(nanoUsd).toFixed(digits)
 }
 
 const isAmount = (text: string) => (parseUsd(text, DECIMALS) ?? TOO_MUCH) < TOO_MUCH

@@ -5,6 +5,7 @@
  */
 
 import type { Request, RequestHandler, Response } from 'express'
+import { networkOf } from '../../http/rate-limit/network.ts'
 import type { PasswordProof } from '../../services/access/authority.ts'
 import type { Caller } from '../../services/access/caller.ts'
 import type { BrowserSecret, SessionService } from '../../services/access/sessions.ts'
@@ -40,7 +41,8 @@ export function identifyVisitor(
     const secret = cookie.read(req)
     const caller = secret === undefined ? undefined : await sessions.findBrowserSession(secret)
     const sessionSecret = caller && secret !== undefined ? secret : null
-    visits.set(req, { caller: caller ?? null, sessionSecret })
+    const visitor = caller ? { ...caller, network: networkOf(req) } : null
+    visits.set(req, { caller: visitor, sessionSecret })
     next()
   }
 }

@@ -69,7 +69,7 @@ const hostOf = (origin: string) => (URL.canParse(origin) ? new URL(origin).host 
 const noCookie = () =>
   new AppError(
     'forbidden',
-    'Your browser sent no cookie with this form, and without one nobody can sign in here. Allow cookies for this site, then go back, reload the page and send the form again.',
+    'Your browser sent no cookie with this form, and signing in here needs one. Allow cookies for this site, then go back, reload the page and send the form again.',
   )
 
 const forged = () =>

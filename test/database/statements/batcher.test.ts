@@ -29,7 +29,7 @@ test('those who ask at one moment are asked together, and each gets its own answ
 
 test('those with the same key are asked apart', async () => {
   const { runs, run } = doubling()
-  const batcher = new Batcher({ run, keyOf: (one) => String(one % 10) })
+  const batcher = new Batcher({ run, keysOf: (one) => [String(one % 10)] })
   const answers = [1, 11, 2, 21, 12].map((one) => batcher.load(one))
   expect(await Promise.all(answers)).toEqual([2, 22, 4, 42, 24])
   expect(runs).toEqual([[1, 2], [11, 12], [21]])

@@ -26,7 +26,7 @@ const initialize = message('initialize', {
 })
 
 /** 401 with the challenge that makes a connector sign in (RFC 9728 section 5.1, RFC 6750 section 3). */
-const SCOPES = 'conversations:read messages:send usage:read'
+const SCOPES = 'conversations:read messages:send teams:read usage:read'
 
 function expectChallenge(
   answer: Answered,

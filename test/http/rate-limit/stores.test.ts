@@ -4,6 +4,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { userCounters } from '../../../src/http/rate-limit/rate-limit.ts'
 import { databaseKinds, freshDatabaseOptions } from '../../support/databases.ts'
 import { freePort } from '../../support/free-port.ts'
 import { PATIENCE } from '../../support/patience.ts'
@@ -58,6 +59,28 @@ describe.runIf(databaseKinds.includes('postgresql'))('two gateways on one Postgr
     ]
     expect(before.map(codeOf)).toEqual(Array(LIMIT).fill('ok'))
     expect([await ask(one), await ask(other)].map(codeOf)).toEqual(['rate_limited', 'rate_limited'])
+  })
+
+  test('the statement that finds a session and the limiter count in the same row', async () => {
+    const [{ app, url }] = apps
+    const { accounts } = app.services
+    const username = randomUUID()
+    const account = { username, email: `${username}@example.com`, apiKey: 'sk-ant-api03-x' }
+    const { password, userId } = await accounts.register(account)
+    const signIn = async () => (await accounts.authenticate(username, password)).accessToken
+    const [token, second] = [await signIn(), await signIn()]
+    const counts = async () => {
+      const rows = app.db.selectFrom('rateLimits').select(['key', 'hits'])
+      return rows.where('key', 'like', `%${userId}%`).execute()
+    }
+    const counters = userCounters({ requestsPerMinute: 1, messagesApiRequestsPerMinute: 1 })
+    const key = `${counters.requests.keyPrefix}${userId}`
+    await post(url, toolCall('get_conversations'), bearer(token))
+    expect(await counts()).toEqual([{ key, hits: 1 }])
+    // Of two tokens neither statement counts: the limiter does.
+    const both = toolCall('get_conversations', { access_token: second })
+    await post(url, both, bearer(token))
+    expect(await counts()).toEqual([{ key, hits: 2 }])
   })
 
   test('an address has one limit, also when all ask at once', async () => {

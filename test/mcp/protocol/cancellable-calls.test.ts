@@ -10,6 +10,8 @@ const askerOf = (sessionId: string): RequestIdentity => ({
     kind: 'password',
     scopes: [],
     isAdmin: false,
+    isAuditor: false,
+    network: null,
   },
   refusal: null,
 })

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { noProgress, throttledProgress } from '../../../src/mcp/protocol/progress.ts'
+import { progressWith, throttledProgress } from '../../../src/mcp/protocol/progress.ts'
 
 let sent: { progress: number; message: string }[]
 let hasRoom = true
@@ -79,5 +79,14 @@ test('a notification that nobody receives is dropped', async () => {
 })
 
 test('a client that asked for none gets none', () => {
-  expect(noProgress()).toBeUndefined()
+  const notify = vi.fn()
+  progressWith(undefined, notify, { isTaken })('text')
+  expect(notify).not.toHaveBeenCalled()
+})
+
+test('one that asked gets its own token with each, be it 0', () => {
+  const notify = vi.fn()
+  progressWith(0, notify, { isTaken })('text')
+  const params = { progressToken: 0, progress: 4, message: 'text' }
+  expect(notify.mock.calls).toEqual([[{ method: 'notifications/progress', params }]])
 })

@@ -15,7 +15,15 @@ describe.each(eras)('delete_my_account (%s)', (era) => {
     await client.call('send_message', { message: 'soon forgotten' })
     const { username, password } = user
     const answer = await client.call('delete_my_account', { password, confirm: username })
-    expect(answer.structured).toEqual({ success: true, data: { deleted: true } })
+    expect(answer.structured).toEqual({
+      success: true,
+      data: {
+        deleted: true,
+        messages_left: 0,
+        messages_withdrawn: 0,
+        conversations_handed_over: 0,
+      },
+    })
     const asked = toolCall(era, 'get_conversations', {})
     expect((await post(app.url, asked, bearer(user.accessToken))).status).toBe(401)
     const anyone = await app.connect(era)

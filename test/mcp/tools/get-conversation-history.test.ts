@@ -55,8 +55,13 @@ describeDatabases('get_conversation_history', (kind) => {
       error_code: null,
     }
     expect(messages).toEqual([
-      { ...shared, role: 'user' },
-      { ...shared, role: 'assistant' },
+      { ...shared, role: 'user', author: expect.stringMatching(/^user-/), paid_by: null },
+      {
+        ...shared,
+        role: 'assistant',
+        author: null,
+        paid_by: { kind: 'own', key_last_four: expect.stringMatching(/^.{4}$/) },
+      },
     ])
     const [question, answer] = messages
     expect(Date.parse(answer.timestamp)).toBeGreaterThanOrEqual(Date.parse(question.timestamp))

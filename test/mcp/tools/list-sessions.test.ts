@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ALL_SCOPES } from '../../../src/services/access/scopes.ts'
 import { describeDatabases } from '../../support/databases.ts'
 import { personalToken, proofOf } from '../../support/signed-up.ts'
 import {
@@ -46,7 +47,7 @@ describeDatabases('list_sessions', (kind) => {
       spent_usd: null,
     })
     expect(browser).toMatchObject({ kind: 'browser', name: null, is_current: false })
-    expect(browser.scopes).toHaveLength(4)
+    expect(browser.scopes).toEqual(ALL_SCOPES)
     expect(password).toMatchObject({ kind: 'password', id: caller.sessionId, is_current: true })
     for (const secret of [cookie, token, user.accessToken])
       expect(answer.text).not.toContain(secret)
@@ -56,7 +57,7 @@ describeDatabases('list_sessions', (kind) => {
 
   test('shows what a capped connection spent this month, and of others nothing', async () => {
     const { sessions } = app.app.repositories
-    const connection = (limitNanoUsd: string | null) => ({
+    const connection = (limitNanoUsd: bigint | null) => ({
       id: randomUUID(),
       userId: user.userId,
       kind: 'connection' as const,
@@ -67,7 +68,7 @@ describeDatabases('list_sessions', (kind) => {
       tokenHash: randomBytes(32),
       expiresAt: new Date(Date.now() + 60_000),
     })
-    const [capped, free] = [connection('2500000000'), connection(null)]
+    const [capped, free] = [connection(2_500_000_000n), connection(null)]
     await sessions.insert(capped)
     await sessions.insert(free)
     const client = await app.connect('modern', user.accessToken)

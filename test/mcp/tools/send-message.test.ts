@@ -55,6 +55,8 @@ describeDatabases('send_message', (kind) => {
           refused: false,
           refusal_category: null,
           request_id: expect.stringMatching(/^req_/),
+          sender: user.username,
+          paid_by: { kind: 'own', key_last_four: user.apiKey.slice(-4) },
           history: { sent: 0, omitted: 0 },
           replayed: false,
           warnings: [],

@@ -20,24 +20,24 @@ describeDatabases('pages that are asked for at one moment', (kind) => {
   }
 
   test('are each their own: whose, from where, and how long', async () => {
-    const { conversations } = createRepositories(database.db)
+    const { conversationLists } = createRepositories(database.db)
     const users = await Promise.all([1, 2, 3].map(() => insertUser(database.db)))
     const [ada, eve, newcomer] = users as [string, string, string]
     const [adas, eves] = [await insertConversations(ada, 7), await insertConversations(eve, 3)]
     const idsOf = (rows: { id: string }[]) => rows.map(({ id }) => id)
     const cursorAt = ({ id, updatedAt }: (typeof adas)[number]) => ({ id, updatedAt })
     const pages = await Promise.all([
-      conversations.list(ada, { limit: 4, offset: 0 }),
-      conversations.list(eve, { limit: 4, offset: 0 }),
-      conversations.list(newcomer, { limit: 4, offset: 0 }),
-      conversations.list(ada, { limit: 2, offset: 3 }),
-      conversations.list(ada, {
+      conversationLists.list(ada, 'mine', { limit: 4, offset: 0 }),
+      conversationLists.list(eve, 'mine', { limit: 4, offset: 0 }),
+      conversationLists.list(newcomer, 'mine', { limit: 4, offset: 0 }),
+      conversationLists.list(ada, 'mine', { limit: 2, offset: 3 }),
+      conversationLists.list(ada, 'mine', {
         limit: 9,
         offset: 0,
         after: cursorAt(adas[4] as (typeof adas)[number]),
       }),
-      conversations.list(eve, { limit: 9, offset: 5 }),
-      conversations.list(randomUUID(), { limit: 9, offset: 0 }),
+      conversationLists.list(eve, 'mine', { limit: 9, offset: 5 }),
+      conversationLists.list(randomUUID(), 'mine', { limit: 9, offset: 0 }),
     ])
     expect(pages.map(({ rows, total }) => ({ ids: idsOf(rows), total }))).toEqual([
       { ids: idsOf(adas.slice(0, 4)), total: 7 },

@@ -41,6 +41,8 @@ describeDatabases('personal access tokens', (kind) => {
       kind: 'personal',
       scopes: ['messages:send'],
       isAdmin: false,
+      isAuditor: false,
+      network: null,
     })
     const listed = (await sessions.list(caller)).find((session) => session.id === id)
     expect(listed).toMatchObject({

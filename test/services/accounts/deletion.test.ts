@@ -105,6 +105,35 @@ describeDatabases('deleting an account', (kind) => {
     expect(await app.app.repositories.ledgerAudit.listDrift()).toEqual([])
   })
 
+  test('stops what they sent in a conversation of another, and what another sends in theirs', async () => {
+    const [cyd, dan] = [await app.register(), await app.register()]
+    const { sharing } = app.app.services
+    for (const [owner, guest, leaving] of [
+      [eve, cyd, cyd],
+      [dan, eve, dan],
+    ] as const) {
+      const [owners, guests] = [
+        await app.connect('modern', owner.accessToken),
+        await app.connect('modern', guest.accessToken),
+      ]
+      const { data } = (await owners.call('send_message', { message: 'begun' })).structured
+      const conversationId = data.conversation_id
+      const share = await sharing.share(await callerOf(app, owner), {
+        conversationId,
+        with: { username: guest.username },
+        role: 'contributor',
+      })
+      await sharing.accept(await callerOf(app, guest), share.id)
+      const sent = { conversation_id: conversationId, message: SLOW_TEXT, wait_seconds: 50 }
+      const running = guests.call('send_message', sent).catch(() => undefined)
+      await expect.poll(() => app.claude.openStreams()).toBe(1)
+      await app.app.services.accounts.delete(await callerOf(app, leaving), leaving.password)
+      await running
+      expect(app.claude.openStreams()).toBe(0)
+    }
+    expect(await app.app.repositories.ledgerAudit.listDrift()).toEqual([])
+  })
+
   test('the name and the address are free again', async () => {
     const { username, email } = ada
     const password = 'a brand new password'
@@ -122,6 +151,7 @@ describeDatabases('deleting an account', (kind) => {
     // A counter of requests is nobody's data, and gone a minute after its window.
     dump.delete('public.rate_limits')
     expect(placesOf(ada.userId, dump).sort()).toEqual([
+      'public.audit_events',
       'public.ledger',
       'public.ledger_by_day',
       'public.usage_daily',

@@ -4,6 +4,7 @@ import { describeDatabases } from '../../support/databases.ts'
 import { keepConversation } from '../../support/kept-conversation.ts'
 import { personalToken, type SignedUp, signUp } from '../../support/signed-up.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../../support/start-app.ts'
+import { callerOf, newTeam } from '../../support/teams.ts'
 
 /** A page takes at most four of them. */
 const LONG = 'x'.repeat(1_200_000)
@@ -55,13 +56,23 @@ describeDatabases('exports', (kind) => {
         },
       },
       budgets: [],
+      budget_requests: [],
       sessions: [
         expect.objectContaining({ kind: 'personal', name: 'an agent' }),
         expect.objectContaining({ kind: 'password', name: null }),
       ],
       conversations: [],
       usage: [],
+      teams: [],
+      invitations_made: [],
+      shares_given: [],
+      shares_received: [],
+      links: [],
+      messages_elsewhere: [],
+      audit_events: expect.any(Array),
     })
+    const acts = document.audit_events.map(({ action }: { action: string }) => action)
+    expect(acts).toEqual(expect.arrayContaining(['user.added', 'session.begun', 'export.account']))
     expect(await app.app.services.exports.counts(caller)).toEqual({
       conversations: 0,
       messages: 0,
@@ -82,7 +93,13 @@ describeDatabases('exports', (kind) => {
     const { document } = await exported()
 
     expect(document.budgets).toEqual([
-      { period: 'month', set_by: 'user', limit_usd: 12.5, limit_tokens: null },
+      {
+        period: 'month',
+        set_by: 'user',
+        covers: 'own_key',
+        limit_usd: 12.5,
+        limit_tokens: null,
+      },
     ])
     const [trip, rest] = document.conversations
     expect(trip).toMatchObject({
@@ -239,5 +256,50 @@ describeDatabases('exports', (kind) => {
     const refusal = { code: 'insufficient_scope', details: { scope: 'conversations:read' } }
     expect(() => app.app.services.exports.stream(limited)).toThrow(expect.objectContaining(refusal))
     await expect(app.app.services.exports.counts(limited)).rejects.toMatchObject(refusal)
+  })
+
+  test('has their part in teams, shares, links and conversations of others', async () => {
+    const [ada, bob] = [await app.register(), await app.register()]
+    const team = await newTeam(app, [ada, bob])
+    const [adas, bobs] = [await callerOf(app, ada), await callerOf(app, bob)]
+    const { invitations, sharing, links } = app.app.services
+    await invitations.create(adas, team.id, { role: 'member', username: 'eve-of-the-invitation' })
+    const said = async (whose: TestUser, message: string, more = {}) =>
+      (
+        await (
+          await app.connect('modern', whose.accessToken)
+        ).call('send_message', {
+          message,
+          ...more,
+        })
+      ).structured.data.conversation_id as string
+    const id = await said(ada, 'words of ada')
+    const share = { conversationId: id, role: 'contributor' as const }
+    await sharing.share(adas, { ...share, with: { team: team.name } })
+    await links.make(adas, { conversationId: id, readers: 'signed-in', label: 'for the wiki' })
+    await said(bob, 'words of bob', { conversation_id: id })
+    const ofAda = (await exported(adas)).document
+    expect(ofAda).toMatchObject({
+      teams: [{ team_id: team.id, name: team.name, role: 'owner' }],
+      invitations_made: [{ team_id: team.id, only_for: 'eve-of-the-invitation' }],
+      shares_given: [{ conversation_id: id, with: { team: team.name }, role: 'contributor' }],
+      shares_received: [],
+      links: [{ conversation_id: id, label: 'for the wiki', readers: 'everybody' }],
+      messages_elsewhere: [],
+    })
+    const ofBob = (await exported(bobs)).document
+    expect(ofBob).toMatchObject({
+      teams: [{ team_id: team.id, role: 'member' }],
+      invitations_made: [],
+      shares_given: [],
+      shares_received: [{ conversation_id: id, owner: ada.username, with: { team: team.name } }],
+      links: [],
+      messages_elsewhere: [{ conversation_id: id, content: 'words of bob' }],
+    })
+    expect(JSON.stringify(ofBob)).not.toContain('words of ada')
+    const added = ofBob.audit_events.find(
+      ({ action }: { action: string }) => action === 'member.added',
+    )
+    expect(added).toMatchObject({ by: 'operator', session_id: null, target_id: bob.userId })
   })
 })

@@ -37,7 +37,8 @@ describeDatabases('a budget after its account', (kind) => {
   }
   const signUp = async (names: Names) =>
     (await app.app.services.accounts.signUp({ ...names, password: PASSWORD })).userId
-  const remove = ({ username }: Names) => app.app.services.userAdministration.delete(username)
+  const remove = ({ username }: Names) =>
+    app.app.services.userAdministration.delete('operator', username)
   const budgetOf = async ({ username }: Names) => {
     const [day, month] = await app.app.services.budgetSettings.showForUser(username)
     return { day, month }
@@ -56,6 +57,24 @@ describeDatabases('a budget after its account', (kind) => {
       nanoUsd: limitUsd * 1_000_000_000n,
       tokens: null,
     })
+
+  test('still covers everything, with what teams had paid', async () => {
+    const gone = newNames()
+    const userId = await signUp(gone)
+    const limit = { nanoUsd: 7_000_000_000n, tokens: null }
+    const { budgetSettings } = app.app.services
+    await budgetSettings.setForUser(gone.username, 'month', limit, 'everything')
+    const cost = BigInt(Math.round(await spend(gone)))
+    await sql`
+      update spending set team_spent_nano_usd = 1000 where user_id = ${userId} and period = 'month'
+    `.execute(app.app.db)
+    await remove(gone)
+    const again = { ...newNames(), username: gone.username }
+    await signUp(again)
+    const { day, month } = await budgetOf(again)
+    expect(month).toMatchObject({ covers: 'everything', limit, spent: { nanoUsd: cost + 1000n } })
+    expect(day?.spent.nanoUsd).toBe(cost)
+  })
 
   test('follows the name, and the address, and nobody else', async () => {
     const gone = newNames()
@@ -156,6 +175,8 @@ describeDatabases('a budget after its account', (kind) => {
     await remove(gone)
     const dump = await dumpTables(app.app.db)
     dump.delete('public.rate_limits')
+    // Its events name the account by its id only.
+    dump.delete('public.audit_events')
     for (const trace of [gone.username, gone.email, userId])
       expect(placesOf(trace, dump)).toEqual([])
   })

@@ -42,13 +42,13 @@ describeDatabases('links to the key page', (kind) => {
     const { oneTimeLinks } = app.app.repositories
     const tokenHash = hashOf('link_expired')
     const expiresAt = new Date(Date.now() - 1000)
-    await oneTimeLinks.insert({ tokenHash, userId: ada.userId, expiresAt }, 10)
+    await oneTimeLinks.insert({ tokenHash, userId: ada.userId, expiresAt, purpose: 'key' }, 10)
     const live = await linkFor(ada)
     expect(await keyLinks.belongsTo('link_expired', ada.userId)).toBe(false)
     await expect(enterKey(ada, 'link_expired')).rejects.toMatchObject({ code: 'forbidden' })
     await oneTimeLinks.deleteExpired()
     await expect(
-      oneTimeLinks.insert({ tokenHash, userId: ada.userId, expiresAt }, 10),
+      oneTimeLinks.insert({ tokenHash, userId: ada.userId, expiresAt, purpose: 'key' }, 10),
     ).resolves.toBeUndefined()
     expect(await keyLinks.belongsTo(live, ada.userId)).toBe(true)
   })

@@ -26,6 +26,7 @@ const NOW = new Date('2026-11-22T10:00:00Z')
 const NONE: Limit = { nanoUsd: null, tokens: null }
 const PERIODS = ['day', 'month'] as const
 const MIN_USEFUL_TOKENS = 256
+const ALL = 'everything' as const
 
 const limits = (day: Partial<Limit>, month: Partial<Limit> = {}): Limits => ({
   day: { ...NONE, ...day },
@@ -50,10 +51,7 @@ describe('whose limit counts', () => {
     tokens: fc.option(fc.nat()),
   })
   const stored = (period: BudgetPeriod, setBy: 'admin' | 'user', limit: Limit): StoredLimit => ({
-    period,
-    setBy,
-    limitNanoUsd: limit.nanoUsd === null ? null : String(limit.nanoUsd),
-    limitTokens: limit.tokens === null ? null : String(limit.tokens),
+    ...{ period, setBy, covers: 'own_key', ...limit },
   })
   const least = <T extends bigint | number>(...all: (T | null)[]): T | null =>
     all.reduce((a, b) => (a === null || (b !== null && b < a) ? b : a), null)
@@ -61,12 +59,13 @@ describe('whose limit counts', () => {
   test("an admin's replaces the default, in both directions; one's own only lowers", () => {
     const given = { day: anyLimit, month: anyLimit }
     const some = fc.record(given, { requiredKeys: [] })
-    const everything = fc.property(fc.record(given), some, some, (defaults, admin, own) => {
+    const property = fc.property(fc.record(given), some, some, (defaults, admin, own) => {
       const rows = PERIODS.flatMap((period) => [
         ...(admin[period] ? [stored(period, 'admin', admin[period])] : []),
         ...(own[period] ? [stored(period, 'user', own[period])] : []),
       ])
-      const effective = effectiveLimits(defaults, rows)
+      const { ownKey: effective, everything } = effectiveLimits(defaults, rows)
+      expect(everything).toEqual({ day: NONE, month: NONE })
       for (const period of PERIODS) {
         const base = admin[period] ?? defaults[period]
         expect(effective[period]).toEqual({
@@ -75,16 +74,35 @@ describe('whose limit counts', () => {
         })
       }
     })
-    fc.assert(everything)
+    fc.assert(property)
   })
 
   test('an admin may lift the default, and then the own cap is all there is', () => {
     const defaults = limits({ tokens: 10 })
-    expect(effectiveLimits(defaults, [stored('day', 'admin', NONE)]).day).toEqual(NONE)
+    expect(effectiveLimits(defaults, [stored('day', 'admin', NONE)]).ownKey.day).toEqual(NONE)
     const own = stored('day', 'user', { nanoUsd: 5n, tokens: 99 })
-    expect(effectiveLimits(defaults, [own]).day).toEqual({ nanoUsd: 5n, tokens: 10 })
+    expect(effectiveLimits(defaults, [own]).ownKey.day).toEqual({ nanoUsd: 5n, tokens: 10 })
     const both = [stored('day', 'admin', NONE), own]
-    expect(effectiveLimits(defaults, both).day).toEqual({ nanoUsd: 5n, tokens: 99 })
+    expect(effectiveLimits(defaults, both).ownKey.day).toEqual({ nanoUsd: 5n, tokens: 99 })
+  })
+
+  test('one that covers everything is apart from what the own key pays', () => {
+    const defaults = limits({ tokens: 10 })
+    const admin = { ...stored('day', 'admin', { nanoUsd: 7n, tokens: null }), covers: ALL }
+    const own = stored('day', 'user', { nanoUsd: 5n, tokens: null })
+    const { ownKey, everything } = effectiveLimits(defaults, [admin, own])
+    expect(ownKey.day).toEqual({ nanoUsd: 5n, tokens: null })
+    expect(everything.day).toEqual({ nanoUsd: 7n, tokens: null })
+  })
+
+  test('what was given is raised for now, and no limit is made of a raise', () => {
+    const raise = { period: 'day', setBy: 'raise', covers: 'own_key', tokens: null } as const
+    const granted = (nanoUsd: bigint) => ({ ...raise, nanoUsd })
+    const defaults = limits({ nanoUsd: 10n, tokens: 3 })
+    const raised = effectiveLimits(defaults, [granted(20n), granted(4n)]).ownKey
+    expect(raised).toEqual({ day: { nanoUsd: 20n, tokens: 3 }, month: NONE })
+    const none = effectiveLimits(limits({ tokens: 3 }), [granted(20n)]).ownKey
+    expect(none.day).toEqual({ nanoUsd: null, tokens: 3 })
   })
 })
 
@@ -101,7 +119,7 @@ describeDatabases('a budget', (kind) => {
   const withLimits = (
     defaults: Limits,
     unpricedModels: 'refuse' | 'allow' = 'refuse',
-    connection: { sessionId: string; limitNanoUsd: string | null } | null = null,
+    connection: { sessionId: string; limitNanoUsd: bigint | null } | null = null,
   ) => {
     const budgets = new Budgets({ defaults, unpricedModels })
     const repositories = createRepositories(database.db)
@@ -113,12 +131,14 @@ describeDatabases('a budget', (kind) => {
         const sender = {
           userId,
           sessionId: connection?.sessionId ?? userId,
-          isConnection: connection !== null,
+          isCapped: connection !== null,
         }
         const asked = { limits, periods: periodsAt(at), worst: budgets.costOf(worst, limits) }
         const turn = { ...bareTurn(userId), ...sender, ...asked }
         const verdict = await repositories.turnBeginnings.begin(turn)
-        if (verdict.outcome === 'exceeded') throw budgetExceeded(verdict.limited, at)
+        if (verdict.outcome === 'spent' || verdict.outcome === 'held') {
+          throw budgetExceeded(verdict.limited, at)
+        }
         if (verdict.outcome !== 'begun') throw new Error(verdict.outcome)
         const { maxTokens, nanoUsd, tokens } = verdict
         const isLowered = maxTokens < worst.maxTokens
@@ -296,7 +316,7 @@ describeDatabases('a budget', (kind) => {
         retryAfterSeconds,
         details: { period, resets_at },
       })
-      await expect(refused).rejects.toThrow(`for this ${period}. It starts anew at ${resets_at}`)
+      await expect(refused).rejects.toThrow(`for this ${period}. It resets at ${resets_at}`)
     })
   })
 
@@ -314,7 +334,7 @@ describeDatabases('a budget', (kind) => {
     test('is held to the limit in tokens alone when it is allowed', async () => {
       const budget = withLimits(limits({ nanoUsd: 0n, tokens: 320 }), 'allow')
       expect((await budget.reserve(unpriced)).reservation).toMatchObject({
-        nanoUsd: '0',
+        nanoUsd: 0n,
         tokens: 310,
       })
       await expect(budget.reserve(unpriced)).rejects.toMatchObject({ code: 'budget_exceeded' })
@@ -326,7 +346,9 @@ describeDatabases('a budget', (kind) => {
 
   describe('warns whoever has spent', () => {
     test.each([
-      [74, []],
+      [49, []],
+      // It reaches half of the limit, which is said once.
+      [74, ['You have used 74 % of your budget for this day.']],
       [75, ['You have used 75 % of your budget for this day.']],
       [94, ['You have used 94 % of your budget for this day.']],
       [95, ['You have used 95 % of your budget for this day.']],
@@ -384,7 +406,7 @@ describeDatabases('a budget', (kind) => {
         .where('sessionId', '=', sessionId)
         .execute()
 
-    async function connect(limitNanoUsd: string | null) {
+    async function connect(limitNanoUsd: bigint | null) {
       const sessionId = randomUUID()
       const row = { id: sessionId, userId, expiresAt: new Date('2999-01-01'), limitNanoUsd }
       await database.db
@@ -395,7 +417,7 @@ describeDatabases('a budget', (kind) => {
     }
 
     test('holds beside those of its user, and competing calls get what there is', async () => {
-      const connection = await connect('10000')
+      const connection = await connect(10_000n)
       const capped = withLimits(limits({}), 'refuse', connection)
       const attempts = Array.from({ length: 20 }, () => capped.reserve(DEAR))
       const ended = await Promise.allSettled(attempts)
@@ -414,7 +436,7 @@ describeDatabases('a budget', (kind) => {
     })
 
     test('lowers max_tokens, is settled with the answer, and warns', async () => {
-      const connection = await connect('900')
+      const connection = await connect(900n)
       const capped = withLimits(limits({}), 'refuse', connection)
       const reserved = await capped.reserve(DEAR)
       expect(reserved.maxTokens).toBe(900)
@@ -431,7 +453,7 @@ describeDatabases('a budget', (kind) => {
       const connection = await connect(null)
       const free = withLimits(limits({}), 'refuse', connection)
       await free.settle(await free.reserve(DEAR), { nanoUsd: 800n, tokens: 1 })
-      const capped = withLimits(limits({}), 'refuse', { ...connection, limitNanoUsd: '1000' })
+      const capped = withLimits(limits({}), 'refuse', { ...connection, limitNanoUsd: 1000n })
       await expect(capped.reserve(DEAR)).rejects.toMatchObject({
         details: { limited_by: 'connection' },
       })
@@ -440,7 +462,7 @@ describeDatabases('a budget', (kind) => {
 
     test('does not outrank a month that is used up', async () => {
       const budgets = limits({}, { nanoUsd: 5n })
-      const capped = withLimits(budgets, 'refuse', await connect('5'))
+      const capped = withLimits(budgets, 'refuse', await connect(5n))
       await expect(capped.reserve(DEAR)).rejects.toThrow(/your budget for this month/)
     })
   })
@@ -452,8 +474,8 @@ describeDatabases('a budget', (kind) => {
       budgets.putLimit(userId, {
         period: 'day',
         setBy,
-        limitNanoUsd: null,
-        limitTokens: tokens === null ? null : String(tokens),
+        nanoUsd: null,
+        tokens,
       })
     const fits = async () => {
       const reserved = await budget.reserve(worstCase(0, 9999, null))
@@ -481,7 +503,7 @@ type Reserved = {
   turn: NewTurn
   maxTokens: number
   warnings: string[]
-  reservation: { nanoUsd: string; tokens: number }
+  reservation: { nanoUsd: bigint; tokens: number }
 }
 
 /** Worked out anew, one token at a time being too slow: from the definition, by bisection. */

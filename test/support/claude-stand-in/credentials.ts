@@ -26,3 +26,7 @@ export function requireVersion(headers: IncomingHttpHeaders): ApiVersion {
   if (!version) throw invalid(`anthropic-version: "${String(given)}" is not a valid version`)
   return version
 }
+
+/** A beta feature brings fields of its own, here and in the answer. */
+export const hasBeta = (headers: IncomingHttpHeaders): boolean =>
+  headers['anthropic-beta'] !== undefined

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { gunzipSync } from 'node:zlib'
 import { type ApiError, errorBody } from './api-error.ts'
 import type { JournalEntry } from './journal.ts'
 
@@ -87,8 +88,9 @@ export class Exchange {
   }
 }
 
-/** The body as text, or undefined (the rest having been read and thrown away) above `maxBytes`. */
+/** The body as text, decoded, or undefined (the rest having been read and thrown away) above `maxBytes`. */
 export function readBody(req: IncomingMessage, maxBytes: number): Promise<string | undefined> {
+  const isZipped = req.headers['content-encoding'] === 'gzip'
   return new Promise((resolve, reject) => {
     let chunks: Buffer[] = []
     let bytes = 0
@@ -97,7 +99,10 @@ export function readBody(req: IncomingMessage, maxBytes: number): Promise<string
       if (bytes > maxBytes) chunks = []
       else chunks.push(chunk)
     })
-    req.on('end', () => resolve(bytes > maxBytes ? undefined : Buffer.concat(chunks).toString()))
+    req.on('end', () => {
+      const body = Buffer.concat(chunks)
+      resolve(bytes > maxBytes ? undefined : String(isZipped ? gunzipSync(body) : body))
+    })
     req.on('error', reject)
   })
 }

@@ -14,6 +14,7 @@ export interface FinishedMessage {
   /** What it calls its model, if not by its id. */
   calledModel: unknown
   oddity: Oddity | undefined
+  alsoUsed: Record<string, unknown>
 }
 
 /** The body of a non-streaming response. */
@@ -29,6 +30,7 @@ export function messageJson(message: FinishedMessage): string {
       ...inputUsage(message),
       output_tokens: answer.outputTokens,
       output_tokens_details: outputDetails(answer),
+      ...message.alsoUsed,
     },
   })
 }
@@ -49,7 +51,7 @@ export function messageStart(message: FinishedMessage) {
 }
 
 /** The usage of `message_delta`: cumulative, without the split of cache writes by TTL. */
-export function finalUsage({ cache, answer, oddity }: FinishedMessage): unknown {
+export function finalUsage({ cache, answer, oddity, alsoUsed }: FinishedMessage): unknown {
   const usage = {
     input_tokens: cache.inputTokens,
     cache_creation_input_tokens: cache.creation5mTokens + cache.creation1hTokens,
@@ -57,6 +59,7 @@ export function finalUsage({ cache, answer, oddity }: FinishedMessage): unknown 
     output_tokens: answer.outputTokens,
     output_tokens_details: outputDetails(answer),
     server_tool_use: null,
+    ...alsoUsed,
   }
   return oddDelta(usage, oddity)
 }
@@ -72,7 +75,7 @@ function envelope({ id, modelId, calledModel }: FinishedMessage) {
   }
 }
 
-function inputUsage({ cache, geo }: FinishedMessage) {
+function inputUsage({ cache, geo, alsoUsed }: FinishedMessage) {
   return {
     input_tokens: cache.inputTokens,
     cache_creation_input_tokens: cache.creation5mTokens + cache.creation1hTokens,
@@ -84,7 +87,7 @@ function inputUsage({ cache, geo }: FinishedMessage) {
     server_tool_use: null,
     service_tier: 'standard',
     inference_geo: geo,
-    speed: 'standard',
+    speed: alsoUsed.speed ?? 'standard',
   }
 }
 

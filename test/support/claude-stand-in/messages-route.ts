@@ -1,5 +1,5 @@
 import { ApiError, statusOfType } from './api-error.ts'
-import { requireKey, requireVersion } from './credentials.ts'
+import { hasBeta, requireKey, requireVersion } from './credentials.ts'
 import { type Exchange, newId } from './exchange.ts'
 import { type Fault, isStreamFault } from './faults.ts'
 import { inflict } from './inflict.ts'
@@ -23,7 +23,7 @@ export async function postMessages(state: State, exchange: Exchange): Promise<vo
   const fault = state.faults.take('messages')
   const key = requireKey(headers, state)
   const version = requireVersion(headers)
-  const checked = checkRequest(requireObject(json, body), 'messages', version)
+  const checked = checkRequest(requireObject(json, body), 'messages', version, hasBeta(headers))
   if (fault && 'billed' in fault && fault.billed) {
     await answerUnheard(
       state,
@@ -69,6 +69,7 @@ function compose(
     geo: reply.geo ?? null,
     calledModel: reply.calledModel,
     oddity: reply.oddity,
+    alsoUsed: reply.alsoUsed ?? {},
   }
 }
 

@@ -21,6 +21,8 @@ export interface Reply {
   /** What it calls its model: anything. */
   calledModel?: unknown
   oddity?: Oddity
+  /** Further usage that the answer reports: `iterations`, `server_tool_use`, `speed`. */
+  alsoUsed?: Record<string, unknown>
 }
 
 export type ReplySource = Reply | ((request: MessagesRequest) => Reply | string) | undefined

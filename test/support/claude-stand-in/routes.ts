@@ -1,5 +1,5 @@
 import { ApiError } from './api-error.ts'
-import { requireKey, requireVersion } from './credentials.ts'
+import { hasBeta, requireKey, requireVersion } from './credentials.ts'
 import type { Exchange } from './exchange.ts'
 import { inflict } from './inflict.ts'
 import { postMessages } from './messages-route.ts'
@@ -26,7 +26,12 @@ async function countTokens(state: State, exchange: Exchange): Promise<void> {
   const fault = state.faults.take('count_tokens')
   requireKey(headers, state)
   const version = requireVersion(headers)
-  const { prompt, request } = checkRequest(requireObject(json, body), 'count_tokens', version)
+  const { prompt, request } = checkRequest(
+    requireObject(json, body),
+    'count_tokens',
+    version,
+    hasBeta(headers),
+  )
   if (await inflict(fault, exchange)) return
   const { inputDensity = 1 } = resolveReply(request, state.reply)
   exchange.sendJson(200, JSON.stringify({ input_tokens: prompt.totalTokens * inputDensity }))

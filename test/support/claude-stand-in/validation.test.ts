@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { ask, OLD_SONNET, type Posted, post, SONNET, standInForTests } from './probe.ts'
 
 const nowMs = Date.UTC(2026, 10, 22)
@@ -310,4 +310,30 @@ test('prefill, escaped backslashes and older aliases pass where they are allowed
   expect(status).toBe(200)
   expect(json.model).toBe('claude-sonnet-4-5-20250929')
   expect(json.content).toEqual([{ type: 'text', text: 'a \\ud83d 😀', citations: null }])
+})
+
+describe('with a beta named', () => {
+  const beta = { 'anthropic-beta': 'safeguards-2026-01-01' }
+  const withExtras = {
+    // It takes a system message in the middle.
+    ...ask('hello'),
+    model: 'claude-opus-5-5',
+    safeguards: { level: 'high' },
+    messages: [
+      { role: 'user', content: [{ type: 'text', text: 'hello', of_the_beta: 1 }] },
+      { role: 'system', content: 'be brief', output_config: { effort: 'low' } },
+      { role: 'user', content: 'go on' },
+    ],
+  }
+
+  test('fields that are not known pass, wherever they stand', async () => {
+    expect((await post(standIn, { body: withExtras })).status).toBe(400)
+    const { status } = await post(standIn, { body: withExtras, headers: beta })
+    expect(status).toBe(200)
+  })
+
+  test('and all else is checked as ever', async () => {
+    const body = { ...withExtras, max_tokens: 'many' }
+    expect((await post(standIn, { body, headers: beta })).status).toBe(400)
+  })
 })

@@ -1,4 +1,5 @@
 import { ApiError, invalid } from './api-error.ts'
+import { checkWithoutExtras } from './extras.ts'
 import type { Model } from './model-profiles.ts'
 import { findModel } from './models.ts'
 import { type Prompt, promptOf } from './tokens.ts'
@@ -54,7 +55,17 @@ const LONE_SURROGATE = /(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]/
  *
  * @throws ApiError with the API's status, type and (where known) wording.
  */
-export function checkRequest(json: object, endpoint: Endpoint, version: ApiVersion): Checked {
+export function checkRequest(
+  json: object,
+  endpoint: Endpoint,
+  version: ApiVersion,
+  hasBeta = false,
+): Checked {
+  if (!hasBeta) return check(json, endpoint, version)
+  return checkWithoutExtras(json, (pruned) => check(pruned, endpoint, version))
+}
+
+function check(json: object, endpoint: Endpoint, version: ApiVersion): Checked {
   const body = json as Record<string, unknown>
   checkFields(body, endpoint)
   checkFieldTypes(body)

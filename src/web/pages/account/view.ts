@@ -1,17 +1,25 @@
 import { MCP_PATH } from '../../../network/mcp-addresses.ts'
+import type { BudgetAlert } from '../../../services/billing/alerts/budget-alerts.ts'
+import type { ShownRequest } from '../../../services/billing/requests/budget-requests.ts'
 import { count, usd } from '../../kit/format.ts'
-import { html } from '../../kit/html.ts'
+import { type Html, html } from '../../kit/html.ts'
 import type { Page } from '../../kit/layout.ts'
 import type { KeyStatus } from '../key/view.ts'
+import { ownRequests } from '../requests/rows.ts'
+import { alertsCard } from '../usage/alerts-view.ts'
 
 type Overview = {
   username: string
   publicUrl: string
+  alerts: readonly BudgetAlert[]
   key: KeyStatus
   connections: number
   tokens: number
   spentNanoUsd: bigint
   limitNanoUsd: bigint | null
+  /** Open ones. */
+  requests: readonly ShownRequest[]
+  csrfField: Html
 }
 
 export function overviewPage(account: Overview): Page {
@@ -21,6 +29,7 @@ export function overviewPage(account: Overview): Page {
     layout: '/account',
     body: html`<h1>Hello, <bdi>${username}</bdi></h1>
 ${!key && html`<section class="notice warn"><p>You have not added an Anthropic key yet. <a href="/account/key">Add one</a> so that your clients can send messages.</p></section>`}
+${alertsCard(account.alerts)}
 <section class="card" aria-labelledby="address">
 <h2 id="address">Connect a client</h2>
 <code class="copy">${publicUrl}${MCP_PATH}</code>
@@ -31,7 +40,8 @@ ${card('This month', usd(account.spentNanoUsd), limitText(account.limitNanoUsd),
 ${card('Anthropic key', key ? `••••${key.lastFour}` : 'None', keyText(key), '/account/key', key ? 'Manage key' : 'Add key')}
 ${card('Connections', count(connections), connections === 1 ? 'app that you approved' : 'apps that you approved', '/account/connections', 'Manage connections')}
 ${card('Access tokens', count(tokens), 'for agents and scripts', '/account/tokens', 'Manage tokens')}
-</div>`,
+</div>
+${account.requests.length > 0 && html`<section class="card" aria-labelledby="requests"><h2 id="requests">You asked for a higher limit</h2>${ownRequests(account.requests, account.csrfField)}</section>`}`,
   }
 }
 

@@ -4,7 +4,7 @@ import { type Request, type RequestHandler, type Response, Router } from 'expres
 import { z } from 'zod'
 import { AppError } from '../../../errors.ts'
 import type { PendingConnection } from '../../../oauth/authorization-server.ts'
-import { isReading, type Scope } from '../../../services/access/scopes.ts'
+import { DEFAULT_SCOPES, isReading, type Scope } from '../../../services/access/scopes.ts'
 import type { FormErrors } from '../../kit/form.ts'
 import { attempt, brokenRules, chosenValues, type Refusal, textField } from '../../kit/forms.ts'
 import { allowFormsToEndAt } from '../../kit/page-security.ts'
@@ -12,6 +12,7 @@ import { sendPage } from '../../kit/send-page.ts'
 import { toAmount, toNanoUsd, UsdAmount } from '../../kit/usd-amount.ts'
 import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { takesProof } from '../proof/routes.ts'
+import { chosenPurses, pursesOf } from '../teams/purses.ts'
 import { consentPage, EXPIRY_DAYS } from './view.ts'
 
 const DAY_MS = 86_400_000
@@ -48,6 +49,7 @@ export function connectRoutes(context: PageContext): Router {
       username,
       hasKey: key !== null,
       existing,
+      purses: await pursesOf(services, callerOf(req)),
       form: {
         values: { limit: toAmount(limit), ...given.values },
         errors: refusal?.errors ?? {},
@@ -64,7 +66,7 @@ export function connectRoutes(context: PageContext): Router {
 
   router.get('/connect/:uid', async (req, res) => {
     const pending = await findPending(req, res)
-    await show(req, res, pending, { values: {}, chosen: withoutAccount(pending.scopes) })
+    await show(req, res, pending, { values: {}, chosen: preselected(pending.scopes) })
   })
 
   /** The form on the password page ends there, too. */
@@ -87,7 +89,8 @@ export function connectRoutes(context: PageContext): Router {
     )
     if (broken) return refuse(broken)
     const expiresAt = new Date(Date.now() + Number(values.days) * DAY_MS)
-    const approval = { scopes, expiresAt, limitNanoUsd: toNanoUsd(values.limit) }
+    const purses = chosenPurses(req, await pursesOf(services, callerOf(req)))
+    const approval = { scopes, expiresAt, limitNanoUsd: toNanoUsd(values.limit), purses }
     const result = await attempt(() =>
       authorizationServer.approve(req, res, callerOf(req), approval),
     )
@@ -97,8 +100,12 @@ export function connectRoutes(context: PageContext): Router {
   return router
 }
 
-/** Never preselected: a client with it can lock the user out. */
-const withoutAccount = (asked: readonly Scope[]) => asked.filter((scope) => scope !== 'account')
+/**
+ * What goes beyond the default set is ticked by the user only: with it a client can delete, give
+ * away, or lock the user out, and the text that it reads may talk it into that.
+ */
+const preselected = (asked: readonly Scope[]) =>
+  asked.filter((scope) => DEFAULT_SCOPES.includes(scope))
 
 /**
  * One click, or two at one spot, grant no more than reading, which defeats a site that lures

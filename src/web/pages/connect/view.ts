@@ -6,6 +6,7 @@ import { checkboxes, type FormState, field, hidden, select, summary } from '../.
 import { usd } from '../../kit/format.ts'
 import { type Html, html } from '../../kit/html.ts'
 import type { Page } from '../../kit/layout.ts'
+import { type Purses, pursesBoxes } from '../teams/purses.ts'
 
 export const EXPIRY_DAYS = {
   '1': '1 day',
@@ -30,6 +31,7 @@ type Consent = {
   hasKey: boolean
   /** The client's existing connection; undefined for a new one. */
   existing: ExistingConnection | undefined
+  purses: Purses
   form: FormState
 }
 
@@ -61,6 +63,7 @@ ${checkboxes(
   },
   form,
 )}
+${asked.includes('messages:send') && pursesBoxes(consent.purses)}
 <div class="pair">
 ${select({ name: 'days', label: 'Connection ends after', options: EXPIRY_DAYS }, form.values.days ?? '30')}
 ${field({ name: 'limit', label: 'Monthly limit in USD', isOptional: true, autocomplete: 'off', inputMode: 'decimal', maxLength: 12 }, form)}

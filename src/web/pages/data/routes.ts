@@ -1,5 +1,5 @@
 import { type Request, type Response, Router } from 'express'
-import { sendExport } from '../../../http/send-export.ts'
+import { exportFile, sendFile } from '../../../http/send-file.ts'
 import { dataPage } from './view.ts'
 import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { attempt, type Refusal, refused, textField } from '../../kit/forms.ts'
@@ -13,17 +13,19 @@ export function dataRoutes(context: PageContext): Router {
   const { services, cookies } = context
   const router = Router()
 
-  const show = (req: Request, res: Response, refusal?: Refusal) => {
-    const { username } = callerOf(req)
+  const show = async (req: Request, res: Response, refusal?: Refusal) => {
+    const { username, userId } = callerOf(req)
+    const foreseen = await services.departure.foresee(userId)
     const values = { username: textField(req, 'username') }
     const form = refusal ? { values, errors: refusal.errors } : { values: {}, errors: {} }
-    sendPage(req, res, dataPage({ csrfField: csrfField(req, res, context), username, form }), refusal)
+    const page = dataPage({ csrfField: csrfField(req, res, context), username, form, foreseen })
+    sendPage(req, res, page, refusal)
   }
 
   router.get('/account/data', (req, res) => show(req, res))
 
   router.post('/account/export', ...takesProof(context), async (req, res) => {
-    await sendExport(res, services.exports.stream(callerOf(req)))
+    await sendFile(res, services.exports.stream(callerOf(req)), exportFile())
   })
 
   router.post('/account/delete', async (req, res) => {
@@ -32,7 +34,9 @@ export function dataRoutes(context: PageContext): Router {
       return show(req, res, refused({ username: 'This is not your username.' }))
     }
     const password = textField(req, 'password')
-    const result = await attempt(() => services.accounts.delete(caller, password), BESIDE)
+    const isWithdrawing = textField(req, 'withdraw') === 'yes'
+    const work = () => services.accounts.delete(caller, password, { isWithdrawing })
+    const result = await attempt(work, BESIDE)
     if ('refusal' in result) return show(req, res, result.refusal)
     cookies.session.clear(res)
     res.redirect(303, '/?done=deleted')

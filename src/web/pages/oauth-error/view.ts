@@ -32,12 +32,12 @@ function ofDocument({ url, reason, isAnnounced }: UnreadDocument): string {
   if (reason === null) return `${introduced} does not read: here apps register. To do so, ${AGAIN}.`
   const failed = `${introduced} could not fetch: ${reason}.`
   if (!isAnnounced) return `${failed} Apps are asked to register here instead: ${AGAIN}.`
-  return `${failed} Try again. If it stays so, ask the operator of the gateway to look at its way to the internet (HTTPS_PROXY) or to set CLIENT_ID_DOCUMENTS=off, so that apps register instead; then ${AGAIN}.`
+  return `${failed} Try again. If it stays so, ask the operator of the gateway to check how it reaches the internet (HTTPS_PROXY) or to set CLIENT_ID_DOCUMENTS=off, so that apps register instead; then ${AGAIN}.`
 }
 
 /** A link for a website; an app's own scheme is shown as text. */
 function origin({ protocol, host, href }: URL) {
   const isSite = protocol === 'https:' || protocol === 'http:'
-  return html`<p>You were sent here by <strong>${isSite ? host : `${protocol}//`}</strong>. Nobody has checked who that is.
+  return html`<p>You were sent here by <strong>${isSite ? host : `${protocol}//`}</strong>. The gateway has not checked who that is.
 ${isSite && html`If you know it: <a href="${href}" rel="noreferrer">go back and tell it</a>.`}</p>`
 }

@@ -2,13 +2,13 @@
 
 import type { Request, RequestHandler, Response } from 'express'
 import { AppError } from '../../../errors.ts'
+import { type FormBody, holdForm, takeForm } from '../../../services/access/held-form.ts'
 import { hidden } from '../../kit/form.ts'
 import { attempt, type Refusal, textField } from '../../kit/forms.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import { callerOf, type PageContext } from '../../page-context.ts'
 import { goOnUnder, visitOf } from '../../session/browser-session.ts'
 import { CSRF_FIELD, tokenOfSession } from '../../session/csrf.ts'
-import { type FormBody, holdForm, takeForm } from '../../session/held-form.ts'
 import { HELD_FIELD, PROOF_FIELD, proofPage } from './view.ts'
 
 const BESIDE = { invalid_credentials: PROOF_FIELD } as const

@@ -35,6 +35,14 @@ ${forgotten}`,
 function actAt(path: string): { act: string; back: string } {
   if (path === '/account/tokens') return { act: 'make an access token', back: path }
   if (path === '/account/key') return { act: 'store an Anthropic key', back: path }
+  const team = /^\/account\/teams\/[0-9a-f-]{36}(?=\/)/.exec(path)
+  if (team) return { act: 'change the team', back: team[0] }
+  const admin = /^\/admin\/(?:users|teams)(?:\/[^/]+)?/.exec(path)
+  if (admin) return { act: 'act on others', back: admin[0] }
   if (path === '/account/export') return { act: 'download your data', back: '/account/data' }
+  if (path === '/account/links/public') return { act: 'make a public link', back: '/account/links' }
+  if (path.startsWith('/account/links/')) {
+    return { act: 'show more by a public link', back: '/account/links' }
+  }
   return { act: 'let an app change your account', back: path }
 }

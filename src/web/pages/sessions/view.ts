@@ -31,7 +31,7 @@ ${connections.length === 0 ? html`<p class="soft">No app is connected.</p>` : ht
 <p class="soft">Ends all connections, sessions and access tokens of yours, and signs you out here.</p>
 ${confirmation(
   'End everything…',
-  html`<p>Every app has to be connected anew, and every access token made anew.</p>
+  html`<p>Every app has to be connected again, and every access token made again.</p>
 <form method="post" action="/account/connections/end-all">${csrfField}<button class="harm start">End everything</button></form>`,
 )}
 </section>`,
@@ -49,6 +49,8 @@ ${fact('Created', day(createdAt))}
 ${fact('Last used', lastUsedAt ? minute(lastUsedAt) : 'never')}
 ${fact('Ends', day(expiresAt))}
 ${(kind === 'connection' || kind === 'personal') && fact('May use', session.scopes.join(', '))}
+${session.allowedModels !== null && fact('Models', session.allowedModels.join(', '))}
+${session.payingTeams.length > 0 && fact('May spend the money of', session.payingTeams.join(', '))}
 ${session.limitNanoUsd !== null && fact('Limit', monthlyLimit(session.limitNanoUsd, session.spentNanoUsd ?? 0n))}
 </dl></div>
 <form method="post" action="${path}/${id}/end">${csrfField}<button class="second small">End<span class="hush"> ${title}</span></button></form></li>`

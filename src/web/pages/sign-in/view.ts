@@ -8,6 +8,8 @@ export type Entrance = {
   /** Where to continue; a path on this site. */
   returnTo: string | undefined
   registrationOpen: boolean
+  /** The secret of an invitation that can be used: it opens registration. */
+  invitation?: string | undefined
   notice?: Html | undefined
 }
 
@@ -39,19 +41,21 @@ ${registrationOpen && html`<p>New here? <a href="${withReturn('/sign-up', return
 }
 
 export function signUpPage(entrance: Entrance, form: FormState): Page {
-  const { csrfField, returnTo, registrationOpen } = entrance
+  const { registrationOpen, invitation } = entrance
+  const isOpen = registrationOpen || invitation !== undefined
+  const { returnTo } = entrance
   return {
     title: 'Create an account',
     body: html`<div class="intro"><h1>Create an account</h1>${onward(returnTo)}</div>
 ${summary(form)}
-${registrationOpen ? signUpForm(csrfField, returnTo, form) : html`<p class="notice warn">Registration is closed. Ask the operator of this gateway for an account.</p>`}
+${isOpen ? signUpForm(entrance, form) : html`<p class="notice warn">Registration is closed. Ask the operator of this gateway for an account.</p>`}
 <p>Have an account? <a href="${withReturn('/sign-in', returnTo)}">Sign in</a></p>`,
   }
 }
 
-const signUpForm = (csrfField: Html, returnTo: string | undefined, form: FormState) => html`
+const signUpForm = ({ csrfField, returnTo, invitation }: Entrance, form: FormState) => html`
 <form class="card" method="post" action="/sign-up">
-${csrfField}${hidden('return_to', returnTo)}
+${csrfField}${hidden('return_to', returnTo)}${hidden('invitation', invitation)}
 ${field(
   {
     name: 'username',

@@ -7,6 +7,7 @@ import { knownReturnTo } from '../../kit/return-to.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import type { PageContext } from '../../page-context.ts'
 import { beginSession, visitOf } from '../../session/browser-session.ts'
+import { invitationOf } from '../join/invitation.ts'
 import { entranceOf } from '../sign-in/routes.ts'
 import { signUpPage } from '../sign-in/view.ts'
 
@@ -22,18 +23,23 @@ export function signUpRoutes(context: PageContext): Router {
   const { services, cookies, limiters } = context
   const router = Router()
 
-  const show = (req: Request, res: Response, form: FormState, refusal?: Refusal) =>
-    sendPage(req, res, signUpPage(entranceOf(req, res, context), form), refusal)
+  const show = async (req: Request, res: Response, form: FormState, refusal?: Refusal) => {
+    const token = invitationOf(req.query.invitation ?? req.body?.invitation)
+    const isOpen = token !== undefined && (await services.invitations.look(token)) !== undefined
+    const entrance = { ...entranceOf(req, res, context), ...(isOpen && { invitation: token }) }
+    sendPage(req, res, signUpPage(entrance, form), refusal)
+  }
 
-  router.get('/sign-up', (req, res) => {
+  router.get('/sign-up', async (req, res) => {
     const returnTo = knownReturnTo(req.query.return_to)
     if (visitOf(req).caller) return res.redirect(303, returnTo ?? '/account')
-    show(req, res, EMPTY_FORM)
+    await show(req, res, EMPTY_FORM)
   })
 
   router.post('/sign-up', ...limiters.registrations, async (req, res) => {
     const [username, email] = [textField(req, 'username').trim(), textField(req, 'email').trim()]
-    const wanted = { username, email, password: textField(req, 'password') }
+    const invitation = invitationOf(textField(req, 'invitation'))
+    const wanted = { username, email, password: textField(req, 'password'), invitation }
     const refuse = (refusal: Refusal) =>
       show(req, res, { values: { username, email }, errors: refusal.errors }, refusal)
     const broken = brokenRules(RULES, wanted)

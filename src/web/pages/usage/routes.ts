@@ -7,6 +7,8 @@ import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import { toAmount, toNanoUsd, UsdAmount } from '../../kit/usd-amount.ts'
 import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
+import { filterOf } from './filter.ts'
+import { ownReport, usageCsv } from './report.ts'
 import { LIMIT_FIELDS, usagePage } from './view.ts'
 
 const PERIODS = ['day', 'month'] as const
@@ -15,7 +17,7 @@ type Sources = Record<Period, LimitSource>
 /** One limit field: its name, typed and previous values, and the limits behind it. */
 type Entry = { period: Period; name: string; typed: string; before: string; source: LimitSource }
 
-/** /account/usage: this month's cost, and the user's own limits. */
+/** /account/usage: what was used and what it cost, and the user's own limits. */
 export function usageRoutes(context: PageContext): Router {
   const { services } = context
   const router = Router()
@@ -27,19 +29,21 @@ export function usageRoutes(context: PageContext): Router {
     given?: { values: Record<string, string>; refusal: Refusal },
   ) => {
     const caller = callerOf(req)
-    const from = `${new Date().toISOString().slice(0, 7)}-01`
-    // An admin's report would include all users; this page shows only the reader's.
-    const reader = { ...caller, isAdmin: false }
-    const [report, budgets, storage] = await Promise.all([
-      services.usage.report(reader, { from }, 'model'),
+    const { filter, form: filterForm, refusal } = filterOf(req)
+    const [report, budgets, alerts, storage] = await Promise.all([
+      ownReport(services, caller, filter),
       services.budgetSettings.show(caller, undefined),
+      services.budgetAlerts.listOfUser(caller.userId),
       services.storage.use(caller.userId),
     ])
     const page = usagePage({
       csrfField: csrfField(req, res, context),
       notice: notice(req.path, req.query.done),
       report,
+      filter,
+      filterForm,
       budgets,
+      alerts,
       storage,
       sources,
       form: {
@@ -47,12 +51,14 @@ export function usageRoutes(context: PageContext): Router {
         errors: given?.refusal.errors ?? {},
       },
     })
-    sendPage(req, res, page, given?.refusal)
+    sendPage(req, res, page, given?.refusal ?? refusal)
   }
 
   router.get('/account/usage', async (req, res) => {
     await show(req, res, await services.budgetSettings.sources(callerOf(req)))
   })
+
+  router.get('/account/usage/csv', usageCsv(context))
 
   router.post('/account/usage', async (req, res) => {
     const sources = await services.budgetSettings.sources(callerOf(req))

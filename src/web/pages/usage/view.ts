@@ -1,12 +1,14 @@
+import type { BudgetAlert } from '../../../services/billing/alerts/budget-alerts.ts'
 import type { LimitSource } from '../../../services/billing/budgets.ts'
 import type { Services } from '../../../services/index.ts'
 import { type FormState, field, summary } from '../../kit/form.ts'
 import { count, day, size, usd } from '../../kit/format.ts'
 import { type Html, html } from '../../kit/html.ts'
 import type { Page } from '../../kit/layout.ts'
+import { alertsCard } from './alerts-view.ts'
+import type { Filter } from './filter.ts'
+import { type Report, reportView } from './report-view.ts'
 
-type Report = Awaited<ReturnType<Services['usage']['report']>>
-type Figures = Report['total']
 type Budget = Awaited<ReturnType<Services['budgetSettings']['show']>>[number]
 type Period = Budget['period']
 type Storage = Awaited<ReturnType<Services['storage']['use']>>
@@ -17,26 +19,36 @@ type UsagePage = {
   csrfField: Html
   notice: Html | undefined
   report: Report
+  filter: Filter
+  filterForm: FormState
   budgets: readonly Budget[]
+  alerts: readonly BudgetAlert[]
   storage: Storage
   sources: Record<Period, LimitSource>
   form: FormState
 }
 
-export function usagePage({ report, budgets, storage, ...given }: UsagePage): Page {
-  const { rows, total } = report
+export function usagePage({
+  report,
+  filter,
+  filterForm,
+  budgets,
+  alerts,
+  storage,
+  ...given
+}: UsagePage): Page {
   return {
     title: 'Usage',
     layout: '/account/usage',
-    body: html`<div class="intro"><h1>This month’s usage</h1>
-<p class="soft">Since the first of the month (UTC).</p></div>
-${given.notice}${summary(given.form)}
-<section class="card" aria-labelledby="cost"><h2 id="cost">Cost by model</h2>
-${rows.length === 0 ? html`<p class="soft">Nothing yet this month.</p>` : table(rows, total)}
-</section>
+    body: html`<div class="intro"><h1>Usage</h1>
+<p class="soft">From ${filter.from} to ${filter.to}, days of UTC.</p></div>
+${given.notice}${summary(given.form)}${summary(filterForm)}
+${reportView({ report, filter, form: filterForm })}
 <section class="card" aria-labelledby="budget"><h2 id="budget">Budget</h2>
 ${budgets.map(budgetRow)}
+<p><a href="/account/requests">Ask for a higher limit</a></p>
 </section>
+${alertsCard(alerts)}
 ${ownLimits(given)}
 <section class="card" aria-labelledby="storage"><h2 id="storage">Storage</h2>
 ${storageUsed(storage)}
@@ -83,31 +95,6 @@ const limitField = (
 
 const GIVERS = { admin: 'Set for you by an admin', default: 'This gateway’s limit for everybody' }
 
-const table = (rows: Report['rows'], total: Figures) => html`
-<table class="stacks" role="table" aria-labelledby="cost">
-<thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Model</th>${Object.values(COLUMNS).map((name) => html`<th role="columnheader" scope="col">${name}</th>`)}</tr></thead>
-<tbody role="rowgroup">${rows.map((row) => figures(row.key ?? '', row))}</tbody>
-<tfoot role="rowgroup">${figures('Together', total)}</tfoot>
-</table>
-${total.estimatedCalls > 0 && html`<p class="soft">The tokens of ${count(total.estimatedCalls)} calls are estimated: they broke off before Anthropic counted.</p>`}
-${total.unpricedCalls > 0 && html`<p class="soft">The price of ${count(total.unpricedCalls)} calls is not known, and not in the sum.</p>`}`
-
-const COLUMNS = {
-  cost: 'Cost',
-  calls: 'Calls',
-  input: 'Input tokens',
-  output: 'Output tokens',
-} as const
-
-/** Narrow screens stack the labelled cells, whose semantics are lost without explicit roles. */
-const figures = (name: string, { calls, inputTokens, outputTokens, costUsd }: Figures) =>
-  html`<tr role="row"><th role="rowheader" scope="row">${name}</th>
-${cell('cost', usd(BigInt(Math.round(costUsd * 1e9))))}${cell('calls', count(calls))}
-${cell('input', count(inputTokens))}${cell('output', count(outputTokens))}</tr>`
-
-const cell = (column: keyof typeof COLUMNS, value: string) =>
-  html`<td role="cell" data-label="${COLUMNS[column]}">${value}</td>`
-
 function storageUsed({ bytes, limitBytes }: Storage): Html {
   if (limitBytes === null) return html`<p>${size(bytes)} of messages are kept, without a limit</p>`
   const text = `${size(bytes)} of ${size(limitBytes)}`
@@ -117,7 +104,10 @@ function storageUsed({ bytes, limitBytes }: Storage): Html {
 
 const PERIODS = { day: 'Today', month: 'This month' }
 
-function budgetRow({ period, limit, spent, reserved, resetsAt }: Budget): Html {
+type Row = Omit<Budget, 'covers'> & Partial<Pick<Budget, 'covers'>>
+
+/** One limit and how much of it is used. */
+export function budgetRow({ period, covers, limit, spent, reserved, resetsAt }: Row): Html {
   const parts = [
     limit.nanoUsd !== null && {
       text: `${usd(spent.nanoUsd)} of ${usd(limit.nanoUsd)}`,
@@ -131,5 +121,5 @@ function budgetRow({ period, limit, spent, reserved, resetsAt }: Budget): Html {
   return html`<div class="field"><p class="label">${PERIODS[period]}</p>
 ${parts.length === 0 && html`<p>${usd(spent.nanoUsd)} and ${count(spent.tokens)} tokens, without a limit</p>`}
 ${parts.map(({ text, share }) => html`<p>${text}</p><progress max="1" value="${Math.min(1, share)}" aria-label="${PERIODS[period]}: ${text}"></progress>`)}
-<p class="hint">${reserved.nanoUsd > 0n && `${usd(reserved.nanoUsd)} held for answers that are running. `}Starts anew ${day(resetsAt)}.</p></div>`
+<p class="hint">${covers === 'everything' && 'Counts what teams pay for you, too. '}${reserved.nanoUsd > 0n && `${usd(reserved.nanoUsd)} held for answers that are running. `}Resets ${day(resetsAt)}.</p></div>`
 }

@@ -158,7 +158,7 @@ describe('connections and sessions', () => {
     expect(asks(html, '/account/connections/end-all')).toBe(true)
     const page = await visitor.browser.submit('/account/connections/end-all')
     expect(page.url.pathname).toBe('/sign-in')
-    expect(page.text).toContain('Everything has ended')
+    expect(page.text).toContain('All sessions have ended')
     expect((await second.open('/account')).url.pathname).toBe('/sign-in')
     await expect(client.call('get_conversations')).rejects.toThrow()
   })
@@ -263,7 +263,7 @@ describe('the password', () => {
 describe("this month's usage", () => {
   test('is per model, and shows the budget', async () => {
     const visitor = await signUp(app)
-    expect((await visitor.browser.open('/account/usage')).text).toContain('Nothing yet this month.')
+    expect((await visitor.browser.open('/account/usage')).text).toContain('Nothing in these days.')
     await visitor.browser.open('/account/key')
     await visitor.browser.submit('/account/key', { key: newKey('5555') })
     const client = await connect(visitor)
@@ -271,7 +271,7 @@ describe("this month's usage", () => {
     expect(sent.isError).toBe(false)
     await client.call('set_budget', { period: 'month', limit_usd: 12.5 })
     const page = await visitor.browser.open('/account/usage')
-    expect(page.text).toMatch(/claude-haiku-4-5\S* \$0\.00\S* 1 \d+ \d+/)
+    expect(page.text).toMatch(/claude-haiku-4-5\S*: \$0\.00\S* \$0\.00\S* 1 \d+ \d+/)
     expect(page.text).toMatch(/\$0\.00\S* of \$12\.50/)
     expect((await visitor.browser.open('/account')).text).toContain('of a limit of $12.50')
   })

@@ -2,6 +2,11 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  CONNECTION_SCOPES,
+  DEFAULT_SCOPES,
+  SCOPES,
+} from '../../../../src/services/access/scopes.ts'
 import { EMPTY_FORM } from '../../../../src/web/kit/form.ts'
 import { html } from '../../../../src/web/kit/html.ts'
 import { consentPage } from '../../../../src/web/pages/connect/view.ts'
@@ -215,6 +220,23 @@ describe('the decision', () => {
     expect(left?.searchParams.has('code')).toBe(true)
   })
 
+  test('ticks nothing beforehand that a client is not offered unasked', async () => {
+    const visitor = await withKey(await signUp(app))
+    const scope = CONNECTION_SCOPES.join(' ')
+    await visitor.browser.open(await askingFrom(CALLBACK, { scope }))
+    const offered = visitor.browser.page.html.matchAll(
+      /name="permissions" value="([^"]+)"[^>]*?( checked)?>/g,
+    )
+    const boxes = [...offered].map(([, value, checked]) => [value, checked !== undefined])
+    expect(boxes).toEqual(CONNECTION_SCOPES.map((one) => [one, DEFAULT_SCOPES.includes(one)]))
+    const left = boxes.filter(([, isTicked]) => !isTicked).map(([scope]) => scope)
+    expect(left).toEqual(
+      expect.arrayContaining(['conversations:write', 'conversations:share', 'account']),
+    )
+    expect(visitor.browser.page.text).toContain(SCOPES['conversations:write'])
+    expect(SCOPES['conversations:write']).toContain('import')
+  })
+
   test('to read alone takes no box of its own', async () => {
     const visitor = await withKey(await signUp(app))
     const scope = 'conversations:read usage:read'
@@ -335,6 +357,7 @@ const documented = (redirectUri: string) =>
     chosen: ['usage:read'],
     username: 'ada',
     hasKey: true,
+    purses: [],
     existing: undefined,
     form: EMPTY_FORM,
   }).body.toString()

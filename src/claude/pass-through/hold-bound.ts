@@ -1,0 +1,125 @@
+/** The most that a call may cost, which its budgets must have room for before it is sent. */
+
+import { MODELS } from '../models.ts'
+import { FAST_PERCENT } from '../prices/price-list.ts'
+import { type PriceTable, type UnitPrices, WEB_SEARCH_NANO_USD } from '../prices/prices.ts'
+import type { RequestFacts, ServerTool } from './request-facts.ts'
+
+/** Input is held whole; output can be lowered, token by token. */
+export type HoldBound = {
+  inputTokens: number
+  /** Asked for. */
+  maxTokens: number
+  /** A shorter answer would cost more in continuations than it saves. */
+  leastTokens: number
+  /** The highest that may apply; null when the price of a model that may serve is unknown. */
+  unitPrices: UnitPrices | null
+  cachesFor1h: boolean
+  /** Of web searches. */
+  otherNanoUsd: bigint
+}
+
+/** The most that the newest models take an image for; older ones take a third. */
+const TOKENS_PER_IMAGE = 4784
+/** Overhead of the prompt around the text: a token is at least a byte of the rest. */
+const TOKENS_PER_REQUEST = 1024
+/** Where the model is unknown, and for documents of unknown length. */
+const WIDEST_WINDOW_TOKENS = 1_000_000
+/** For a tool of Anthropic's without a limit of its own. */
+const USES_AT_MOST = 10
+const TOKENS_PER_USE = 25_000
+const LEAST_USEFUL_TOKENS = 16_384
+/** Bytes of ordinary text, code and JSON for a token. */
+const LIKELY_BYTES_PER_TOKEN = 3.5
+
+/** The likely input: for calls that end before Anthropic counts it. */
+export function likelyInputTokens(facts: RequestFacts): number {
+  const text = Math.ceil(facts.textBytes / LIKELY_BYTES_PER_TOKEN)
+  return Math.min(windowOf(facts.model), text + facts.images * TOKENS_PER_IMAGE)
+}
+
+/** At the dearest price of the models that may serve, in the dearest region. */
+export function holdBoundOf(facts: RequestFacts, prices: PriceTable, at: Date): HoldBound {
+  const inputTokens = inputAtMost(facts)
+  const maxTokens = facts.maxTokens?.value ?? 0
+  const models = [facts.model, ...facts.otherModels]
+  return {
+    inputTokens,
+    maxTokens,
+    leastTokens: leastTokensOf(facts, maxTokens),
+    unitPrices: dearestOf(models, inputTokens, facts, prices, at),
+    cachesFor1h: facts.cacheWrites === '1h',
+    otherNanoUsd: searchCost(facts),
+  }
+}
+
+/** Above the budget of thinking, which an answer must exceed. */
+function leastTokensOf({ thinkingBudgetTokens }: RequestFacts, maxTokens: number): number {
+  const aboveThinking = thinkingBudgetTokens === null ? 0 : thinkingBudgetTokens + 1
+  return Math.min(maxTokens, Math.max(LEAST_USEFUL_TOKENS, aboveThinking))
+}
+
+/** A longer prompt than the window is refused, and not billed. */
+function inputAtMost(facts: RequestFacts): number {
+  const { textBytes, images, documents, remoteSources, serverTools } = facts
+  const window = Math.max(...[facts.model, ...facts.otherModels].map(windowOf))
+  const hasUnknownLength = documents + remoteSources > 0
+  const bound = textBytes + images * TOKENS_PER_IMAGE + TOKENS_PER_REQUEST
+  const prompt = hasUnknownLength ? window : Math.min(window, bound)
+  if (serverTools.length === 0) return prompt
+  // Each round reads the prompt again, mostly from the cache.
+  return prompt * 2 + serverTools.reduce((sum, tool) => sum + resultTokens(tool), 0)
+}
+
+/** A dated id has the window of its undated one. */
+function windowOf(model: string): number {
+  const name = model.replace(/-\d{8}$/, '')
+  const info = MODELS.find(
+    ({ id, pointers }) => id === model || id === name || pointers.includes(name),
+  )
+  return info?.contextTokens ?? WIDEST_WINDOW_TOKENS
+}
+
+const usesOf = ({ maxUses }: ServerTool) => maxUses ?? USES_AT_MOST
+
+function resultTokens(tool: ServerTool): number {
+  if (tool.kind === 'compact') return 0
+  return usesOf(tool) * (tool.maxContentTokens ?? TOKENS_PER_USE)
+}
+
+function searchCost({ serverTools }: RequestFacts): bigint {
+  const searches = serverTools.filter(({ kind }) => kind === 'web_search')
+  return searches.reduce((sum, tool) => sum + BigInt(usesOf(tool) * WEB_SEARCH_NANO_USD), 0n)
+}
+
+function dearestOf(
+  models: readonly string[],
+  inputTokens: number,
+  { isFast }: RequestFacts,
+  prices: PriceTable,
+  at: Date,
+): UnitPrices | null {
+  let dearest: UnitPrices | null = null
+  for (const model of models) {
+    const unit = prices.dearestPrices(model, inputTokens, at)
+    if (unit === null) return null
+    dearest = dearest === null ? unit : dearer(dearest, unit)
+  }
+  return dearest === null || !isFast ? dearest : times(dearest, FAST_PERCENT / 100)
+}
+
+const dearer = (a: UnitPrices, b: UnitPrices): UnitPrices => ({
+  input: Math.max(a.input, b.input),
+  output: Math.max(a.output, b.output),
+  cacheWrite5m: Math.max(a.cacheWrite5m, b.cacheWrite5m),
+  cacheWrite1h: Math.max(a.cacheWrite1h, b.cacheWrite1h),
+  cacheRead: Math.max(a.cacheRead, b.cacheRead),
+})
+
+const times = (unit: UnitPrices, factor: number): UnitPrices => ({
+  input: unit.input * factor,
+  output: unit.output * factor,
+  cacheWrite5m: unit.cacheWrite5m * factor,
+  cacheWrite1h: unit.cacheWrite1h * factor,
+  cacheRead: unit.cacheRead * factor,
+})

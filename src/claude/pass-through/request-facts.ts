@@ -1,0 +1,34 @@
+/** What a body of `POST /v1/messages` says that policy needs. */
+
+/** A tool that Anthropic runs itself, in rounds that each read the prompt again. */
+export type ServerTool = {
+  /** `web_search`, `web_fetch`, `code_execution`, `advisor`, …; `mcp` for MCP servers. */
+  kind: string
+  maxUses: number | null
+  maxContentTokens: number | null
+}
+
+export type RequestFacts = {
+  model: string
+  /** Null only where the endpoint takes none. */
+  maxTokens: { value: number; start: number; end: number } | null
+  isStream: boolean
+  isFast: boolean
+  /** `metadata.user_id`. */
+  endUserId: string | null
+  /** Further models that may serve: fallbacks and advisors. */
+  otherModels: readonly string[]
+  serverTools: readonly ServerTool[]
+  /** The dearest kind of cache write that is asked for. */
+  cacheWrites: 'none' | '5m' | '1h'
+  thinkingBudgetTokens: number | null
+  /** Bytes of the body without those of images and documents in base64. */
+  textBytes: number
+  images: number
+  /** Documents in base64, which have pages: their number is not known. */
+  documents: number
+  /** Sources by address or file id: their size is not known. */
+  remoteSources: number
+  /** Whether it names files, containers or threads that Anthropic keeps. */
+  namesStored: boolean
+}

@@ -1,0 +1,76 @@
+/**
+ * The part of a settlement that notes which thresholds of a budget it has reached: in its own
+ * statement, so that no process can settle without noting it, and none notes it twice. The rows of
+ * the books are locked by then (reservation-sql.ts), so settlements of one book come here one after
+ * the other, and nothing waits.
+ */
+
+/** Percent of a limit. */
+const ALERT_THRESHOLDS = [50, 80, 100] as const
+
+/** For `user_id` of a book that is of no single user. */
+const NO_USER = `'00000000-0000-0000-0000-000000000000'::uuid`
+
+const IS_KNOWN = `exists (
+        select from budget_alerts a
+        where a.book_kind = k.book_kind and a.book_id = k.book_id and a.user_id = k.user_id
+          and a.period = k.period and a.starts_on = k.starts_on and a.threshold = k.threshold
+      )`
+
+/**
+ * `newly (place, book)`, of the rows of `shares`: the books in which a threshold was reached for the
+ * first time in the period, or once more under another limit. A limit that was raised is reached
+ * again only by a call that passes the threshold, not by each one after it.
+ *
+ * @param teamId SQL for the team of a row in `running`.
+ */
+export const alertsOfShares = (teamId: string) => `
+  reached as (
+    select k.*
+    from (
+      select s.place, s.period as book,
+        case split_part(s.period, '_', 1)
+          when 'connection' then 'connection' when 'team' then 'team' when 'member' then 'member'
+          else 'user'
+        end as book_kind,
+        case split_part(s.period, '_', 1)
+          when 'connection' then r.capped_session_id when 'team' then ${teamId}
+          when 'member' then ${teamId} else r.user_id
+        end as book_id,
+        case split_part(s.period, '_', 1) when 'team' then ${NO_USER} else r.user_id end as user_id,
+        case when s.period like '%day' then 'day' else 'month' end as period,
+        case when s.period like '%day' then r.day else r.month end as starts_on,
+        t.threshold, s.limit_nano_usd, s.limit_tokens, s.spent_nano_usd, s.spent_tokens,
+        coalesce(greatest(
+          (s.spent_nano_usd - r.spent_nano_usd) * 100 / nullif(s.limit_nano_usd, 0),
+          (s.spent_tokens - r.spent_tokens) * 100 / nullif(s.limit_tokens, 0)
+        ), 0) < t.threshold as is_passed_now
+      from shares s
+      join running r using (place)
+      cross join (values ${ALERT_THRESHOLDS.map((percent) => `(${percent})`).join(', ')}) as t (threshold)
+      where s.percent >= t.threshold
+    ) as k
+    where k.is_passed_now or not ${IS_KNOWN}
+  ),
+  alerted as (
+    insert into budget_alerts as a (book_kind, book_id, user_id, period, starts_on, threshold,
+      limit_nano_usd, limit_tokens, spent_nano_usd, spent_tokens)
+    select book_kind, book_id, user_id, period, starts_on, threshold,
+      limit_nano_usd, limit_tokens, spent_nano_usd, spent_tokens
+    from reached
+    on conflict (book_kind, book_id, user_id, period, starts_on, threshold) do update set
+      limit_nano_usd = excluded.limit_nano_usd,
+      limit_tokens = excluded.limit_tokens,
+      spent_nano_usd = excluded.spent_nano_usd,
+      spent_tokens = excluded.spent_tokens,
+      fired_at = now(),
+      told_at = null
+    where (a.limit_nano_usd, a.limit_tokens)
+      is distinct from (excluded.limit_nano_usd, excluded.limit_tokens)
+    returning book_kind, book_id, user_id, period, starts_on, threshold
+  ),
+  newly as (
+    select distinct k.place, k.book
+    from reached k
+    join alerted a using (book_kind, book_id, user_id, period, starts_on, threshold)
+  )`

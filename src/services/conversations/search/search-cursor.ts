@@ -1,0 +1,50 @@
+import { isDeepStrictEqual } from 'node:util'
+import { AppError } from '../../../errors.ts'
+import type { Vault } from '../../keys/vault.ts'
+import type { ScanPlace } from './candidates.ts'
+
+/** What the cursor belongs to, besides its user. */
+export type SearchTerms = {
+  query: string
+  searched: string
+  from?: string | undefined
+  to?: string | undefined
+}
+
+/** Sealed: it names conversations and holds the query, and only its user can use it. */
+export function encodePlace(
+  vault: Vault,
+  userId: string,
+  terms: SearchTerms,
+  place: ScanPlace,
+): string {
+  return vault.sealSearchPlace(userId, JSON.stringify({ terms, place })).toString('base64url')
+}
+
+/** @throws AppError invalid_input for another user's cursor, or one of another search. */
+export function decodePlace(
+  vault: Vault,
+  userId: string,
+  terms: SearchTerms,
+  cursor: string | undefined,
+): ScanPlace | undefined {
+  if (cursor === undefined) return undefined
+  const stored = opened(vault, userId, cursor)
+  if (stored === undefined) throw wrongCursor('must be a next_cursor of an earlier page')
+  // As JSON has no undefined.
+  const isSame = isDeepStrictEqual(stored.terms, JSON.parse(JSON.stringify(terms)))
+  if (!isSame) throw wrongCursor('belongs to another search: give the same arguments with it')
+  return stored.place
+}
+
+function opened(vault: Vault, userId: string, cursor: string) {
+  try {
+    const text = vault.openSearchPlace(userId, Buffer.from(cursor, 'base64url'))
+    return JSON.parse(text) as { terms: unknown; place: ScanPlace }
+  } catch {
+    return undefined
+  }
+}
+
+const wrongCursor = (problem: string) =>
+  new AppError('invalid_input', `cursor ${problem}.`, { details: { field: 'cursor' } })

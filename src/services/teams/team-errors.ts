@@ -1,0 +1,39 @@
+import { AppError } from '../../errors.ts'
+import { wrongField } from '../access/field-rules.ts'
+
+/** The same for none, and for one that the caller is not in. */
+export const teamNotFound = () =>
+  new AppError('not_found', 'You are in no team with this name or id. get_teams lists yours.', {
+    details: { field: 'team' },
+  })
+
+export const noSuchTeam = () => new AppError('not_found', 'There is no such team.')
+
+/** Nobody gives themselves rights in a team from outside. */
+export const notOneself = () =>
+  new AppError('forbidden', 'An admin of the installation decides about others only.')
+
+export const memberNotFound = () =>
+  new AppError('not_found', 'The team has no member with this username.', {
+    details: { field: 'username' },
+  })
+
+/** @param needed the smallest role that includes it. */
+export const teamRoleTooSmall = (own: string, needed: 'owner' | 'admin') =>
+  new AppError(
+    'forbidden',
+    `You are ${own === 'member' ? 'a member' : `an ${own}`} of this team, and this needs its ${needed}.`,
+    { details: { role: own, needed } },
+  )
+
+export const teamArchived = () =>
+  new AppError('forbidden', 'This team is archived. Nothing of it changes any more.')
+
+export const lastOwner = () =>
+  new AppError(
+    'forbidden',
+    'A team needs an owner who can sign in. Make another member its owner first, or archive the team.',
+  )
+
+export const teamNameTaken = () =>
+  wrongField('name', 'is taken, or too much like the name of another team. Choose another one')

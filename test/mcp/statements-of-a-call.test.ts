@@ -1,0 +1,94 @@
+/** Which statements a call waits for, one after the other: each is a round trip to PostgreSQL. */
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { preparedName } from '../../src/database/statements/prepared.ts'
+import { apiUser } from '../support/api-user.ts'
+import { describeDatabases } from '../support/databases.ts'
+import { startApp, type TestApp } from '../support/start-app.ts'
+
+const TABLES = /\b(sessions|users|api_keys|conversations|messages|rate_limits|spending|ledger)\b/
+/** What the process does on its own, and what no call waits for. */
+const ASIDE = /save_checkpoints|lease_expires_at|"last_used_at" =|forgotten_turns|"counted_at"/
+
+describeDatabases('statements of a call', (kind) => {
+  let app: TestApp
+  let asked: string[] = []
+
+  beforeAll(async () => {
+    app = await startApp({ kind })
+    const executor = app.app.db.getExecutor()
+    const executeQuery = executor.executeQuery.bind(executor)
+    executor.executeQuery = (query) => {
+      const name = preparedName(query.sql) ?? query.sql
+      if (!ASIDE.test(name) && (name !== query.sql || TABLES.test(name))) asked.push(name)
+      return executeQuery(query)
+    }
+  })
+  afterAll(() => app.close())
+
+  const by = (proof: string) => `${kind === 'embedded' ? 'check' : 'count'}_callers_by_${proof}`
+
+  const during = async (work: () => Promise<unknown>) => {
+    asked = []
+    await work()
+    return asked
+  }
+
+  const begin = async () => {
+    const user = await app.register()
+    const client = await app.connect('modern', user.accessToken)
+    const send = async (args: object = {}): Promise<string> => {
+      const sent = await client.call('send_message', { message: 'Hi', ...args })
+      expect(sent.isError, sent.text).toBe(false)
+      return sent.structured.data.conversation_id
+    }
+    return { client, send }
+  }
+
+  const read = [by('id'), 'begin_turns', 'end_turns']
+  /** Where requests are counted in the database. */
+  const remembered = kind === 'embedded' ? read : ['begin_remembered_turns', 'end_turns']
+
+  test('a message whose sender and conversation are remembered: its beginning and its end', async () => {
+    const { send } = await begin()
+    // The first of a day makes the rows that its cost is added to.
+    const conversation_id = await send()
+    for (let turn = 0; turn < 3; turn++)
+      expect(await during(() => send({ conversation_id }))).toEqual(remembered)
+    expect(await during(() => send())).toEqual(remembered)
+  })
+
+  test('else also its session, limit and context together', async () => {
+    const { send, client } = await begin()
+    const conversation_id = await send()
+    const change = { conversation_id, system_prompt: 'Be brief.' }
+    expect((await client.call('update_conversation', change)).isError).toBe(false)
+    const stale = kind === 'embedded' ? [] : ['begin_remembered_turns']
+    expect(await during(() => send({ conversation_id }))).toEqual([...stale, ...read])
+    // Not again at once: on many replicas what each remembers is stale most of the time.
+    expect(await during(() => send({ conversation_id }))).toEqual(read)
+    expect(await during(() => send({ conversation_id }))).toEqual(remembered)
+  })
+
+  test('a call of the Messages API: the same', async () => {
+    const { token } = await apiUser(app)
+    const send = async () => {
+      const answer = await fetch(`${app.baseUrl}/v1/messages`, {
+        method: 'POST',
+        headers: {
+          'x-api-key': token,
+          'anthropic-version': '2023-06-01',
+          'content-type': 'application/json',
+        },
+        body: JSON.stringify({
+          model: 'claude-sonnet-5-5',
+          max_tokens: 100,
+          messages: [{ role: 'user', content: 'Hi' }],
+        }),
+      })
+      expect(answer.status, await answer.text()).toBe(200)
+    }
+    await send()
+    expect(await during(send)).toEqual([by('hash'), 'begin_calls', 'end_calls'])
+  })
+})

@@ -1,0 +1,99 @@
+/** What is reported by team, member, tag, model and day is the ledger, exactly. */
+
+import { sql } from 'kysely'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { groupsOf, printReport } from '../../../src/admin/report.ts'
+import { describeDatabases } from '../../support/databases.ts'
+import { startApp, type TestApp, type TestClient, type TestUser } from '../../support/start-app.ts'
+import { callerOf, newTeam, type TestTeam } from '../../support/teams.ts'
+
+const ALWAYS = { from: '2000-01-01', to: '2999-12-31' }
+
+describeDatabases('an allocation of costs', (kind) => {
+  let app: TestApp
+  let people: TestUser[]
+  let clients: TestClient[]
+  let teams: TestTeam[]
+
+  beforeAll(async () => {
+    app = await startApp({ kind })
+    people = [await app.register(), await app.register(), await app.register()]
+    clients = await Promise.all(people.map((user) => app.connect('modern', user.accessToken)))
+    teams = [await newTeam(app, people), await newTeam(app, people)]
+    const payers = ['own', ...teams.map(({ id }) => `team:${id}`)]
+    for (const [index, client] of clients.entries())
+      for (const pay_with of payers)
+        for (const tag of ['a', `b${index}`, undefined])
+          await client.call('send_message', { message: `hi ${tag}`, pay_with, ...(tag && { tag }) })
+  })
+  afterAll(() => app.close())
+
+  const ledgerSum = async () => {
+    const { rows } = await sql<{ nanoUsd: string; calls: number }>`
+      select sum(cost_nano_usd) as nano_usd, count(*)::int as calls from ledger`.execute(app.app.db)
+    return rows[0]
+  }
+  const report = async (groups: string, format: 'csv' | 'jsonl' = 'jsonl') => {
+    const lines: string[] = []
+    const print = (line: string) => void lines.push(line)
+    await printReport(app.app.repositories, ALWAYS, groupsOf(groups), format, print)
+    return lines
+  }
+  const records = async (groups: string) => (await report(groups)).map((line) => JSON.parse(line))
+  const nano = (usd: string) => BigInt(Math.round(Number(usd) * 1e9))
+
+  test.each(['team,member,tag,model,day', 'team', 'member,tag', 'day'])(
+    'by %s adds up to the ledger',
+    async (groups) => {
+      const rows = await records(groups)
+      const total = await ledgerSum()
+      expect(rows.reduce((sum, row) => sum + nano(row.cost_usd), 0n)).toBe(
+        BigInt(total?.nanoUsd ?? 0),
+      )
+      expect(rows.reduce((sum, row) => sum + row.calls, 0)).toBe(total?.calls)
+      expect(total?.calls).toBe(27)
+    },
+  )
+
+  test('has a line for each combination, of teams and of none', async () => {
+    const rows = await records('team,member')
+    expect(rows).toHaveLength(9)
+    expect(rows.filter(({ team }) => team === null)).toHaveLength(3)
+    expect(new Set(rows.map(({ calls }) => calls))).toEqual(new Set([3]))
+    const csv = await report('team,member', 'csv')
+    expect(csv[0]).toMatch(/^team,team_id,member,member_id,calls,/)
+    expect(csv).toHaveLength(10)
+  })
+
+  test('stays when the team is renamed or archived, and when a member is deleted', async () => {
+    const before = await records('team,member,model')
+    const [owner, , leaving] = people as [TestUser, TestUser, TestUser]
+    const caller = await callerOf(app, owner)
+    await app.app.services.teams.rename(caller, teams[0]?.id ?? '', 'Another name')
+    await app.app.services.teams.archive(caller, teams[1]?.id ?? '')
+    await app.app.services.accounts.delete(await callerOf(app, leaving), leaving.password)
+    const after = await records('team,member,model')
+    const figures = (rows: typeof before) =>
+      rows.map(({ team: _, member: __, ...row }) => JSON.stringify(row)).sort()
+    expect(figures(after)).toEqual(figures(before))
+    expect(after.map(({ team }) => team)).toContain('Another name')
+    expect(await app.app.repositories.ledgerAudit.listDrift()).toEqual([])
+  })
+
+  test('shows a member their own part, and those who manage the team all of it', async () => {
+    const args = { team: teams[0]?.id, group_by: ['member', 'tag'] }
+    const [owners, members] = clients as [TestClient, TestClient]
+    const all = (await owners.call('get_usage', args)).structured.data
+    expect(all).toMatchObject({ scope: 'everybody', group_by: 'member,tag' })
+    const own = (await members.call('get_usage', args)).structured.data
+    expect(own.scope).toBe('own')
+    expect(new Set(own.rows.map(({ key }: { key: string }) => key))).toEqual(
+      new Set([people[1]?.username]),
+    )
+    const page = (await owners.call('get_usage', { ...args, limit: 2 })).structured.data
+    expect(page.rows).toEqual(all.rows.slice(0, 2))
+    expect(page.next_offset).toBe(2)
+    const stranger = await app.connect('modern', (await app.register()).accessToken)
+    expect((await stranger.call('get_usage', args)).structured.error.code).toBe('not_found')
+  })
+})

@@ -1,0 +1,103 @@
+/** Conversations are shared, accepted and left in a browser. */
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startApp, type TestApp } from '../../../support/start-app.ts'
+import { begin, signUpToTalk } from '../conversations/talking.ts'
+import { signUp, type Visitor } from '../visiting.ts'
+
+const OWN = 'https://gateway.example'
+
+let app: TestApp
+let ada: Visitor
+let bob: Visitor
+beforeAll(async () => {
+  app = await startApp({ kind: 'embedded', env: { PUBLIC_URL: 'https://gateway.example' } })
+  ada = await signUpToTalk(app)
+  bob = await signUp(app)
+})
+afterAll(() => app.close())
+
+const idOf = (path: string) => path.split('/').at(-1) ?? ''
+const shareIdIn = (html: string) => /shares\/([0-9a-f-]{36})\/(?:accept|end)/.exec(html)?.[1] ?? ''
+
+const offer = async (path: string, filled: Record<string, string> = {}) => {
+  await ada.browser.open(`/account/shares?conversation=${idOf(path)}`)
+  return ada.browser.submit('/account/shares', { with: bob.username, ...filled })
+}
+
+test('an offer is accepted, read, and left', async () => {
+  const path = await begin(ada, 'What is between us')
+  const shared = await offer(path)
+  expect(shared.text).toContain('Shared.')
+  expect(shared.text).toContain('pending')
+  expect((await bob.browser.open(path)).status).toBe(404)
+  const offered = await bob.browser.open('/account/shares')
+  expect(offered.text).toContain(`From ${ada.username}`)
+  expect(offered.text).not.toContain('What is between us')
+  const read = await bob.browser.submit(`/account/shares/${shareIdIn(offered.html)}/accept`)
+  expect(read.url.pathname).toBe(path)
+  expect(read.text).toContain('What is between us')
+  // The message is not his.
+  expect(read.html).toContain(`<bdi>${ada.username}</bdi>`)
+  const list = await bob.browser.open('/account/shares')
+  const left = await bob.browser.submit(`/account/shares/${shareIdIn(list.html)}/end`)
+  expect(left.text).toContain('Ended.')
+  expect((await bob.browser.open(path)).status).toBe(404)
+})
+
+test('a mistake is shown beside its field, and shares nothing', async () => {
+  const path = await begin(ada, 'Nobody else')
+  const unknown = await offer(path, { with: 'nobody-at-all' })
+  expect(unknown.status).toBe(422)
+  expect(unknown.text).toContain('No person and no team of this name accepts shares')
+  expect(await offer(path, { days: 'soon' })).toMatchObject({ status: 422 })
+  expect((await ada.browser.open(`/account/shares?conversation=${idOf(path)}`)).text).toMatch(
+    /You share\s*None\./,
+  )
+})
+
+test("another's share is not accepted, and another's conversation not shared", async () => {
+  const path = await begin(ada, 'Only for Bob')
+  const eve = await signUp(app)
+  await offer(path)
+  const id = shareIdIn((await bob.browser.open('/account/shares')).html)
+  await eve.browser.open('/account/shares')
+  const csrf = /name="csrf_token" value="([^"]*)"/.exec(eve.browser.page.html)?.[1] ?? ''
+  for (const address of [`/account/shares/${id}/accept`, `/account/shares/${id}/end`]) {
+    expect((await eve.browser.post(address, { csrf_token: csrf }, { origin: OWN })).status).toBe(
+      404,
+    )
+  }
+  const own = await eve.browser.post(
+    '/account/shares',
+    {
+      csrf_token: csrf,
+      conversation: idOf(path),
+      with: 'everybody',
+      role: 'viewer',
+      days: '',
+    },
+    { origin: OWN },
+  )
+  expect(own.status).toBe(404)
+  expect((await eve.browser.open(path)).status).toBe(404)
+})
+
+test('who accepts nothing is offered nothing', async () => {
+  const path = await begin(ada, 'An offer')
+  const cyd = await signUp(app)
+  await cyd.browser.open('/account/shares')
+  await cyd.browser.submit('/account/shares/from', { shares_from: 'nobody' })
+  expect(await offer(path, { with: cyd.username })).toMatchObject({ status: 422 })
+})
+
+test('with SHARING=off there is no page, and no way to it', async () => {
+  const off = await startApp({
+    kind: 'embedded',
+    env: { PUBLIC_URL: 'https://gateway.example', SHARING: 'off' },
+  })
+  const visitor = await signUp(off)
+  expect((await visitor.browser.open('/account/conversations')).html).not.toContain('shares')
+  expect((await visitor.browser.open('/account/shares')).status).toBe(404)
+  await off.close()
+})
