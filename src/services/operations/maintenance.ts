@@ -176,19 +176,24 @@ export class Maintenance {
 
   /** A key that does not open must not stop the rest of the maintenance. */
   async #reloadKeys(): Promise<void> {
-    await this.#deps.signingKeys.runRound().catch((err: unknown) => {
-      if (isDatabaseGone(err)) throw err
-      this.#deps.log.error({ err }, 'signing keys could not be read')
-    })
+    await this.#deps.signingKeys
+      .runRound()
+      .catch((err: unknown) => this.#noteFault(err, 'signing keys could not be read'))
   }
 
   async #rewrap(): Promise<void> {
     const { rewrapping, log } = this.#deps
     const moved = await rewrapping.runRound().catch((err: unknown) => {
-      log.error({ err }, 'data keys could not be moved under the current key')
+      this.#noteFault(err, 'data keys could not be moved under the current key')
       return 0
     })
     if (moved > 0) log.info({ keys: moved }, 'moved data keys under the current key')
+  }
+
+  /** @throws a failure of the database: it is no fault of the keys, and the whole round is over. */
+  #noteFault(err: unknown, message: string): void {
+    if (isDatabaseGone(err)) throw err
+    this.#deps.log.error({ err }, message)
   }
 
   async #clean(): Promise<void> {
