@@ -173,6 +173,10 @@ async function write(facts: RunFacts, phases: PhaseResult[], checks: Check[]): P
   const text = toMarkdown(facts, phases, checks)
   await writeFile(values.report, text)
   process.stdout.write(`\n${text}\n`)
+  // Once more at the end, which is what is kept of a long output.
+  for (const { promise, violations } of checks) {
+    if (violations.length > 0) log(`violated: ${promise}: ${violations.slice(0, 5).join('; ')}`)
+  }
 }
 
 async function end(code: number): Promise<never> {
