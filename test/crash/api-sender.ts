@@ -5,12 +5,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { runSql } from '../support/database-supplies.ts'
 import type { Habits } from './sender.ts'
 
+/** How many there are beside those of MCP. Each has one call at a time. */
+export const API_CLIENTS = 5
+
 /** What such clients were told. */
 export class ApiObservations {
   /** The marker of each call that was sent. */
   readonly sent = new Set<string>()
-  /** Of each answer that came whole, the id that Anthropic gave it. */
-  readonly whole = new Map<string, string>()
+  /** The answers that came whole: the id that Anthropic gave them, and the tokens it counted. */
+  readonly whole = new Map<string, { id: string; outputTokens: number }>()
   /** Answers of the gateway's own with a status that explains nothing. */
   readonly unexplained: string[] = []
 }
@@ -85,7 +88,13 @@ export class ApiSender {
     if (response.status === 500) this.#seen.unexplained.push(`${marker}: ${text.slice(0, 200)}`)
     const id = response.headers.get('request-id')
     if (response.status === 200 && text.includes('event: message_stop') && id !== null) {
-      this.#seen.whole.set(marker, id)
+      this.#seen.whole.set(marker, { id, outputTokens: outputTokensIn(text) })
     }
   }
+}
+
+/** As the last event that tells them has them. */
+function outputTokensIn(text: string): number {
+  const counts = [...text.matchAll(/"output_tokens":(\d+)/g)]
+  return Number(counts.at(-1)?.[1] ?? Number.NaN)
 }

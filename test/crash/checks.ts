@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { runSql } from '../support/database-supplies.ts'
-import type { ApiObservations } from './api-sender.ts'
+import { API_CLIENTS, type ApiObservations } from './api-sender.ts'
 import type { Line } from './calls.ts'
 import type { Findings } from './findings.ts'
 import type { Observations } from './observations.ts'
@@ -106,10 +106,11 @@ function nothingUnexplained({ seen }: Remains): Check {
 }
 
 /** By the marker, which each call sends as its session, and by Anthropic's id of the answer. */
-async function apiCallsAreBooked({ apiSeen, tallies, databaseUrl }: Remains): Promise<Check[]> {
+async function apiCallsAreBooked(remains: Remains): Promise<Check[]> {
+  const { apiSeen, tallies, databaseUrl } = remains
   const rows = await runSql(
     databaseUrl,
-    `select session_label, request_id, estimated from ledger where source = 'messages'`,
+    `select session_label, request_id, estimated, output_tokens from ledger where source = 'messages'`,
   )
   const lines = new Map<string, typeof rows>()
   for (const row of rows) {
@@ -120,10 +121,12 @@ async function apiCallsAreBooked({ apiSeen, tallies, databaseUrl }: Remains): Pr
   const twice = begun.filter((marker) => (tallies.get(marker)?.begun ?? 0) > 1)
   const unbooked = begun.filter((marker) => lines.get(marker)?.length !== 1)
   const whole = [...apiSeen.whole]
-  const estimated = whole.filter(([marker, id]) => {
+  const otherwise = whole.filter(([marker, { id }]) => {
     const [line] = lines.get(marker) ?? []
     return line?.estimated !== null || line?.request_id !== id
   })
+  const { killed, wrong } = cutByKills(otherwise, (marker) => lines.get(marker)?.[0])
+  const tooMany = killed.length > remains.kills * API_CLIENTS ? killed : []
   return [
     {
       promise: 'every call of the Messages API that Claude answered is in the ledger, once',
@@ -134,9 +137,13 @@ async function apiCallsAreBooked({ apiSeen, tallies, databaseUrl }: Remains): Pr
       ],
     },
     {
-      promise: 'those whose answer came whole are there as Anthropic counted them',
+      promise:
+        'those whose answer came whole are there as Anthropic counted them; with no less where their gateway was killed before it had booked them',
       checked: whole.length,
-      violations: estimated.map(([marker]) => `${marker} is estimated, or another answer`),
+      violations: [...wrong, ...tooMany].map(
+        (marker) =>
+          `${marker} is booked as ${JSON.stringify(lines.get(marker))}, not ${JSON.stringify(apiSeen.whole.get(marker))}`,
+      ),
     },
     {
       promise: 'no call of the Messages API ends with an error that explains nothing',
@@ -144,6 +151,23 @@ async function apiCallsAreBooked({ apiSeen, tallies, databaseUrl }: Remains): Pr
       violations: apiSeen.unexplained,
     },
   ]
+}
+
+type Row = Record<string, unknown>
+type Whole = [marker: string, { id: string; outputTokens: number }]
+
+/**
+ * The last bytes go to the client before the call is booked, so a kill between them leaves a line that
+ * is estimated.
+ */
+function cutByKills(whole: readonly Whole[], lineOf: (marker: string) => Row | undefined) {
+  const isCut = ([marker, { outputTokens }]: Whole) => {
+    const line = lineOf(marker)
+    return line?.estimated === 'process_died' && Number(line.output_tokens) >= outputTokens
+  }
+  const killed = whole.filter(isCut).map(([marker]) => marker)
+  const wrong = whole.filter((one) => !isCut(one)).map(([marker]) => marker)
+  return { killed, wrong }
 }
 
 const DATABASE_PROMISES: [string, string, string][] = [

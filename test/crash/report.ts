@@ -59,7 +59,9 @@ ${listViolations(checks)}
   second charge, by the caller's own decision. Any replica closes them that has had its database
   for the time of a lease (12 s); while none lives that long, they wait, and so do repeats.
 - A call of the Messages API is sent once, by whichever gateway it reached: nothing repeats it but its
-  client, as another call. One that was cut by a kill is booked at the most that it may have cost.
+  client, as another call. Its answer reaches the client as it comes, and is booked when it has ended:
+  one that a kill cut, or whose gateway was killed before it was booked, is booked at the most that it
+  may have cost.
 - **A restart in turn** fails no call: a gateway that is stopped serves on until the balancer has noticed, and ends
   after its last answer. All other faults are met by repeating calls with their keys.
 - While PostgreSQL is away, cannot be written or has no space, nothing new begins; an answer under way

@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util'
 import { type Era, register, type TestUser } from '../support/clients.ts'
 import { runSql } from '../support/database-supplies.ts'
 import { teamWith } from '../support/insert-team.ts'
-import { ApiObservations, ApiSender, insertApiToken } from './api-sender.ts'
+import { API_CLIENTS, ApiObservations, ApiSender, insertApiToken } from './api-sender.ts'
 import { type Line, openBareLine, openOfficialLine, repeatingOnce } from './calls.ts'
 import { type Check, checkAll, settle } from './checks.ts'
 import { phasesOf, runPhase } from './phases.ts'
@@ -22,8 +22,6 @@ import { buildSite, REPLICAS, type Site, untilListening } from './site.ts'
 
 const USERS = 5
 const CLIENTS = 20
-/** Of the Messages API, beside them. */
-const API_CLIENTS = 5
 /** Of four clients of either kind, one has the team pay of which all users are members. */
 const TEAM_SHARE = 4
 const isPaidByTeam = (client: number) => client % TEAM_SHARE === 1
