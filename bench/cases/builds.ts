@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
 import { type Case, defineCase } from '../harness/case.ts'
-import { openStandingGateway } from '../harness/gateway.ts'
+import { type Bench, openStandingGateway } from '../harness/gateway.ts'
 import { outcomeTable } from '../harness/outcome-table.ts'
 import { interleave, type Outcome } from '../harness/rounds.ts'
-import { gatewaySends, proveSend } from '../harness/sends.ts'
+import { gatewaySends, goingOnSends, proveSend } from '../harness/sends.ts'
 import type { Site } from '../harness/site.ts'
 import { atMost } from '../harness/verdict.ts'
 import { median } from '../report/statistics.ts'
@@ -22,14 +22,18 @@ export const builds = (root: string): Case =>
       await site.setUpstream()
       const tables = []
       const verdicts = []
+      const other = await openStandingGateway(site, resolve(root))
       for (const connections of site.scale.connections) {
-        const [ours, theirs] = await compete(site, resolve(root), connections)
-        tables.push(outcomeTable(`send_message, c = ${connections}`, [ours, theirs]))
-        for (const [what, of] of FIGURES) {
-          const ratio = median(
-            ours.rounds.map((round, index) => of(round) / of(theirs.rounds[index] as Round)),
-          )
-          verdicts.push(atMost(`c = ${connections}: ${what} <= ${MOST}x the other's`, ratio, MOST))
+        for (const past of ['taken up', 'going on'] as const) {
+          const at = `${past}, c = ${connections}`
+          const [ours, theirs] = await compete(site, other, connections, past)
+          tables.push(outcomeTable(`send_message, ${at}`, [ours, theirs]))
+          for (const [what, of] of FIGURES) {
+            const ratio = median(
+              ours.rounds.map((round, index) => of(round) / of(theirs.rounds[index] as Round)),
+            )
+            verdicts.push(atMost(`${at}: ${what} <= ${MOST}x the other's`, ratio, MOST))
+          }
         }
       }
       return {
@@ -51,15 +55,24 @@ const FIGURES: [string, (round: Round) => number][] = [
   ['CPU of PostgreSQL for it', (round) => perRequest(round.databaseMicros, round)],
 ]
 
-async function compete(site: Site, root: string, connections: number): Promise<[Outcome, Outcome]> {
+async function compete(
+  site: Site,
+  other: Bench,
+  connections: number,
+  past: 'taken up' | 'going on',
+): Promise<[Outcome, Outcome]> {
   const load = { connections, seconds: site.scale.roundSeconds }
   const contenders = []
   for (const [name, gateway] of [
     ['this build', await site.gateway()],
-    ['the other', await openStandingGateway(site, root)],
+    ['the other', other],
   ] as const) {
     await proveSend(gateway, ERA)
-    contenders.push({ ...gatewaySends(gateway, ERA, load), name })
+    const sends =
+      past === 'taken up'
+        ? gatewaySends(gateway, ERA, load)
+        : await goingOnSends(site, gateway, ERA, load)
+    contenders.push({ ...sends, name })
   }
   const [ours, theirs] = await interleave(site.generator, site.scale, contenders)
   return [ours as Outcome, theirs as Outcome]

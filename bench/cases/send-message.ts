@@ -1,7 +1,13 @@
 import { type Case, defineCase, ensure } from '../harness/case.ts'
 import { outcomeTable } from '../harness/outcome-table.ts'
 import { interleave, type Outcome } from '../harness/rounds.ts'
-import { forwarderSends, gatewaySends, portkeySends, proveSend } from '../harness/sends.ts'
+import {
+  forwarderSends,
+  gatewaySends,
+  goingOnSends,
+  portkeySends,
+  proveSend,
+} from '../harness/sends.ts'
 import type { Site } from '../harness/site.ts'
 import { aim, atLeast, atMost, compare } from '../harness/verdict.ts'
 import { askText } from '../load/ask.ts'
@@ -37,6 +43,7 @@ export const sendMessage = defineCase({
 
 const NOTES = [
   'The gateway reads the conversation (10 messages) from PostgreSQL, and writes two messages, the reservation, the ledger and the counters; the forwarders get the 10 messages with each request and store nothing.',
+  '“going on”: each conversation had its last message through this gateway a moment ago, so that it is remembered, and sealed; the others were changed behind the gateway since, and are read.',
   'Checked before: the answer, its tokens, the sealed rows. Checked after every round: one row in the ledger for every answer, nothing left reserved.',
   'CPU is the server’s own; PostgreSQL’s is shown beside it.',
 ]
@@ -60,6 +67,7 @@ async function compete(site: Site, connections: number): Promise<Outcome[]> {
   const gateway = await site.gateway()
   return interleave(site.generator, site.scale, [
     ...ERAS.map((era) => gatewaySends(gateway, era, load)),
+    await goingOnSends(site, gateway, '2026-07-28', load),
     await portkeySends(site, load),
     forwarderSends(await site.forwarder(), load),
   ])

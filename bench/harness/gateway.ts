@@ -94,9 +94,13 @@ export type Bench = {
   /** The harness's own way into the database. */
   database: Database
   users: User[]
-  /** Conversations with 10 messages each, evenly the users'. */
+  /** Conversations with {@link HISTORY_MESSAGES} each, evenly the users'. */
   pool: Pool
+  /** Half as many others, each one exchange shorter. Seeded when first asked for. */
+  shorterPool: () => Promise<Pool>
 }
+
+export const HISTORY_MESSAGES = 10
 
 export async function openStandingGateway(site: Site, root = ROOT): Promise<Bench> {
   const { scale } = site
@@ -105,11 +109,19 @@ export async function openStandingGateway(site: Site, root = ROOT): Promise<Benc
   const server = await startGateway(site, { url }, {}, root)
   const users = await registerUsers(server, scale.users)
   const database = await openBenchDatabase({ url })
-  const pool = await seedPool(database.db, users, {
-    conversationsPerUser: scale.conversationsPerUser,
-    messages: 10,
-  })
-  return { server, url, databasePid: cluster.pid, database, users, pool }
+  const { conversationsPerUser } = scale
+  const seed = (messages: number, share: number) =>
+    seedPool(database.db, users, {
+      conversationsPerUser: Math.ceil(conversationsPerUser * share),
+      messages,
+    })
+  const pool = await seed(HISTORY_MESSAGES, 1)
+  let shorter: Promise<Pool> | undefined
+  const shorterPool = () => {
+    shorter ??= seed(HISTORY_MESSAGES - 2, 0.5)
+    return shorter
+  }
+  return { server, url, databasePid: cluster.pid, database, users, pool, shorterPool }
 }
 
 export async function openBenchDatabase(place: Place): Promise<Database> {

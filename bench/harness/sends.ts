@@ -7,17 +7,20 @@ import type { LoadResult } from '../load/job.ts'
 import { type Pool, pastMessages, resetPool } from '../seed/conversations.ts'
 import { INPUT_TOKENS, OUTPUT_TOKENS, PHRASE } from '../servers/claude-answer.ts'
 import { ensure } from './case.ts'
-import type { Bench } from './gateway.ts'
+import { type Bench, HISTORY_MESSAGES } from './gateway.ts'
 import type { Contender } from './rounds.ts'
 import type { ServerProcess } from './server-process.ts'
 import type { Site } from './site.ts'
 
-export const HISTORY_MESSAGES = 10
-
 type Target = Pick<Bench, 'server' | 'pool' | 'database' | 'databasePid'>
 type Load = { connections: number; seconds: number; requests?: number }
 
-/** The gateway; after every round the ledger must hold each answer once, and nothing reserved. */
+/**
+ * The gateway; after every round the ledger must hold each answer once, and nothing reserved.
+ *
+ * Every round begins with the same past, which is written into the database behind the gateway: to
+ * it, each conversation has been changed by others since it last saw it.
+ */
 export function gatewaySends(
   { server, pool, database, databasePid }: Target,
   era: Era,
@@ -28,9 +31,13 @@ export function gatewaySends(
     pids = [server.pid],
     historyStart = 1,
   } = {},
-): Contender {
+): Contender & { noteLedger(): Promise<void> } {
   let lastId = '0'
+  const noteLedger = async () => {
+    lastId = (await ledgerSince(database, '0')).lastId
+  }
   return {
+    noteLedger,
     name: `gateway, MCP ${era}`,
     isOurs: true,
     pids,
@@ -38,9 +45,37 @@ export function gatewaySends(
     job: { ...load, origins, ...call, items: pool.items },
     async prepare() {
       await resetPool(database.db, pool, historyStart)
-      lastId = (await ledgerSince(database, '0')).lastId
+      await noteLedger()
     },
     check: async (result) => complaintOf(await ledgerSince(database, lastId), result),
+  }
+}
+
+/** Longer than sending once to each conversation takes. */
+const LONGEST_REVIVAL_SECONDS = 60
+
+/**
+ * The same with conversations that go on: their last message was sent through this gateway a moment
+ * ago, which brings their past to {@link HISTORY_MESSAGES}.
+ */
+export async function goingOnSends(
+  site: Site,
+  gateway: Bench,
+  era: Era,
+  load: Load,
+): Promise<Contender> {
+  const pool = await gateway.shorterPool()
+  const sends = gatewaySends({ ...gateway, pool }, era, load)
+  const revival = { ...sends.job, seconds: LONGEST_REVIVAL_SECONDS, requests: pool.items.length }
+  return {
+    ...sends,
+    name: `${sends.name}, going on`,
+    async prepare() {
+      await sends.prepare?.()
+      const { errors } = await site.generator.run(revival)
+      ensure(Object.keys(errors).length === 0, 'every conversation can be sent to')
+      await sends.noteLedger()
+    },
   }
 }
 
