@@ -61,7 +61,7 @@ describeDatabases('what deletes', (kind) => {
     expect(users.map(({ id }) => id).sort()).toEqual([visitor.userId, user.userId].sort())
     const kept = await app.app.repositories.conversationHeads.find(conversationId, user.userId)
     expect(kept?.messageCount).toBe(2)
-    expect(app.logLines.filter((line) => line.includes('"level":"error"'))).toEqual([])
+    expect(app.errorLines()).toEqual([])
   }
 
   test.each(['/account/delete', '/account/conversations/:id/delete'])(

@@ -673,6 +673,6 @@ describe('what was secret in all this', () => {
     for (const [name, secret] of Object.entries(said)) {
       expect([name, placesOf(secret, log)]).toEqual([name, []])
     }
-    expect(app.logLines.filter((line) => line.includes('"level":"error"'))).toEqual([])
+    expect(app.errorLines()).toEqual([])
   })
 })

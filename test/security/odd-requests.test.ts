@@ -41,10 +41,10 @@ function ask(target: string, { method = 'GET', headers = {}, body }: Odd = {}): 
 
 /** All at once, which is quicker, and no less odd. */
 async function tryAll(odd: readonly (Odd & { target: string })[]): Promise<void> {
-  const before = app.logLines.length
+  const before = app.errorLines().length
   const answers = await Promise.all(odd.map(({ target, ...request }) => ask(target, request)))
   for (const [i, answer] of answers.entries()) expectRefusedOrServed(answer, odd[i])
-  expect(app.logLines.slice(before).filter((line) => line.includes('"level":"error"'))).toEqual([])
+  expect(app.errorLines().slice(before)).toEqual([])
 }
 
 /** A fault would be 500, and in the log. */

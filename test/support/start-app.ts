@@ -94,6 +94,8 @@ export async function startApp({
     mcpUrl,
     baseUrl: listening.url,
     logLines,
+    /** What was logged as an error, or worse. */
+    errorLines: () => errorsIn(logLines),
     dataDir: fresh.dataDir,
     databaseUrl: fresh.url,
     connect,
@@ -114,3 +116,7 @@ export async function startApp({
     },
   }
 }
+
+/** The lines of a log that tell of errors, or of worse. */
+export const errorsIn = (lines: readonly string[]): string[] =>
+  lines.filter((line) => /"level":"(error|fatal)"/.test(line))

@@ -128,7 +128,8 @@ describe.runIf(canRun)('behind a pooler', () => {
       expect(applied.map(({ length }) => length).sort()[0]).toBe(0)
       expect(applied.flat().length).toBeGreaterThan(10)
       expect(await pendingMigrations(db)).toEqual([])
-      const { rows } = await sql`select 1 from pg_locks where locktype = 'advisory'`.execute(db)
+      const { rows } = await sql`select 1 from pg_locks where locktype = 'advisory'
+        and database = (select oid from pg_database where datname = current_database())`.execute(db)
       expect(rows).toEqual([])
       for (const database of databases) await database.close()
     })
