@@ -72,6 +72,8 @@ type Details = Record<string, unknown> & {
   field?: string
   /** All arguments that the tool's schema refused before it ran. */
   fields?: string[]
+  /** The tool that asks for a higher limit, without a prefix: clients are told the name in their list. */
+  raise_with?: string
 }
 
 type Extra = {

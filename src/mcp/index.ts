@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { classifyInboundRequest } from '@modelcontextprotocol/server'
 import type { Scope } from '../services/access/scopes.ts'
 import type { Announced } from '../services/access/sessions.ts'
+import { payerNamedIn } from '../services/billing/teams/payer-choice.ts'
 import type { EarlySend } from '../services/turns/remembered/early-turn.ts'
 import { catalogue, catalogueOf } from './catalogue.ts'
 import type { EarlyContext, Tool } from './definitions/tool.ts'
@@ -67,10 +68,12 @@ function inspectBody(body: unknown, find: Find): Inspected {
 }
 
 /** Nulls count as left out. */
-function announcedIn({ conversation_id }: Record<string, unknown>): Announced | undefined {
-  const given = conversation_id ?? undefined
-  if (given === undefined) return { conversationId: undefined }
-  return typeof given === 'string' && UUID.test(given) ? { conversationId: given } : undefined
+function announcedIn(args: Record<string, unknown>): Announced | undefined {
+  const conversationId = args.conversation_id ?? undefined
+  const isUuid = typeof conversationId === 'string' && UUID.test(conversationId)
+  if (conversationId !== undefined && !isUuid) return undefined
+  const payer = typeof args.pay_with === 'string' ? payerNamedIn(args.pay_with) : undefined
+  return { conversationId: isUuid ? conversationId : undefined, payer }
 }
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i

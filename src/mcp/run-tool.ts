@@ -4,7 +4,7 @@
  * The caller is authenticated earlier (http/mcp/authenticate.ts); here the call is authorized.
  */
 
-import { AppError, toAppError, toErrorBody } from '../errors.ts'
+import { AppError, toAppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Caller } from '../services/access/caller.ts'
 import { insufficientScope, type Scope } from '../services/access/scopes.ts'
@@ -21,6 +21,7 @@ import {
 } from './definitions/client-input.ts'
 import type { ContentBlock, EarlyContext } from './definitions/tool.ts'
 import type { Toolset } from './toolset.ts'
+import { wordedError } from './worded-error.ts'
 
 /** What the HTTP side passes on with a request. */
 export type RequestIdentity = {
@@ -175,9 +176,8 @@ function withWarnings(output: Record<string, unknown>, { worded }: ToolCall['too
   return { ...output, warnings: output.warnings.map((warning: string) => worded(warning)) }
 }
 
-function toFailure(error: AppError, { worded }: ToolCall['toolset']): ToolResult {
-  const { success, error: told } = toErrorBody(error)
-  const structuredContent = { success, error: { ...told, message: worded(told.message) } }
+function toFailure(error: AppError, toolset: ToolCall['toolset']): ToolResult {
+  const structuredContent = { success: false, error: wordedError(error, toolset) }
   const text = JSON.stringify(structuredContent)
   return { content: [{ type: 'text', text }], structuredContent, isError: true }
 }

@@ -63,6 +63,7 @@ import { CallerContextRepository } from './turns/load-caller-context.ts'
 import { TurnContextRepository } from './turns/load-turn-context.ts'
 import { SendHistoryRepository } from './turns/send-histories.ts'
 import { TurnBeginningRepository } from './turns/start-turns.ts'
+import { TeamPayers } from './turns/team-payers.ts'
 import { WebhookDeliveryRepository } from './webhooks/webhook-deliveries.ts'
 import { WebhookEventRepository } from './webhooks/webhook-events.ts'
 import { WebhookRepository } from './webhooks/webhooks.ts'
@@ -85,6 +86,7 @@ export type Transact<Names extends keyof InTransaction> = <T>(
 
 /** All queries of the gateway, by table or aggregate. */
 export function createRepositories(db: Kysely<Schema>) {
+  const teamPayers = new TeamPayers()
   return {
     ...createForTransaction(db),
     allocation: new AllocationRepository(db),
@@ -110,8 +112,8 @@ export function createRepositories(db: Kysely<Schema>) {
     signingKeys: new SigningKeyRepository(db),
     statistics: new StatisticsRepository(db),
     turnBeginnings: new TurnBeginningRepository(db),
-    turnContexts: new TurnContextRepository(db),
-    callerContexts: new CallerContextRepository(db),
+    turnContexts: new TurnContextRepository(db, teamPayers),
+    callerContexts: new CallerContextRepository(db, teamPayers),
     turnEndings: new TurnEndingRepository(db),
   }
 }

@@ -214,7 +214,7 @@ describeDatabases('budgets', (kind) => {
         period: 'day',
         resets_at: day.resets_at,
         ask: ['boss'],
-        raise_with: 'request_budget',
+        raise_with: 'claude-api-gateway_request_budget',
       },
     })
     const { retry_after_seconds } = refused.structured.error

@@ -5,8 +5,10 @@ import { preparedName } from '../../src/database/statements/prepared.ts'
 import { apiUser } from '../support/api-user.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { startApp, type TestApp } from '../support/start-app.ts'
+import { newTeam } from '../support/teams.ts'
 
-const TABLES = /\b(sessions|users|api_keys|conversations|messages|rate_limits|spending|ledger)\b/
+const TABLES =
+  /\b(sessions|users|api_keys|conversations|messages|rate_limits|spending|ledger|teams?)\b/
 /** What the process does on its own, and what no call waits for. */
 const ASIDE = /save_checkpoints|lease_expires_at|"last_used_at" =|forgotten_turns|"counted_at"/
 
@@ -26,7 +28,8 @@ describeDatabases('statements of a call', (kind) => {
   })
   afterAll(() => app.close())
 
-  const by = (proof: string) => `${kind === 'embedded' ? 'check' : 'count'}_callers_by_${proof}`
+  const verb = kind === 'embedded' ? 'check' : 'count'
+  const by = (proof: string) => `${verb}_callers_by_${proof}`
 
   const during = async (work: () => Promise<unknown>) => {
     asked = []
@@ -42,7 +45,7 @@ describeDatabases('statements of a call', (kind) => {
       expect(sent.isError, sent.text).toBe(false)
       return sent.structured.data.conversation_id
     }
-    return { client, send }
+    return { user, client, send }
   }
 
   const read = [by('id'), 'begin_turns', 'end_turns']
@@ -67,6 +70,39 @@ describeDatabases('statements of a call', (kind) => {
     expect(await during(() => send({ conversation_id }))).toEqual([...stale, ...read])
     // Not again at once: on many replicas what each remembers is stale most of the time.
     expect(await during(() => send({ conversation_id }))).toEqual(read)
+    expect(await during(() => send({ conversation_id }))).toEqual(remembered)
+  })
+
+  const paid = [`${verb}_team_callers_by_id`, 'begin_team_turns', 'end_team_turns']
+
+  test('a message that a team pays for by its name: as many as one that is not remembered', async () => {
+    const { user, send } = await begin()
+    const team = await newTeam(app, [user])
+    await send({ pay_with: `team:${team.id}` })
+    expect(await during(() => send({ pay_with: `team:${team.name}` }))).toEqual(paid)
+    const conversation_id = await send({ pay_with: `team:${team.id}` })
+    for (let turn = 0; turn < 2; turn++) {
+      const named = { conversation_id, pay_with: `team:${team.id}` }
+      expect(await during(() => send(named))).toEqual(paid)
+    }
+  })
+
+  test('the same where its conversation has the team pay, once this process has seen that', async () => {
+    const { user, client, send } = await begin()
+    const team = await newTeam(app, [user])
+    const conversation_id = await send({ pay_with: `team:${team.id}` })
+    const pays = async (payer: string) => {
+      const changed = await client.call('update_conversation', { conversation_id, payer })
+      expect(changed.isError, changed.text).toBe(false)
+    }
+    await pays(`team:${team.id}`)
+    await send({ conversation_id })
+    for (let turn = 0; turn < 2; turn++)
+      expect(await during(() => send({ conversation_id }))).toEqual(paid)
+    // One's own key there: no team is looked for.
+    expect(await during(() => send({ conversation_id, pay_with: 'own' }))).toEqual(read)
+    await pays('sender')
+    await send({ conversation_id })
     expect(await during(() => send({ conversation_id }))).toEqual(remembered)
   })
 

@@ -7,6 +7,7 @@ import { ALL_SCOPES, type Scope } from '../../src/services/access/scopes.ts'
 import { bearer, message, modern, post } from '../http/posting.ts'
 import { personalToken, signUp } from '../support/signed-up.ts'
 import { eras, startApp, type TestApp, type TestUser } from '../support/start-app.ts'
+import { callerOf, newTeam } from '../support/teams.ts'
 
 type Listed = {
   name: string
@@ -79,6 +80,36 @@ describe.each(eras)('%s era', (era) => {
       expect(sent.json.result.structuredContent.data.warnings.join()).toContain(
         `unfinished: call ${prefix}get_message with message_id`,
       )
+    },
+  )
+
+  test.each([
+    ['', 'gw_'],
+    ['?tools=short', ''],
+  ])(
+    'at /mcp%s errors of resources and prompts, and details of errors do too',
+    async (query, prefix) => {
+      const id = '01a203ad-e234-7157-9eed-864f92cdb276'
+      const args = { conversation: id, message: 'And?' }
+      const asked = message('prompts/get', { name: 'continue_conversation', arguments: args })
+      const { error } = (await send(asked, query)).json
+      const told = `You have no conversation with this id. ${prefix}get_conversations lists yours.`
+      expect(error).toMatchObject({
+        message: expect.stringContaining(told),
+        data: { message: told },
+      })
+
+      const caller = await callerOf(app, user)
+      const team = await newTeam(app, [user])
+      const nothing = { nanoUsd: 1n, tokens: null }
+      await app.app.services.teamBudgets.setCap(caller, team.id, user.username, 'day', nothing)
+      const paid = { message: 'hello', pay_with: `team:${team.id}` }
+      const stopped = await call('send_message', paid, query)
+      expect(stopped.json.result.structuredContent.error).toMatchObject({
+        code: 'budget_exceeded',
+        message: expect.stringContaining(`ask with ${prefix}request_budget,`),
+        details: { ask: [user.username], raise_with: `${prefix}request_budget` },
+      })
     },
   )
 

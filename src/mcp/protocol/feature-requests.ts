@@ -1,6 +1,6 @@
 /** Answers what both eras ask of lists, resources, prompts and completion, in the same words. */
 
-import { AppError, toAppError, toErrorBody } from '../../errors.ts'
+import { AppError, toAppError } from '../../errors.ts'
 import type { Caller } from '../../services/access/caller.ts'
 import type { Scope } from '../../services/access/scopes.ts'
 import { check, inWords } from '../../text/problems.ts'
@@ -8,7 +8,8 @@ import { type Client, SILENT_CLIENT } from '../definitions/client-input.ts'
 import { argumentsOf, type Prompt, type PromptContext } from '../definitions/prompt.ts'
 import type { ReadContext, Variables } from '../definitions/resource.ts'
 import { createFinder, type FeatureFinder, type Features, isAnyCompleted } from '../features.ts'
-import { type Ask, type RequestIdentity, refuseMissingScope, type ToolRunner } from '../run-tool.ts'
+import { type Ask, refuseMissingScope, type ToolRunner } from '../run-tool.ts'
+import { wordedError } from '../worded-error.ts'
 
 /** As the SDK of the era has validated them. */
 type Params = Record<string, unknown>
@@ -61,27 +62,27 @@ export function createFeatureRequests(runner: ToolRunner, features: Features): F
         .filter(isFor(asker.caller))
         .map(({ uriTemplate, ...rest }) => ({ uriTemplate, ...described(rest) })),
     }),
-    'resources/read': ({ uri }, { asker }) =>
-      guarded(runner, asker, 'resource', (context) => read(finder, String(uri), context)),
+    'resources/read': ({ uri }, ask) =>
+      guarded(runner, ask, 'resource', (context) => read(finder, String(uri), context)),
     ...(prompts.length === 0
       ? {}
       : {
           'prompts/list': (_params, { asker, toolset }) => ({
             prompts: prompts.filter(isFor(asker.caller)).map((prompt) => listed(prompt, toolset)),
           }),
-          'prompts/get': ({ name, arguments: args }, { asker, toolset: { worded }, client }) =>
-            guarded(runner, asker, 'prompt', (context) =>
+          'prompts/get': ({ name, arguments: args }, ask) =>
+            guarded(runner, ask, 'prompt', (context) =>
               getPrompt(finder, name, args, {
                 ...context,
-                worded,
-                client: client ?? SILENT_CLIENT,
+                worded: ask.toolset.worded,
+                client: ask.client ?? SILENT_CLIENT,
               }),
             ),
         }),
     ...(isAnyCompleted(features)
       ? {
-          'completion/complete': (params, { asker }) =>
-            guarded(runner, asker, 'completion', (context) => complete(finder, params, context)),
+          'completion/complete': (params, ask) =>
+            guarded(runner, ask, 'completion', (context) => complete(finder, params, context)),
         }
       : {}),
     ...features.more?.methods,
@@ -120,7 +121,7 @@ const listed = (prompt: Prompt, { worded }: Ask['toolset']) => {
 /** Turns what may go wrong for the caller into an error that tells them. */
 async function guarded(
   { services, log }: ToolRunner,
-  { caller, refusal }: RequestIdentity,
+  { asker: { caller, refusal }, toolset }: Pick<Ask, 'asker' | 'toolset'>,
   what: string,
   work: (context: ReadContext) => Promise<object>,
 ): Promise<object> {
@@ -132,8 +133,8 @@ async function guarded(
     if (thrown instanceof ProtocolFailure) throw thrown
     const error = toAppError(thrown)
     if (error.code === 'internal') log.error({ err: error }, `${what} failed`)
-    const { error: data } = toErrorBody(error)
-    throw new ProtocolFailure(GATEWAY_ERROR, error.message, data)
+    const data = wordedError(error, toolset)
+    throw new ProtocolFailure(GATEWAY_ERROR, data.message, data)
   }
 }
 

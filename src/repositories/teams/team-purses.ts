@@ -9,26 +9,8 @@ import { Batcher } from '../../database/statements/batcher.ts'
 import { inPlaces, jsonRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
 import { maySpend } from '../access/reach.ts'
-import { type Raise, type RaiseRow, raisesOf, toRaise } from './team-books.ts'
-import { type LimitColumns, type MemberCap, type PoolLimit, toLimit } from './team-budgets.ts'
+import { type PurseRow, purseOf, type TeamPurse, toPurse } from './purse-sql.ts'
 import type { TeamRef } from './teams.ts'
-
-export type TeamPurse = {
-  id: string
-  name: string
-  dataKey: Buffer
-  isArchived: boolean
-  /** Whether the session that asks may spend the team's money. */
-  maySpend: boolean
-  /** Null when the team has none. */
-  key: { id: string; sealed: Buffer; lastFour: string; rejectedAt: Date | null } | null
-  /** Of all members together: what the installation's admins set, and what the team did. */
-  poolLimits: PoolLimit[]
-  /** Of one member: their own, and every member's. */
-  caps: MemberCap[]
-  /** What raises them for now. */
-  raises: Raise[]
-}
 
 type Asked = {
   userId: string
@@ -37,16 +19,7 @@ type Asked = {
   nameKey: string | null
 }
 
-type Row = Omit<TeamPurse, 'key' | 'poolLimits' | 'caps' | 'raises'> & {
-  place: number
-  keyId: string | null
-  sealed: Buffer | null
-  lastFour: string | null
-  rejectedAt: Date | null
-  poolLimits: (Pick<PoolLimit, 'period' | 'setBy'> & LimitColumns)[]
-  caps: (Pick<MemberCap, 'period' | 'userId'> & LimitColumns)[]
-  raises: RaiseRow[]
-}
+type Row = { place: number; purse: PurseRow | null }
 
 const asked = jsonRows<keyof Asked>({
   userId: 'uuid',
@@ -54,10 +27,6 @@ const asked = jsonRows<keyof Asked>({
   teamId: 'uuid',
   nameKey: 'text',
 })
-
-const limitFields = (row: string) => `'period', ${row}.period,
-        'limitNanoUsd', ${row}.limit_nano_usd::text,
-        'limitTokens', ${row}.limit_tokens::text`
 
 /** A team that a session would have pay. */
 export type HeldPurse = {
@@ -70,30 +39,12 @@ export type HeldPurse = {
   payers: 'any' | 'team_only'
 }
 
-/** A row for each call whose user is in the team. */
 const loadTeamPurses = prepare<{ asked: string }, Row>(
   'load_team_purses',
   (value) => `
-  select a.place, t.id, t.name, t.data_key, t.archived_at is not null as is_archived,
-    ${maySpend('s', 't.id')} as may_spend,
-    k.id as key_id, k.sealed, k.last_four, k.rejected_at,
-    (
-      select coalesce(json_agg(json_build_object(${limitFields('b')},
-        'setBy', b.set_by)), '[]')
-      from team_budgets b where b.team_id = t.id
-    ) as pool_limits,
-    (
-      select coalesce(json_agg(json_build_object(${limitFields('c')},
-        'userId', c.user_id)), '[]')
-      from member_caps c
-      where c.team_id = t.id and coalesce(c.user_id, a.user_id) = a.user_id
-    ) as caps,
-    ${raisesOf('t.id', 'a.user_id')} as raises
+  select a.place, ${purseOf('t.id = a.team_id or t.name_key = a.name_key')} as purse
   from ${asked.as('a', value('asked', 'json'))}
-  join sessions s on s.id = a.session_id and s.user_id = a.user_id
-  join team_members m on m.user_id = a.user_id
-  join teams t on t.id = m.team_id and (t.id = a.team_id or t.name_key = a.name_key)
-  left join team_keys k on k.team_id = t.id and k.removed_at is null`,
+  join sessions s on s.id = a.session_id and s.user_id = a.user_id`,
 )
 
 export class TeamPurseRepository {
@@ -114,7 +65,7 @@ export class TeamPurseRepository {
     const teamId = 'id' in team ? team.id : null
     const nameKey = 'id' in team ? null : team.nameKey
     const row = await this.#purses.load({ userId, sessionId, teamId, nameKey })
-    return row && toPurse(row)
+    return row?.purse ? toPurse(row.purse) : undefined
   }
 
   /**
@@ -139,30 +90,5 @@ export class TeamPurseRepository {
 
   async #findTogether(all: readonly Asked[]): Promise<(Row | undefined)[]> {
     return inPlaces(all, await loadTeamPurses(this.#db, { asked: asked.toJson(all) }))
-  }
-}
-
-function toPurse({
-  keyId,
-  sealed,
-  lastFour,
-  rejectedAt,
-  poolLimits,
-  caps,
-  raises,
-  ...row
-}: Row): TeamPurse {
-  const { id, name, dataKey, isArchived, maySpend } = row
-  const isThere = keyId !== null && sealed !== null && lastFour !== null
-  return {
-    ...{ id, name, dataKey, isArchived, maySpend },
-    key: isThere ? { id: keyId, sealed, lastFour, rejectedAt } : null,
-    poolLimits: poolLimits.map(({ period, setBy, ...limit }) => ({
-      period,
-      setBy,
-      ...toLimit(limit),
-    })),
-    caps: caps.map(({ period, userId, ...limit }) => ({ period, userId, ...toLimit(limit) })),
-    raises: raises.map(toRaise),
   }
 }

@@ -28,7 +28,15 @@ import {
   type SenderRow,
   toSenderContext,
 } from '../billing/sender-context.ts'
+import { type PurseRow, type TeamPurse, toPurse } from '../teams/purse-sql.ts'
 import type { SendablePage } from './send-histories.ts'
+import {
+  type NamedPayer,
+  PAYER_COLUMNS,
+  PURSE_COLUMN,
+  type TeamPayers,
+  toPayerValues,
+} from './team-payers.ts'
 
 /** The conversation as read for a send. */
 export type SendableConversation = {
@@ -69,6 +77,8 @@ export type TurnContext = SenderContext & {
   versions: Versions
   /** Undefined when none was requested, or when the session reaches none with that id. */
   conversation: SendableConversation | undefined
+  /** Of the team that the call names, or that pays in the conversation, where it was read as well. */
+  purse?: TeamPurse | undefined
 }
 
 export type Versions = { sender: string; conversation: string | null }
@@ -90,20 +100,23 @@ export type TurnContextRow = Omit<SendableConversation, 'ref' | 'history' | 'pay
       isWhole: boolean,
       messages: [id: string, position: number, role: string, content: string | null][],
     ]
+    purse?: PurseRow | null
   }
 
 /** Limits for the messages that are read with it: many sends may be in one batch. */
 const MOST_MESSAGES = 200
 const MOST_BYTES = 256 * 1024
 
-type AskedSend = Reach & { conversationId: string | null }
+type AskedSend = Reach & { conversationId: string | null; payer: NamedPayer | undefined }
 
-const asked = jsonRows<keyof AskedSend>({
+const COLUMNS = {
   userId: 'uuid',
   sessionId: 'uuid',
   readsAll: 'boolean',
   conversationId: 'uuid',
-})
+}
+const asked = jsonRows(COLUMNS)
+const askedOfTeams = jsonRows({ ...COLUMNS, ...PAYER_COLUMNS })
 
 /** Of {@link sendableConversation}, the part of a {@link TurnContextRow}. */
 export const CONVERSATION_COLUMNS = `
@@ -162,33 +175,63 @@ export const sendableConversation = (isRead = 'true') => `
   ${accessibleConversation('a.conversation_id', 'a.user_id')} as c
     on ${isRead} and ${isReached('c', 's', 'a.reads_all')}`
 
-const loadTurnContexts = prepare<{ sends: string }, TurnContextRow>(
-  'load_turn_context',
-  (value) => `
+const contexts = (sends: string, also = '') => `
   select
-    a.place,${SENDER_COLUMNS},${CONVERSATION_COLUMNS}
-  from ${asked.as('a', value('sends', 'json'))}${SENDER_TABLES}
-  left join ${sendableConversation()}`,
+    a.place,${SENDER_COLUMNS},${CONVERSATION_COLUMNS}${also}
+  from ${sends}${SENDER_TABLES}
+  left join ${sendableConversation()}`
+
+const loadTurnContexts = prepare<{ sends: string }, TurnContextRow>('load_turn_context', (value) =>
+  contexts(asked.as('a', value('sends', 'json'))),
+)
+
+const loadTeamTurnContexts = prepare<{ sends: string }, TurnContextRow>(
+  'load_team_turn_context',
+  (value) => contexts(askedOfTeams.as('a', value('sends', 'json')), PURSE_COLUMN),
 )
 
 export class TurnContextRepository {
   readonly #db: Kysely<Schema>
+  readonly #teamPayers: TeamPayers
   readonly #openings = new Batcher<AskedSend, TurnContextRow | undefined>({
     run: (sends) => this.#openTogether(sends),
   })
+  readonly #teamOpenings = new Batcher<AskedSend, TurnContextRow | undefined>({
+    run: (sends) => this.#openForTeams(sends),
+  })
 
-  constructor(db: Kysely<Schema>) {
+  constructor(db: Kysely<Schema>, teamPayers: TeamPayers) {
     this.#db = db
+    this.#teamPayers = teamPayers
   }
 
-  /** Undefined when the user no longer exists. */
-  async find(reach: Reach, conversationId: string | undefined): Promise<TurnContext | undefined> {
-    const row = await this.#openings.load({ ...reach, conversationId: conversationId ?? null })
+  /**
+   * Undefined when the user no longer exists.
+   *
+   * @param payer whom the call has pay; undefined: it names no payer.
+   */
+  async find(
+    reach: Reach,
+    conversationId: string | undefined,
+    payer?: NamedPayer,
+  ): Promise<TurnContext | undefined> {
+    const asked = { ...reach, conversationId: conversationId ?? null, payer }
+    const openings = this.#teamPayers.mayPay(asked) ? this.#teamOpenings : this.#openings
+    const row = await openings.load(asked)
+    if (row) this.#teamPayers.note(row)
     return row && toTurnContext(row)
   }
 
   async #openTogether(sends: readonly AskedSend[]): Promise<(TurnContextRow | undefined)[]> {
     return inPlaces(sends, await loadTurnContexts(this.#db, { sends: asked.toJson(sends) }))
+  }
+
+  async #openForTeams(all: readonly AskedSend[]): Promise<(TurnContextRow | undefined)[]> {
+    const sends = all.map((send) => ({ ...send, ...toPayerValues(send.payer) }))
+    return inPlaces(
+      all,
+      await loadTeamTurnContexts(this.#db, { sends: askedOfTeams.toJson(sends) }),
+    )
   }
 }
 
@@ -196,6 +239,7 @@ export const toTurnContext = (row: TurnContextRow): TurnContext => ({
   ...toSenderContext(row),
   versions: { sender: row.senderVersion, conversation: row.version },
   conversation: row.id === null ? undefined : toConversation(row, row.id),
+  ...(row.purse && { purse: toPurse(row.purse) }),
 })
 
 function toConversation(row: TurnContextRow, id: string): SendableConversation {

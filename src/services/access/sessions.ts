@@ -12,6 +12,7 @@ import type {
 import type { SessionKind } from '../../repositories/access/sessions.ts'
 import { periodsAt } from '../../repositories/billing/periods.ts'
 import type { Repositories, Transact } from '../../repositories/index.ts'
+import type { NamedPayer } from '../../repositories/turns/team-payers.ts'
 import { visibleName } from '../../text/visible-name.ts'
 import type { AuditLog, AuditTransaction } from '../audit/audit-log.ts'
 import { actorOf } from './actor.ts'
@@ -53,8 +54,11 @@ export type ListedSession = {
 /** The two ways in which a token of /mcp names its session. */
 type TokenChecks = { signed: SessionChecks; personal: SessionChecks }
 
-/** What to read for a call with its session: for a new conversation, or for this one. */
-export type Announced = { conversationId: string | undefined }
+/**
+ * What to read for a call with its session: for a new conversation, or for this one, and whom the
+ * call has pay, if it says so.
+ */
+export type Announced = { conversationId: string | undefined; payer?: NamedPayer | undefined }
 
 /** `scopes`: what the token names of its session's; undefined: all. */
 export type NamedSession = {
@@ -333,11 +337,11 @@ export class SessionService {
     return this.#deps.repositories.sessions.elicitsUrls(sessionId)
   }
 
-  #readingAhead(as: keyof UserCounters, { conversationId }: Announced): FindSession {
+  #readingAhead(as: keyof UserCounters, { conversationId, payer }: Announced): FindSession {
     const { repositories, userCounters } = this.#deps
     return async (proof, readsAll) => {
       if (!isWellFormed(proof)) return undefined
-      const asked = { proof, readsAll, conversationId }
+      const asked = { proof, readsAll, conversationId, payer }
       const found = await repositories.callerContexts.find(asked, userCounters?.[as] ?? null)
       if (!found?.context) return found
       const foundWith = { proof, session: found.session }

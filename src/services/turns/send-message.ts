@@ -18,12 +18,7 @@ import type { KeyLinks } from '../api-keys/key-links.ts'
 import type { KeyRejections } from '../api-keys/key-rejections.ts'
 import type { MeteredCall, MeteredCalls } from '../billing/metered-call.ts'
 import type { PaidBy } from '../billing/paid-by.ts'
-import {
-  choosePayer,
-  type PayerChoice,
-  requireOnlyTeam,
-  teamNamedIn,
-} from '../billing/teams/payer-choice.ts'
+import { choosePayer, type PayerChoice, requireOnlyTeam } from '../billing/teams/payer-choice.ts'
 import { type OpenedPurse, payerGone, type TeamPurses } from '../billing/teams/team-purses.ts'
 import type { Branching } from '../conversations/branching.ts'
 import type { Vault } from '../keys/vault.ts'
@@ -180,7 +175,6 @@ export class MessageService {
   ): Promise<StartedTurn | SendResult> {
     const startedAt = performance.now()
     const { beginning, replays } = this.#deps
-    const named = this.#openNamed(caller, input)
     const opening = await beginning.read(caller, input)
     const userVault = this.#deps.vault.openUser(caller.userId, opening.userDataKey)
     const marks = toMarks(userVault, caller, input)
@@ -189,7 +183,7 @@ export class MessageService {
     if (stored) return stored
     const isInCopy = input.editMessageId !== undefined
     const payer = choosePayer(input.payWith, opening.conversation, isInCopy)
-    const purse = await (named ?? this.#openPurse(caller, payer))
+    const purse = await this.#openPurse(caller, payer, opening)
     requireOnlyTeam(payer, purse?.teamId)
     const { paidBy, ...key } = purse ? keyOf(purse) : await this.#openKey(caller, opening)
     const countInput: CountInput = (turn) =>
@@ -339,22 +333,14 @@ export class MessageService {
     if (!isWanted) controller.abort(reason)
   }
 
-  /** Begun before the call is known to be no repeat, which needs no payer; then its error is none. */
-  #openNamed(caller: Caller, { payWith }: SendInput): Promise<OpenedPurse> | undefined {
-    const team = teamNamedIn(payWith)
-    if (team === undefined) return undefined
-    const opening = this.#deps.purses.open(caller, team)
-    opening.catch(() => {})
-    return opening
-  }
-
-  /** Of the conversation's payer. */
   async #openPurse(
     caller: Caller,
-    { team, onlyTeam }: PayerChoice,
+    { team, isNamed, onlyTeam }: PayerChoice,
+    { purse }: TurnContext,
   ): Promise<OpenedPurse | undefined> {
     if (team === null) return undefined
-    return this.#deps.purses.open(caller, team, onlyTeam === null ? ['own'] : [])
+    const choices = isNamed || onlyTeam === null ? ['own'] : []
+    return this.#deps.purses.open(caller, team, choices, purse)
   }
 
   async #openKey(caller: Caller, { userDataKey, apiKey }: TurnContext): Promise<PayingKey> {

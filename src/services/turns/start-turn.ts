@@ -23,7 +23,7 @@ import { type Budgets, isLimited, loweredWarning, type WorstCase } from '../bill
 import type { PaidBy } from '../billing/paid-by.ts'
 import type { Releases } from '../billing/releases.ts'
 import type { LimitRefusals } from '../billing/requests/refusals.ts'
-import type { PayerChoice } from '../billing/teams/payer-choice.ts'
+import { type PayerChoice, payerNamedIn } from '../billing/teams/payer-choice.ts'
 import { isOfTeam } from '../billing/teams/team-limits.ts'
 import type { OpenedPurse } from '../billing/teams/team-purses.ts'
 import { conversationBusy, conversationNotFound } from '../conversations/conversation-errors.ts'
@@ -109,11 +109,12 @@ export class TurnBeginning {
   }
 
   /** Reads the input of {@link begin}. @throws AppError not_found when the account was deleted. */
-  async read(sender: Sender, { conversationId }: SendInput): Promise<TurnContext> {
+  async read(sender: Sender, { conversationId, payWith }: SendInput): Promise<TurnContext> {
     const { turnContexts } = this.#deps.repositories
     const { memory } = this.#deps
     const ahead = sender.readAhead?.take(conversationId)
-    const context = ahead ?? (await turnContexts.find(reachOf(sender), conversationId))
+    const payer = payerNamedIn(payWith)
+    const context = ahead ?? (await turnContexts.find(reachOf(sender), conversationId, payer))
     if (context === undefined) throw new AppError('not_found', 'This account has been deleted.')
     if (ahead && sender.readAhead) memory.noteSender(sender.readAhead.foundWith, context)
     memory.noteConversation(context)

@@ -78,7 +78,7 @@ describeDatabases('a request for a higher limit', (kind) => {
       message: expect.stringContaining('request_budget'),
       details: {
         limited_by: 'member_day',
-        raise_with: 'request_budget',
+        raise_with: 'claude-api-gateway_request_budget',
         ask: [ada.username, cyd.username].sort(),
       },
     })
@@ -214,7 +214,7 @@ describeDatabases('a request for a higher limit', (kind) => {
     const stopped = (await send(eve)).error
     expect(stopped).toMatchObject({
       code: 'budget_exceeded',
-      details: { raise_with: 'request_budget', ask: [boss.username] },
+      details: { raise_with: 'claude-api-gateway_request_budget', ask: [boss.username] },
     })
     const { data } = await ask(eve, { team: undefined })
     expect(data.asked).toEqual([boss.username])

@@ -3,6 +3,8 @@
 import { AppError } from '../../../errors.ts'
 import type { ConversationRole } from '../../../repositories/access/conversation-access.ts'
 import type { ConversationPayment } from '../../../repositories/turns/load-turn-context.ts'
+import type { NamedPayer } from '../../../repositories/turns/team-payers.ts'
+import { teamRef } from '../../teams/team-name.ts'
 
 /** What comes before the team in the name of a payer. */
 const OF_TEAM = 'team:'
@@ -23,6 +25,13 @@ type Conversation = { role: ConversationRole; payment: ConversationPayment }
 /** The id or name of the team in `pay_with`; undefined when it names none. */
 export const teamNamedIn = (payWith: string | undefined): string | undefined =>
   payWith?.startsWith(OF_TEAM) ? payWith.slice(OF_TEAM.length) : undefined
+
+/** Whom `pay_with` names. */
+export function payerNamedIn(payWith: string | undefined): NamedPayer | undefined {
+  const team = teamNamedIn(payWith)
+  if (team !== undefined) return teamRef(team)
+  return payWith === undefined ? undefined : 'own'
+}
 
 /**
  * A payer that does not work is an error, and never another payer. The team of a conversation pays

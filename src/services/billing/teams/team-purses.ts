@@ -3,12 +3,13 @@
 import { AppError } from '../../../errors.ts'
 import type { BudgetPeriod, TeamLimits } from '../../../repositories/billing/budgets.ts'
 import type { Repositories } from '../../../repositories/index.ts'
+import type { TeamPurse } from '../../../repositories/teams/purse-sql.ts'
 import type { PoolSetBy } from '../../../repositories/teams/team-budgets.ts'
-import type { TeamPurse } from '../../../repositories/teams/team-purses.ts'
+import type { TeamRef } from '../../../repositories/teams/teams.ts'
 import type { Caller } from '../../access/caller.ts'
 import type { Vault } from '../../keys/vault.ts'
 import { teamArchived, teamNotFound } from '../../teams/team-errors.ts'
-import { teamRef } from '../../teams/team-name.ts'
+import { teamNameKey, teamRef } from '../../teams/team-name.ts'
 import { memberCapIn, poolLimitIn, poolLimitsIn } from './raised-limits.ts'
 
 type Deps = {
@@ -41,6 +42,7 @@ export class TeamPurses {
   /**
    * @param team an id or a name.
    * @param choices what `pay_with` may name if the session may not spend its money.
+   * @param known a purse that was read with the call; another team's is not used.
    * @throws AppError not_found, also for a team that the caller is not in; forbidden when it is
    *   archived; payer_required when the session may not spend its money; team_key_missing.
    */
@@ -48,8 +50,11 @@ export class TeamPurses {
     caller: Pick<Caller, 'userId' | 'sessionId'>,
     team: string,
     choices: readonly string[] = ['own'],
+    known?: TeamPurse,
   ): Promise<OpenedPurse> {
-    const purse = await this.#deps.repositories.teamPurses.find(caller, teamRef(team))
+    const ref = teamRef(team)
+    const { teamPurses } = this.#deps.repositories
+    const purse = known && isOf(known, ref) ? known : await teamPurses.find(caller, ref)
     if (purse === undefined) throw teamNotFound()
     if (purse.isArchived) throw teamArchived()
     if (!purse.maySpend) throw notInConsent(purse.name, choices)
@@ -85,6 +90,9 @@ export class TeamPurses {
     )
   }
 }
+
+const isOf = ({ id, name }: TeamPurse, ref: TeamRef) =>
+  'id' in ref ? ref.id.toLowerCase() === id : ref.nameKey === teamNameKey(name)
 
 /** A connection spends only what its user ticked, whatever the text says that Claude reads. */
 const notInConsent = (name: string, choices: readonly string[]) =>

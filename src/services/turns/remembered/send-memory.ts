@@ -63,7 +63,8 @@ export class SendMemory {
   }
 
   /** What the statement that found a session has read with it. */
-  noteSender({ proof, session }: FoundWith, { conversation: _, versions, ...sender }: TurnContext) {
+  noteSender({ proof, session }: FoundWith, { versions, ...context }: TurnContext) {
+    const { conversation: _, purse: __, ...sender } = context
     this.#entries?.set(senderKey(proof), { session, sender, version: versions.sender })
   }
 

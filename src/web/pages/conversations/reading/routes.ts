@@ -4,7 +4,8 @@ import { EMPTY_FORM } from '../../../kit/form.ts'
 import { brokenRules, queryText, textField } from '../../../kit/forms.ts'
 import { callerOf, type PageContext } from '../../../page-context.ts'
 import { conversationIdOf, Id, noSuchConversation } from '../conversation-id.ts'
-import { isConfirmed, MESSAGE_RULES, send, typedText } from '../sending/send.ts'
+import { PAYER_FIELD } from '../sending/payer.ts'
+import { FORM_RULES, isConfirmed, send, typedText } from '../sending/send.ts'
 import { pathOf } from './address.ts'
 import { showConversation } from './show.ts'
 
@@ -25,14 +26,15 @@ export function readingRoutes(context: PageContext): Router {
   router.post('/account/conversations/:id/messages', async (req, res) => {
     const message = typedText(req, 'message')
     const conversationId = conversationIdOf(req)
-    const broken = brokenRules({ message: MESSAGE_RULES.message }, { message })
+    const values = { message, [PAYER_FIELD]: textField(req, PAYER_FIELD) }
+    const broken = brokenRules(FORM_RULES, values)
     const written = { message, conversationId, confirmCost: isConfirmed(req) }
     const result = broken ? { refusal: broken } : await send(services, req, written)
     if ('done' in result) {
       return res.redirect(303, `${pathOf(result.done.conversationId)}#latest`)
     }
     const { refusal } = result
-    await show(req, res, { form: { values: { message }, errors: refusal.errors } }, refusal)
+    await show(req, res, { form: { values, errors: refusal.errors } }, refusal)
   })
 
   router.post('/account/conversations/:id/stop', async (req, res) => {

@@ -44,7 +44,7 @@ export const showConversation =
       history,
       reader: caller.username,
       isSharingOn: context.isSharingOn,
-      teams: head.role === 'owner' ? await pursesOf(services, caller) : [],
+      teams: head.role === 'viewer' ? [] : await pursesOf(services, caller),
       isNewest,
       form,
     })

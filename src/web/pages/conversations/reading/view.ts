@@ -10,6 +10,7 @@ import { manage } from '../changing/view.ts'
 import { tags } from '../list/view.ts'
 import { costBox } from '../sending/cost-box.ts'
 import { messageKey } from '../sending/message-key.ts'
+import { payerSelect } from '../sending/payer.ts'
 import { shownTitle } from '../shown-title.ts'
 import { pathOf } from './address.ts'
 import { messagesView } from './messages-view.ts'
@@ -24,7 +25,7 @@ type ReadingPage = {
   /** The visitor's username. */
   reader: string
   isSharingOn: boolean
-  /** Teams of the visitor that can pay for a conversation of theirs. */
+  /** Teams of the visitor that can pay for their messages. */
   teams: Purses
   /** Whether the page ends with the newest message. */
   isNewest: boolean
@@ -74,7 +75,7 @@ ${head.systemPrompt !== null && html`<details><summary>System prompt</summary><d
 const origin = (id: string | null) =>
   id === null ? 'a shared conversation' : html`<a href="${pathOf(id)}">another conversation</a>`
 
-function goOn({ csrfField, head, form }: ReadingPage, path: string): Html {
+function goOn({ csrfField, head, teams, form }: ReadingPage, path: string): Html {
   if (head.role === 'viewer')
     return html`<p class="soft">You may read this conversation. To go on in it, make a copy of your own.</p>`
   if (head.runningMessageId !== null) {
@@ -83,6 +84,7 @@ function goOn({ csrfField, head, form }: ReadingPage, path: string): Html {
   }
   return html`<form class="card" method="post" action="${path}/messages">${csrfField}${messageKey()}
 ${textArea({ name: 'message', label: 'Your message', rows: 4 }, form)}
+${payerSelect({ teams, head }, form)}
 ${costBox(form)}
 <button class="start">Send</button></form>`
 }

@@ -3,11 +3,13 @@ import type { FormState } from '../../../kit/form.ts'
 import { brokenRules, type Refusal, textField } from '../../../kit/forms.ts'
 import { sendPage } from '../../../kit/send-page.ts'
 import { callerOf, csrfField, type PageContext } from '../../../page-context.ts'
+import { pursesOf } from '../../teams/purses.ts'
 import { conversationIdOf, idOf } from '../conversation-id.ts'
 import { pathOf } from '../reading/address.ts'
 import { showConversation } from '../reading/show.ts'
 import { editPage } from './edit-view.ts'
-import { isConfirmed, MESSAGE_RULES, send, typedText } from './send.ts'
+import { PAYER_FIELD } from './payer.ts'
+import { FORM_RULES, isConfirmed, send, typedText } from './send.ts'
 
 /** Sends a message otherwise, or has Claude answer again. Both go on in a copy of what was before. */
 export function editRoutes(context: PageContext): Router {
@@ -18,7 +20,15 @@ export function editRoutes(context: PageContext): Router {
   const show = async (req: Request, res: Response, form: FormState, refusal?: Refusal) => {
     const path = pathOf(conversationIdOf(req))
     const messageId = idOf(req.params.messageId)
-    const page = editPage({ csrfField: csrfField(req, res, context), path, messageId, form })
+    const caller = callerOf(req)
+    const page = editPage({
+      csrfField: csrfField(req, res, context),
+      path,
+      messageId,
+      head: await services.conversationHeads.get(caller, conversationIdOf(req)),
+      teams: await pursesOf(services, caller),
+      form,
+    })
     sendPage(req, res, page, refusal)
   }
 
@@ -29,7 +39,8 @@ export function editRoutes(context: PageContext): Router {
 
   router.post('/account/conversations/:id/edit/:messageId', async (req, res) => {
     const message = typedText(req, 'message')
-    const broken = brokenRules({ message: MESSAGE_RULES.message }, { message })
+    const values = { message, [PAYER_FIELD]: textField(req, PAYER_FIELD) }
+    const broken = brokenRules(FORM_RULES, values)
     const result = broken
       ? { refusal: broken }
       : await sendInstead(req, idOf(req.params.messageId), message)
@@ -37,7 +48,7 @@ export function editRoutes(context: PageContext): Router {
       return res.redirect(303, `${pathOf(result.done.conversationId)}#latest`)
     }
     const { refusal } = result
-    await show(req, res, { values: { message }, errors: refusal.errors }, refusal)
+    await show(req, res, { values, errors: refusal.errors }, refusal)
   })
 
   router.post('/account/conversations/:id/again', async (req, res) => {

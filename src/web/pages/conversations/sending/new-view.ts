@@ -2,11 +2,20 @@ import type { ModelChoices } from '../../../../services/conversations/model-choi
 import { type FormState, select, summary, textArea } from '../../../kit/form.ts'
 import { type Html, html } from '../../../kit/html.ts'
 import type { Page } from '../../../kit/layout.ts'
+import type { Purses } from '../../teams/purses.ts'
 import { messageKey } from './message-key.ts'
+import { payerSelect } from './payer.ts'
 
-type NewPage = { csrfField: Html; hasKey: boolean; models: ModelChoices; form: FormState }
+type NewPage = {
+  csrfField: Html
+  hasKey: boolean
+  models: ModelChoices
+  /** Teams of the visitor. */
+  teams: Purses
+  form: FormState
+}
 
-export const newPage = ({ csrfField, hasKey, models, form }: NewPage): Page => ({
+export const newPage = ({ csrfField, hasKey, models, teams, form }: NewPage): Page => ({
   title: 'New conversation',
   layout: '/account/conversations',
   body: html`<h1>New conversation</h1>
@@ -16,6 +25,7 @@ ${summary(form)}
 ${textArea({ name: 'message', label: 'Your message', rows: 6 }, form)}
 ${select({ name: 'model', label: 'Model', options: optionsOf(models) }, form.values.model ?? '')}
 ${textArea({ name: 'system_prompt', label: 'System prompt', hint: 'Instructions for Claude, for the whole conversation.', isOptional: true, rows: 3 }, form)}
+${payerSelect({ teams }, form)}
 <div class="actions"><button>Send</button><a href="/account/conversations">Back</a></div>
 </form>`,
 })

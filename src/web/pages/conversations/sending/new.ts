@@ -4,7 +4,9 @@ import { EMPTY_FORM, type FormState } from '../../../kit/form.ts'
 import { brokenRules, type Refusal, textField } from '../../../kit/forms.ts'
 import { sendPage } from '../../../kit/send-page.ts'
 import { callerOf, csrfField, type PageContext } from '../../../page-context.ts'
+import { pursesOf } from '../../teams/purses.ts'
 import { newPage } from './new-view.ts'
+import { PAYER_FIELD } from './payer.ts'
 import { MESSAGE_RULES, send, typedText } from './send.ts'
 
 /** /account/conversations/new: begins a conversation. */
@@ -19,6 +21,7 @@ export function newConversationRoutes(context: PageContext): Router {
       csrfField: csrfField(req, res, context),
       hasKey: key !== null,
       models: services.modelChoices,
+      teams: await pursesOf(services, callerOf(req)),
       form,
     })
     sendPage(req, res, page, refusal)
@@ -31,6 +34,7 @@ export function newConversationRoutes(context: PageContext): Router {
       message: typedText(req, 'message'),
       system_prompt: typedText(req, 'system_prompt'),
       model: textField(req, 'model'),
+      [PAYER_FIELD]: textField(req, PAYER_FIELD),
     }
     const { message, system_prompt: systemPrompt, model } = values
     const broken = brokenRules({ ...MESSAGE_RULES, model: modelRule }, values)

@@ -5,6 +5,7 @@ import { isBlank } from '../../../../text/blank-text.ts'
 import { attempt, type Refusal, textField } from '../../../kit/forms.ts'
 import { callerOf } from '../../../page-context.ts'
 import { MESSAGE_KEY_FIELD } from './message-key.ts'
+import { PAYER_FIELD, PAYER_RULE } from './payer.ts'
 
 /** Errors that come at once, such as a refused key, are then shown beside what was typed. */
 const WAIT_SECONDS = 4
@@ -16,7 +17,11 @@ export const MESSAGE_RULES = {
     .max(4_000_000)
     .refine((text) => !isBlank(text), 'must not be blank'),
   system_prompt: z.string().max(1_000_000),
+  [PAYER_FIELD]: PAYER_RULE,
 }
+
+/** Of a form that goes on in a conversation. */
+export const FORM_RULES = { message: MESSAGE_RULES.message, [PAYER_FIELD]: PAYER_RULE }
 
 const MessageKey = z.uuid()
 
@@ -34,7 +39,8 @@ type Written = {
 export function send({ messages }: Pick<Services, 'messages'>, req: Request, written: Written) {
   const key = MessageKey.safeParse(textField(req, MESSAGE_KEY_FIELD))
   const idempotencyKey = key.success ? `page ${key.data}` : undefined
-  const input = { ...written, thinking: 'off' as const, idempotencyKey }
+  const payWith = textField(req, PAYER_FIELD) || undefined
+  const input = { ...written, payWith, thinking: 'off' as const, idempotencyKey }
   const { signal } = new AbortController()
   return attempt(async () => {
     const options = { waitSeconds: WAIT_SECONDS, signal }
@@ -50,11 +56,29 @@ export const isConfirmed = (req: Request): boolean => textField(req, COST_FIELD)
 
 /** The service's words are for those who call tools. */
 function inWordsOfPage<R extends { done: unknown } | { refusal: Refusal }>(result: R): R {
-  if (!('refusal' in result) || result.refusal.errors[COST_FIELD] === undefined) return result
-  const [tokens = 'many'] = /\d+(?= tokens)/.exec(result.refusal.errors[COST_FIELD]) ?? []
-  const words = `You would pay for all that was said before, about ${tokens} tokens. Tick the box to send it anyway.`
-  return { ...result, refusal: { ...result.refusal, errors: { [COST_FIELD]: words } } }
+  if (!('refusal' in result)) return result
+  const { [COST_FIELD]: cost, '': whole } = result.refusal.errors
+  const errors = {
+    ...result.refusal.errors,
+    ...(cost !== undefined && { [COST_FIELD]: costInWords(cost) }),
+    ...(whole !== undefined && { '': payerInWords(whole) }),
+  }
+  return { ...result, refusal: { ...result.refusal, errors } }
 }
+
+function costInWords(told: string): string {
+  const [tokens = 'many'] = /\d+(?= tokens)/.exec(told) ?? []
+  return `You would pay for all that was said before, about ${tokens} tokens. Tick the box to send it anyway.`
+}
+
+const payerInWords = (told: string) =>
+  told
+    .replace('Leave pay_with out, and the team pays.', 'Send it again, and the team pays.')
+    .replace(
+      'Send with pay_with: "own", or choose another payer with update_conversation.',
+      'Choose your own key, or another payer for the conversation.',
+    )
+    .replace(/: ask with request_budget(?:, naming the team)?\./, ': ask at /account/requests.')
 
 /** As typed: browsers send every line break as two characters (HTML Standard, 4.10.21.8). */
 export const typedText = (req: Request, name: string): string =>
