@@ -402,6 +402,7 @@ export function createServices(parts: Parts) {
     passThrough,
     messagesApi: new MessagesPassThrough({
       passThrough,
+      upstream: parts.upstream,
       calls,
       purses,
       prices,

@@ -22,6 +22,9 @@ type Booked = {
   source?: 'mcp' | 'messages'
   client?: string
   sessionLabel?: string
+  agentId?: string
+  msTotal?: number
+  createdAt?: Date
 }
 
 describeDatabases('get_usage', (kind) => {
@@ -54,6 +57,9 @@ describeDatabases('get_usage', (kind) => {
       source: booked.source ?? 'mcp',
       client: booked.client ?? null,
       sessionLabel: booked.sessionLabel ?? null,
+      agentId: booked.agentId ?? null,
+      msTotal: booked.msTotal ?? null,
+      ...(booked.createdAt && { createdAt: booked.createdAt }),
     }
     await app.app.db.insertInto('ledger').values(row).execute()
   }
@@ -156,10 +162,21 @@ describeDatabases('get_usage', (kind) => {
     const day = daysAgo(60)
     const range = { from: day, to: day }
     const call = { day, source: 'messages', client: 'claude-cli', sessionLabel: 'same-1' } as const
+    const at = (minute: string) => new Date(`${day}T10:${minute}:00.000Z`)
+    const other = { ...call, client: 'curl', sessionLabel: 'other-2' }
+    const facts = {
+      models: ['claude-sonnet-5-5'],
+      first_call_at: expect.stringMatching(/Z$/),
+      last_call_at: expect.stringMatching(/Z$/),
+      cache_hit_share: 0.25,
+      subagent_share: 0,
+    }
     beforeAll(async () => {
-      await book(ada, { ...call, costNanoUsd: 3_000_000n })
-      await book(ada, call)
-      await book(ada, { ...call, client: 'curl', sessionLabel: 'other-2' })
+      const [first, last] = [at('02'), at('30')]
+      const ofAgent = { model: 'claude-haiku-5-5', agentId: 'agent-1', costNanoUsd: 3_000_000n }
+      await book(ada, { ...call, ...ofAgent, createdAt: last, msTotal: 60_000 })
+      await book(ada, { ...call, createdAt: first, msTotal: 90_000 })
+      await book(ada, { ...other, createdAt: at('05') })
       await book(ada, { day })
       await book(bob, { ...call, costNanoUsd: 9_000_000n })
     })
@@ -167,8 +184,22 @@ describeDatabases('get_usage', (kind) => {
     test('by session, by client and by source', async () => {
       const bySession = await ask({ ...range, group_by: 'session' })
       expect(bySession.rows).toEqual([
-        { key: 'same-1', ...figures(2, 0.004) },
-        { key: 'other-2', ...figures(1, 0.001) },
+        {
+          key: 'same-1',
+          ...figures(2, 0.004),
+          models: ['claude-haiku-5-5', 'claude-sonnet-5-5'],
+          first_call_at: `${day}T10:00:30.000Z`,
+          last_call_at: `${day}T10:30:00.000Z`,
+          cache_hit_share: 0.25,
+          subagent_share: 0.75,
+        },
+        {
+          key: 'other-2',
+          ...figures(1, 0.001),
+          ...facts,
+          first_call_at: `${day}T10:05:00.000Z`,
+          last_call_at: `${day}T10:05:00.000Z`,
+        },
         { key: null, ...figures(1, 0.001) },
       ])
       expect(bySession.total).toEqual(figures(4, 0.006))
@@ -183,12 +214,20 @@ describeDatabases('get_usage', (kind) => {
       ])
     })
 
+    test('of a session without a known price no share of sub-agents is made up', async () => {
+      const lastWeek = { ...call, day: daysAgo(70), sessionLabel: 'unpriced', costNanoUsd: null }
+      await book(ada, lastWeek)
+      const { rows } = await ask({ from: daysAgo(70), to: daysAgo(70), group_by: 'session' })
+      expect(rows).toMatchObject([{ key: 'unpriced', unpriced_calls: 1, subagent_share: null }])
+    })
+
     test('an admin sees the same label of two users as two sessions, each with its user', async () => {
       const { rows } = await ask({ ...range, group_by: 'session' }, boss)
       const key = expect.stringContaining('same-1')
+      const adas = { ...facts, models: expect.any(Array), subagent_share: 0.75 }
       expect(rows.slice(0, 2)).toEqual([
-        { key_is_untrusted: true, key, user: 'bob', ...figures(1, 0.009) },
-        { key_is_untrusted: true, key, user: 'ada', ...figures(2, 0.004) },
+        { key_is_untrusted: true, key, user: 'bob', ...figures(1, 0.009), ...facts },
+        { key_is_untrusted: true, key, user: 'ada', ...figures(2, 0.004), ...adas },
       ])
     })
   })

@@ -100,6 +100,10 @@ const USES: Record<string, Use> = {
     args: ({ id }) => ({ conversation_id: id, archived: false }),
     ends: open,
   },
+  'update_conversation out of one’s own lists': {
+    args: ({ id }) => ({ conversation_id: id, hidden: false }),
+    ends: open,
+  },
   'delete_conversation of it': { args: ({ id }) => ({ conversation_id: id }), ends: closed },
   'share_conversation with everybody': {
     args: ({ id }) => ({ conversation_id: id, with: 'everybody', role: 'viewer' }),

@@ -94,6 +94,8 @@ export class FactsReader implements JsonHandler {
   #images = 0
   #documents = 0
   #remoteSources = 0
+  #isCountable = true
+  readonly #members: { name: string; start: number }[] = []
   #namesStored = false
   readonly #otherModels: string[] = []
   readonly #serverTools: ServerTool[] = []
@@ -120,6 +122,8 @@ export class FactsReader implements JsonHandler {
       images: this.#images,
       documents: this.#documents,
       remoteSources: this.#remoteSources,
+      isCountable: this.#isCountable && this.#otherModels.length === 0,
+      members: this.#members,
       namesStored: this.#namesStored,
     }
   }
@@ -155,7 +159,7 @@ export class FactsReader implements JsonHandler {
   key(start: number, end: number, isEscaped: boolean): void {
     const frame = this.#frame
     if (frame === undefined) return
-    if (this.#depth === 1) this.#beginTop(this.#text(start, end, isEscaped))
+    if (this.#depth === 1) this.#beginTop(this.#text(start, end, isEscaped), start - 1)
     const isPossible = isEscaped || end - start <= LONGEST_NAME
     const name = isPossible ? this.#text(start, end, isEscaped) : ''
     frame.member = NAMES.has(name) ? name : ''
@@ -191,17 +195,19 @@ export class FactsReader implements JsonHandler {
     return this.#frames[this.#depth - 1]
   }
 
-  #beginTop(name: string): void {
+  #beginTop(name: string, start: number): void {
     const folded = name.toLowerCase()
     if (this.#seen.has(folded)) {
       throw new JsonProblem(`names ${shown(folded)} twice, and only one of them could count`)
     }
     this.#seen.add(folded)
+    this.#members.push({ name, start })
     this.#top = name
   }
 
   #noteTop(kind: Kind, start: number, end: number, isEscaped: boolean): void {
     if (STORED.has(this.#top) && kind !== 'null') this.#namesStored = true
+    if (this.#top === 'thread' && kind !== 'null') this.#noteThread()
     const check = TOP_LEVEL.get(this.#top)
     if (check === undefined) return
     const [kinds, expected] = check
@@ -238,7 +244,7 @@ export class FactsReader implements JsonHandler {
         frame.isAmbiguous ||= frame.typed !== '' && frame.typed !== text
         frame.typed = text
         if (text === 'base64') frame.isBase64 = true
-        else if (text === 'url' || text === 'file') frame.isRemote ||= frame.name === 'source'
+        else if (text === 'url' || text === 'file') this.#noteRemote(frame, text)
         else if (text === 'container_upload') frame.isRemote = true
         else frame.toolKind = SERVER_TOOL.exec(text)?.[1] ?? frame.toolKind
         break
@@ -263,6 +269,19 @@ export class FactsReader implements JsonHandler {
       case 'cache_control':
         this.#noteCacheWrite('1h')
     }
+  }
+
+  #noteRemote(frame: Frame, type: 'url' | 'file'): void {
+    if (frame.name !== 'source') return
+    frame.isRemote = true
+    // What an address holds may be longer the next time.
+    if (type === 'url') this.#isCountable = false
+  }
+
+  /** The model reads it from where it began, and only its newest part is in the body. */
+  #noteThread(): void {
+    this.#remoteSources += 1
+    this.#isCountable = false
   }
 
   #noteNumber(frame: Frame, value: number): void {

@@ -28,6 +28,8 @@ const WIDEST_WINDOW_TOKENS = 1_000_000
 /** For a tool of Anthropic's without a limit of its own. */
 const USES_AT_MOST = 10
 const TOKENS_PER_USE = 25_000
+/** A count is an estimate, off by little. */
+const COUNT_MARGIN = 1.05
 const LEAST_USEFUL_TOKENS = 16_384
 /** Bytes of ordinary text, code and JSON for a token. */
 const LIKELY_BYTES_PER_TOKEN = 3.5
@@ -38,9 +40,22 @@ export function likelyInputTokens(facts: RequestFacts): number {
   return Math.min(windowOf(facts.model), text + facts.images * TOKENS_PER_IMAGE)
 }
 
-/** At the dearest price of the models that may serve, in the dearest region. */
-export function holdBoundOf(facts: RequestFacts, prices: PriceTable, at: Date): HoldBound {
-  const inputTokens = inputAtMost(facts)
+/** Whether the prompt was taken to fill the window, and a count of it would tell more. */
+export const gainsByCount = (facts: RequestFacts): boolean =>
+  facts.isCountable && hasUnknownLength(facts)
+
+/**
+ * At the dearest price of the models that may serve, in the dearest region.
+ *
+ * @param countedTokens what Anthropic counted the prompt as: documents are bounded by it.
+ */
+export function holdBoundOf(
+  facts: RequestFacts,
+  prices: PriceTable,
+  at: Date,
+  countedTokens?: number,
+): HoldBound {
+  const inputTokens = inputAtMost(facts, countedTokens)
   const maxTokens = facts.maxTokens?.value ?? 0
   const models = [facts.model, ...facts.otherModels]
   return {
@@ -60,16 +75,26 @@ function leastTokensOf({ thinkingBudgetTokens }: RequestFacts, maxTokens: number
 }
 
 /** A longer prompt than the window is refused, and not billed. */
-function inputAtMost(facts: RequestFacts): number {
-  const { textBytes, images, documents, remoteSources, serverTools } = facts
+function inputAtMost(facts: RequestFacts, countedTokens: number | undefined): number {
+  const { serverTools } = facts
   const window = Math.max(...[facts.model, ...facts.otherModels].map(windowOf))
-  const hasUnknownLength = documents + remoteSources > 0
-  const bound = textBytes + images * TOKENS_PER_IMAGE + TOKENS_PER_REQUEST
-  const prompt = hasUnknownLength ? window : Math.min(window, bound)
+  const prompt = Math.min(window, promptAtMost(facts, countedTokens))
   if (serverTools.length === 0) return prompt
   // Each round reads the prompt again, mostly from the cache.
   return prompt * 2 + serverTools.reduce((sum, tool) => sum + resultTokens(tool), 0)
 }
+
+function promptAtMost(facts: RequestFacts, countedTokens: number | undefined): number {
+  const { textBytes, images } = facts
+  if (!hasUnknownLength(facts)) {
+    return textBytes + images * TOKENS_PER_IMAGE + TOKENS_PER_REQUEST
+  }
+  if (countedTokens === undefined) return Number.POSITIVE_INFINITY
+  return Math.ceil(countedTokens * COUNT_MARGIN) + TOKENS_PER_REQUEST
+}
+
+const hasUnknownLength = ({ documents, remoteSources }: RequestFacts) =>
+  documents + remoteSources > 0
 
 /** A dated id has the window of its undated one. */
 function windowOf(model: string): number {

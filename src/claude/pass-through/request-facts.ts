@@ -27,8 +27,12 @@ export type RequestFacts = {
   images: number
   /** Documents in base64, which have pages: their number is not known. */
   documents: number
-  /** Sources by address or file id: their size is not known. */
+  /** Sources by address or file id, and threads: their size is not known. */
   remoteSources: number
+  /** Whether a count of its tokens still holds when it is sent: not where an address or a thread is read. */
+  isCountable: boolean
+  /** Where its top-level members begin, with their quotes, in the order of the body. */
+  members: readonly { name: string; start: number }[]
   /** Whether it names files, containers or threads that Anthropic keeps. */
   namesStored: boolean
 }

@@ -16,8 +16,8 @@ export type UpstreamRequest = {
   /** With its query. */
   path: string
   headers: Record<string, string[]>
-  /** Taken out when it is sent. */
-  body: Buffer | null
+  /** Taken out when it is sent; parts of one body follow each other. */
+  body: Buffer | readonly Buffer[] | null
   /** Whether the answer comes in pieces: then silence before it is no sign of long work. */
   isStream: boolean
 }
@@ -117,7 +117,7 @@ export class Upstream {
         origin: this.#origin,
         method,
         path: this.#basePath + path,
-        headers: { ...headers, ...(body && { 'content-length': String(body.length) }) },
+        headers: { ...headers, ...(body && { 'content-length': String(sizeOf(body)) }) },
         ...(body && {
           body: new OneTimeBody(body, () => answer.onSent()) as unknown as Readable,
         }),
@@ -213,6 +213,9 @@ class RawExchange implements Dispatcher.DispatchHandler, UpstreamCall {
     return true
   }
 }
+
+const sizeOf = (body: Buffer | readonly Buffer[]): number =>
+  Buffer.isBuffer(body) ? body.length : body.reduce((sum, { length }) => sum + length, 0)
 
 const silent = () =>
   new AppError('upstream_timeout', 'Anthropic fell silent. Try again, or ask for less at once.')

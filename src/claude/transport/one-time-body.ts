@@ -7,8 +7,8 @@ export class OneTimeBody implements Iterable<Buffer> {
   readonly #onTaken: (() => void) | undefined
 
   /** @param onTaken called when there is a connection to write it to. */
-  constructor(payload: Buffer, onTaken?: () => void) {
-    this.#parts = [payload]
+  constructor(payload: Buffer | readonly Buffer[], onTaken?: () => void) {
+    this.#parts = Buffer.isBuffer(payload) ? [payload] : payload.toReversed()
     this.#onTaken = onTaken
   }
 

@@ -6,6 +6,7 @@ import {
   type AllocationGroup,
   type AllocationRow,
   MOST_ROWS,
+  sessionShares,
   USAGE_GROUPS,
   type UsageGroup,
 } from '../../services/billing/usage.ts'
@@ -24,6 +25,23 @@ const figures = {
   cache_read_input_tokens: z.number().int(),
   cache_creation_input_tokens: z.number().int(),
   cost_usd: z.number(),
+}
+
+/** Only rows of sessions have them, and only of these days. */
+const sessionFacts = {
+  models: z.array(z.string()).optional().describe('Of a session: the models that answered.'),
+  first_call_at: z.string().optional().describe('When its first call began.'),
+  last_call_at: z.string().optional().describe('When its last call ended.'),
+  cache_hit_share: z
+    .number()
+    .nullable()
+    .optional()
+    .describe('How much of its input was read from the cache, 0 to 1.'),
+  subagent_share: z
+    .number()
+    .nullable()
+    .optional()
+    .describe('How much of its cost sub-agents caused, 0 to 1. null: no known cost.'),
 }
 
 export const getUsage = defineTool({
@@ -98,6 +116,7 @@ export const getUsage = defineTool({
         user: z.string().optional().describe("Whose session it is, in everybody's sessions."),
         deleted: z.literal(true).optional().describe('The conversation no longer exists.'),
         ...figures,
+        ...sessionFacts,
       }),
     ),
     total: z
@@ -194,7 +213,7 @@ export function usageReport({ scope, from, to, groupBy, withheld, rows, total }:
     to,
     group_by: groupBy,
     ...(withheld === undefined ? {} : { keys_withheld_without: withheld }),
-    rows: rows.map((row) => ({ ...toKey(row), ...toFigures(row) })),
+    rows: rows.map((row) => ({ ...toKey(row), ...toFigures(row), ...toSessionFacts(row) })),
     total: toFigures(total),
   }
 }
@@ -206,6 +225,19 @@ const toKey = ({ key, username, isOthersText, isDeleted }: Report['rows'][number
   ...(username === null ? {} : { user: username }),
   ...(isDeleted ? { deleted: true as const } : {}),
 })
+
+function toSessionFacts(row: Report['rows'][number]) {
+  if (row.session === null) return {}
+  const { models, firstCallAt, lastCallAt } = row.session
+  const { cacheHits, subagents } = sessionShares(row, row.session)
+  return {
+    models,
+    first_call_at: firstCallAt.toISOString(),
+    last_call_at: lastCallAt.toISOString(),
+    cache_hit_share: cacheHits,
+    subagent_share: subagents,
+  }
+}
 
 const toFigures = (row: Report['total']) => ({
   calls: row.calls,

@@ -21,6 +21,7 @@ export const share = z.object({
     .describe('pending: without effect until the recipient accepts it on the account pages.'),
   created_at: instant,
   expires_at: instant.nullable(),
+  hidden: z.boolean().describe('You hid it from your lists: update_conversation takes it back.'),
   from_position: z.number().int().describe('The first message that may be read; 1: all.'),
 })
 
@@ -39,6 +40,7 @@ export function shownShare(row: ListedShare, isOthers: boolean): z.input<typeof 
     state: row.state,
     created_at: row.createdAt.toISOString(),
     expires_at: row.expiresAt?.toISOString() ?? null,
+    hidden: row.isHidden,
     from_position: row.fromPosition,
   }
 }

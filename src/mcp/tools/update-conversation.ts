@@ -5,13 +5,13 @@ import { defineTool } from '../definitions/tool.ts'
 import { conversation, conversationId, PAYERS, shownConversation } from './conversation.ts'
 
 /** What can be changed. */
-const FIELDS = ['title', 'archived', 'system_prompt', 'payer', 'payers', 'team'] as const
+const FIELDS = ['title', 'archived', 'hidden', 'system_prompt', 'payer', 'payers', 'team'] as const
 
 export const updateConversation = defineTool({
   name: 'update_conversation',
   title: 'Change a conversation',
   description:
-    'Rename a conversation of yours, archive it or take it back, replace its system prompt, or choose who pays. What is left out stays as it is. One that is shared with you can only be archived, in your own list.',
+    'Rename a conversation of yours, archive it or take it back, replace its system prompt, or choose who pays. What is left out stays as it is. One that is shared with you can only be archived or hidden, in your own lists.',
   access: 'user',
   scope: 'conversations:write',
   hints: { readOnly: false, destructive: true, idempotent: true, openWorld: false },
@@ -28,6 +28,12 @@ export const updateConversation = defineTool({
       .boolean()
       .optional()
       .describe('true takes it out of the default list; a message sent in it takes it back.'),
+    hidden: z
+      .boolean()
+      .optional()
+      .describe(
+        'Of one that is shared with you: true takes it out of all your lists and searches. get_shares still has it; false takes it back.',
+      ),
     system_prompt: z
       .string()
       .max(1_000_000)
@@ -57,21 +63,24 @@ export const updateConversation = defineTool({
   }),
   output: z.object({
     ...conversation,
+    hidden: z.boolean().optional().describe('Out of all your lists; only where you changed that.'),
     has_system_prompt: z.boolean().nullable().describe('null: not yours to know.'),
   }),
   async run(args, { caller, services }) {
-    const { conversation_id: id, title, archived, system_prompt: systemPrompt } = args
+    const { conversation_id: id, title, archived, hidden, system_prompt: systemPrompt } = args
     if (FIELDS.every((field) => args[field] === undefined)) throw nothingToChange()
     await services.conversationChanges.change(caller, id, {
       title,
       systemPrompt,
       isArchived: archived,
+      isHidden: hidden,
       payment: paymentIn(args),
     })
     const changed = await services.conversationHeads.get(caller, id)
     const hasPrompt = changed.systemPrompt !== null
     return {
       ...shownConversation(changed),
+      ...(hidden === undefined ? {} : { hidden }),
       has_system_prompt: changed.role === 'viewer' ? null : hasPrompt,
     }
   },

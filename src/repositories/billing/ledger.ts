@@ -51,9 +51,20 @@ export type UsageFigures = {
   costNanoUsd: bigint
 }
 
+/** What only a session is asked for, in the same days. A sub-agent is what the client said of itself. */
+export type SessionFacts = {
+  models: string[]
+  /** When its first call began, and its last one ended. */
+  firstCallAt: Date
+  lastCallAt: Date
+  subagentCostNanoUsd: bigint
+}
+
 /** `key` is null for calls without one, such as those without a tag. */
 export type UsageSum = UsageFigures & {
   key: string | null
+  /** Null in every other group, and for the calls without a session. */
+  session: SessionFacts | null
   /** Whose session it is: two users may call theirs the same. Null in every other group. */
   username: string | null
   /** Whether another user than the reader has calls under it. */
@@ -90,6 +101,7 @@ export class LedgerRepository {
       with l as materialized (
         select ${GROUP_KEYS[by]} as key, ${by === 'session' ? USERNAME : sql`null::text`} as username,
           bool_or(l.user_id <> ${userId}::uuid) as is_others,
+          ${by === 'session' ? SESSION_FACTS : sql`null::jsonb`} as session,
           ${isSummedDaily ? OF_DAYS : OF_CALLS}
         from ${isSummedDaily ? sql`usage_daily` : sql`ledger`} l
         ${by === 'user' || by === 'session' ? sql`left join users u on u.id = l.user_id` : sql``}
@@ -102,7 +114,7 @@ export class LedgerRepository {
       )
       select *, null as groups from page
       union all
-      select 0, null, null, false, ${OF_GROUPS}, count(*) from l
+      select 0, null, null, false, null, ${OF_GROUPS}, count(*) from l
       order by place`.execute(this.#db)
     const [total, ...page] = rows
     if (total === undefined) throw new Error('a sum over nothing is a row too')
@@ -111,6 +123,7 @@ export class LedgerRepository {
         key: row.key,
         username: row.username,
         isOthers: row.isOthers,
+        session: row.session === null ? null : toSessionFacts(row.session),
         ...toFigures(row),
       })),
       total: toFigures(total),
@@ -159,8 +172,19 @@ type StoredSum = Record<keyof UsageFigures, string> & {
   key: string | null
   username: string | null
   isOthers: boolean
+  session: StoredFacts | null
   groups: string | null
 }
+
+/** JSON has the times and the 64 bits as text. */
+type StoredFacts = { models: string[]; first: string; last: string; subagentCost: string }
+
+const toSessionFacts = ({ models, first, last, subagentCost }: StoredFacts): SessionFacts => ({
+  models,
+  firstCallAt: new Date(first),
+  lastCallAt: new Date(last),
+  subagentCostNanoUsd: BigInt(subagentCost),
+})
 
 const toFigures = (sum: StoredSum): UsageFigures => ({
   calls: Number(sum.calls),
@@ -190,6 +214,15 @@ const OF_CALLS = sql`
   sum(l.cache_read_tokens) as cache_read_tokens,
   sum(l.cache_write_5m_tokens + l.cache_write_1h_tokens) as cache_write_tokens,
   coalesce(sum(l.cost_nano_usd), 0)::bigint as cost_nano_usd`
+
+/** A line is written when its call has ended. */
+const SESSION_FACTS = sql`
+  case when l.session_label is not null then jsonb_build_object(
+    'models', array_agg(distinct l.model),
+    'first', min(l.created_at - coalesce(l.ms_total, 0) * interval '1 millisecond'),
+    'last', max(l.created_at),
+    'subagentCost', coalesce(sum(l.cost_nano_usd) filter (where l.agent_id is not null), 0)::text
+  ) end`
 
 /** Columns over the daily sums. */
 const OF_DAYS = sql`

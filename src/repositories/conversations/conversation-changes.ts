@@ -36,6 +36,9 @@ export type ConversationChange = {
   teamId?: string | null | undefined
 }
 
+/** What a user notes about one of another; undefined: unchanged. */
+export type Marks = { isArchived?: boolean | undefined; isHidden?: boolean | undefined }
+
 /** Changes and deletes single conversations. Call all of it in a transaction. */
 export class ConversationChangeRepository {
   readonly #db: Kysely<Schema>
@@ -81,15 +84,17 @@ export class ConversationChangeRepository {
       where c.id = ${id}::uuid and ${IS_OWN}`.execute(this.#db)
   }
 
-  /** Archives it in the lists of a user who is not its owner, or takes it back into them. */
-  async mark(id: string, userId: string, isArchived: boolean): Promise<void> {
-    const archived = isArchived ? sql<Date>`now()` : null
+  /** Archives or hides it in the lists of a user who is not its owner, or takes it back into them. */
+  async mark(id: string, userId: string, { isArchived, isHidden }: Marks): Promise<void> {
+    const since = (isSo: boolean) => (isSo ? sql<Date>`now()` : null)
+    const marks = {
+      ...(isArchived === undefined ? {} : { archivedAt: since(isArchived) }),
+      ...(isHidden === undefined ? {} : { hiddenAt: since(isHidden) }),
+    }
     await this.#db
       .insertInto('conversationMarks')
-      .values({ userId, conversationId: id, archivedAt: archived })
-      .onConflict((conflict) =>
-        conflict.columns(['userId', 'conversationId']).doUpdateSet({ archivedAt: archived }),
-      )
+      .values({ userId, conversationId: id, ...marks })
+      .onConflict((conflict) => conflict.columns(['userId', 'conversationId']).doUpdateSet(marks))
       .execute()
   }
 

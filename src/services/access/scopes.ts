@@ -5,7 +5,7 @@ import { AppError } from '../../errors.ts'
 export const SCOPES = {
   'conversations:read': 'Read your conversations',
   'conversations:write':
-    'Rename, archive, copy and import conversations, and delete yours for ever',
+    'Rename, archive, hide, copy and import conversations, and delete yours for ever',
   'messages:send': 'Send messages to Claude, billed to your Anthropic key',
   'conversations:share': 'Give others access to your conversations, and take it from them',
   'teams:read': 'See your teams and who is in them, and ask for a higher limit',

@@ -22,10 +22,14 @@ export type CallRequest = {
   source: CallSource
   model: string
   /** At the dearest model that may serve it; `leastTokens`: with less room it is not admitted. */
-  worst: WorstCase & { leastTokens: number }
+  worst: CallWorstCase
+  /** Where a better bound can be had: asked for once, if there is no room for all of `worst`. */
+  narrow?: ((signal: AbortSignal) => Promise<CallWorstCase | undefined>) | undefined
   labels: CallLabels
   payer: CallPayer
 }
+
+export type CallWorstCase = WorstCase & { leastTokens: number }
 
 /** The key that the call is made with; `purse`: of the team that pays. */
 export type CallPayer = { lastFour: string; purse?: OpenedPurse | undefined }

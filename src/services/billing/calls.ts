@@ -101,7 +101,8 @@ export class CallService {
   }
 
   /**
-   * Admits the call and runs it. In this order: it is held with all the output that it asks for;
+   * Admits the call and runs it. In this order: its worst case is narrowed, if that can be done and
+   * there is no room for all of it; it is held with all the output that it asks for;
    * else with as much as fits, if that is at least `leastTokens`; else, if only the reservations of
    * other calls are in the way, it waits up to 10 seconds for them; else it is refused.
    *
@@ -184,9 +185,15 @@ export class CallService {
     const { purse } = request.payer
     const limits = this.#deps.budgets.limitsOf(context, purse?.limits)
     const payerId = purse?.teamId ?? caller.userId
+    if (request.narrow !== undefined) {
+      const begun = await this.#begin(caller, context, request, limits, true)
+      if ('callId' in begun) return begun
+      if (!isWithoutRoom(begun)) throw new NotHeld(begun)
+    }
+    const worst = (await request.narrow?.(signal)) ?? request.worst
     const until = performance.now() + WAIT_MS
     for (;;) {
-      const begun = await this.#begin(caller, context, request, limits)
+      const begun = await this.#begin(caller, context, { ...request, worst }, limits)
       if ('callId' in begun) return begun
       const leftMs = until - performance.now()
       const isOver = leftMs <= 0 || signal.aborted || this.#deps.running.isStopping
@@ -195,11 +202,13 @@ export class CallService {
     }
   }
 
+  /** @param isTrial whether it is held whole or not at all, and a refusal is not yet the last word. */
   async #begin(
     { userId, sessionId }: Pick<Caller, 'userId' | 'sessionId'>,
     { connection }: Pick<CallContext, 'connection'>,
     { source, model, worst, labels, payer: { lastFour: keyLastFour, purse } }: CallRequest,
     limits: LimitSet,
+    isTrial = false,
   ): Promise<HeldCall | Refused> {
     const { repositories, budgets, budgetAlerts, replicaId, leaseSeconds } = this.#deps
     const team = purse && { teamId: purse.teamId, keyId: purse.keyId }
@@ -211,13 +220,14 @@ export class CallService {
       ...{ userId, sessionId, isCapped, callId, source, model, ...labels },
       ...{ keyLastFour, replicaId, leaseSeconds, periods, limits },
       ...(team && { team }),
-      worst: budgets.costOf(worst, limits),
+      worst: budgets.costOf(worst, limits, isTrial),
     })
     if (begun.outcome === 'session_ended' || begun.outcome === 'payer_gone') return begun
     if (begun.outcome !== 'begun') {
       const { outcome, limited } = begun
       const who = { userId, sessionId, teamId: team?.teamId }
-      if (outcome === 'spent') await budgetAlerts.noteStop({ ...who, limited, limits, at: now })
+      if (outcome === 'spent' && !isTrial)
+        await budgetAlerts.noteStop({ ...who, limited, limits, at: now })
       const limit = await limitDetails(repositories, who, limited, limits, now)
       return { outcome: outcome === 'held' ? 'held_by_others' : 'spent', limit }
     }
@@ -276,6 +286,8 @@ export class CallService {
     if (!ended) throw new AppError('interrupted', 'This call has been closed meanwhile.')
   }
 }
+
+const isWithoutRoom = ({ outcome }: Refused) => outcome === 'spent' || outcome === 'held_by_others'
 
 type OrphanCall = Awaited<ReturnType<Repositories['calls']['listOrphans']>>[number]
 

@@ -8,7 +8,9 @@ import {
 import {
   type DayRange,
   type GroupPage,
+  type SessionFacts,
   USAGE_GROUPS,
+  type UsageFigures,
   type UsageGroup,
   type UsageSum,
 } from '../../repositories/billing/ledger.ts'
@@ -137,6 +139,21 @@ export class UsageService {
     return new Set(await this.#deps.repositories.ledger.listDeleted(ids))
   }
 }
+
+/**
+ * Of a session: how much of its input came from the cache, and how much of its cost sub-agents caused.
+ * 0 to 1, to four decimals; null where there is nothing to share.
+ */
+export const sessionShares = (
+  { inputTokens, cacheReadTokens, costNanoUsd }: UsageFigures,
+  { subagentCostNanoUsd }: SessionFacts,
+) => ({
+  cacheHits: shareOf(cacheReadTokens, inputTokens),
+  subagents: shareOf(Number(subagentCostNanoUsd), Number(costNanoUsd)),
+})
+
+const shareOf = (part: number, whole: number): number | null =>
+  whole === 0 ? null : Math.round((part / whole) * 10_000) / 10_000
 
 /** A reversed range would return no rows, as if there had been no usage. */
 function requireOrder({ from, to }: { from?: string | undefined; to?: string | undefined }): void {

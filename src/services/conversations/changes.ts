@@ -6,6 +6,7 @@ import type { InTransaction, Transact } from '../../repositories/index.ts'
 import { isBlank } from '../../text/blank-text.ts'
 import { holdSession, reachOf } from '../access/authority.ts'
 import type { Caller } from '../access/caller.ts'
+import { wrongField } from '../access/field-rules.ts'
 import type { ConversationVault, Vault } from '../keys/vault.ts'
 import { conversationNotFound } from './conversation-errors.ts'
 import { paymentOf, type WantedPayment } from './payment.ts'
@@ -24,6 +25,8 @@ export type WantedChange = {
   title?: string | undefined
   systemPrompt?: string | null | undefined
   isArchived?: boolean | undefined
+  /** Of a conversation of another: out of all lists and searches of the caller, until it is taken back. */
+  isHidden?: boolean | undefined
   payment?: WantedPayment | undefined
 }
 
@@ -36,8 +39,8 @@ export class ConversationChanges {
   }
 
   /**
-   * Changes a conversation of the caller's. One that is shared with them they can only archive, in
-   * their own lists.
+   * Changes a conversation of the caller's. One that is shared with them they can only archive or
+   * hide, in their own lists.
    *
    * @throws AppError not_found; forbidden; storage_full; payer_required, invalid_input for who pays;
    *   unauthenticated, insufficient_scope.
@@ -48,11 +51,14 @@ export class ConversationChanges {
       const { conversationChanges } = repositories
       const found = await conversationChanges.lock(conversationId, reachOf(caller))
       if (found === undefined) throw conversationNotFound()
-      if (found.role === 'owner') return this.#write(repositories, caller, found, wanted)
-      const { isArchived, ...ofOwner } = wanted
+      const { isArchived, isHidden, ...ofOwner } = wanted
+      if (found.role === 'owner') {
+        if (isHidden !== undefined) throw notToHide()
+        return this.#write(repositories, caller, found, wanted)
+      }
       if (isSet(ofOwner)) throw roleTooSmall(found.role, 'owner')
-      if (isArchived !== undefined)
-        await conversationChanges.mark(conversationId, caller.userId, isArchived)
+      const marks = { isArchived, isHidden }
+      if (isSet(marks)) await conversationChanges.mark(conversationId, caller.userId, marks)
     })
   }
 
@@ -91,5 +97,8 @@ function sealedPrompt(vault: ConversationVault, text: string | null | undefined)
   if (text === undefined) return undefined
   return text === null || isBlank(text) ? null : vault.sealSystemPrompt(text)
 }
+
+const notToHide = () =>
+  wrongField('hidden', 'is for conversations that are shared with you: archive this one of yours')
 
 const isSet = (change: object) => Object.values(change).some((value) => value !== undefined)

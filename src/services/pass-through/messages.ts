@@ -2,9 +2,14 @@
 
 import { AnswerMeter } from '../../claude/pass-through/answer-meter.ts'
 import { type Bill, billOf } from '../../claude/pass-through/bill.ts'
-import { holdBoundOf, likelyInputTokens } from '../../claude/pass-through/hold-bound.ts'
+import {
+  gainsByCount,
+  holdBoundOf,
+  likelyInputTokens,
+} from '../../claude/pass-through/hold-bound.ts'
 import { withMaxTokens } from '../../claude/pass-through/read-request.ts'
 import type { RequestFacts } from '../../claude/pass-through/request-facts.ts'
+import type { Upstream } from '../../claude/pass-through/upstream.ts'
 import type { PriceTable } from '../../claude/prices/prices.ts'
 import { addUsage, UNKNOWN_RATE } from '../../claude/prices/usage.ts'
 import { AppError, toAppError } from '../../errors.ts'
@@ -18,11 +23,13 @@ import type { ClientAnswer, IncomingCall } from './client-side.ts'
 import { labelsOf } from './labels.ts'
 import { type OpenedKey, type PassThrough, refuseIdsOfOthers } from './pass-through.ts'
 import { payerChanging } from './payer-errors.ts'
+import { countPrompt } from './prompt-count.ts'
 import { callRefused, sessionOver } from './refusals.ts'
 import type { RelayEnd } from './relay.ts'
 
 type Deps = {
   passThrough: PassThrough
+  upstream: Upstream
   calls: CallService
   purses: Pick<TeamPurses, 'owners'>
   prices: PriceTable
@@ -72,12 +79,22 @@ export class MessagesPassThrough {
       source: 'messages' as const,
       model: facts.model,
       worst: holdBoundOf(facts, prices, new Date()),
+      narrow: gainsByCount(facts)
+        ? (left: AbortSignal) => this.#narrowed(sending, key, left)
+        : undefined,
       labels: labelsOf(call.rawHeaders, facts.endUserId),
       payer: key,
     }
     const forward = (held: HeldCall, stop: AbortSignal) => this.#forward(sending, key, held, stop)
     const started = await calls.start(caller, context, request, forward, answer.left)
     return { started, purse: key.purse }
+  }
+
+  /** By a free count of the whole prompt: documents would else be held for as a full window. */
+  async #narrowed({ call, facts }: Sending, { apiKey }: OpenedKey, left: AbortSignal) {
+    const { upstream, prices } = this.#deps
+    const tokens = await countPrompt(upstream, call, facts, apiKey, left)
+    return tokens === undefined ? undefined : holdBoundOf(facts, prices, new Date(), tokens)
   }
 
   async #refusal(

@@ -37,6 +37,8 @@ const NOTICES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   '/account/shares': {
     shared: 'Shared. A person has to accept it on this page of their own.',
     ended: 'Ended. It had its effect at once.',
+    hidden: 'Hidden. It is in none of your lists any more, and can be shown again here.',
+    unhidden: 'It is in your lists again.',
     saved: 'Saved.',
   },
   '/account/requests': {

@@ -1,6 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { holdBoundOf, likelyInputTokens } from '../../../src/claude/pass-through/hold-bound.ts'
+import {
+  gainsByCount,
+  holdBoundOf,
+  likelyInputTokens,
+} from '../../../src/claude/pass-through/hold-bound.ts'
 import type { RequestFacts } from '../../../src/claude/pass-through/request-facts.ts'
 import { ANTHROPIC_PRICES } from '../../../src/claude/prices/price-list.ts'
 import { PriceTable } from '../../../src/claude/prices/prices.ts'
@@ -24,6 +28,8 @@ const FACTS: RequestFacts = {
   images: 0,
   documents: 0,
   remoteSources: 0,
+  isCountable: true,
+  members: [],
   namesStored: false,
 }
 
@@ -69,6 +75,19 @@ test('images have a bound; documents and remote sources fill the window', () => 
   expect(bound({ documents: 1 }).inputTokens).toBe(1_000_000)
   expect(bound({ remoteSources: 1, model: 'claude-haiku-4-5-20251001' }).inputTokens).toBe(200_000)
   expect(bound({ textBytes: 30_000_000 }).inputTokens).toBe(1_000_000)
+})
+
+test('documents that Anthropic counted have a bound, which is never above the window', () => {
+  const pages = { ...FACTS, documents: 1 }
+  const counted = (tokens: number, changes: Partial<RequestFacts> = {}) =>
+    holdBoundOf({ ...pages, ...changes }, prices, AT, tokens).inputTokens
+  expect(counted(20_000)).toBe(21_000 + 1024)
+  expect(counted(5_000_000)).toBe(1_000_000)
+  const search = { kind: 'web_search', maxUses: 1, maxContentTokens: null }
+  expect(counted(20_000, { serverTools: [search] })).toBe(2 * (21_000 + 1024) + 25_000)
+  expect(gainsByCount(pages)).toBe(true)
+  expect(gainsByCount({ ...pages, isCountable: false })).toBe(false)
+  expect(gainsByCount(FACTS)).toBe(false)
 })
 
 test('rounds of Anthropic’s tools read the prompt again, and searches cost a cent', () => {

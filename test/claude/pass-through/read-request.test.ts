@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { countBody } from '../../../src/claude/pass-through/count-body.ts'
 import { JsonScanner, MAX_DEPTH } from '../../../src/claude/pass-through/json-scanner.ts'
 import { readRequest, withMaxTokens } from '../../../src/claude/pass-through/read-request.ts'
 
@@ -29,6 +30,35 @@ function parses(text: string): boolean {
 }
 
 const SLICES = fc.integer({ min: 1, max: 40 })
+
+test('the body of a count is what can be counted of the call, in its own bytes', async () => {
+  const names = fc.constantFrom('system', 'tools', 'tool_choice', 'metadata', 'stop_sequences', 'x')
+  const values: Record<string, unknown> = { tools: [], metadata: { user_id: 'a' } }
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uniqueArray(names),
+      fc.nat(3),
+      fc.string({ unit: 'binary' }),
+      fc.nat(4),
+      async (chosen, indent, text, place) => {
+        const counted = { model: 'm', messages: [{ role: 'user', content: text.toWellFormed() }] }
+        const extra = chosen.map((name) => [name, values[name] ?? { text: '}, "' }] as const)
+        const members: (readonly [string, unknown])[] = Object.entries({
+          ...counted,
+          max_tokens: 7,
+        })
+        members.splice(place, 0, ...extra)
+        const body = Buffer.from(`${JSON.stringify(Object.fromEntries(members), null, indent)}\n `)
+        const parts = countBody(body, await readRequest(body, 'messages'))
+        const taken = extra.filter(([name]) => !['metadata', 'stop_sequences', 'x'].includes(name))
+        expect(JSON.parse(Buffer.concat(parts).toString())).toEqual({
+          ...counted,
+          ...Object.fromEntries(taken),
+        })
+      },
+    ),
+  )
+})
 
 describe('the scanner', () => {
   test('accepts what JSON.parse accepts, in slices of any size', () => {
@@ -260,6 +290,18 @@ describe('what makes a call dearer', () => {
     const upload = { type: 'container_upload', file_id: 'file_2' }
     const result = { type: 'tool_result', tool_use_id: 'x', content: [pdf, url, file, upload] }
     expect(await facts(inMessage(result))).toMatchObject({ documents: 1, remoteSources: 3 })
+    const isCountable = async (fields: object) => (await facts(fields)).isCountable
+    expect(await isCountable(inMessage(pdf, file))).toBe(true)
+    expect(await isCountable(inMessage(pdf, url))).toBe(false)
+    expect(await isCountable({ ...inMessage(pdf), fallbacks: ['claude-opus-5'] })).toBe(false)
+    const thread = { type: 'continue', previous_message_id: 'msg_1' }
+    expect(await facts({ ...inMessage(pdf), thread })).toMatchObject({
+      remoteSources: 1,
+      isCountable: false,
+    })
+    const twice = '{"type":"url","type":"file","file_id":"file_1"}'
+    const body = `{"model":"m","max_tokens":1,"messages":[{"content":[{"source":${twice}}]}]}`
+    expect((await read(body)).isCountable).toBe(false)
   })
 
   test('tools that Anthropic runs, with the largest of repeated limits', async () => {

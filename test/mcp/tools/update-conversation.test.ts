@@ -135,7 +135,9 @@ describeDatabases('update_conversation', (kind) => {
     const id = await begin()
     expect(error(await update({ conversation_id: id }))).toMatchObject({
       code: 'invalid_input',
-      details: { fields: ['title', 'archived', 'system_prompt', 'payer', 'payers', 'team'] },
+      details: {
+        fields: ['title', 'archived', 'hidden', 'system_prompt', 'payer', 'payers', 'team'],
+      },
     })
     expect(error(await update({ conversation_id: id, title: ' \u200b ' }))).toMatchObject({
       code: 'invalid_input',

@@ -1,5 +1,6 @@
 /** The charts, tables and files of /account/usage. */
 
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startApp, type TestApp } from '../../support/start-app.ts'
 import { cookieOf, signUp, type Visitor } from './visiting.ts'
@@ -20,10 +21,16 @@ beforeAll(async () => {
 })
 afterAll(() => app.close())
 
-async function send({ browser }: Visitor, message: string, tag: string) {
-  const { sessions, messages } = app.app.services
+async function callerOf({ browser }: Visitor) {
+  const { sessions } = app.app.services
   const caller = await sessions.findBrowserSession(cookieOf(browser, 'session').value)
   if (!caller) throw new Error('not signed in')
+  return caller
+}
+
+async function send(visitor: Visitor, message: string, tag: string) {
+  const { messages } = app.app.services
+  const caller = await callerOf(visitor)
   const { signal } = new AbortController()
   const input = { message, tag, thinking: 'off' as const }
   return (await messages.send(caller, input, { waitSeconds: 60, signal })).conversationId
@@ -43,11 +50,62 @@ test.each(GROUPS)('by %s: a figure for each row, and the same figures in a file'
   )
   expect(file.headers.get('cache-control')).toBe('no-store')
   const [head, row] = file.html.split('\r\n')
+  const ofSessions = group === 'session' ? OF_SESSIONS : { head: '', row: '' }
   expect(head).toBe(
-    `${group},calls,estimated_calls,unpriced_calls,input_tokens,output_tokens,cache_read_input_tokens,cache_creation_input_tokens,cost_usd`,
+    `${group},calls,estimated_calls,unpriced_calls,input_tokens,output_tokens,cache_read_input_tokens,cache_creation_input_tokens,cost_usd${ofSessions.head}`,
   )
-  expect(row).toMatch(/,1,\d+,\d+,\d+,\d+,\d+,\d+,\d+\.\d{9}$/)
+  expect(row).toMatch(
+    new RegExp(String.raw`,1,\d+,\d+,\d+,\d+,\d+,\d+,\d+\.\d{9}${ofSessions.row}$`),
+  )
 })
+
+/** What was asked over MCP belongs to no session. */
+const OF_SESSIONS = { head: ',models,first_call_at,last_call_at,subagent_cost_usd', row: ',,,,' }
+
+test('a session says when, with which models, and what sub-agents had of it', async () => {
+  const eve = await signUp(app)
+  const at = new Date('2026-11-20T10:00:30.000Z')
+  const model = 'claude-<b>'
+  const call = { source: 'messages', sessionLabel: 'night-1', bookedOn: '2026-11-20' } as const
+  const lines = [
+    { model, callId: randomUUID(), costNanoUsd: 3_000_000n, agentId: 'agent-1', createdAt: at },
+    {
+      model: 'claude-b',
+      callId: randomUUID(),
+      costNanoUsd: 1_000_000n,
+      createdAt: at,
+      msTotal: 90_000,
+    },
+  ]
+  const { userId } = await callerOf(eve)
+  for (const line of lines) {
+    await app.app.db
+      .insertInto('ledger')
+      .values({ ...COUNTED, ...call, ...line, userId })
+      .execute()
+  }
+  const range = 'group=session&from=2026-11-20&to=2026-11-20'
+  const page = await eve.browser.open(`/account/usage?${range}`)
+  expect(page.text).toMatch(/First call 20 Nov 2026, 09:59 UTC ?, last 20 Nov 2026, 10:00 UTC/)
+  expect(page.html).toContain('claude-&lt;b&gt;, claude-b')
+  expect(page.text).toContain('25 % of the input from the cache. 75 % of the cost by sub-agents.')
+  const file = await eve.browser.open(`/account/usage/csv?${range}`)
+  expect(file.html.split('\r\n')[1]).toMatch(
+    /^night-1,2,.*,claude-<b> claude-b,2026-11-20T09:59:00.000Z,2026-11-20T10:00:30.000Z,0.003000000$/,
+  )
+})
+
+const COUNTED = {
+  inputTokens: 30,
+  cacheWrite5mTokens: 0,
+  cacheWrite1hTokens: 0,
+  cacheReadTokens: 10,
+  outputTokens: 7,
+  thinkingTokens: 0,
+  unitPrices: null,
+  estimated: null,
+  requestId: null,
+}
 
 describe('names that others chose', () => {
   test.each(GROUPS)('are text, in the figures too: by %s', async (group) => {

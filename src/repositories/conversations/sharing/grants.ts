@@ -47,6 +47,8 @@ export type ListedGrant = {
   expiresAt: Date | null
   isExpired: boolean
   fromPosition: number
+  /** Whether the reader, who is not the owner, hid it from their lists. */
+  isHidden: boolean
 }
 
 /** `teamIds`: of the recipient, and of the team that the conversation belongs to. */
@@ -154,7 +156,7 @@ export class GrantRepository {
   async listReceived(reach: Reach, conversationId: string | null): Promise<ListedGrant[]> {
     return this.#list(sql`
       where s.id = ${reach.sessionId}::uuid and s.user_id = ${reach.userId}::uuid
-        and (g.user_id = s.user_id or ${IS_TO_OWN_TEAM}) and not ${ownedBy('s.user_id')}
+        and (g.user_id = s.user_id or ${IS_TO_OWN_TEAM} or (${IS_TO_EVERYBODY} and ${IS_HIDDEN})) and not ${ownedBy('s.user_id')}
         and ${reached(reach)} and (g.expires_at is null or g.expires_at > now())
         and (${conversationId}::uuid is null or c.id = ${conversationId}::uuid)`)
   }
@@ -168,7 +170,8 @@ export class GrantRepository {
         owner.username as owner, recipient.username as recipient, team.name as team, g.role,
         g.created_at,
         case when g.user_id is null then g.created_at else g.accepted_at end as accepted_at,
-        g.expires_at, coalesce(g.expires_at <= now(), false) as is_expired, g.from_position
+        g.expires_at, coalesce(g.expires_at <= now(), false) as is_expired, g.from_position,
+        ${IS_HIDDEN} as is_hidden
       from sessions s
       cross join conversation_grants g
       join conversations c on c.id = g.conversation_id
@@ -271,6 +274,12 @@ export class GrantRepository {
 }
 
 const IS_TO_OWN_TEAM = sql.raw(`(g.team_id is not null and ${isInTeam('g.team_id', 's.user_id')})`)
+/** Those are in no list of grants, but have to be found again. */
+const IS_TO_EVERYBODY = sql.raw('g.user_id is null and g.team_id is null')
+const IS_HIDDEN = sql.raw(`exists (
+          select from conversation_marks m
+          where m.user_id = s.user_id and m.conversation_id = c.id and m.hidden_at is not null
+        )`)
 const ownedBy = (user: string) => sql.raw(isOwnedBy('c', user))
 /** Whether the session `s` reaches the conversation `c`. */
 const reached = ({ readsAll }: Reach) => sql.raw(isReached('c', 's', String(readsAll)))

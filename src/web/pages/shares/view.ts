@@ -5,6 +5,7 @@ import { confirmation, type FormState, field, hidden, select, summary } from '..
 import { day, fact } from '../../kit/format.ts'
 import { type Html, html } from '../../kit/html.ts'
 import type { Page } from '../../kit/layout.ts'
+import { hideForm } from '../conversations/changing/view.ts'
 import { shownTitle } from '../conversations/shown-title.ts'
 import { newLink } from '../links/view.ts'
 
@@ -86,9 +87,10 @@ const recipientOf = ({ recipient, team }: ListedShare) =>
   team !== null ? html`the team <bdi>${team}</bdi>` : html`<bdi>${recipient ?? 'everybody'}</bdi>`
 
 const receivedRow = (share: ListedShare, csrfField: Html) => html`<li><div class="what">
-<h3><a href="/account/conversations/${share.conversationId}"><bdi>${shownTitle(share.title ?? '')}</bdi></a></h3>
-<dl class="facts">${fact('From', html`<bdi>${share.owner}</bdi>`)}${share.team !== null && fact('With', recipientOf(share))}${facts(share)}</dl></div>
-${share.team === null && endForm(share, 'Leave', csrfField)}</li>`
+<h3><a href="/account/conversations/${share.conversationId}"><bdi>${shownTitle(share.title ?? '')}</bdi></a>${share.isHidden && html` <span class="tag">hidden</span>`}</h3>
+<dl class="facts">${fact('From', html`<bdi>${share.owner}</bdi>`)}${(share.team !== null || share.recipient === null) && fact('With', recipientOf(share))}${facts(share)}</dl></div>
+${hideForm(share.conversationId, share.isHidden, csrfField)}
+${share.team === null && share.recipient !== null && endForm(share, 'Leave', csrfField)}</li>`
 
 /** Without the title, which its owner chose: it is read once the offer is accepted. */
 const offer = (share: ListedShare, csrfField: Html) => html`<li><div class="what">

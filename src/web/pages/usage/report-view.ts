@@ -1,8 +1,9 @@
+import { sessionShares } from '../../../services/billing/usage.ts'
 import type { Services } from '../../../services/index.ts'
 import { visibleName } from '../../../text/visible-name.ts'
 import { columnChart, rowBar } from '../../kit/charts.ts'
 import { type FormState, field, select } from '../../kit/form.ts'
-import { count, usd } from '../../kit/format.ts'
+import { count, minute, usd } from '../../kit/format.ts'
 import { type Html, html } from '../../kit/html.ts'
 import { addressOf, daysOf, type Filter, GROUPS } from './filter.ts'
 
@@ -71,8 +72,21 @@ function bodyRow(row: Row, rows: readonly Row[], group: Filter['group']): Html {
     group === 'conversation' && row.key !== null
       ? html`<a href="/account/conversations/${row.key}">${name}</a>`
       : html`<bdi>${name}</bdi>`
-  return figures(html`<span class="with-bar">${label}${rowBar(bar, most)}</span>`, row)
+  const shown = html`<span class="with-bar">${label}${rowBar(bar, most)}${sessionFacts(row)}</span>`
+  return figures(shown, row)
 }
+
+/** What only a session is asked for: when, with which models, how much from the cache and for sub-agents. */
+function sessionFacts(row: Row): Html {
+  if (row.session === null) return html``
+  const { models, firstCallAt, lastCallAt } = row.session
+  const { cacheHits, subagents } = sessionShares(row, row.session)
+  const names = models.map((model) => visibleName(model) ?? 'Unreadable').join(', ')
+  return html`<span class="hint">First call ${minute(firstCallAt)}, last ${minute(lastCallAt)}. <bdi>${names}</bdi>.
+${cacheHits !== null && `${percent(cacheHits)} of the input from the cache. `}${subagents !== null && `${percent(subagents)} of the cost by sub-agents.`}</span>`
+}
+
+const percent = (share: number) => `${Math.round(share * 100)} %`
 
 /** Tags, sessions and clients are whatever a client called them. */
 function nameOf({ key }: Row, group: Filter['group']): string {

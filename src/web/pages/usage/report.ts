@@ -41,11 +41,14 @@ function validFilter(req: Request): Filter {
 }
 
 async function* csvOf(services: Pick<Services, 'usage'>, caller: Caller, filter: Filter) {
-  yield csvLine([filter.group, ...Object.keys(CELLS)])
+  const cells = filter.group === 'session' ? { ...CELLS, ...SESSION_CELLS } : CELLS
+  yield csvLine([filter.group, ...Object.keys(cells)])
   let offset: number | null = 0
   for (let page = 0; page < MOST_CSV_PAGES && offset !== null; page += 1) {
     const report: Report = await ownReport(services, caller, filter, { limit: CSV_PAGE, offset })
-    yield report.rows.map((row) => csvLine([row.key ?? '', ...cellsOf(row)])).join('')
+    yield report.rows
+      .map((row) => csvLine([row.key ?? '', ...Object.values(cells).map((cell) => cell(row))]))
+      .join('')
     offset = report.nextOffset
   }
 }
@@ -63,4 +66,9 @@ const CELLS: Record<string, (row: Row) => string | number> = {
   cost_usd: ({ costNanoUsd }) => toDecimalUsd(costNanoUsd),
 }
 
-const cellsOf = (row: Row) => Object.values(CELLS).map((cell) => cell(row))
+const SESSION_CELLS: typeof CELLS = {
+  models: ({ session }) => session?.models.join(' ') ?? '',
+  first_call_at: ({ session }) => session?.firstCallAt.toISOString() ?? '',
+  last_call_at: ({ session }) => session?.lastCallAt.toISOString() ?? '',
+  subagent_cost_usd: ({ session }) => (session ? toDecimalUsd(session.subagentCostNanoUsd) : ''),
+}

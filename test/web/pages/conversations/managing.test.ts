@@ -229,13 +229,29 @@ describe('a conversation', () => {
 })
 
 describe('somebody else’s conversation', () => {
-  const ACTS = ['title', 'archive', 'branch', 'again', 'delete', 'messages', 'stop'] as const
+  const ACTS = [
+    'title',
+    'archive',
+    'hide',
+    'branch',
+    'again',
+    'delete',
+    'messages',
+    'stop',
+  ] as const
 
   /** Sends the form as the page would, were it there. */
   const send = async ({ browser }: Visitor, path: string, act: string, more = {}) => {
     await browser.open(LIST)
     const csrf_token = csrfTokenIn(browser.page.html)
-    const fields = { csrf_token, title: 'Taken', archived: 'yes', message: 'Let me in', ...more }
+    const fields = {
+      csrf_token,
+      title: 'Taken',
+      archived: 'yes',
+      hidden: 'yes',
+      message: 'Let me in',
+      ...more,
+    }
     return browser.post(`${path}/${act}`, fields, { origin: OWN })
   }
   const messageIn = (html: string) => /id="message-([0-9a-f-]+)"/.exec(html)?.[1] ?? ''
@@ -272,8 +288,8 @@ describe('somebody else’s conversation', () => {
     await give(path, bob, 'viewer')
     const page = await bob.browser.open(path)
     const forms = bob.browser.forms().map(({ action }) => action.replace(path, ''))
-    expect(forms).toEqual(['/sign-out', '/archive', '/branch', '/branch'])
-    expect(page.text).toContain('Archive or copy')
+    expect(forms).toEqual(['/sign-out', '/archive', '/branch', '/hide', '/branch'])
+    expect(page.text).toContain('Archive, hide or copy')
     expect(page.html).not.toContain('/delete"')
     for (const act of ['title', 'delete', 'messages'] as const) {
       expect((await send(bob, path, act)).status, act).toBe(403)

@@ -39,6 +39,15 @@ test('an offer is accepted, read, and left', async () => {
   expect(read.text).toContain('What is between us')
   // The message is not his.
   expect(read.html).toContain(`<bdi>${ada.username}</bdi>`)
+  const listed = '/account/conversations?filter=shared'
+  expect((await bob.browser.open(listed)).html).toContain(`"${path}"`)
+  await bob.browser.open('/account/shares')
+  const hidden = await bob.browser.submit(`${path}/hide`)
+  expect(hidden.text).toContain('Hidden.')
+  expect((await bob.browser.open(listed)).html).not.toContain(`"${path}"`)
+  await bob.browser.open('/account/shares')
+  await bob.browser.submit(`${path}/hide`)
+  expect((await bob.browser.open(listed)).html).toContain(`"${path}"`)
   const list = await bob.browser.open('/account/shares')
   const left = await bob.browser.submit(`/account/shares/${shareIdIn(list.html)}/end`)
   expect(left.text).toContain('Ended.')

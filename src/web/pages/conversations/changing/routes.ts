@@ -15,7 +15,7 @@ const Title = z
   .max(MOST_TITLE_CHARACTERS)
   .refine((text) => !isBlank(text), 'must not be blank')
 
-/** Renames, archives and copies one conversation, and decides who pays in it. */
+/** Renames, archives, hides and copies one conversation, and decides who pays in it. */
 export function changeRoutes(context: PageContext): Router {
   const { services } = context
   const router = Router()
@@ -41,6 +41,15 @@ export function changeRoutes(context: PageContext): Router {
     const isArchived = chosen.data === 'yes'
     await services.conversationChanges.change(callerOf(req), id, { isArchived })
     res.redirect(303, `${pathOf(id)}?done=${isArchived ? 'archived' : 'unarchived'}`)
+  })
+
+  router.post('/account/conversations/:id/hide', async (req, res) => {
+    const id = conversationIdOf(req)
+    const chosen = z.enum(['yes', 'no']).safeParse(textField(req, 'hidden'))
+    if (!chosen.success) throw new AppError('invalid_input', 'Choose whether to hide it.')
+    const isHidden = chosen.data === 'yes'
+    await services.conversationChanges.change(callerOf(req), id, { isHidden })
+    res.redirect(303, `/account/shares?done=${isHidden ? 'hidden' : 'unhidden'}`)
   })
 
   router.use(paymentRoutes(context))

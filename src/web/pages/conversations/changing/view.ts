@@ -15,7 +15,7 @@ type Managed = { head: ConversationHead; csrfField: Html; teams: Purses; form: F
 export function manage({ head, csrfField, teams, form }: Managed): Html {
   const path = pathOf(head.id)
   const isOwner = head.role === 'owner'
-  const label = isOwner ? 'Rename, archive, copy or delete' : 'Archive or copy'
+  const label = isOwner ? 'Rename, archive, copy or delete' : 'Archive, hide or copy'
   return html`<details${form.errors.title !== undefined && html` open`}><summary>${label}</summary><div class="card">
 ${isOwner && renameForm(path, shownTitle(head.title), csrfField, form)}
 <div class="actions">
@@ -23,12 +23,18 @@ ${isOwner && renameForm(path, shownTitle(head.title), csrfField, form)}
 <button class="second small">${head.isArchived ? 'Take back from the archive' : 'Archive'}</button></form>
 <form class="inline" method="post" action="${path}/branch">${csrfField}
 <button class="second small">Copy all of it</button></form>
+${!isOwner && hideForm(head.id, false, csrfField)}
 ${isOwner && html`<a href="${path}/delete">Delete…</a>`}
 </div>
 ${isOwner && paymentForms({ head, csrfField, teams })}
-${!isOwner && html`<p class="soft">Archiving takes it out of your own lists only. A copy is yours, and private.</p>`}
+${!isOwner && html`<p class="soft">Archiving and hiding take it out of your own lists only. What is hidden is <a href="/account/shares">among your shares</a>. A copy is yours, and private.</p>`}
 </div></details>`
 }
+
+/** For one who is not its owner; it takes it back where it is hidden. */
+export const hideForm = (id: string, isHidden: boolean, csrfField: Html) => html`<form
+ class="inline" method="post" action="${pathOf(id)}/hide">${csrfField}${hidden('hidden', isHidden ? 'no' : 'yes')}
+<button class="second small">${isHidden ? 'Show in your lists' : 'Hide'}</button></form>`
 
 const renameForm = (path: string, title: string, csrfField: Html, form: FormState) => html`<form
  method="post" action="${path}/title">${csrfField}
