@@ -25,6 +25,7 @@ import { BudgetRepository } from './billing/budgets.ts'
 import { CallRepository } from './billing/calls.ts'
 import { LedgerRepository } from './billing/ledger.ts'
 import { LedgerAuditRepository } from './billing/ledger-audit.ts'
+import { CallerReadRepository } from './caller-reads.ts'
 import { BranchSourceRepository } from './conversations/branch-sources.ts'
 import { ConversationChangeRepository } from './conversations/conversation-changes.ts'
 import { ConversationExportRepository } from './conversations/conversation-exports.ts'
@@ -59,7 +60,6 @@ import { AnswerRepository } from './turns/answers.ts'
 import { TurnEndingRepository } from './turns/finish-turns.ts'
 import { ForgottenTurnRepository } from './turns/forgotten-turns.ts'
 import { LeaseRepository } from './turns/leases.ts'
-import { CallerContextRepository } from './turns/load-caller-context.ts'
 import { TurnContextRepository } from './turns/load-turn-context.ts'
 import { SendHistoryRepository } from './turns/send-histories.ts'
 import { TurnBeginningRepository } from './turns/start-turns.ts'
@@ -89,6 +89,7 @@ export function createRepositories(db: Kysely<Schema>) {
     ...createForTransaction(db),
     allocation: new AllocationRepository(db),
     answerNotices: new AnswerNoticeRepository(db),
+    callerReads: new CallerReadRepository(db),
     calls: new CallRepository(db),
     auditKeys: new AuditKeyRepository(db),
     conversationExports: new ConversationExportRepository(db),
@@ -111,7 +112,6 @@ export function createRepositories(db: Kysely<Schema>) {
     statistics: new StatisticsRepository(db),
     turnBeginnings: new TurnBeginningRepository(db),
     turnContexts: new TurnContextRepository(db),
-    callerContexts: new CallerContextRepository(db),
     turnEndings: new TurnEndingRepository(db),
   }
 }
