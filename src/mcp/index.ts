@@ -2,9 +2,8 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { classifyInboundRequest } from '@modelcontextprotocol/server'
+import type { Announced } from '../services/access/read-ahead.ts'
 import type { Scope } from '../services/access/scopes.ts'
-import type { Announced } from '../services/access/sessions.ts'
-import { payerNamedIn } from '../services/billing/teams/payer-choice.ts'
 import type { EarlySend } from '../services/turns/remembered/early-turn.ts'
 import { catalogue, catalogueOf } from './catalogue.ts'
 import type { EarlyContext, Tool } from './definitions/tool.ts'
@@ -21,7 +20,7 @@ import { ClientRequests } from './protocol/client-requests.ts'
 import { createLegacyHandler } from './protocol/legacy.ts'
 import { createModernHandler } from './protocol/modern.ts'
 import { serverInfo } from './protocol/server-info.ts'
-import { type RequestIdentity, startEarly, type ToolRunner } from './run-tool.ts'
+import { announcedBy, type RequestIdentity, startEarly, type ToolRunner } from './run-tool.ts'
 import { createToolsets, type Toolset } from './toolset.ts'
 import { onWire } from './wire.ts'
 
@@ -45,16 +44,17 @@ export type Inspected = {
   /** The access_token argument of a tool call, unvalidated. */
   accessTokenArgument: unknown
   /** What the call needs, to be read with the session; undefined: nothing, or not known. */
-  announced: Announced | undefined
+  announce(): Announced | undefined
 }
 
 type Find = { tool: Toolset['find']; scopeOf: ReturnType<typeof createFinder>['scopeOf'] }
 
-function inspectBody(body: unknown, find: Find): Inspected {
+function inspectBody(body: unknown, find: Find, runner: ToolRunner): Inspected {
   const { method, id, params } = (body ?? {}) as Record<string, unknown>
   const isToolCall = method === 'tools/call'
   const { name, arguments: args } = (isToolCall && params ? params : {}) as Record<string, unknown>
-  const tool = typeof name === 'string' ? find.tool(name)?.tool : undefined
+  const entry = typeof name === 'string' ? find.tool(name) : undefined
+  const tool = entry?.tool
   return {
     method: typeof method === 'string' ? method : undefined,
     needsCaller: isToolCall ? tool?.access === 'user' : NEEDS_CALLER.has(String(method)),
@@ -63,20 +63,9 @@ function inspectBody(body: unknown, find: Find): Inspected {
     isToolCall,
     scope: tool?.scope ?? find.scopeOf(method, Object(params)),
     accessTokenArgument: Object(args).access_token,
-    announced: tool?.readsAhead ? announcedIn(Object(args)) : undefined,
+    announce: () => entry && announcedBy(runner, { entry, args }),
   }
 }
-
-/** Nulls count as left out. */
-function announcedIn(args: Record<string, unknown>): Announced | undefined {
-  const conversationId = args.conversation_id ?? undefined
-  const isUuid = typeof conversationId === 'string' && UUID.test(conversationId)
-  if (conversationId !== undefined && !isUuid) return undefined
-  const payer = typeof args.pay_with === 'string' ? payerNamedIn(args.pay_with) : undefined
-  return { conversationId: isUuid ? conversationId : undefined, payer }
-}
-
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 /** The response types that a client accepts. */
 export type Accepted = { json: boolean; stream: boolean }
@@ -118,7 +107,7 @@ export function createMcpHandler({
   const toolsetFor = (shortNames?: boolean) => (shortNames ? toolsets.short : toolsets.usual)
   const worded = (text: string, shortNames: boolean) => toolsetFor(shortNames).worded(text)
   const find = { tool: toolsets.usual.find, scopeOf: createFinder(features).scopeOf }
-  const inspect = (body: unknown) => inspectBody(body, find)
+  const inspect = (body: unknown) => inspectBody(body, find, runner)
   const wrongParams = createParamsCheck(features)
   const calls = new CancellableCalls()
   const legacy = createLegacyHandler({

@@ -7,6 +7,7 @@
 import { AppError, toAppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Caller } from '../services/access/caller.ts'
+import type { Announced } from '../services/access/read-ahead.ts'
 import { insufficientScope, type Scope } from '../services/access/scopes.ts'
 import type { Services } from '../services/index.ts'
 import type { EarlySend, EarlyTurn } from '../services/turns/remembered/early-turn.ts'
@@ -107,14 +108,26 @@ export async function startEarly(
   asked: Omit<EarlyContext, 'services'>,
 ): Promise<EarlySend | undefined> {
   const { tool } = entry
-  if (!tool.startEarly) return undefined
-  let data: Record<string, unknown>
+  const data = tool.startEarly && admittedOrNot(runner, entry, args)
+  return data && tool.startEarly?.(data, { ...asked, services: runner.services })
+}
+
+/** What the call needs, to be read with its session; undefined also where it will be refused. */
+export function announcedBy(
+  runner: ToolRunner,
+  { entry, args }: Pick<ToolCall, 'entry' | 'args'>,
+): Announced | undefined {
+  const { tool } = entry
+  const data = tool.announce && admittedOrNot(runner, entry, args)
+  return data && tool.announce?.(data)
+}
+
+function admittedOrNot(runner: ToolRunner, entry: CatalogueEntry, args: unknown) {
   try {
-    data = admitted(runner, entry, args)
+    return admitted(runner, entry, args)
   } catch {
     return undefined
   }
-  return tool.startEarly(data, { ...asked, services: runner.services })
 }
 
 /** The arguments as the tool takes them. @throws AppError. */

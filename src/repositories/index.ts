@@ -25,6 +25,7 @@ import { BudgetRepository } from './billing/budgets.ts'
 import { CallRepository } from './billing/calls.ts'
 import { LedgerRepository } from './billing/ledger.ts'
 import { LedgerAuditRepository } from './billing/ledger-audit.ts'
+import { CallerReadRepository } from './caller-reads.ts'
 import { BranchSourceRepository } from './conversations/branch-sources.ts'
 import { ConversationChangeRepository } from './conversations/conversation-changes.ts'
 import { ConversationExportRepository } from './conversations/conversation-exports.ts'
@@ -59,7 +60,6 @@ import { AnswerRepository } from './turns/answers.ts'
 import { TurnEndingRepository } from './turns/finish-turns.ts'
 import { ForgottenTurnRepository } from './turns/forgotten-turns.ts'
 import { LeaseRepository } from './turns/leases.ts'
-import { CallerContextRepository } from './turns/load-caller-context.ts'
 import { TurnContextRepository } from './turns/load-turn-context.ts'
 import { SendHistoryRepository } from './turns/send-histories.ts'
 import { TurnBeginningRepository } from './turns/start-turns.ts'
@@ -91,6 +91,7 @@ export function createRepositories(db: Kysely<Schema>) {
     ...createForTransaction(db),
     allocation: new AllocationRepository(db),
     answerNotices: new AnswerNoticeRepository(db),
+    callerReads: new CallerReadRepository(db, teamPayers),
     calls: new CallRepository(db),
     auditKeys: new AuditKeyRepository(db),
     conversationExports: new ConversationExportRepository(db),
@@ -113,7 +114,6 @@ export function createRepositories(db: Kysely<Schema>) {
     statistics: new StatisticsRepository(db),
     turnBeginnings: new TurnBeginningRepository(db),
     turnContexts: new TurnContextRepository(db, teamPayers),
-    callerContexts: new CallerContextRepository(db, teamPayers),
     turnEndings: new TurnEndingRepository(db),
   }
 }

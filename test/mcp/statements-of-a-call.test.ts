@@ -1,10 +1,10 @@
 /** Which statements a call waits for, one after the other: each is a round trip to PostgreSQL. */
 
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { preparedName } from '../../src/database/statements/prepared.ts'
 import { apiUser } from '../support/api-user.ts'
 import { describeDatabases } from '../support/databases.ts'
-import { startApp, type TestApp } from '../support/start-app.ts'
+import { type Answer, type Era, eras, startApp, type TestApp } from '../support/start-app.ts'
 import { newTeam } from '../support/teams.ts'
 
 const TABLES =
@@ -37,9 +37,9 @@ describeDatabases('statements of a call', (kind) => {
     return asked
   }
 
-  const begin = async () => {
+  const begin = async (era: Era = 'modern') => {
     const user = await app.register()
-    const client = await app.connect('modern', user.accessToken)
+    const client = await app.connect(era, user.accessToken)
     const send = async (args: object = {}): Promise<string> => {
       const sent = await client.call('send_message', { message: 'Hi', ...args })
       expect(sent.isError, sent.text).toBe(false)
@@ -104,6 +104,69 @@ describeDatabases('statements of a call', (kind) => {
     await pays('sender')
     await send({ conversation_id })
     expect(await during(() => send({ conversation_id }))).toEqual(remembered)
+  })
+
+  /** Where requests are counted in the database, else its session by itself. */
+  const readWith = (name: string, otherwise: string[]) =>
+    kind === 'embedded' ? ['check_sessions_by_id', ...otherwise] : [`count_${name}_by_id`]
+
+  describe.each(eras)('a call that reads, with its session and limit (%s)', (era) => {
+    test('a page of conversations', async () => {
+      const { client, send } = await begin(era)
+      await send()
+      await send()
+      const whole = (await client.call('get_conversations')).structured
+      expect(whole).toMatchObject({ total: 2, next_cursor: null })
+      const list = async (args: object) => {
+        let page = whole
+        const statements = await during(async () => {
+          page = (await client.call('get_conversations', { ...args })).structured
+        })
+        expect(statements).toEqual(readWith('own_lists', ['list_conversations']))
+        return page
+      }
+      expect(await list({})).toEqual(whole)
+      const [newer, older] = whole.conversations
+      const first = await list({ limit: 1 })
+      expect(first).toMatchObject({ conversations: [newer], total: 2 })
+      const rest = { success: true, conversations: [older], total: 2, next_cursor: null }
+      expect(await list({ limit: 1, cursor: first.next_cursor })).toEqual(rest)
+      expect(await list({ limit: 1, offset: 1 })).toEqual(rest)
+      expect(await list({ offset: 2 })).toEqual({ ...rest, conversations: [] })
+    })
+
+    test('the newest page of a conversation', async () => {
+      const { client, send } = await begin(era)
+      const conversation_id = await send()
+      await send({ conversation_id, message: 'And now?' })
+      const read = async (args: object) => {
+        let page: Answer['structured']
+        const statements = await during(async () => {
+          const wanted = { conversation_id, ...args }
+          page = (await client.call('get_conversation_history', wanted)).structured
+        })
+        expect(statements).toEqual(
+          readWith('histories', ['find_readable_conversation', 'page_messages']),
+        )
+        return page
+      }
+      const whole = await read({})
+      expect(whole).toMatchObject({ total: 4, next_before: null })
+      expect(whole.messages).toHaveLength(4)
+      const last = await read({ limit: 1 })
+      expect(last).toMatchObject({ messages: whole.messages.slice(3), total: 4 })
+      expect(last.next_before).toBe(whole.messages[3].id)
+    })
+
+    test('an answer', async () => {
+      const { client, send } = await begin(era)
+      const conversation_id = await send()
+      const history = await client.call('get_conversation_history', { conversation_id })
+      const message_id = history.structured.messages[1].id
+      const get = () => client.call('get_message', { message_id })
+      expect((await get()).structured.data).toMatchObject({ conversation_id, status: 'complete' })
+      expect(await during(get)).toEqual(readWith('answers', ['find_reached_answer']))
+    })
   })
 
   test('a call of the Messages API: the same', async () => {

@@ -12,13 +12,19 @@ import {
 } from '../support/databases.ts'
 
 const repositories = new URL('../../src/repositories/', import.meta.url)
-/** Of the source: the process may know others, of tests. */
-const NAMES = readdirSync(repositories, { recursive: true, encoding: 'utf8' })
+const sources = readdirSync(repositories, { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.ts'))
-  .flatMap((file) => [
-    ...readFileSync(new URL(file, repositories), 'utf8').matchAll(/\bprepare<[^(]*>\(\s*'(\w+)'/g),
-  ])
-  .map(([, name = '']) => name)
+  .map((file) => readFileSync(new URL(file, repositories), 'utf8'))
+const named = (pattern: RegExp) =>
+  sources.flatMap((text) => [...text.matchAll(pattern)]).map(([, name = '']) => name)
+const READS = named(/\bprepareRead<[^(]*>\(\{\s*name: '(\w+)'/g)
+/** Of the source: the process may know others, of tests. */
+const NAMES = [
+  ...named(/\bprepare<[^(]*>\(\s*'(\w+)'/g),
+  ...READS.flatMap((name) =>
+    ['check', 'count'].flatMap((how) => [`${how}_${name}_by_id`, `${how}_${name}_by_hash`]),
+  ),
+]
 
 describeDatabases('the prepared statements', (kind) => {
   let fresh: FreshDatabase
@@ -49,6 +55,7 @@ describeDatabases('the prepared statements', (kind) => {
 
 async function expectLookups(db: Kysely<Schema>, tables: string[]): Promise<void> {
   expect(NAMES.length).toBeGreaterThan(8)
+  expect(READS.length).toBeGreaterThan(2)
   const statements = preparedStatements().filter(([name]) => NAMES.includes(name))
   expect(statements.map(([name]) => name).sort()).toEqual([...NAMES].sort())
   const wholeTable = new RegExp(`Seq Scan on (${tables.join('|')})`)

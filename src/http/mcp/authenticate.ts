@@ -108,7 +108,7 @@ const callerGone = () => new AppError('cancelled', 'The caller left before the a
 async function identify(
   { sessions, issuers }: Identification,
   req: Request,
-  { accessTokenArgument, isToolCall, announced }: Inspected,
+  { accessTokenArgument, isToolCall, announce }: Inspected,
 ): Promise<Omit<McpRequest, 'inspected'>> {
   const header = bearerToken(req)
   const given = isToken(accessTokenArgument) ? accessTokenArgument : undefined
@@ -118,7 +118,7 @@ async function identify(
   if (isOneToken) {
     const isBearer = header !== undefined || given === undefined
     const told = isBearer ? inHeader : inArgument
-    return identifyOne(sessions, header ?? given, { isBearer, isToolCall, told, announced })
+    return identifyOne(sessions, header ?? given, { isBearer, isToolCall, told, announce })
   }
   const bearer = await resolved(sessions, header)
   if (bearer instanceof AppError) return badBearer(inHeader(bearer), isToolCall)
@@ -135,7 +135,7 @@ async function identify(
 }
 
 /** Where a token came from, and how a mistake in it is described. */
-type Way = Pick<Inspected, 'isToolCall' | 'announced'> & {
+type Way = Pick<Inspected, 'isToolCall' | 'announce'> & {
   isBearer: boolean
   told: (refusal: AppError) => AppError
 }
@@ -145,11 +145,11 @@ const UNCOUNTED = { httpRefusal: null, count: null }
 async function identifyOne(
   sessions: Sessions,
   token: string | undefined,
-  { isBearer, isToolCall, told, announced }: Way,
+  { isBearer, isToolCall, told, announce }: Way,
 ): Promise<Omit<McpRequest, 'inspected'>> {
   if (token === undefined) return { asker: NOBODY, isBearer, ...UNCOUNTED }
   try {
-    const { caller, count } = await sessions.resolveAndCount(token, 'requests', announced)
+    const { caller, count } = await sessions.resolveAndCount(token, 'requests', announce())
     return { asker: { caller, refusal: null }, isBearer, httpRefusal: null, count }
   } catch (thrown) {
     const refusal = told(toAppError(thrown))

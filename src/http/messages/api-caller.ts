@@ -3,6 +3,7 @@ import type { Request, RequestHandler } from 'express'
 import { AppError, toAppError } from '../../errors.ts'
 import type { OwnOrigins } from '../../network/own-origins.ts'
 import type { Caller } from '../../services/access/caller.ts'
+import { readsContext } from '../../services/access/read-ahead.ts'
 import type { Scope } from '../../services/access/scopes.ts'
 import type { SessionService } from '../../services/access/sessions.ts'
 import { apiTokenOf, refused } from './api-token.ts'
@@ -17,7 +18,7 @@ export type ApiRequest = {
   refusal: AppError | null
 }
 
-const NO_CONVERSATION = { conversationId: undefined }
+const CONTEXT = readsContext(undefined)
 const NEEDED: Scope = 'messages:api'
 
 const requests = new WeakMap<Request, ApiRequest>()
@@ -62,7 +63,7 @@ export function identifyApiCaller({ sessions, origins, isCounted }: How): Reques
     try {
       const token = apiTokenOf(req.headers, origins.askedBy(req))
       const found = isCounted
-        ? await sessions.resolveAndCount(token, 'messages', NO_CONVERSATION)
+        ? await sessions.resolveAndCount(token, 'messages', CONTEXT)
         : { caller: await sessions.resolve(token), count: null }
       request.caller = found.caller
       request.count = found.count

@@ -5,6 +5,7 @@
 
 import { z } from 'zod'
 import type { Caller } from '../../services/access/caller.ts'
+import type { Announced } from '../../services/access/read-ahead.ts'
 import type { Scope } from '../../services/access/scopes.ts'
 import type { Services } from '../../services/index.ts'
 import type { EarlySend, EarlyTurn } from '../../services/turns/remembered/early-turn.ts'
@@ -81,8 +82,8 @@ type Definition<A extends Access, I extends z.ZodRawShape, O extends z.ZodRawSha
    * nothing forbids it. Undefined: nothing has begun.
    */
   startEarly?(args: z.output<z.ZodObject<I>>, context: EarlyContext): Promise<EarlySend | undefined>
-  /** Whether what it needs of the conversation in `conversation_id` is read with the session. */
-  readsAhead?: boolean
+  /** What such a call needs, to be read with its session; undefined: nothing that can be. */
+  announce?(args: z.output<z.ZodObject<I>>): Announced | undefined
   /** May ask the client, or notify it of more than progress: served by the SDKs alone. */
   isInteractive?: boolean
   /** Its output is `content`, handed out as it is: there is no structured result. */
@@ -102,9 +103,10 @@ type Definition<A extends Access, I extends z.ZodRawShape, O extends z.ZodRawSha
 
 export type Tool = Omit<
   Definition<'public', z.ZodRawShape, z.ZodRawShape>,
-  'access' | 'run' | 'startEarly'
+  'access' | 'announce' | 'run' | 'startEarly'
 > & {
   access: Access
+  announce?(args: Record<string, unknown>): Announced | undefined
   startEarly?(args: Record<string, unknown>, context: EarlyContext): Promise<EarlySend | undefined>
   run(args: Record<string, unknown>, context: ToolContext<never>): Promise<Record<string, unknown>>
 }

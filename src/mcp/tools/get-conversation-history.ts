@@ -1,7 +1,38 @@
 import { z } from 'zod'
 import { AppError } from '../../errors.ts'
+import { readsHistory } from '../../services/conversations/conversations.ts'
 import { defineTool, instant } from '../definitions/tool.ts'
 import { paidBy, shownPayer } from './paid-by.ts'
+
+const input = z.object({
+  conversation_id: z
+    .uuid('must be a conversation id, as send_message or get_conversations returned it')
+    .describe('A conversation of yours, or one that is shared with you.'),
+  limit: z
+    .number()
+    .int()
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe(
+      'The newest so many messages, fewer where they are long. Left out: about 64 KB of them.',
+    ),
+  before: z
+    .uuid('must be a message id of this conversation')
+    .optional()
+    .describe('Only messages before this one: next_before of the newer page.'),
+  message_id: z
+    .uuid('must be a message id of this conversation')
+    .optional()
+    .describe('Only this message, to read on where its content was cut.'),
+  offset: z
+    .number()
+    .int()
+    .min(0)
+    .max(100_000_000)
+    .default(0)
+    .describe('With message_id: where in its content to begin, as next_offset said.'),
+})
 
 export const getConversationHistory = defineTool({
   name: 'get_conversation_history',
@@ -12,35 +43,7 @@ export const getConversationHistory = defineTool({
   scope: 'conversations:read',
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   isHeavy: true,
-  input: z.object({
-    conversation_id: z
-      .uuid('must be a conversation id, as send_message or get_conversations returned it')
-      .describe('A conversation of yours, or one that is shared with you.'),
-    limit: z
-      .number()
-      .int()
-      .min(1)
-      .max(1000)
-      .optional()
-      .describe(
-        'The newest so many messages, fewer where they are long. Left out: about 64 KB of them.',
-      ),
-    before: z
-      .uuid('must be a message id of this conversation')
-      .optional()
-      .describe('Only messages before this one: next_before of the newer page.'),
-    message_id: z
-      .uuid('must be a message id of this conversation')
-      .optional()
-      .describe('Only this message, to read on where its content was cut.'),
-    offset: z
-      .number()
-      .int()
-      .min(0)
-      .max(100_000_000)
-      .default(0)
-      .describe('With message_id: where in its content to begin, as next_offset said.'),
-  }),
+  input,
   rows: 'messages',
   output: z.object({
     messages: z.array(
@@ -88,12 +91,10 @@ export const getConversationHistory = defineTool({
       .nullable()
       .describe('Pass as before for the older page; null at the start.'),
   }),
+  announce: (args) => readsHistory(args.conversation_id, toPage(args)),
   async run(args, { caller, services }) {
-    const { conversation_id: conversationId, limit, before, message_id: messageId, offset } = args
-    if (messageId === undefined && offset > 0) throw offsetOfNothing()
-    const from = messageId === undefined ? undefined : { messageId, offset }
-    const wanted = { limit, before, from }
-    const page = await services.conversations.history(caller, conversationId, wanted)
+    if (args.message_id === undefined && args.offset > 0) throw offsetOfNothing()
+    const page = await services.conversations.history(caller, args.conversation_id, toPage(args))
     return {
       messages: page.messages.map((row) => ({
         id: row.id,
@@ -128,3 +129,9 @@ const offsetOfNothing = () =>
       details: { fields: ['offset'] },
     },
   )
+
+const toPage = ({ limit, before, message_id: messageId, offset }: z.output<typeof input>) => ({
+  limit,
+  before,
+  from: messageId === undefined ? undefined : { messageId, offset },
+})

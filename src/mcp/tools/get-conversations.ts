@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { CONVERSATION_FILTERS } from '../../services/conversations/conversations.ts'
+import { CONVERSATION_FILTERS, readsList } from '../../services/conversations/conversations.ts'
 import { defineTool, storableText } from '../definitions/tool.ts'
 import { conversation, shownConversation } from './conversation.ts'
 
@@ -45,6 +45,7 @@ export const getConversations = defineTool({
       .nullable()
       .describe('Pass as cursor for the next page; null at the end.'),
   }),
+  announce: readsList,
   async run({ filter, team, limit, offset, cursor }, { caller, services }) {
     const wanted = { filter, team, limit, offset, cursor }
     const page = await services.conversations.list(caller, wanted)

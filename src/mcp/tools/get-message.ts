@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { readsAnswer } from '../../services/turns/answers/follow-answer.ts'
 import { defineTool } from '../definitions/tool.ts'
 import { answer, shownAnswer, waitSeconds } from './answer.ts'
 
@@ -30,6 +31,7 @@ export const getMessage = defineTool({
     ...answer,
     error_code: z.string().nullable().describe('Why there is no complete answer.'),
   }),
+  announce: ({ message_id: id }) => readsAnswer(id),
   async run(
     { message_id: id, wait_seconds: waitSeconds, offset },
     { caller, services, signal, progress },

@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { readsContext } from '../../services/access/read-ahead.ts'
+import { payerNamedIn } from '../../services/billing/teams/payer-choice.ts'
 import type { SendInput } from '../../services/turns/turn.ts'
 import { isBlank } from '../../text/blank-text.ts'
 import { defineTool, storableText } from '../definitions/tool.ts'
@@ -107,12 +109,12 @@ export const sendMessage = defineTool({
   hints: { readOnly: false, destructive: false, idempotent: false, openWorld: true },
   isHeavy: true,
   streams: true,
-  readsAhead: true,
   input,
   output: z.object({
     ...answer,
     replayed: z.boolean().describe('The answer to an earlier call with this idempotency_key.'),
   }),
+  announce: (args) => readsContext(args.conversation_id, payerNamedIn(args.pay_with)),
   startEarly: (args, { services, token, mayStart }) =>
     services.earlySends.start(token, toInput(args), mayStart),
   async run(args, { caller, services, signal, progress, early }) {

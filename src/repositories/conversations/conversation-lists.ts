@@ -3,6 +3,7 @@ import type { Schema } from '../../database/schema.ts'
 import { Batcher } from '../../database/statements/batcher.ts'
 import { jsonRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
+import { prepareRead } from '../access/caller-reads.ts'
 import {
   accessibleConversation,
   accessTo,
@@ -64,21 +65,17 @@ type Page = {
 /** More than any page has. A constant in the SQL, since the planner's choice depends on it. */
 const MOST_ROWS = 201
 
-type AskedPage = {
-  userId: string
-  updatedBefore: string
-  idBefore: string
-  offset: number
-  limit: number
-}
+/** A page of a user's own conversations, without archived ones. */
+export type AskedPage = { updatedBefore: string; idBefore: string; offset: number; limit: number }
+type AskedUsersPage = AskedPage & { userId: string }
 
-const asked = jsonRows<keyof AskedPage>({
-  userId: 'uuid',
+const ASKED: Record<keyof AskedPage, string> = {
   updatedBefore: 'timestamptz',
   idBefore: 'uuid',
   offset: 'integer',
   limit: 'integer',
-})
+}
+const asked = jsonRows<keyof AskedUsersPage>({ userId: 'uuid', ...ASKED })
 
 /** As the database gives it. */
 export type ShownRow = Omit<ListedRow, 'ref' | 'branchedFrom'> & {
@@ -89,8 +86,9 @@ export type ShownRow = Omit<ListedRow, 'ref' | 'branchedFrom'> & {
   branchedByLink: boolean
 }
 
-/** A row without an id stands for an empty page. */
-type Row = (ShownRow | { id: null }) & { place: number; total: string }
+/** A row without an id stands for an empty page. One row of a page has the total. */
+type Row = (ShownRow | { id: null }) & { total: string | null }
+type ConversationList = { total: number; rows: ListedRow[] }
 
 /** What is shown of `c` to a reader with the `access`. @param reader SQL for the user's id. */
 export const shownColumns = (reader: string) => `
@@ -129,35 +127,67 @@ const countArchived = (user: string) => `(
     where ${isOwnedBy('archived', user)} and archived.archived_at is not null and archived.is_listed
   )`
 
-/** Reads the default pages of several users in one statement. */
-const listConversations = prepare<{ pages: string }, Row>(
-  'list_conversations',
-  (value) => `
-  select a.place, u.conversation_count - ${countArchived('u.id')} as total, shown.*
-  from ${asked.as('a', value('pages', 'json'))}
-  join users u on u.id = a.user_id
+/** Of the rows of a page, an empty one's too. */
+const IS_FIRST = 'coalesce(shown.is_first, true)'
+const NEWEST_FIRST = 'shown.updated_at desc, shown.id desc'
+
+/** The own conversations `shown` of each page `a`. */
+const ownPages = (isRead: string) => `
   left join lateral (
-    select ${shownColumns('u.id')}
+    select row_number() over () = 1 as is_first, ${shownColumns('a.user_id')}
     from (
       select own.* from conversations own
-      where ${isOwnedBy('own', 'u.id')} and is_listed and archived_at is null
+      where ${isOwnedBy('own', 'a.user_id')} and is_listed and archived_at is null
         and (updated_at, id) < (a.updated_before, a.id_before)
       order by updated_at desc, id desc
       limit ${MOST_ROWS} offset a."offset"
     ) as c
-    join ${accessTo('c', 'u.id')} as access on true
+    join ${accessTo('c', 'a.user_id')} as access on true
     limit a."limit"
-  ) as shown on true
-  order by a.place, shown.updated_at desc, shown.id desc`,
+  ) as shown on ${isRead}`
+
+/** Counted once for a page. */
+const PAGE_COLUMNS = `
+  case when ${IS_FIRST} then (
+    select u.conversation_count - ${countArchived('u.id')} from users u where u.id = a.user_id
+  ) end as total, shown.*`
+
+/** Reads the default pages of several users in one statement. */
+const listConversations = prepare<{ pages: string }, Row & { place: number }>(
+  'list_conversations',
+  (value) => `
+  select a.place, ${PAGE_COLUMNS}
+  from ${asked.as('a', value('pages', 'json'))}${ownPages('true')}
+  order by a.place, ${NEWEST_FIRST}`,
 )
+
+/** The same page, read with the session of the request that asks for it. */
+export const readOwnList = prepareRead<AskedPage, Row, ConversationList>({
+  name: 'own_lists',
+  asked: ASKED,
+  scope: 'conversations:read',
+  columns: PAGE_COLUMNS,
+  tables: (isAllowed) => ownPages(`${isAllowed} and a.reads_all`),
+  isFirst: IS_FIRST,
+  orderBy: NEWEST_FIRST,
+  toRead: toList,
+})
 
 /** A cursor before any row. */
 const NEWEST = { updatedBefore: 'infinity', idBefore: 'ffffffff-ffff-ffff-ffff-ffffffffffff' }
 
+/** @param limit 201 at most. */
+export function askedPage({ limit, offset, after }: Omit<Page, 'teamId'>): AskedPage {
+  const from = after && { updatedBefore: after.updatedAt.toISOString(), idBefore: after.id }
+  return { limit, offset, ...(from ?? NEWEST) }
+}
+
 /** Lists of conversations that a user has access to. */
 export class ConversationListRepository {
   readonly #db: Kysely<Schema>
-  readonly #pages = new Batcher<AskedPage, Row[]>({ run: (pages) => this.#listTogether(pages) })
+  readonly #pages = new Batcher<AskedUsersPage, Row[]>({
+    run: (pages) => this.#listTogether(pages),
+  })
 
   constructor(db: Kysely<Schema>) {
     this.#db = db
@@ -170,29 +200,24 @@ export class ConversationListRepository {
   async list(
     userId: string,
     filter: ConversationFilter,
-    { limit, offset, after, teamId = null }: Page,
-  ) {
-    const from = after && { updatedBefore: after.updatedAt.toISOString(), idBefore: after.id }
-    const page: AskedPage = { userId, limit, offset, ...(from ?? NEWEST) }
-    const rows = await (filter === 'mine' && teamId === null
-      ? this.#pages.load(page)
-      : this.#filtered(filter, page, teamId))
-    return {
-      total: Number(rows[0]?.total ?? 0),
-      rows: rows.flatMap(({ place: _place, total: _total, ...row }) =>
-        row.id === null ? [] : [toListed(row)],
-      ),
-    }
+    { teamId = null, ...page }: Page,
+  ): Promise<ConversationList> {
+    const wanted = { userId, ...askedPage(page) }
+    return toList(
+      await (filter === 'mine' && teamId === null
+        ? this.#pages.load(wanted)
+        : this.#filtered(filter, wanted, teamId)),
+    )
   }
 
-  async #listTogether(pages: readonly AskedPage[]): Promise<Row[][]> {
+  async #listTogether(pages: readonly AskedUsersPage[]): Promise<Row[][]> {
     const rows = await listConversations(this.#db, { pages: asked.toJson(pages) })
     return pages.map((_, place) => rows.filter((row) => row.place === place))
   }
 
   async #filtered(
     filter: ConversationFilter,
-    page: AskedPage,
+    page: AskedUsersPage,
     teamId: string | null,
   ): Promise<Row[]> {
     const { own, shared, ownTotal } = ofTeam(FILTERS[filter], teamId)
@@ -219,7 +244,7 @@ export class ConversationListRepository {
         order by updated_at desc, id desc
         limit ${page.limit} offset ${page.offset}
       )
-      select 0 as place, (select count(*) from shared) + ${ownTotal} as total, shown.*
+      select (select count(*) from shared) + ${ownTotal} as total, shown.*
       from asked
       left join lateral (
         select ${COLUMNS}
@@ -268,13 +293,24 @@ const FILTERS: Record<ConversationFilter, Filter> = {
   all: { own: sql`true`, shared: sql`true`, ownTotal: COUNT_OWN },
 }
 
-export function toListed(shown: ShownRow): ListedRow {
-  const { sealedFor, dataKey, branchedFrom, branchedAtPosition, branchedByLink, ...row } = shown
+export function toListed(row: ShownRow): ListedRow {
+  const { id, sealedFor, dataKey, branchedFrom, branchedAtPosition, branchedByLink } = row
+  const { title, model, messageCount, isActive, createdAt, updatedAt } = row
+  const { role, owner, isArchived, isShared, payment } = row
   const position = branchedAtPosition ?? 0
   return {
-    ...row,
-    ref: toConversationRef({ id: row.id, sealedFor, dataKey }),
+    ...{ id, title, model, messageCount, isActive, createdAt, updatedAt },
+    ...{ role, owner, isArchived, isShared, payment },
+    ref: toConversationRef({ id, sealedFor, dataKey }),
     branchedFrom:
       branchedFrom === null && !branchedByLink ? null : { conversationId: branchedFrom, position },
+  }
+}
+
+function toList(rows: readonly Row[]): ConversationList {
+  const total = rows.find((row) => row.total !== null)?.total
+  return {
+    total: Number(total ?? 0),
+    rows: rows.flatMap((row) => (row.id === null ? [] : [toListed(row)])),
   }
 }

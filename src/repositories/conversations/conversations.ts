@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
+import { prepare } from '../../database/statements/prepared.ts'
 import { accessibleConversation, type ConversationRole } from '../access/conversation-access.ts'
 import { type ConversationRef, refColumns, toConversationRef } from '../access/conversation-ref.ts'
 
@@ -11,6 +12,35 @@ export type ReadableConversation = {
   messageCount: number
 }
 
+export type ReadableRow = {
+  conversationId: string
+  sealedFor: string
+  dataKey: Buffer
+  readerRole: ConversationRole
+  readableCount: number
+}
+
+/** A {@link ReadableRow}. @param conversation alias of an accessible conversation. */
+export const readableColumns = (conversation: string) => `
+  ${conversation}.id as conversation_id, ${refColumns(conversation)},
+  ${conversation}.role as reader_role,
+  greatest(0, ${conversation}.message_count - ${conversation}.messages_deleted
+    - (${conversation}.from_position - 1)) as readable_count`
+
+export const toReadable = (row: ReadableRow): ReadableConversation => ({
+  ref: toConversationRef({ ...row, id: row.conversationId }),
+  role: row.readerRole,
+  messageCount: row.readableCount,
+})
+
+const findReadable = prepare<{ id: string; userId: string }, ReadableRow>(
+  'find_readable_conversation',
+  (value) => `
+  select ${readableColumns('c')}
+  from (values (${value('id', 'uuid')}, ${value('userId', 'uuid')})) as asked (id, reader)
+  join ${accessibleConversation('asked.id', 'asked.reader')} as c on true`,
+)
+
 export class ConversationRepository {
   readonly #db: Kysely<Schema>
 
@@ -20,19 +50,8 @@ export class ConversationRepository {
 
   /** Undefined also when the user has no access to it. */
   async find(id: string, userId: string): Promise<ReadableConversation | undefined> {
-    const { rows } = await sql<
-      Parameters<typeof toConversationRef>[0] & { role: ConversationRole; messageCount: number }
-    >`
-      select c.id, ${sql.raw(refColumns('c'))}, c.role,
-        c.message_count - c.messages_deleted - (c.from_position - 1) as message_count
-      from (values (${id}::uuid, ${userId}::uuid)) as asked (id, reader)
-      join ${sql.raw(accessibleConversation('asked.id', 'asked.reader'))} as c on true`.execute(
-      this.#db,
-    )
-    const [row] = rows
-    if (row === undefined) return undefined
-    const { role, messageCount } = row
-    return { ref: toConversationRef(row), role, messageCount: Math.max(0, messageCount) }
+    const [row] = await findReadable(this.#db, { id, userId })
+    return row && toReadable(row)
   }
 
   /** Whether the user has access to it, in any role. */

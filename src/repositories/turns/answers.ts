@@ -1,5 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { MessageStatus, Schema } from '../../database/schema.ts'
+import { prepare } from '../../database/statements/prepared.ts'
+import { prepareRead } from '../access/caller-reads.ts'
 import { accessTo, isOwnedBy, isSentBy } from '../access/conversation-access.ts'
 import { type ConversationRef, refColumns, toConversationRef } from '../access/conversation-ref.ts'
 import { isLive, isReached, mayDo, type Reach } from '../access/reach.ts'
@@ -35,14 +37,72 @@ type AnswerRow = Omit<StoredAnswer, 'conversation' | 'receipt'> & {
   dataKey: Buffer
 }
 
-/** Of the message `m` in the conversation `c`. */
-const ANSWER_COLUMNS = sql.raw(
-  `m.id, m.conversation_id, m.status, m.content, m.model, m.result, m.stop_sequence, m.error_code,
-  m.request_id, ${refColumns('c')}, not (${isOwnedBy('c', 'asker.id')}) as is_others,
-  ${isSentBy('m', 'asker.id')} as is_senders,
+/** Of the message `m` in the conversation `c`. @param asker SQL for the id of the user who asks. */
+const answerColumns = (asker: string, content = 'm.content') => `
+  m.id, m.conversation_id, m.status, ${content} as content, m.model, m.result, m.stop_sequence,
+  m.error_code, m.request_id, ${refColumns('c')}, not (${isOwnedBy('c', asker)}) as is_others,
+  ${isSentBy('m', asker)} as is_senders,
   (select u.username from users u where u.id = coalesce(m.sender_id, m.user_id)) as sender,
-  (select t.name from teams t where t.id = m.paying_team_id) as paying_team`,
+  (select t.name from teams t where t.id = m.paying_team_id) as paying_team`
+const ANSWER_COLUMNS = sql.raw(answerColumns('asker.id'))
+
+type Asked = { session: string; messageId: string; readsAll: string }
+
+/**
+ * A table expression for a `left join`: the answer that the session reaches, or none.
+ *
+ * @param columns of the message `m` in the conversation `c`.
+ */
+const reachedAnswer = (columns: string, { session, messageId, readsAll }: Asked) => `lateral (
+    select ${columns}, case when access.role <> 'viewer' then m.key_last_four end as key_last_four
+    from messages m
+    join conversations c on c.id = m.conversation_id
+    join ${accessTo('c', `${session}.user_id`)} as access on m.position >= access.from_position
+    where m.id = ${messageId} and m.role = 'assistant' and ${isReached('c', session, readsAll)}
+  )`
+
+const findReachedAnswer = prepare<Reach & { messageId: string }, AnswerRow | { id: null }>(
+  'find_reached_answer',
+  (value) => `
+  select answer.*
+  from sessions s
+  left join ${reachedAnswer(answerColumns('s.user_id'), {
+    session: 's',
+    messageId: value('messageId', 'uuid'),
+    readsAll: value('readsAll', 'boolean'),
+  })} as answer on true
+  where s.id = ${value('sessionId', 'uuid')} and s.user_id = ${value('userId', 'uuid')}
+    and ${isLive('s')} and ${mayDo('s', 'messages:send')}`,
 )
+
+/** A longer answer is read alone: many may be in one batch. */
+const MOST_BYTES = 256 * 1024
+const IS_LONG = `coalesce(octet_length(m.content), 0) > ${MOST_BYTES}`
+const LIMITED_COLUMNS = `${answerColumns('a.user_id', `case when not ${IS_LONG} then m.content end`)},
+    ${IS_LONG} as is_long`
+
+type AheadRow = (AnswerRow & { isLong: boolean }) | { id: null }
+
+/** `answer`: null when the session reaches none with that id. */
+export type ReachedAnswer = { answer: StoredAnswer | null }
+
+export const readAnswer = prepareRead<{ messageId: string }, AheadRow, ReachedAnswer>({
+  name: 'answers',
+  asked: { messageId: 'uuid' },
+  scope: 'messages:send',
+  columns: 'answer.*',
+  tables: (isAllowed) => `
+  left join ${reachedAnswer(LIMITED_COLUMNS, {
+    session: 'a',
+    messageId: 'a.message_id',
+    readsAll: 'a.reads_all',
+  })} as answer on ${isAllowed}`,
+  toRead([row]) {
+    if (row === undefined || row.id === null) return { answer: null }
+    return row.isLong ? undefined : { answer: toStoredAnswer(row) }
+  },
+})
+
 /** The sender, and the owner of the conversation. */
 const IS_CONCERNED = sql.raw(`(${isSentBy('m', 'asker.id')} or ${isOwnedBy('m', 'asker.id')})`)
 
@@ -71,21 +131,7 @@ export class AnswerRepository {
    *   reaches no such answer.
    */
   async findReached(id: string, reach: Reach): Promise<StoredAnswer | null | undefined> {
-    const { rows } = await sql<AnswerRow | { id: null }>`
-      select answer.*
-      from sessions s
-      left join lateral (
-        select ${ANSWER_COLUMNS},
-          case when access.role <> 'viewer' then m.key_last_four end as key_last_four
-        from (values (s.user_id)) as asker (id)
-        cross join messages m
-        join conversations c on c.id = m.conversation_id
-        join ${ACCESS} as access on m.position >= access.from_position
-        where m.id = ${id}::uuid and m.role = 'assistant' and ${reached(reach)}
-      ) as answer on true
-      where s.id = ${reach.sessionId}::uuid and s.user_id = ${reach.userId}::uuid
-        and ${sql.raw(isLive('s'))} and ${sql.raw(mayDo('s', 'messages:send'))}`.execute(this.#db)
-    const [row] = rows
+    const [row] = await findReachedAnswer(this.#db, { messageId: id, ...reach })
     return row && (row.id === null ? null : toStoredAnswer(row))
   }
 
@@ -141,17 +187,17 @@ export class AnswerRepository {
   }
 }
 
-const toStoredAnswer = ({
-  conversationId,
-  sealedFor,
-  dataKey,
-  result,
-  ...row
-}: AnswerRow): StoredAnswer => ({
-  ...row,
-  receipt: result && fromStoredReceipt(result),
-  conversation: toConversationRef({ id: conversationId, sealedFor, dataKey }),
-})
+function toStoredAnswer(row: AnswerRow): StoredAnswer {
+  const { conversationId, sealedFor, dataKey, result } = row
+  const { id, status, content, model, stopSequence, errorCode, requestId } = row
+  const { isOthers, isSenders, sender, keyLastFour, payingTeam } = row
+  return {
+    ...{ id, status, content, model, stopSequence, errorCode, requestId },
+    ...{ isOthers, isSenders, sender, keyLastFour, payingTeam },
+    receipt: result && fromStoredReceipt(result),
+    conversation: toConversationRef({ id: conversationId, sealedFor, dataKey }),
+  }
+}
 
 /** Of the session `s` to the conversation `c`. */
 const ACCESS = sql.raw(accessTo('c', 's.user_id'))

@@ -33,6 +33,7 @@ import type { SendablePage } from './send-histories.ts'
 import {
   type NamedPayer,
   PAYER_COLUMNS,
+  type PayerValues,
   PURSE_COLUMN,
   type TeamPayers,
   toPayerValues,
@@ -107,7 +108,7 @@ export type TurnContextRow = Omit<SendableConversation, 'ref' | 'history' | 'pay
 const MOST_MESSAGES = 200
 const MOST_BYTES = 256 * 1024
 
-type AskedSend = Reach & { conversationId: string | null; payer: NamedPayer | undefined }
+type AskedSend = Reach & PayerValues & { conversationId: string | null }
 
 const COLUMNS = {
   userId: 'uuid',
@@ -215,21 +216,21 @@ export class TurnContextRepository {
     conversationId: string | undefined,
     payer?: NamedPayer,
   ): Promise<TurnContext | undefined> {
-    const asked = { ...reach, conversationId: conversationId ?? null, payer }
-    const openings = this.#teamPayers.mayPay(asked) ? this.#teamOpenings : this.#openings
-    const row = await openings.load(asked)
-    if (row) this.#teamPayers.note(row)
-    return row && toTurnContext(row)
+    const send = { ...reach, conversationId: conversationId ?? null, ...toPayerValues(payer) }
+    const openings = this.#teamPayers.mayPay(send) ? this.#teamOpenings : this.#openings
+    const row = await openings.load(send)
+    const context = row && toTurnContext(row)
+    if (context?.conversation) this.#teamPayers.note(context.conversation)
+    return context
   }
 
   async #openTogether(sends: readonly AskedSend[]): Promise<(TurnContextRow | undefined)[]> {
     return inPlaces(sends, await loadTurnContexts(this.#db, { sends: asked.toJson(sends) }))
   }
 
-  async #openForTeams(all: readonly AskedSend[]): Promise<(TurnContextRow | undefined)[]> {
-    const sends = all.map((send) => ({ ...send, ...toPayerValues(send.payer) }))
+  async #openForTeams(sends: readonly AskedSend[]): Promise<(TurnContextRow | undefined)[]> {
     return inPlaces(
-      all,
+      sends,
       await loadTeamTurnContexts(this.#db, { sends: askedOfTeams.toJson(sends) }),
     )
   }

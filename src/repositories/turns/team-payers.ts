@@ -20,8 +20,14 @@ const MOST_REMEMBERED = 10_000
 
 export const PAYER_COLUMNS = { teamId: 'uuid', teamNameKey: 'text', isPayerNamed: 'boolean' }
 
+export type PayerValues = {
+  teamId: string | null
+  teamNameKey: string | null
+  isPayerNamed: boolean
+}
+
 /** @param payer undefined: the call names none. */
-export const toPayerValues = (payer: NamedPayer | undefined) => ({
+export const toPayerValues = (payer: NamedPayer | undefined): PayerValues => ({
   teamId: typeof payer === 'object' && 'id' in payer ? payer.id : null,
   teamNameKey: typeof payer === 'object' && 'nameKey' in payer ? payer.nameKey : null,
   isPayerNamed: payer !== undefined,
@@ -32,20 +38,20 @@ export const PURSE_COLUMN = `,
     ${purseOf(`t.id = a.team_id or t.name_key = a.team_name_key
       or not a.is_payer_named and t.id = ${payingTeam('c')}`)} as purse`
 
-type Asked = { conversationId?: string | null | undefined; payer: NamedPayer | undefined }
+type Asked = PayerValues & { conversationId: string | null }
+/** Who pays in a conversation, as read. */
+type Read = { ref: { id: string }; payment: { teamId: string | null } }
 
 export class TeamPayers {
   readonly #paid = new LRUCache<string, true>({ max: MOST_REMEMBERED })
 
-  mayPay({ conversationId, payer }: Asked): boolean {
-    if (payer !== undefined) return payer !== 'own'
-    return conversationId ? this.#paid.has(conversationId.toLowerCase()) : false
+  mayPay({ conversationId, teamId, teamNameKey, isPayerNamed }: Asked): boolean {
+    if (isPayerNamed) return teamId !== null || teamNameKey !== null
+    return conversationId !== null && this.#paid.has(conversationId.toLowerCase())
   }
 
-  /** Who pays in a conversation, as read. */
-  note({ id, payingTeamId }: { id: string | null; payingTeamId: string | null }): void {
-    if (id === null) return
-    if (payingTeamId === null) this.#paid.delete(id)
-    else this.#paid.set(id, true)
+  note({ ref, payment }: Read): void {
+    if (payment.teamId === null) this.#paid.delete(ref.id)
+    else this.#paid.set(ref.id, true)
   }
 }

@@ -1,34 +1,58 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { LiveSession, SessionProof } from '../../repositories/access/session-checks.ts'
-import type { TurnContext } from '../../repositories/turns/load-turn-context.ts'
+import type { AskedOf, ReadName, ReadOf } from '../../repositories/caller-reads.ts'
+import { type NamedPayer, toPayerValues } from '../../repositories/turns/team-payers.ts'
 
-/** After this, what was read is read again: a body may have taken long to arrive. */
+/** Longer after it was asked for, it is read again: the database may have waited for a lock. */
 const GOOD_FOR_MS = 1000
 
-/** What the statement that found a request's session also read for its call. */
+/** What a call needs, announced before its session is looked up. */
+export type AnnouncedRead<Name extends ReadName> = { name: Name; asked: AskedOf<Name> }
+export type Announced = { [Name in ReadName]: AnnouncedRead<Name> }[ReadName]
+
+/**
+ * For a message to the conversation, or to none yet; and for a call without one.
+ *
+ * @param payer whom the call has pay; undefined: it does not say.
+ */
+export const readsContext = (
+  conversationId: string | undefined,
+  payer?: NamedPayer,
+): AnnouncedRead<'turnContext'> => ({
+  name: 'turnContext',
+  asked: { conversationId: conversationId ?? null, ...toPayerValues(payer) },
+})
+
+/** How the session of a request was named, and what was found. */
 export type FoundWith = { proof: SessionProof; session: LiveSession }
 
-export class ReadAhead {
-  /** How the session was named, and what was found. */
-  readonly foundWith: FoundWith
-  readonly #conversationId: string | undefined
-  readonly #readAt = performance.now()
-  #context: TurnContext | undefined
+/** `askedAt`: by performance.now(), before the statement. */
+type Found = FoundWith & { read: ReadOf<ReadName>; askedAt: number }
 
-  constructor(conversationId: string | undefined, context: TurnContext, foundWith: FoundWith) {
+/** What the statement that found a request's session also read for its call. */
+export class ReadAhead {
+  readonly foundWith: FoundWith
+  readonly #announced: Announced
+  readonly #askedAt: number
+  #read: ReadOf<ReadName> | undefined
+
+  constructor(announced: Announced, { read, askedAt, ...foundWith }: Found) {
     this.foundWith = foundWith
-    this.#conversationId = conversationId
-    this.#context = context
+    this.#announced = announced
+    this.#askedAt = askedAt
+    this.#read = read
   }
 
   /**
-   * Once: a second read is for what has changed since, and the context may be large.
+   * Once: a second read is for what has changed since, and it may be large.
    *
    * @returns undefined when it has to be read.
    */
-  take(conversationId: string | undefined): TurnContext | undefined {
-    const context = this.#context
-    this.#context = undefined
-    const isGood = performance.now() - this.#readAt < GOOD_FOR_MS
-    return isGood && conversationId === this.#conversationId ? context : undefined
+  take<Name extends ReadName>(wanted: AnnouncedRead<Name> | undefined): ReadOf<Name> | undefined {
+    if (wanted === undefined) return undefined
+    const read = this.#read
+    this.#read = undefined
+    const isGood = performance.now() - this.#askedAt < GOOD_FOR_MS
+    return isGood && isDeepStrictEqual(wanted, this.#announced) ? (read as ReadOf<Name>) : undefined
   }
 }

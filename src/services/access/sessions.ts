@@ -12,7 +12,6 @@ import type {
 import type { SessionKind } from '../../repositories/access/sessions.ts'
 import { periodsAt } from '../../repositories/billing/periods.ts'
 import type { Repositories, Transact } from '../../repositories/index.ts'
-import type { NamedPayer } from '../../repositories/turns/team-payers.ts'
 import { visibleName } from '../../text/visible-name.ts'
 import type { AuditLog, AuditTransaction } from '../audit/audit-log.ts'
 import { actorOf } from './actor.ts'
@@ -20,7 +19,7 @@ import { holdSessions, type PasswordProof, proofRequired, sessionEnded } from '.
 import { type BegunSession, beginSession, holdPassword } from './begin-session.ts'
 import type { Caller } from './caller.ts'
 import type { InstallationRoles } from './installation-roles.ts'
-import { ReadAhead } from './read-ahead.ts'
+import { type Announced, ReadAhead } from './read-ahead.ts'
 import { ALL_SCOPES, isScope, requireScopes, type Scope } from './scopes.ts'
 import { type CheckedSession, isWellFormed, SessionChecks } from './session-lookup.ts'
 
@@ -54,12 +53,6 @@ export type ListedSession = {
 /** The two ways in which a token of /mcp names its session. */
 type TokenChecks = { signed: SessionChecks; personal: SessionChecks }
 
-/**
- * What to read for a call with its session: for a new conversation, or for this one, and whom the
- * call has pay, if it says so.
- */
-export type Announced = { conversationId: string | undefined; payer?: NamedPayer | undefined }
-
 /** `scopes`: what the token names of its session's; undefined: all. */
 export type NamedSession = {
   proof: SessionProof
@@ -80,7 +73,7 @@ export type UserCounters = Record<'requests' | 'messages', Required<UserCounter>
 export const PERSONAL_TOKEN_PREFIX = 'cag'
 
 type Deps = {
-  repositories: Pick<Repositories, 'callerContexts' | 'sessions' | 'sessionChecks'>
+  repositories: Pick<Repositories, 'callerReads' | 'sessions' | 'sessionChecks'>
   transact: Transact<'auditEvents' | 'authority' | 'sessions' | 'users'>
   audit: Pick<AuditLog, 'record'>
   tokens: AccessTokens
@@ -143,7 +136,8 @@ export class SessionService {
     as: keyof UserCounters = 'requests',
     announced?: Announced,
   ): Promise<{ caller: Caller; count: Count | null }> {
-    const find = announced ? this.#readingAhead(as, announced) : byItself(this.#counting[as])
+    const isAhead = announced && this.#mayReadAhead(announced)
+    const find = isAhead ? this.#readingAhead(as, announced) : byItself(this.#counting[as])
     return this.#resolve(accessToken, find)
   }
 
@@ -337,15 +331,22 @@ export class SessionService {
     return this.#deps.repositories.sessions.elicitsUrls(sessionId)
   }
 
-  #readingAhead(as: keyof UserCounters, { conversationId, payer }: Announced): FindSession {
+  /** Of a request that is counted elsewhere it is not known yet whether it is refused. */
+  #mayReadAhead({ name }: Announced): boolean {
+    return this.#deps.userCounters !== null || name === 'turnContext'
+  }
+
+  #readingAhead(as: keyof UserCounters, announced: Announced): FindSession {
     const { repositories, userCounters } = this.#deps
+    const { name, asked } = announced
     return async (proof, readsAll) => {
       if (!isWellFormed(proof)) return undefined
-      const asked = { proof, readsAll, conversationId, payer }
-      const found = await repositories.callerContexts.find(asked, userCounters?.[as] ?? null)
-      if (!found?.context) return found
-      const foundWith = { proof, session: found.session }
-      return { ...found, readAhead: new ReadAhead(conversationId, found.context, foundWith) }
+      const caller = { proof, readsAll, asked }
+      const askedAt = performance.now()
+      const found = await repositories.callerReads.find(name, caller, userCounters?.[as] ?? null)
+      if (!found?.read) return found
+      const { session, read } = found
+      return { ...found, readAhead: new ReadAhead(announced, { proof, session, read, askedAt }) }
     }
   }
 

@@ -14,6 +14,7 @@ import { periodsAt } from '../../repositories/billing/periods.ts'
 import type { Repositories } from '../../repositories/index.ts'
 import type { WhichOrphans } from '../../repositories/turns/leases.ts'
 import type { Caller } from '../access/caller.ts'
+import { readsContext } from '../access/read-ahead.ts'
 import type { BudgetAlerts } from './alerts/budget-alerts.ts'
 import type { OrphanLimits } from './alerts/orphan-limits.ts'
 import { type Budgets, WARN_FROM_PERCENT } from './budgets.ts'
@@ -93,7 +94,7 @@ export class CallService {
    * @throws AppError not_found when the account was deleted.
    */
   async context(caller: Pick<Caller, 'userId' | 'sessionId' | 'readAhead'>): Promise<CallContext> {
-    const ahead = caller.readAhead?.take(undefined)
+    const ahead = caller.readAhead?.take(readsContext(undefined))
     if (ahead) return ahead
     const context = await this.#deps.repositories.calls.findContext(caller)
     if (context === undefined) throw new AppError('not_found', 'This account has been deleted.')

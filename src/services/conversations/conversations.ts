@@ -1,15 +1,22 @@
 import type { HeavyReads } from '../../concurrency/heavy-reads.ts'
 import { mapInSlices } from '../../concurrency/slices.ts'
 import { AppError } from '../../errors.ts'
-import type {
-  ConversationCursor,
-  ConversationFilter,
-  ListedRow,
+import type { ConversationRef } from '../../repositories/access/conversation-ref.ts'
+import {
+  askedPage,
+  type ConversationCursor,
+  type ConversationFilter,
+  type ListedRow,
 } from '../../repositories/conversations/conversation-lists.ts'
 import type { ReadableConversation } from '../../repositories/conversations/conversations.ts'
-import type { ListedMessage } from '../../repositories/conversations/messages.ts'
+import type {
+  HistoryRead,
+  ListedMessage,
+  ReadPage,
+} from '../../repositories/conversations/messages.ts'
 import type { Repositories } from '../../repositories/index.ts'
 import type { Caller } from '../access/caller.ts'
+import type { AnnouncedRead } from '../access/read-ahead.ts'
 import { toPaidBy } from '../billing/paid-by.ts'
 import { textOf, type Vault } from '../keys/vault.ts'
 import { teamNotFound } from '../teams/team-errors.ts'
@@ -53,6 +60,41 @@ export type HistoryPage = {
 const UNASKED_PAGE_BYTES = 64 * 1024
 const MOST_MESSAGES = 1000
 
+/** One row more than the page has tells whether there is another page. */
+const rangeOf = ({ limit, offset }: ConversationPage, after: ConversationCursor | undefined) => ({
+  limit: limit + 1,
+  offset,
+  ...(after === undefined ? {} : { after }),
+})
+
+/** What `list` reads; undefined where that is more than one statement's work. */
+export function readsList(page: ConversationPage): AnnouncedRead<'ownList'> | undefined {
+  const { filter = 'mine', team, cursor } = page
+  const after = cursor === undefined ? undefined : decodeCursor(cursor)
+  const isPlain = filter === 'mine' && team === undefined
+  if (!isPlain || (cursor !== undefined && after === undefined)) return undefined
+  return { name: 'ownList', asked: askedPage(rangeOf(page, after)) }
+}
+
+/** What `history` reads of the newest page; undefined for others. */
+export function readsHistory(
+  conversationId: string,
+  { limit, before, through, from }: HistoryPage,
+): AnnouncedRead<'history'> | undefined {
+  if (before !== undefined || through !== undefined || from !== undefined) return undefined
+  const asked = { conversationId, limit: limit ?? MOST_MESSAGES, maxBytes: UNASKED_PAGE_BYTES }
+  return { name: 'history', asked }
+}
+
+/** The page as wanted; undefined where more of it has to be read. */
+function pageIn(ahead: HistoryRead | undefined, { limit }: HistoryPage): ReadPage | undefined {
+  if (!ahead?.conversation || !ahead.page) return undefined
+  return limit !== undefined && ahead.page.isCut ? undefined : ahead.page
+}
+
+const bytesOf = ({ limit }: HistoryPage) =>
+  limit === undefined ? UNASKED_PAGE_BYTES : MOST_TEXT_BYTES
+
 /** Reads the conversations that a user has access to. */
 export class ConversationService {
   readonly #deps: Deps
@@ -68,16 +110,10 @@ export class ConversationService {
    *
    * @throws AppError invalid_input for a malformed cursor; not_found for the team.
    */
-  async list({ userId }: Caller, page: ConversationPage) {
-    const { filter = 'mine', limit, offset, cursor, team } = page
-    const teamId = team === undefined ? null : await this.#teamId(userId, team)
-    const after = cursor === undefined ? undefined : decodeCursor(cursor)
-    const { rows, total } = await this.#deps.repositories.conversationLists.list(userId, filter, {
-      limit: limit + 1,
-      offset,
-      teamId,
-      ...(after === undefined ? {} : { after }),
-    })
+  async list(caller: Caller, page: ConversationPage) {
+    const { limit } = page
+    const ahead = caller.readAhead?.take(readsList(page))
+    const { rows, total } = ahead ?? (await this.#list(caller, page))
     const shown = rows.slice(0, limit)
     const last = shown.at(-1)
     return {
@@ -85,6 +121,15 @@ export class ConversationService {
       total,
       nextCursor: rows.length > limit && last ? encodeCursor(last) : null,
     }
+  }
+
+  async #list({ userId }: Caller, page: ConversationPage) {
+    const { filter = 'mine', cursor, team } = page
+    const teamId = team === undefined ? null : await this.#teamId(userId, team)
+    const after = cursor === undefined ? undefined : decodeCursor(cursor)
+    if (cursor !== undefined && after === undefined) throw malformedCursor()
+    const { conversationLists } = this.#deps.repositories
+    return conversationLists.list(userId, filter, { ...rangeOf(page, after), teamId })
   }
 
   async #teamId(userId: string, team: string): Promise<string> {
@@ -105,12 +150,15 @@ export class ConversationService {
    * @throws AppError not_found, also for another user's conversation; rate_limited,
    *   overloaded.
    */
-  async history({ userId }: Caller, conversationId: string, wanted: HistoryPage) {
-    const conversation = await this.#deps.repositories.conversations.find(conversationId, userId)
-    if (conversation === undefined) throw conversationNotFound()
-    const page = await this.#deps.heavyReads.run(userId, () =>
-      this.#page(userId, conversation, wanted),
-    )
+  async history(caller: Caller, conversationId: string, wanted: HistoryPage) {
+    const { userId } = caller
+    const { conversations } = this.#deps.repositories
+    const ahead = caller.readAhead?.take(readsHistory(conversationId, wanted))
+    const conversation = ahead
+      ? ahead.conversation
+      : await conversations.find(conversationId, userId)
+    if (!conversation) throw conversationNotFound()
+    const page = await this.#page(userId, conversation, wanted, pageIn(ahead, wanted))
     const [oldest] = page.messages
     const isMore = page.hasOlder && wanted.from === undefined
     const isCut = isMore && page.messages.length < (wanted.limit ?? Number.POSITIVE_INFINITY)
@@ -129,20 +177,35 @@ export class ConversationService {
     return { ...row, title: this.#deps.vault.openConversation(ref).openTitle(title) }
   }
 
-  async #page(userId: string, { ref }: ReadableConversation, wanted: HistoryPage) {
-    const { id } = ref
+  /** @param known the page, where it has been read. */
+  async #page(
+    userId: string,
+    { ref }: ReadableConversation,
+    wanted: HistoryPage,
+    known: ReadPage | undefined,
+  ) {
+    if (known) return this.#openPage(ref, known, wanted)
+    return this.#deps.heavyReads.run(userId, async () =>
+      this.#openPage(ref, await this.#readPage(userId, ref, wanted), wanted),
+    )
+  }
+
+  async #readPage(userId: string, { id }: ConversationRef, wanted: HistoryPage) {
     const { limit, from } = wanted
-    const { messages } = this.#deps.repositories
-    const maxBytes = limit === undefined ? UNASKED_PAGE_BYTES : MOST_TEXT_BYTES
     const beforePosition = await this.#endOf(userId, id, wanted)
-    const page = await messages.page(id, userId, {
+    return this.#deps.repositories.messages.page(id, userId, {
       limit: from ? 1 : (limit ?? MOST_MESSAGES),
       beforePosition,
-      maxBytes,
+      maxBytes: bytesOf(wanted),
     })
+  }
+
+  async #openPage(ref: ConversationRef, page: ReadPage, wanted: HistoryPage) {
+    const { from } = wanted
+    const maxBytes = bytesOf(wanted)
     const vault = this.#deps.vault.openConversation(ref)
-    const bytesOf = ({ content }: ListedMessage) => content?.length ?? 0
-    const opened = await mapInSlices(page.messages, bytesOf, ({ content, ...row }) => {
+    const lengthOf = ({ content }: ListedMessage) => content?.length ?? 0
+    const opened = await mapInSlices(page.messages, lengthOf, ({ content, ...row }) => {
       const text = content === null ? '' : textOf(vault.openContent(row.id, content))
       const cut = cutText(text, from?.offset ?? 0, maxBytes)
       return { ...row, content: cut.text, nextOffset: cut.nextOffset }
@@ -171,13 +234,14 @@ function encodeCursor({ updatedAt, id }: ConversationCursor): string {
   return Buffer.from(`${updatedAt.getTime()}.${id}`).toString('base64url')
 }
 
-function decodeCursor(cursor: string): ConversationCursor {
+/** Undefined when it is malformed. */
+function decodeCursor(cursor: string): ConversationCursor | undefined {
   const text = Buffer.from(cursor, 'base64url').toString('latin1')
   const match = /^(\d{1,14})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(text)
-  if (!match) {
-    throw new AppError('invalid_input', 'cursor must be a next_cursor of an earlier page.', {
-      details: { field: 'cursor' },
-    })
-  }
-  return { updatedAt: new Date(Number(match[1])), id: match[2] as string }
+  return match ? { updatedAt: new Date(Number(match[1])), id: match[2] as string } : undefined
 }
+
+const malformedCursor = () =>
+  new AppError('invalid_input', 'cursor must be a next_cursor of an earlier page.', {
+    details: { field: 'cursor' },
+  })

@@ -18,6 +18,7 @@ import type {
 import type { StartOutcome } from '../../repositories/turns/start-turns-statement.ts'
 import { reachOf, sessionEnded } from '../access/authority.ts'
 import type { Caller } from '../access/caller.ts'
+import { readsContext } from '../access/read-ahead.ts'
 import type { BudgetAlerts } from '../billing/alerts/budget-alerts.ts'
 import { type Budgets, isLimited, loweredWarning, type WorstCase } from '../billing/budgets.ts'
 import type { PaidBy } from '../billing/paid-by.ts'
@@ -112,8 +113,8 @@ export class TurnBeginning {
   async read(sender: Sender, { conversationId, payWith }: SendInput): Promise<TurnContext> {
     const { turnContexts } = this.#deps.repositories
     const { memory } = this.#deps
-    const ahead = sender.readAhead?.take(conversationId)
     const payer = payerNamedIn(payWith)
+    const ahead = sender.readAhead?.take(readsContext(conversationId, payer))
     const context = ahead ?? (await turnContexts.find(reachOf(sender), conversationId, payer))
     if (context === undefined) throw new AppError('not_found', 'This account has been deleted.')
     if (ahead && sender.readAhead) memory.noteSender(sender.readAhead.foundWith, context)

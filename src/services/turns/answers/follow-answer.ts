@@ -6,6 +6,7 @@ import type { Repositories, Transact } from '../../../repositories/index.ts'
 import type { StoredAnswer } from '../../../repositories/turns/answers.ts'
 import { holdSession, reachOf, sessionEnded } from '../../access/authority.ts'
 import type { Caller } from '../../access/caller.ts'
+import type { AnnouncedRead } from '../../access/read-ahead.ts'
 import type { SessionWatch } from '../../access/session-watch.ts'
 import { toPaidBy } from '../../billing/paid-by.ts'
 import { textOf, type Vault } from '../../keys/vault.ts'
@@ -36,6 +37,12 @@ type Deps = {
 const POLL_MS = 1000
 /** How long a cancel waits for the answer's process to write its end. */
 const CANCEL_WAIT_SECONDS = 5
+
+/** What `get` reads first. */
+export const readsAnswer = (messageId: string): AnnouncedRead<'answer'> => ({
+  name: 'answer',
+  asked: { messageId },
+})
 
 export class AnswerService {
   readonly #deps: Deps
@@ -135,7 +142,9 @@ export class AnswerService {
 
   /** Reads the answer and checks the caller's access in one statement. */
   async #find(caller: Caller, answerId: string): Promise<StoredAnswer> {
-    const row = await this.#deps.repositories.answers.findReached(answerId, reachOf(caller))
+    const ahead = caller.readAhead?.take(readsAnswer(answerId))
+    const { answers } = this.#deps.repositories
+    const row = ahead ? ahead.answer : await answers.findReached(answerId, reachOf(caller))
     if (row === undefined) throw sessionEnded([caller.kind])
     if (row === null) throw answerNotFound()
     return row
