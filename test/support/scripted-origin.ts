@@ -14,6 +14,8 @@ export type Asked = {
 
 type Answerer = (res: ServerResponse, asked: Asked) => void | Promise<void>
 
+export type ScriptedOrigin = Awaited<ReturnType<typeof startScriptedOrigin>>
+
 export async function startScriptedOrigin() {
   const asked: Asked[] = []
   const scripted: Answerer[] = []

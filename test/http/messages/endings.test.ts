@@ -14,8 +14,7 @@ import {
 } from '../../support/api-exchange.ts'
 import { type ApiUser, apiUser } from '../../support/api-user.ts'
 import { openRequest } from '../../support/raw-request.ts'
-import { startScriptedOrigin } from '../../support/scripted-origin.ts'
-import { startApp, type TestApp } from '../../support/start-app.ts'
+import { type ScriptedApp, startScriptedApp } from '../../support/scripted-app.ts'
 
 const HIDDEN_THINKING = event('content_block_start', {
   index: 0,
@@ -23,18 +22,12 @@ const HIDDEN_THINKING = event('content_block_start', {
 })
 const FAILURE = event('error', { error: { type: 'overloaded_error', message: 'Overloaded' } })
 
-let origin: Awaited<ReturnType<typeof startScriptedOrigin>>
-let app: TestApp
+let { origin, app, close } = {} as ScriptedApp
 let user: ApiUser
 beforeAll(async () => {
-  origin = await startScriptedOrigin()
-  const env = { ANTHROPIC_BASE_URL: origin.url, VALIDATE_API_KEYS: 'false' }
-  app = await startApp({ kind: 'embedded', env })
+  ;({ origin, app, close } = await startScriptedApp('embedded'))
 })
-afterAll(async () => {
-  await app.close()
-  await origin.close()
-})
+afterAll(() => close())
 beforeEach(async () => {
   origin.asked.splice(0)
   user = await apiUser(app)

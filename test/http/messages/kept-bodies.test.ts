@@ -8,8 +8,7 @@ import { expect, test } from 'vitest'
 import { messagesBody, START, STREAM_HEADERS } from '../../support/api-exchange.ts'
 import { apiUser } from '../../support/api-user.ts'
 import { openRequest } from '../../support/raw-request.ts'
-import { startScriptedOrigin } from '../../support/scripted-origin.ts'
-import { startApp } from '../../support/start-app.ts'
+import { startScriptedApp } from '../../support/scripted-app.ts'
 
 const MIB = 1024 * 1024
 const STREAMS = 12
@@ -24,9 +23,7 @@ function bufferBytes(): number {
 }
 
 test('a stream does not keep the request that it answers', async () => {
-  const origin = await startScriptedOrigin()
-  const env = { ANTHROPIC_BASE_URL: origin.url, VALIDATE_API_KEYS: 'false' }
-  const app = await startApp({ kind: 'embedded', env })
+  const { origin, app, close } = await startScriptedApp('embedded')
   const answers: IncomingMessage[] = []
   try {
     const { token } = await apiUser(app)
@@ -52,7 +49,6 @@ test('a stream does not keep the request that it answers', async () => {
     expect(app.app.services.runningCalls.ids).toHaveLength(STREAMS)
   } finally {
     for (const answer of answers) answer.destroy()
-    await app.close()
-    await origin.close()
+    await close()
   }
 })

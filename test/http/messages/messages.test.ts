@@ -15,22 +15,15 @@ import {
 import { type ApiUser, apiUser } from '../../support/api-user.ts'
 import { describeDatabases } from '../../support/databases.ts'
 import { openRequest, rawRequest } from '../../support/raw-request.ts'
-import { startScriptedOrigin } from '../../support/scripted-origin.ts'
-import { startApp, type TestApp } from '../../support/start-app.ts'
+import { type ScriptedApp, startScriptedApp } from '../../support/scripted-app.ts'
 
 describeDatabases('the Messages API', (kind) => {
-  let origin: Awaited<ReturnType<typeof startScriptedOrigin>>
-  let app: TestApp
+  let { origin, app, close } = {} as ScriptedApp
   let user: ApiUser
   beforeAll(async () => {
-    origin = await startScriptedOrigin()
-    const env = { ANTHROPIC_BASE_URL: origin.url, VALIDATE_API_KEYS: 'false' }
-    app = await startApp({ kind, env })
+    ;({ origin, app, close } = await startScriptedApp(kind))
   })
-  afterAll(async () => {
-    await app.close()
-    await origin.close()
-  })
+  afterAll(() => close())
   beforeEach(async () => {
     origin.asked.splice(0)
     user = await apiUser(app, ['messages:api', 'usage:read', 'account'])

@@ -6,24 +6,15 @@ import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type ApiUser, apiUser } from '../../support/api-user.ts'
 import { openRequest, rawRequest } from '../../support/raw-request.ts'
-import { startScriptedOrigin } from '../../support/scripted-origin.ts'
-import { startApp, type TestApp } from '../../support/start-app.ts'
+import { type ScriptedApp, startScriptedApp } from '../../support/scripted-app.ts'
 
-let origin: Awaited<ReturnType<typeof startScriptedOrigin>>
-let app: TestApp
+let { origin, app, close } = {} as ScriptedApp
 let user: ApiUser
 beforeAll(async () => {
-  origin = await startScriptedOrigin()
-  app = await startApp({
-    kind: 'embedded',
-    env: { ANTHROPIC_BASE_URL: origin.url, VALIDATE_API_KEYS: 'false' },
-  })
+  ;({ origin, app, close } = await startScriptedApp('embedded'))
   user = await apiUser(app)
 })
-afterAll(async () => {
-  await app.close()
-  await origin.close()
-})
+afterAll(() => close())
 beforeEach(() => void origin.asked.splice(0))
 
 const path = '/v1/messages/count_tokens'

@@ -16,16 +16,15 @@ import {
 import { describeDatabases } from '../../support/databases.ts'
 import { lockWaiters } from '../../support/lock-waiters.ts'
 import { openRequest, rawRequest } from '../../support/raw-request.ts'
-import { startScriptedOrigin } from '../../support/scripted-origin.ts'
+import { type ScriptedApp, startScriptedApp } from '../../support/scripted-app.ts'
 import { browserSession } from '../../support/signed-up.ts'
-import { startApp, type TestApp, type TestUser } from '../../support/start-app.ts'
+import type { TestUser } from '../../support/start-app.ts'
 import { callerOf, limitTeam, newTeam, type TestTeam } from '../../support/teams.ts'
 
 const API: readonly Scope[] = ['messages:api']
 
 describeDatabases('calls of the Messages API that a team pays for', (kind) => {
-  let origin: Awaited<ReturnType<typeof startScriptedOrigin>>
-  let app: TestApp
+  let { origin, app, close } = {} as ScriptedApp
   /** Ada owns the team, and bob is in it. */
   let [ada, bob] = [] as unknown as [TestUser, TestUser]
   let team: TestTeam
@@ -52,9 +51,7 @@ describeDatabases('calls of the Messages API that a team pays for', (kind) => {
   }
 
   beforeAll(async () => {
-    origin = await startScriptedOrigin()
-    const env = { ANTHROPIC_BASE_URL: origin.url, VALIDATE_API_KEYS: 'false' }
-    app = await startApp({ kind, env })
+    ;({ origin, app, close } = await startScriptedApp(kind))
   })
   beforeEach(async () => {
     origin.asked.splice(0)
@@ -62,10 +59,7 @@ describeDatabases('calls of the Messages API that a team pays for', (kind) => {
     team = await newTeam(app, [ada, bob])
     token = await newToken(bob, [team.id])
   })
-  afterAll(async () => {
-    await app.close()
-    await origin.close()
-  })
+  afterAll(() => close())
 
   const db = () => app.app.db
   const post = (path = '/v1/messages', fields: object = {}, by = token) =>

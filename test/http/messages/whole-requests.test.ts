@@ -5,27 +5,16 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { END, event, START, STREAM_HEADERS, TEXT } from '../../support/api-exchange.ts'
 import { type ApiUser, apiUser } from '../../support/api-user.ts'
 import { rawRequest } from '../../support/raw-request.ts'
-import { startScriptedOrigin } from '../../support/scripted-origin.ts'
-import { startApp, type TestApp } from '../../support/start-app.ts'
+import { type ScriptedApp, startScriptedApp } from '../../support/scripted-app.ts'
 
-let origin: Awaited<ReturnType<typeof startScriptedOrigin>>
-let app: TestApp
+let { origin, app, close } = {} as ScriptedApp
 let user: ApiUser
 beforeAll(async () => {
-  origin = await startScriptedOrigin()
-  const env = {
-    ANTHROPIC_BASE_URL: origin.url,
-    VALIDATE_API_KEYS: 'false',
-    METRICS: 'loopback',
-    LOG_LEVEL: 'debug',
-  }
-  app = await startApp({ kind: 'embedded', env })
+  const env = { METRICS: 'loopback', LOG_LEVEL: 'debug' }
+  ;({ origin, app, close } = await startScriptedApp('embedded', env))
   user = await apiUser(app)
 })
-afterAll(async () => {
-  await app.close()
-  await origin.close()
-})
+afterAll(() => close())
 beforeEach(() => void origin.asked.splice(0))
 
 const BETAS = [
