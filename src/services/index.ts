@@ -31,6 +31,7 @@ import type { AuditKeys } from './audit/audit-keys.ts'
 import { AuditLog } from './audit/audit-log.ts'
 import { AuditReading } from './audit/audit-reading.ts'
 import { AuditCheckpoints } from './audit/checkpoints.ts'
+import { NightlyVerification } from './audit/nightly-verification.ts'
 import { AuditVerification } from './audit/verification.ts'
 import { BudgetAlerts } from './billing/alerts/budget-alerts.ts'
 import { OrphanLimits } from './billing/alerts/orphan-limits.ts'
@@ -146,6 +147,11 @@ export function createServices(parts: Parts) {
     roles,
     log,
   })
+  const verification = new AuditVerification({
+    events: repositories.auditEvents,
+    keys: parts.auditKeys,
+  })
+  const nightlyVerification = new NightlyVerification({ repositories, verification, log })
   const auditCheckpoints = new AuditCheckpoints({
     repositories,
     transact,
@@ -332,10 +338,8 @@ export function createServices(parts: Parts) {
       log: audit,
       reading: auditReading,
       checkpoints: auditCheckpoints,
-      verification: new AuditVerification({
-        events: repositories.auditEvents,
-        keys: parts.auditKeys,
-      }),
+      verification,
+      nightly: nightlyVerification,
     },
     encryptionKeys: new EncryptionKeys({ repositories, keyRing }),
     accounts: accountService,
@@ -470,6 +474,7 @@ export function createServices(parts: Parts) {
       transact,
       signingKeys: parts.signingKeys,
       auditCheckpoints,
+      nightlyVerification,
       webhookDeliveries: new WebhookDeliveries({
         repositories,
         queue: new EventQueue({ transact, vault, isForTeams }),

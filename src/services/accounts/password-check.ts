@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { LRUCache } from 'lru-cache'
 import type { Passwords } from '../../crypto/passwords.ts'
 import { AppError } from '../../errors.ts'
 import type { Repositories, Transact } from '../../repositories/index.ts'
@@ -7,7 +6,7 @@ import { SYSTEM } from '../audit/audit-actor.ts'
 import type { AuditLog } from '../audit/audit-log.ts'
 
 type Deps = {
-  repositories: Pick<Repositories, 'users' | 'signInFailures'>
+  repositories: Pick<Repositories, 'rateLimits' | 'signInFailures' | 'users'>
   transact: Transact<'auditEvents'>
   audit: Pick<AuditLog, 'record'>
   passwords: Passwords
@@ -18,16 +17,10 @@ type Deps = {
 type CheckedUser = { id: string; passwordHash: string }
 
 const FAILURE_WINDOW_SECONDS = 15 * 60
-/** Of which it is remembered that they were told to be paused. */
-const MOST_PAUSED = 10_000
 
 /** Checks passwords for every entry point, so that all failures count together. */
 export class PasswordCheck {
   readonly #deps: Deps
-  readonly #paused = new LRUCache<string, true>({
-    max: MOST_PAUSED,
-    ttl: FAILURE_WINDOW_SECONDS * 1000,
-  })
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -102,15 +95,16 @@ export class PasswordCheck {
     })
   }
 
-  /** Once in a window: who goes on guessing pauses the account again and again. */
+  /**
+   * Once in a window, by all replicas together: guessing that goes on pauses the account again and again.
+   */
   async #isPausing(attempt: string, accountKey: string): Promise<boolean> {
     const { maxFailures, repositories } = this.#deps
-    const { signInFailures } = repositories
-    if (this.#paused.has(accountKey)) return false
+    const { rateLimits, signInFailures } = repositories
     const failures = await signInFailures.countUpTo(attempt, FAILURE_WINDOW_SECONDS)
     if (failures !== maxFailures) return false
-    this.#paused.set(accountKey, true)
-    return true
+    const key = `sign-in-locked:${accountKey}`
+    return (await rateLimits.take(key, FAILURE_WINDOW_SECONDS * 1000)).hits === 1
   }
 
   async #verify(

@@ -33,6 +33,9 @@ type Options = {
   chain?: string | undefined
   /** The signed text of a checkpoint that was kept outside of the database. */
   checkpoint?: string | undefined
+  /** How many events are computed at once, while nothing else of the process is. */
+  eventsPerPage?: number
+  signal?: AbortSignal
 }
 
 const EVENTS_PER_PAGE = 5_000
@@ -47,8 +50,15 @@ export class AuditVerification {
   /**
    * Checks every event, and that each chain still reaches what the checkpoint says. Reads page by
    * page; events that are added meanwhile are not looked at.
+   *
+   * @throws AbortError when `signal` aborts.
    */
-  async run({ chain, checkpoint }: Options = {}): Promise<AuditReport> {
+  async run({
+    chain,
+    checkpoint,
+    eventsPerPage = EVENTS_PER_PAGE,
+    signal,
+  }: Options = {}): Promise<AuditReport> {
     const { events } = this.#deps
     const keys = await this.#deps.keys.list()
     const opened = checkpoint === undefined ? undefined : openCheckpoint(checkpoint, keys)
@@ -57,7 +67,15 @@ export class AuditVerification {
     const report: AuditReport = { chains: heads.length, events: 0, faults: [] }
     if (typeof opened === 'string') report.badCheckpoint = opened
     for (const head of heads) {
-      const { count, fault } = await verifyChain(events, head, keys, known?.heads.get(head.chain))
+      const pages: Pages = {
+        size: eventsPerPage,
+        after: async (seq) => {
+          signal?.throwIfAborted()
+          return events.list(head.chain, seq, eventsPerPage)
+        },
+      }
+      const walk = new ChainWalk(head.chain, keys, known?.heads.get(head.chain))
+      const { count, fault } = await verifyChain(walk, head, pages)
       report.events += count
       if (fault) report.faults.push(fault)
     }
@@ -79,28 +97,27 @@ export class AuditVerification {
 
 type Mark = { seq: bigint; hash: string }
 
+/** Of one chain. */
+type Pages = { size: number; after(seq: string): Promise<ListedEvent[]> }
+
 async function verifyChain(
-  events: AuditEventRepository,
+  walk: ChainWalk,
   head: Head,
-  keys: ReadonlyMap<string, AuditKey>,
-  mark: Mark | undefined,
+  pages: Pages,
 ): Promise<{ count: number; fault?: AuditFault }> {
-  const walk = new ChainWalk(head.chain, keys, mark)
   const last = BigInt(head.seq)
-  let next = events.list(head.chain, '0', EVENTS_PER_PAGE)
+  let next = pages.after('0')
   for (;;) {
     const page = await next
     const end = page.at(-1)
-    const isLast = end === undefined || page.length < EVENTS_PER_PAGE
-    // The next page is fetched while this one is computed.
-    if (!isLast) next = events.list(head.chain, end.seq, EVENTS_PER_PAGE)
+    const isLast = end === undefined || page.length < pages.size
+    // The next page is fetched while this one is computed. Its failure is told where it is awaited.
+    if (!isLast) next = pages.after(end.seq)
+    next.catch(() => {})
     for (const event of page) {
       if (BigInt(event.seq) > last && last > 0n) return { count: walk.count }
       const fault = walk.step(event)
-      if (fault) {
-        await next.catch(() => {})
-        return { count: walk.count, fault }
-      }
+      if (fault) return { count: walk.count, fault }
     }
     if (isLast) break
   }

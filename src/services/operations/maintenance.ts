@@ -5,6 +5,7 @@ import type { Logger } from '../../log.ts'
 import type { Repositories, Transact } from '../../repositories/index.ts'
 import type { WhichOrphans } from '../../repositories/turns/leases.ts'
 import type { AuditCheckpoints } from '../audit/checkpoints.ts'
+import type { NightlyVerification } from '../audit/nightly-verification.ts'
 import type { CallService } from '../billing/calls.ts'
 import type { StorageService } from '../conversations/storage.ts'
 import type { Rewrapping } from '../keys/rewrapping.ts'
@@ -37,6 +38,7 @@ type Deps = {
   transact: Transact<'forgottenTurns'>
   signingKeys: SigningKeys
   auditCheckpoints: Pick<AuditCheckpoints, 'runRound'>
+  nightlyVerification: Pick<NightlyVerification, 'runRound'>
   webhookDeliveries: Pick<WebhookDeliveries, 'runRound'>
   replicaId: string
   /** True for the embedded database: every answer that is running at the start is an orphan. */
@@ -58,6 +60,8 @@ export const LEASE_SECONDS = 12
 /** Also the shortest interval between two checkpoints of a running answer's text. */
 const ROUND_MS = 2000
 const ROUNDS_PER_CLEANING = 30
+/** How often to look whether a night's verification is due. */
+const VERIFICATION_MS = 10 * 60_000
 const ROUNDS_PER_SESSION_COUNT = 30 * 30
 const MOST_PASSES = 20
 /** Per user and kind: sign-ins, browsers, connections. */
@@ -74,6 +78,8 @@ export class Maintenance {
   readonly #deliveries = new Rounds(ROUND_MS, (signal) =>
     this.#deps.webhookDeliveries.runRound(signal),
   )
+  /** Apart too: a long audit log takes minutes. */
+  readonly #verifications = new Rounds(VERIFICATION_MS, (signal) => this.#verify(signal))
   #round = 0
   /** Whether there may be users whose storage is not added up yet. */
   #isCounting = true
@@ -106,10 +112,12 @@ export class Maintenance {
     this.#rounds.start()
     this.#searches.start()
     this.#deliveries.start()
+    this.#verifications.start()
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#rounds.stop(), this.#searches.stop(), this.#deliveries.stop()])
+    const all = [this.#rounds, this.#searches, this.#deliveries, this.#verifications]
+    await Promise.all(all.map((rounds) => rounds.stop()))
   }
 
   /** A failed round (the database is away) is only logged: the next one catches up. */
@@ -129,6 +137,12 @@ export class Maintenance {
 
   #search(signal: AbortSignal): Promise<void> {
     return this.#closeExpired(signal).catch((err: unknown) => this.#noteTrouble(err))
+  }
+
+  async #verify(signal: AbortSignal): Promise<void> {
+    await this.#deps.nightlyVerification.runRound(signal).catch((err: unknown) => {
+      if (!signal.aborted) this.#deps.log.warn({ err }, 'the audit log could not be verified yet')
+    })
   }
 
   #noteTrouble(err: unknown): void {

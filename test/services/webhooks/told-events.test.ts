@@ -1,5 +1,6 @@
 /** What programs elsewhere are told of what is recorded. */
 
+import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { SYSTEM } from '../../../src/services/audit/audit-actor.ts'
@@ -36,12 +37,15 @@ test('teams are told of nothing that others are not', () => {
 })
 
 describeDatabases('what is told of what happens', (kind) => {
+  const env = {
+    LINKS: 'public',
+    SIGN_IN_FAILURES_PER_ACCOUNT: '3',
+    ADMIN_USERNAMES: 'root',
+    ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+  }
   let app: TestApp
   beforeAll(async () => {
-    app = await startApp({
-      kind,
-      env: { LINKS: 'public', SIGN_IN_FAILURES_PER_ACCOUNT: '3', ADMIN_USERNAMES: 'root' },
-    })
+    app = await startApp({ kind, env })
     // What is queued stays where it is.
     await app.app.services.upkeep.stop()
     await sql`delete from webhook_events`.execute(app.app.db)
@@ -98,6 +102,36 @@ describeDatabases('what is told of what happens', (kind) => {
     await expect(
       services.accounts.checkPassword(ada.username, CHOSEN_PASSWORD),
     ).rejects.toMatchObject({ code: 'rate_limited' })
+  })
+
+  test('an account that is paused on several replicas, once in a quarter of an hour', async () => {
+    // The embedded database has one process: there this one is its own other.
+    const { databaseUrl: url, dataDir } = app
+    const other = url ? await startApp({ kind, database: { url, dataDir }, env }) : app
+    await other.app.services.upkeep.stop()
+    const ada = await signUp(app)
+    await told()
+    const guess = ({ app: { services } }: TestApp) =>
+      services.accounts.checkPassword(ada.username, 'wrong').catch(() => {})
+    const pass = (which: string) =>
+      sql`update sign_in_failures set failed_at = failed_at - interval '15 minutes'
+        where user_id = ${ada.userId}::uuid and ${sql.raw(which)}`.execute(app.app.db)
+    const paused = { event: 'sign_in.locked', teamId: null }
+    for (let tries = 1; tries <= 3; tries++) await guess(app)
+    expect(await told()).toMatchObject([paused])
+    // The oldest does not count any more, and the next one pauses the account again.
+    await pass(
+      'id = (select min(f.id) from sign_in_failures f where f.user_id = sign_in_failures.user_id)',
+    )
+    await guess(other)
+    expect(await told()).toEqual([])
+    await pass('true')
+    await sql`update rate_limits set reset_at = now() where key like 'sign-in-locked:%'`.execute(
+      app.app.db,
+    )
+    for (let tries = 1; tries <= 3; tries++) await guess(other)
+    expect(await told()).toMatchObject([paused])
+    if (other !== app) await other.close()
   })
 
   test('a key that Anthropic refuses, a user’s and a team’s, once', async () => {
