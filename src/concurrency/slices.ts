@@ -24,4 +24,28 @@ export async function mapInSlices<T, R>(
   return results
 }
 
+/** How long work may hold the event loop at a time. */
+const SLICE_MS = 3
+
+/**
+ * For work of which only the clock tells how long it takes: `if (slice.isOver) await slice.next()`
+ * after each piece. Work that has just waited for something else calls `begin`.
+ */
+export class Slice {
+  #startedAt = performance.now()
+
+  get isOver(): boolean {
+    return performance.now() - this.#startedAt > SLICE_MS
+  }
+
+  begin(): void {
+    this.#startedAt = performance.now()
+  }
+
+  async next(): Promise<void> {
+    await nextRound()
+    this.begin()
+  }
+}
+
 const nextRound = () => new Promise<void>((resolve) => setImmediate(resolve))

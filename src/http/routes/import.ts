@@ -1,6 +1,6 @@
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { AppError, toAppError, toErrorBody } from '../../errors.ts'
-import { grownOf } from '../../services/imports/imports.ts'
+import { branchesOf, grownOf } from '../../services/imports/imports.ts'
 import type { Services } from '../../services/index.ts'
 import { longBody } from '../bodies/long-body.ts'
 import { closedSignal } from '../closed-signal.ts'
@@ -45,8 +45,8 @@ async function store(
 ) {
   const caller = await sessions.resolve(bearerToken(req) ?? '')
   if (req.headers['content-encoding'] !== undefined) throw isEncoded()
-  const grown = grownOf(req.query.grown)
-  return imports.run(caller, longBody(req, res), closedSignal(res), grown)
+  const wanted = { grown: grownOf(req.query.grown), branches: branchesOf(req.query.branches) }
+  return imports.run(caller, longBody(req, res), closedSignal(res), wanted)
 }
 
 const isEncoded = () =>

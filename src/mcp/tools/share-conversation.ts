@@ -18,15 +18,18 @@ export const shareConversation = defineTool({
       .uuid('must be a conversation id, as send_message or get_conversations returned it')
       .describe('A conversation of yours.'),
     with: z
-      .union([
-        z.literal('everybody'),
-        z.strictObject({ username: storableText.trim().min(1).max(254) }),
-        z.strictObject({ team: storableText.trim().min(1).max(64) }),
-        z.strictObject({
-          link: z.enum(['signed-in', 'public']),
-          team: storableText.trim().min(1).max(64).optional().describe('Only for its members.'),
-        }),
-      ])
+      .union(
+        [
+          z.literal('everybody'),
+          z.strictObject({ username: storableText.trim().min(1).max(254) }),
+          z.strictObject({ team: storableText.trim().min(1).max(64) }),
+          z.strictObject({
+            link: z.enum(['signed-in', 'public']),
+            team: storableText.trim().min(1).max(64).optional().describe('Only for its members.'),
+          }),
+        ],
+        'must be {"username": "..."}, {"team": "..."}, {"link": "signed-in"} or "everybody"',
+      )
       .describe(
         '{"username": "..."}: the exact username or email address of one person. {"team": "..."}: a team of yours. "everybody": everyone with an account here. {"link": "signed-in"}: everyone who has it and an account; {"link": "public"}: the error says where.',
       ),

@@ -22,6 +22,8 @@ export class ImportReport {
   branched = 0
   already = 0
   skippedInAll = 0
+  /** Other branches of conversations, which are not counted as found. */
+  branchesLeftOut = 0
   /** The first ones; `ref`: the id in the file, or its place in it, as `#3`. */
   readonly skipped: Skipped[] = []
   readonly #blocksUnknown = new Map<string, number>()
@@ -55,6 +57,7 @@ export class ImportReport {
       already: this.already,
       skipped: this.skipped,
       skipped_in_all: this.skippedInAll,
+      branches_left_out: this.branchesLeftOut,
       blocks_unknown: this.blocksUnknown,
     }
   }

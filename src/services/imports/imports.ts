@@ -54,6 +54,17 @@ export function grownOf(value: unknown): Grown {
   return found
 }
 
+/** Which branches of a conversation are imported: the one shown last, or all, each as one of its own. */
+export const BRANCHES = ['current', 'all'] as const
+export type Branches = (typeof BRANCHES)[number]
+
+/** @throws AppError invalid_input. */
+export function branchesOf(value: unknown): Branches {
+  const found = value === undefined ? 'current' : BRANCHES.find((one) => one === value)
+  if (found === undefined) throw wrongField('branches', `must be one of: ${BRANCHES.join(', ')}`)
+  return found
+}
+
 const NEEDED: readonly Scope[] = ['conversations:write']
 const MAX_CONVERSATIONS = 100_000
 
@@ -84,14 +95,14 @@ export class ImportService {
     caller: Caller,
     body: Pieces,
     signal: AbortSignal,
-    grown: Grown = 'keep',
+    { grown = 'keep', branches = 'current' }: { grown?: Grown; branches?: Branches } = {},
   ): Promise<ImportReport> {
     requireScopes(caller.scopes, NEEDED)
     this.#deps.memory.refuseWhenShort()
     return this.#open.run(caller.userId, async () => {
       const report = new ImportReport()
       try {
-        await this.#read({ caller, grown }, body, signal, report)
+        await this.#read({ caller, grown, branches }, body, signal, report)
       } catch (error) {
         if (report.imported > 0) await this.#record(caller, report, false)
         throw withReport(toAppError(error), report)
@@ -132,8 +143,15 @@ export class ImportService {
     const { repositories, vault, maxMib } = this.#deps
     const { userId } = asked.caller
     const userVault = vault.openUser(userId, await repositories.users.getDataKey(userId))
-    const note = (type: string) => report.noteBlock(type)
-    for await (const found of conversationsIn(body, maxMib, note)) {
+    const options = {
+      maxMib,
+      withBranches: asked.branches === 'all',
+      note: (type: string) => report.noteBlock(type),
+      leftOut: (branches: number) => {
+        report.branchesLeftOut += branches
+      },
+    }
+    for await (const found of conversationsIn(body, options)) {
       if (signal.aborted) throw givenUp()
       if (report.found === MAX_CONVERSATIONS) throw tooManyConversations()
       report.found += 1
@@ -183,7 +201,7 @@ export class ImportService {
   }
 }
 
-type Asked = { caller: Caller; grown: Grown }
+type Asked = { caller: Caller; grown: Grown; branches: Branches }
 
 type Replaced = {
   id: string

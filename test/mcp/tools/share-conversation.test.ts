@@ -196,6 +196,16 @@ describeDatabases('a shared conversation', (kind) => {
     expect(await codeOf(read(cyds, id))).toBe('not_found')
   })
 
+  test('says what a recipient looks like to who gave a bare name', async () => {
+    const id = await begin(adas)
+    for (const wanted of [bob.username, { user: bob.username }, 7]) {
+      const args = { conversation_id: id, with: wanted, role: 'viewer' }
+      const { error } = (await adas.call('share_conversation', args)).structured
+      expect(error).toMatchObject({ code: 'invalid_input', details: { fields: ['with'] } })
+      expect(error.message).toContain('{"username": "..."}')
+    }
+  })
+
   test('ends by itself, and by whoever was given it', async () => {
     const id = await begin(adas)
     const share_id = await give(id, bob, 'viewer', { expires_in_days: 1 })

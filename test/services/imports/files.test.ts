@@ -96,7 +96,7 @@ describe('JSON', () => {
         yield Buffer.alloc(MIB, ' ')
       }
     }
-    const refused = readAll(endless(), 3)
+    const refused = readAll(endless(), { maxMib: 3 })
     await expect(refused).rejects.toMatchObject({ code: 'request_too_large' })
     expect(sent).toBeLessThanOrEqual(3 * MIB)
   })
@@ -177,7 +177,9 @@ describe('a zip', () => {
       String.fromCharCode(32 + ((index * index) % 90)),
     ).join('')
     const zip = zipOf([{ name: 'conversations.json', content }])
-    await expect(readAll(inPieces(zip), 1)).rejects.toMatchObject({ code: 'request_too_large' })
+    await expect(readAll(inPieces(zip), { maxMib: 1 })).rejects.toMatchObject({
+      code: 'request_too_large',
+    })
   })
 
   test('that is cut off or damaged is refused', async () => {

@@ -23,6 +23,35 @@ const one = (uuid: string, text = uuid) => ({
     { sender: 'assistant', text: `answer to ${text}`, created_at: '2025-03-01T10:00:05Z' },
   ],
 })
+/** A question that was answered twice and asked twice; the newest branch was shown last. */
+function forked(conversation_id: string, ...more: string[]) {
+  const nodes: [string, string | null, 'user' | 'assistant' | null, string][] = [
+    ['root', null, null, ''],
+    ['q', 'root', 'user', 'ask'],
+    ['a1', 'q', 'assistant', 'answer one'],
+    ['a2', 'q', 'assistant', 'answer two'],
+    ['q2', 'root', 'user', 'ask again'],
+    ['b', 'q2', 'assistant', 'another answer'],
+    ['m', 'a1', 'assistant', 'more'],
+    ...more.map((text, index): [string, string, 'user' | 'assistant', string] => [
+      `more${index}`,
+      index === 0 ? 'a2' : `more${index - 1}`,
+      index % 2 === 0 ? 'user' : 'assistant',
+      text,
+    ]),
+  ]
+  const children = (id: string) => nodes.filter((node) => node[1] === id).map((node) => node[0])
+  const node = ([id, parent, role, text]: (typeof nodes)[number]) => ({
+    ...{ id, parent, children: children(id) },
+    message: role && {
+      author: { role },
+      content: { content_type: 'text', parts: [text] },
+      recipient: 'all',
+    },
+  })
+  const mapping = Object.fromEntries(nodes.map((one) => [one[0], node(one)]))
+  return { conversation_id, title: 'Forked', mapping, current_node: 'm' }
+}
 const json = (...conversations: unknown[]) => Buffer.from(JSON.stringify(conversations))
 
 describeDatabases('an import', (kind) => {
@@ -35,11 +64,14 @@ describeDatabases('an import', (kind) => {
   const send = async (
     caller: Caller,
     body: Buffer | AsyncIterable<Buffer>,
-    grown?: 'branch' | 'keep' | 'replace',
+    grown: 'branch' | 'keep' | 'replace' = 'keep',
+    branches: 'current' | 'all' = 'current',
   ) => {
     const pieces = Buffer.isBuffer(body) ? inPieces(body) : body
     const { signal } = new AbortController()
-    return (await app.app.services.imports.run(caller, pieces, signal, grown)).toJSON()
+    return (
+      await app.app.services.imports.run(caller, pieces, signal, { grown, branches })
+    ).toJSON()
   }
   const grownOne = (uuid: string) => {
     const grown = one(uuid)
@@ -61,6 +93,7 @@ describeDatabases('an import', (kind) => {
         { ref: '44444444-4444-4444-8444-444444444444', reason: 'empty' },
       ],
       skipped_in_all: 2,
+      branches_left_out: 0,
       blocks_unknown: { file: 1, tool_use: 2, tool_result: 1, flux_capacitor: 1 },
     })
     expect(await send(caller, json())).toEqual({
@@ -71,6 +104,7 @@ describeDatabases('an import', (kind) => {
       already: 0,
       skipped: [],
       skipped_in_all: 0,
+      branches_left_out: 0,
       blocks_unknown: {},
     })
   })
@@ -244,6 +278,26 @@ describeDatabases('an import', (kind) => {
       .where('userId', 'in', [ada.userId, bob.userId])
       .execute()
     expect(refs[0]?.importRef).not.toEqual(refs[1]?.importRef)
+  })
+
+  test('takes every branch of ChatGPT on request, once, also when one has grown', async () => {
+    const { caller, userId } = await signUp(app)
+    const file = (...more: string[]) =>
+      json(forked('c0ffee00-0000-4000-8000-00000000000f', ...more))
+    expect(await send(caller, file())).toMatchObject({ imported: 1, branches_left_out: 2 })
+    const all = { imported: 2, already: 1, found: 3, branches_left_out: 0 }
+    expect(await send(caller, file(), 'keep', 'all')).toMatchObject(all)
+    expect(await send(caller, file(), 'keep', 'all')).toMatchObject({ imported: 0, already: 3 })
+    const texts = async () =>
+      (await documentsOf(app, userId))
+        .map(({ messages }) => messages.map(({ content }) => content[0]?.text).join(' '))
+        .sort()
+    expect(await texts()).toEqual(
+      ['ask answer two', 'ask again another answer', 'ask answer one\n\nmore'].sort(),
+    )
+    const grown = await send(caller, file('and on', 'and on to the end'), 'replace', 'all')
+    expect(grown).toMatchObject({ found: 3, replaced: 1, already: 2 })
+    expect(await texts()).toContain('ask answer two and on and on to the end')
   })
 
   test('of another service has the same content after an export and an import', async () => {

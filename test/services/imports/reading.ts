@@ -12,14 +12,22 @@ export async function* inPieces(bytes: Buffer, size = 64 * 1024): AsyncGenerator
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
 }
 
-export async function readAll(body: AsyncIterable<Buffer>, maxMib = 256) {
+export async function readAll(
+  body: AsyncIterable<Buffer>,
+  { maxMib = 256, withBranches = false } = {},
+) {
   const blocks: Record<string, number> = {}
   const note = (type: string) => {
     blocks[type] = (blocks[type] ?? 0) + 1
   }
   const found: ReadElement[] = []
-  for await (const element of conversationsIn(body, maxMib, note)) found.push(element)
-  return { found, blocks }
+  let branchesLeftOut = 0
+  const leftOut = (branches: number) => {
+    branchesLeftOut += branches
+  }
+  const options = { maxMib, withBranches, note, leftOut }
+  for await (const element of conversationsIn(body, options)) found.push(element)
+  return { found, blocks, branchesLeftOut }
 }
 
 export async function readValue(value: unknown) {

@@ -9,6 +9,10 @@
  */
 const CLUSTER = /\s+|.(?:[\p{M}\u1160-\u11ff])*/gsu
 
+const LETTER = /[\p{L}\p{N}]/gu
+/** In its compatible form: a letter may stand for a space, or for a mark of the one before. */
+const BEGINNING = /^(?![\u1160-\u11ff])[\p{L}\p{N}]/u
+
 const WHITE_SPACE = /\s+/g
 
 /** Both lower-case forms of the Greek sigma are one letter. */
@@ -18,6 +22,29 @@ const lowered = (text: string) => text.toLowerCase().replaceAll('ς', 'σ')
 export const foldLetters = (text: string) => lowered(text.normalize('NFKC'))
 
 export const foldText = (text: string) => foldLetters(text).replace(WHITE_SPACE, ' ')
+
+/** Letters that are folded in a millisecond or two. */
+const PART = 64 * 1024
+
+/** The text in parts of about that length, whose folded forms together are that of the whole. */
+export function* foldableParts(text: string, length = PART): Generator<string> {
+  let from = 0
+  while (text.length - from > length) {
+    const cut = cutAfter(text, from + length)
+    yield text.slice(from, cut)
+    from = cut
+  }
+  if (from < text.length) yield text.slice(from)
+}
+
+function cutAfter(text: string, at: number): number {
+  LETTER.lastIndex = at
+  for (let found = LETTER.exec(text); found !== null; found = LETTER.exec(text)) {
+    // A place within a character is that of the character.
+    if (found.index >= at && BEGINNING.test(found[0].normalize('NFKC'))) return found.index
+  }
+  return text.length
+}
 
 /**
  * Where in the original text a place of its folded form is.

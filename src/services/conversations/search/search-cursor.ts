@@ -38,8 +38,11 @@ export function decodePlace(
 }
 
 function opened(vault: Vault, userId: string, cursor: string) {
+  const sealed = Buffer.from(cursor, 'base64url')
+  // Letters that say nothing are skipped in decoding.
+  if (sealed.toString('base64url') !== cursor) return undefined
   try {
-    const text = vault.openSearchPlace(userId, Buffer.from(cursor, 'base64url'))
+    const text = vault.openSearchPlace(userId, sealed)
     return JSON.parse(text) as { terms: unknown; place: ScanPlace }
   } catch {
     return undefined

@@ -1,5 +1,6 @@
+import type { Slice } from '../../../concurrency/slices.ts'
 import { AppError } from '../../../errors.ts'
-import { foldLetters, foldText } from './folded-text.ts'
+import { foldableParts, foldLetters, foldText } from './folded-text.ts'
 
 /** More words than a person asks for; each is looked for in every text. */
 const MOST_TERMS = 20
@@ -29,7 +30,20 @@ export class SearchQuery {
   }
 
   matches(text: string): boolean {
-    const folded = this.#fold(text)
+    return this.#isIn(this.#fold(text))
+  }
+
+  /** The same of a text of any length, with pauses. */
+  async matchesLong(text: string, slice: Slice): Promise<boolean> {
+    let folded = ''
+    for (const part of foldableParts(text)) {
+      folded += this.#fold(part)
+      if (slice.isOver) await slice.next()
+    }
+    return this.#isIn(folded)
+  }
+
+  #isIn(folded: string): boolean {
     return this.#terms.every((term) => folded.includes(term))
   }
 

@@ -4,6 +4,7 @@
  */
 
 import { FairQueue } from '../../../concurrency/fair-queue.ts'
+import { Slice } from '../../../concurrency/slices.ts'
 import { AppError } from '../../../errors.ts'
 import type { Repositories } from '../../../repositories/index.ts'
 import type { Caller } from '../../access/caller.ts'
@@ -51,6 +52,9 @@ export type SearchResult = {
 const MOST_ROWS = 60_000
 const MOST_MS = 800
 
+/** Longer texts are folded in parts. */
+const LONG_CHARACTERS = 64 * 1024
+
 const SEARCHES_AT_ONCE = 4
 const MAX_WAITING = 100
 const RETRY_AFTER_SECONDS = 5
@@ -97,13 +101,19 @@ export class SearchService {
       searched,
       nextCursor: encodePlace(this.#deps.vault, userId, terms, place),
     })
+    const slice = new Slice()
     const { searches } = this.#deps.repositories
     for await (const page of candidates(searches, terms.searched, range, start)) {
+      slice.begin()
       for (const candidate of page) {
-        const hit = this.#compare(candidate, query)
-        if (hit) hits.push(hit)
+        const compared = this.#compare(candidate, query, slice)
+        if (compared !== undefined) {
+          const hit = await compared
+          if (hit !== undefined) hits.push(hit)
+        }
         searched += 1
         if (hits.length === limit) return stopAt(candidate.place)
+        if (slice.isOver) await slice.next()
       }
       const last = page.at(-1)
       if (last && (searched >= MOST_ROWS || performance.now() > until)) return stopAt(last.place)
@@ -111,20 +121,36 @@ export class SearchService {
     return { hits, searched, nextCursor: null }
   }
 
-  #compare(candidate: Candidate, query: SearchQuery): SearchHit | undefined {
-    const { conversation, message, createdAt } = candidate
+  /** A promise only where there is a hit, or a long text: most candidates are neither. */
+  #compare(candidate: Candidate, query: SearchQuery, slice: Slice) {
+    const { conversation, message } = candidate
     if (message && !message.isListed) return undefined
     const vault = this.#deps.vault.openConversation(conversation.ref)
     const text = message
       ? textOf(vault.openContent(message.id, message.content))
       : vault.openTitle(conversation.title)
-    if (!query.matches(text)) return undefined
+    if (text.length > LONG_CHARACTERS) return this.#compareLong(candidate, text, query, slice)
+    return query.matches(text) ? this.#hit(candidate, text, query, slice) : undefined
+  }
+
+  async #compareLong(candidate: Candidate, text: string, query: SearchQuery, slice: Slice) {
+    if (!(await query.matchesLong(text, slice))) return undefined
+    return this.#hit(candidate, text, query, slice)
+  }
+
+  async #hit(
+    { conversation, message, createdAt }: Candidate,
+    text: string,
+    query: SearchQuery,
+    slice: Slice,
+  ): Promise<SearchHit> {
+    const vault = this.#deps.vault.openConversation(conversation.ref)
     return {
       conversationId: conversation.id,
       title: message ? vault.openTitle(conversation.title) : text,
       message: message && { id: message.id, position: message.position, role: message.role },
       isOthersConversation: conversation.isOthers,
-      snippet: snippetOf(text, query),
+      snippet: await snippetOf(text, query, slice),
       isOthersText: (message ?? conversation).isOthers,
       createdAt,
     }

@@ -1,3 +1,4 @@
+import type { Slice } from '../../../concurrency/slices.ts'
 import { beginningOf, endOf } from '../../../text/whole-text.ts'
 import { originalOffset } from './folded-text.ts'
 import type { SearchQuery } from './search-query.ts'
@@ -9,8 +10,8 @@ const BEFORE = 48
 const PART = 16 * 1024
 
 /** The original text around the first hit, on one line, with `…` where it was cut. */
-export function snippetOf(text: string, query: SearchQuery): string {
-  const at = placeOf(text, query)
+export async function snippetOf(text: string, query: SearchQuery, slice: Slice): Promise<string> {
+  const at = await placeOf(text, query, slice)
   const start = at > BEFORE ? at - BEFORE : 0
   const head = endOf(text.slice(start, at), BEFORE)
   const tail = beginningOf(text.slice(at), SNIPPET_CHARACTERS - head.length)
@@ -19,11 +20,12 @@ export function snippetOf(text: string, query: SearchQuery): string {
 }
 
 /** In the original text; its beginning when a phrase is too long to be found in one part. */
-function placeOf(text: string, query: SearchQuery): number {
+async function placeOf(text: string, query: SearchQuery, slice: Slice): Promise<number> {
   for (let from = 0; from < text.length; from += PART) {
     const part = text.slice(from, from + PART * 2)
     const place = query.firstPlace(part)
     if (place !== undefined) return from + originalOffset(part, place)
+    if (slice.isOver) await slice.next()
   }
   return 0
 }

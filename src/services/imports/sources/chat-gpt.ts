@@ -1,6 +1,6 @@
 /**
- * Conversations in an export of ChatGPT: a tree of messages, of which the path to the one that was
- * shown last is taken. Other branches are left out.
+ * Conversations in an export of ChatGPT: a tree of messages. The path to the one that was shown last
+ * is the conversation; the paths to its other leaves are branches, each a conversation of its own.
  */
 
 import type { NoteBlock, ReadElement } from './draft.ts'
@@ -17,7 +17,33 @@ const LEFT_OUT = ['thoughts', 'reasoning_recap', 'user_editable_context', 'model
 export const isChatGpt = (element: Fields) => isRecord(element.mapping)
 
 export function readChatGpt(element: Fields, note: NoteBlock, now: Date): ReadElement {
-  const messages = activePath(element)
+  const { nodes, current } = treeOf(element)
+  const id = element.conversation_id ?? element.id
+  return readPath({ element, id }, pathTo(nodes, current), note, now)
+}
+
+/** The id of a branch is that of the first node which is on no path before: it stays when the branch grows. */
+export function* readBranches(element: Fields, note: NoteBlock, now: Date): Generator<ReadElement> {
+  const { nodes } = treeOf(element)
+  const id = storable(element.conversation_id ?? element.id)
+  for (const { leaf, first } of branchesOf(element)) {
+    const whole = id === '' ? { element, branch: first } : element
+    const named = { ...element, id: id === '' ? undefined : `${id}:${first}` }
+    yield readPath({ element: named, id: named.id, whole }, pathTo(nodes, leaf), note, now)
+  }
+}
+
+export const countBranches = (element: Fields) => [...branchesOf(element)].length
+
+type Named = { element: Fields; id: unknown; whole?: object }
+
+function readPath(
+  { element, id, whole = element }: Named,
+  path: readonly Fields[],
+  note: NoteBlock,
+  now: Date,
+): ReadElement {
+  const messages = path.filter(isShown)
   const beganAt = timeOf(element.create_time, now)
   const firstAt = messages.map((message) => timeOf(message.create_time, now)).find(Boolean)
   const turns = new Turns(beganAt ?? firstAt ?? now)
@@ -27,36 +53,59 @@ export function readChatGpt(element: Fields, note: NoteBlock, now: Date): ReadEl
   }
   return finished({
     source: 'chatgpt',
-    id: element.conversation_id ?? element.id,
+    id,
     title: element.title,
     updatedAt: timeOf(element.update_time, now),
     turns,
-    element,
+    element: whole,
   })
 }
 
-/** From the current node up to the root, the oldest first. Ends where the way does, or repeats. */
-function activePath({ mapping, current_node: current }: Fields): Fields[] {
-  const nodes = new Map(Object.entries(mapping as Fields))
-  const path: Fields[] = []
-  const visited = new Set<string>()
-  let id = typeof current === 'string' && nodes.has(current) ? current : lastLeaf(nodes)
+type Nodes = ReadonlyMap<string, unknown>
+
+/** Some exports do not say which node is current. */
+function treeOf({ mapping, current_node: current }: Fields) {
+  const nodes: Nodes = new Map(Object.entries(mapping as Fields))
+  const isThere = typeof current === 'string' && nodes.has(current)
+  return { nodes, current: isThere ? current : leavesOf(nodes).at(-1) }
+}
+
+const leavesOf = (nodes: Nodes): string[] =>
+  [...nodes].flatMap(([id, node]) =>
+    isRecord(node) && isRecord(node.message) && listOf(node.children).length === 0 ? [id] : [],
+  )
+
+/** From a node up to the root, or to one that was visited. Ends where the way does, or repeats. */
+function* upwards(nodes: Nodes, from: string | undefined, visited: Set<string>) {
+  let id = from
   while (id !== undefined && !visited.has(id)) {
     visited.add(id)
     const node = nodes.get(id)
-    if (!isRecord(node)) break
-    if (isRecord(node.message) && isShown(node.message)) path.push(node.message)
+    if (!isRecord(node)) return
+    yield { id, message: isRecord(node.message) ? node.message : undefined }
     id = typeof node.parent === 'string' ? node.parent : undefined
   }
-  return path.reverse()
 }
 
-/** In an export that does not say which node is current. */
-function lastLeaf(nodes: ReadonlyMap<string, unknown>): string | undefined {
-  const leaves = [...nodes].filter(
-    ([, node]) => isRecord(node) && isRecord(node.message) && listOf(node.children).length === 0,
-  )
-  return leaves.at(-1)?.[0]
+/** Its messages, the oldest first. */
+const pathTo = (nodes: Nodes, leaf: string | undefined): Fields[] =>
+  [...upwards(nodes, leaf, new Set())]
+    .map(({ message }) => message)
+    .filter((message) => message !== undefined)
+    .reverse()
+
+/** The leaves that end a path of which something shown is on no path before. */
+function* branchesOf(element: Fields): Generator<{ leaf: string; first: string }> {
+  const { nodes, current } = treeOf(element)
+  const visited = new Set<string>()
+  for (const _ of upwards(nodes, current, visited));
+  for (const leaf of leavesOf(nodes)) {
+    const own = [...upwards(nodes, leaf, visited)]
+    const first = own.at(-1)?.id
+    if (first !== undefined && own.some(({ message }) => message && isShown(message))) {
+      yield { leaf, first }
+    }
+  }
 }
 
 function isShown({ author, metadata }: Fields): boolean {

@@ -1,7 +1,7 @@
 import { type Request, type Response, Router } from 'express'
 import { closedSignal } from '../../../http/closed-signal.ts'
 import { IMPORT_PATH } from '../../../http/routes/import.ts'
-import { grownOf } from '../../../services/imports/imports.ts'
+import { branchesOf, grownOf } from '../../../services/imports/imports.ts'
 import { attempt, type Refusal, textField } from '../../kit/forms.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
@@ -28,8 +28,11 @@ export function importPageRoutes(context: PageContext): Router {
   router.post(IMPORT_PATH, async (req, res) => {
     const file = uploadedFile(req)
     const work = () => {
-      const grown = grownOf(textField(req, 'grown') || undefined)
-      return services.imports.run(callerOf(req), file, closedSignal(res), grown)
+      const wanted = {
+        grown: grownOf(textField(req, 'grown') || undefined),
+        branches: branchesOf(textField(req, 'branches') || undefined),
+      }
+      return services.imports.run(callerOf(req), file, closedSignal(res), wanted)
     }
     const result = await attempt(work)
     if ('refusal' in result) return show(req, res, result.refusal)

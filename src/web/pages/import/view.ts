@@ -16,6 +16,7 @@ ${summary(form)}
 <section class="card" aria-labelledby="file"><h2 id="file">Send a file</h2>
 <form method="post" action="/account/import" enctype="multipart/form-data">${csrfField}
 ${select({ name: 'grown', label: 'A conversation that is here already, and has more messages in the file', options: GROWN }, 'keep')}
+${select({ name: 'branches', label: 'Of a conversation of ChatGPT with several branches', options: BRANCHES }, 'current')}
 ${fileField(
   {
     name: 'file',
@@ -31,7 +32,7 @@ ${fileField(
 <section class="card" aria-labelledby="script"><h2 id="script">From a terminal</h2>
 <p>With an <a href="/account/tokens">access token</a> that may change conversations:</p>
 <code class="copy">curl -T conversations.json -H "Authorization: Bearer $TOKEN" ${url}</code>
-<p class="soft">With <code>?grown=branch</code> or <code>?grown=replace</code> behind the address, grown conversations are taken too.</p>
+<p class="soft">With <code>?grown=branch</code> or <code>?grown=replace</code> behind the address, grown conversations are taken too; with <code>?branches=all</code> all branches of ChatGPT’s.</p>
 </section>`,
 })
 
@@ -39,6 +40,11 @@ const GROWN = {
   keep: 'stays as it is',
   branch: 'is imported again beside it',
   replace: 'is replaced, and its shares and links end',
+}
+
+const BRANCHES = {
+  current: 'the one shown last is imported',
+  all: 'each is imported, as a conversation',
 }
 
 const REASONS: Record<SkipReason, string> = {
@@ -69,6 +75,7 @@ ${report.branched > 0 && fact('Of them beside earlier ones', report.branched)}
 ${report.replaced > 0 && fact('Of them in place of earlier ones', report.replaced)}
 ${fact('Here already', report.already)}
 ${fact('Skipped', report.skippedInAll)}
+${report.branchesLeftOut > 0 && fact('Other branches, left out', report.branchesLeftOut)}
 </dl>
 ${skippedList(report)}
 ${blocksList(report)}

@@ -29,6 +29,7 @@ async function* file() {
 }
 
 let conversations = 0
-for await (const _ of conversationsIn(file(), 256, () => {})) conversations += 1
+const options = { maxMib: 256, withBranches: false, note: () => {}, leftOut: () => {} }
+for await (const _ of conversationsIn(file(), options)) conversations += 1
 const maxRssBytes = process.resourceUsage().maxRSS * 1024
 process.stdout.write(JSON.stringify({ conversations, bytes, maxRssBytes }))
