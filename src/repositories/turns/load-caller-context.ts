@@ -17,7 +17,7 @@ export const readTurnContext = prepareRead<AskedContext, TurnContextRow, TurnCon
   name: 'callers',
   asked: { conversationId: 'uuid' },
   columns: `${SENDER_COLUMNS},${CONVERSATION_COLUMNS}`,
-  tables: (isAllowed) => `${SENDER_TABLES}
-  left join ${sendableConversation(isAllowed)}`,
+  tables: `${SENDER_TABLES}
+  left join ${sendableConversation('a.is_allowed')}`,
   toRead: ([row]) => row && toTurnContext(row),
 })
