@@ -13,7 +13,10 @@ export function jsonRows<Name extends string>(columns: Record<Name, string>) {
   const definition = names.map(([name, column]) => `"${column}" ${columns[name]}`)
   const toRecord = (row: Record<Name, Cell>, place: number) => {
     const record: Record<string, unknown> = { place }
-    for (const [name, column] of names) record[column] = toJson(row[name])
+    for (const [name, column] of names) {
+      // What is left out is null too, and needs no bytes.
+      if (row[name] !== null) record[column] = toJson(row[name])
+    }
     return record
   }
   return {
