@@ -13,7 +13,10 @@ export function jsonRows<Name extends string>(columns: Record<Name, string>) {
   const definition = names.map(([name, column]) => `"${column}" ${columns[name]}`)
   const toRecord = (row: Record<Name, Cell>, place: number) => {
     const record: Record<string, unknown> = { place }
-    for (const [name, column] of names) record[column] = toJson(row[name])
+    for (const [name, column] of names) {
+      // What is left out is null too, and needs no bytes.
+      if (row[name] !== null) record[column] = toJson(row[name])
+    }
     return record
   }
   return {
@@ -23,6 +26,56 @@ export function jsonRows<Name extends string>(columns: Record<Name, string>) {
     /** The value. */
     toJson: (rows: readonly Record<Name, Cell>[]) => JSON.stringify(rows.map(toRecord)),
   }
+}
+
+/**
+ * The same for rows with long bytes, which travel beside the JSON in one binary value: in it they
+ * would be hex, and both sides would read twice as much. Measured with 16 KB in a row, that takes a
+ * statement of 65 us of PostgreSQL's time and 130 us of this process's instead of 180 us and 220 us.
+ */
+export function byteRows<Name extends string>(columns: Record<Name, string>) {
+  const names = (Object.keys(columns) as Name[]).filter((name) => columns[name] === 'bytea')
+  const others = Object.entries<string>(columns).filter(([, type]) => type !== 'bytea')
+  const slices = names.flatMap((name) => [
+    [`${name}At`, 'integer'],
+    [`${name}Size`, 'integer'],
+  ])
+  const sent = jsonRows<string>(Object.fromEntries([...others, ...slices]))
+  const taken = (bytes: string) =>
+    names.map(snakeCase).map((column) => {
+      const slice = `from sent."${column}_at" + 1 for sent."${column}_size"`
+      return `, substring(${bytes} ${slice}) as "${column}"`
+    })
+  return {
+    /** For a `from`. `rows` and `bytes` are the placeholders of the values. */
+    as: (alias: string, rows: string, bytes: string) =>
+      `(select sent.*${taken(bytes).join('')} from ${sent.as('sent', rows)}) as ${alias}`,
+    /** The values. */
+    toValues(rows: readonly Record<Name, Cell>[]): { rows: string; bytes: Buffer } {
+      const bytes = new Concatenated()
+      const placed = rows.map((row) => {
+        const taken = names.map((name) => bytes.add(name, row[name] as Buffer | null))
+        return Object.assign({}, row, ...taken)
+      })
+      return { rows: sent.toJson(placed), bytes: bytes.join() }
+    },
+  }
+}
+
+class Concatenated {
+  readonly #parts: Buffer[] = []
+  #size = 0
+
+  /** @returns where it begins, and its size. */
+  add(name: string, part: Buffer | null): Record<string, number | null> {
+    if (part === null) return { [`${name}At`]: null, [`${name}Size`]: null }
+    const at = this.#size
+    this.#parts.push(part)
+    this.#size += part.length
+    return { [`${name}At`]: at, [`${name}Size`]: part.length }
+  }
+
+  join = () => Buffer.concat(this.#parts, this.#size)
 }
 
 /**

@@ -46,11 +46,10 @@ export type CallerRead<Asked extends Columns<Asked>, Row, Read> = {
   columns: string
   /**
    * SQL of tables that are joined to `a`: a request with what it asks, its `session_id`, `user_id`,
-   * `scopes` and `reads_all`. They leave at least one row of each request.
-   *
-   * @param isAllowed SQL for whether anything is read for it.
+   * `scopes` and `reads_all`, and `is_allowed`, without which nothing may be read for it. They leave
+   * at least one row of each request.
    */
-  tables: (isAllowed: string) => string
+  tables: string
   /** For a read of several rows: SQL that holds for exactly one row of each request. */
   isFirst?: string
   orderBy?: string
@@ -86,6 +85,7 @@ export function prepareRead<Asked extends Columns<Asked>, Row, Read>(
 ) {
   const ids = jsonRows<string>({ id: 'uuid', userId: 'uuid', ...ASKED, ...read.asked })
   const hashes = jsonRows<string>({ tokenHash: 'bytea', ...ASKED, ...read.asked })
+  const mayRead = read.scope === undefined ? 'true' : mayDo('live', read.scope)
   const also = ['readsAll', ...Object.keys(read.asked)].map((name) => `asked.${snakeCase(name)}`)
   const statementsOf = (way: string, rows: typeof ids, isNamed: string) => {
     const live = (value: Place) =>
@@ -93,19 +93,12 @@ export function prepareRead<Asked extends Columns<Asked>, Row, Read>(
         ...also,
         's.id as session_id',
       ])
-    const select = (callers: string) =>
-      selectFor(read as CallerRead<never, unknown, unknown>, callers)
+    const write =
+      (callers: (live: string, value: Place, mayRead: string) => string) => (value: Place) =>
+        `${callers(live(value), value, mayRead)}${selectFor(read as Selected)}`
     return {
-      check: prepare<Placed, RowOf<Row>>(`check_${read.name}_by_${way}`, (value) =>
-        select(uncounted(live(value))),
-      ),
-      count: prepare<Placed, RowOf<Row>>(
-        `count_${read.name}_by_${way}`,
-        (value) => `
-  with live as (
-    ${live(value)}
-  ),${countedRequests(value)}${select(counted(value))}`,
-      ),
+      check: prepare<Placed, RowOf<Row>>(`check_${read.name}_by_${way}`, write(uncounted)),
+      count: prepare<Placed, RowOf<Row>>(`count_${read.name}_by_${way}`, write(counted)),
     }
   }
   return {
@@ -115,32 +108,43 @@ export function prepareRead<Asked extends Columns<Asked>, Row, Read>(
   }
 }
 
-/** Takes no locks and waits for none. */
-const uncounted = (live: string) => `
-    select live.*, null::int as hits, null::timestamptz as reset_at, true as is_within
-    from (${live}) as live`
+/** The requests `a`. Takes no locks and waits for none. */
+const uncounted = (live: string, _value: Place, mayRead: string) => `
+  with a as materialized (
+    select live.*, null::int as hits, null::timestamptz as reset_at, ${mayRead} as is_allowed
+    from (${live}) as live
+  )`
 
-const counted = (value: Place) => `
+/** The same, with the count of their user. */
+const counted = (live: string, value: Place, mayRead: string) => `
+  with live as (
+    ${live}
+  ),${countedRequests(value)},
+  a as materialized (
     select live.*, counted.hits, counted.reset_at,
-      coalesce(counted.hits - (
-        select count(*) from live same where same.user_id = live.user_id
-      ) < ${value('limit', 'bigint')}, true) as is_within
+      coalesce(
+        counted.hits - sum(live.times) over (partition by live.user_id) < ${value('limit', 'bigint')},
+        true
+      ) and ${mayRead} as is_allowed
     from live
-    left join counted on counted.key = ${value('keyPrefix', 'text')} || live.user_id`
+    left join counted on counted.key = ${value('keyPrefix', 'text')} || live.user_id
+  )`
 
-function selectFor(
-  { scope, columns, tables, isFirst, orderBy }: CallerRead<never, unknown, unknown>,
-  callers: string,
-): string {
-  const isAllowed = scope === undefined ? 'a.is_within' : `(a.is_within and ${mayDo('a', scope)})`
-  const session = `
+type Selected = Pick<
+  CallerRead<never, unknown, unknown>,
+  'columns' | 'tables' | 'isFirst' | 'orderBy'
+>
+
+const SESSION_COLUMNS = `
     a.session_id, a.kind, a.scopes, a.allowed_models, a.user_id, a.username, a.username_key,
-    a.role as user_role, a.is_use_to_be_noted, a.hits, a.reset_at, ${isAllowed} as is_allowed`
+    a.role as user_role, a.is_use_to_be_noted, a.hits, a.reset_at, a.is_allowed`
+
+function selectFor({ columns, tables, isFirst, orderBy }: Selected): string {
   const inOneRow =
-    isFirst && `left join lateral (select${session} where ${isFirst}) as caller on true`
+    isFirst && `left join lateral (select${SESSION_COLUMNS} where ${isFirst}) as caller on true`
   return `
-  select a.place, ${inOneRow ? 'caller.*' : session}, ${columns}
-  from (${callers}) as a${tables(isAllowed)}
+  select a.place, ${inOneRow ? 'caller.*' : SESSION_COLUMNS}, ${columns}
+  from a${tables}
   ${inOneRow ?? ''}
   ${orderBy ? `order by a.place, ${orderBy}` : ''}`
 }
@@ -181,24 +185,26 @@ export class CallerReads<Asked extends Columns<Asked>, Row, Read> {
     const { byId, byHash } = this.#prepared
     const { check, count, toJson } = isSigned ? byId : byHash
     const { keyPrefix, windowMs, limit } = counter ?? NO_COUNTER
+    const groups = alike(callers)
     const rows = await (counter === null ? check : count)(this.#db, {
-      asked: toJson(callers.map(toAsked)),
+      asked: toJson([...groups.values()].map(toAsked)),
       lockLimit: lockLimitOf(callers),
       keyPrefix,
       windowSeconds: windowMs / 1000,
       limit: limit ?? null,
     })
-    return this.#inOrder(callers, rows)
+    const ofGroups = [...groups.values()].map((): RowOf<Row>[] => [])
+    for (const row of rows) ofGroups[row.place]?.push(row)
+    const rowsOf = new Map([...groups.keys()].map((key, place) => [key, ofGroups[place] ?? []]))
+    return this.#inOrder(callers.map((caller) => rowsOf.get(keyOf(caller)) ?? []))
   }
 
   /** Each request gets its own count, in the order of arrival, as if counted one by one. */
-  #inOrder(callers: readonly unknown[], rows: readonly RowOf<Row>[]) {
-    const ofPlaces = callers.map((): RowOf<Row>[] => [])
-    for (const row of rows) ofPlaces[row.place]?.push(row)
+  #inOrder(rowsOfAll: readonly RowOf<Row>[][]) {
     const left = new Map<string, number>()
-    return ofPlaces
+    return rowsOfAll
       .toReversed()
-      .map((its) => this.#toFound(its, left))
+      .map((rows) => this.#toFound(rows, left))
       .toReversed()
   }
 
@@ -218,13 +224,35 @@ export class CallerReads<Asked extends Columns<Asked>, Row, Read> {
 }
 
 /** What a call locks: its user's counter. */
-const lockedBy = ({ proof }: AskedCaller<unknown>) => [
+const lockedBy = ({ proof }: Pick<AskedCaller<unknown>, 'proof'>) => [
   'id' in proof ? proof.userId : proof.tokenHash.toString('base64'),
 ]
 
-const toAsked = <Asked extends Columns<Asked>>({ proof, readsAll, asked }: AskedCaller<Asked>) => ({
+const keyOf = ({ proof, readsAll, asked }: AskedCaller<unknown>) =>
+  JSON.stringify([lockedBy({ proof }), 'id' in proof && proof.id, readsAll, asked])
+
+type Group<Asked> = AskedCaller<Asked> & { times: number }
+
+/** Requests of one session that ask the same are read for once. */
+function alike<Asked>(callers: readonly AskedCaller<Asked>[]): Map<string, Group<Asked>> {
+  const groups = new Map<string, Group<Asked>>()
+  for (const caller of callers) {
+    const key = keyOf(caller)
+    const known = groups.get(key)
+    if (known) known.times += 1
+    else groups.set(key, { ...caller, times: 1 })
+  }
+  return groups
+}
+
+const toAsked = <Asked extends Columns<Asked>>({
+  proof,
+  readsAll,
+  asked,
+  times,
+}: Group<Asked>) => ({
   ...proof,
-  times: 1,
+  times,
   readsAll,
   ...asked,
 })

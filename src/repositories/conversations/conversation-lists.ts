@@ -167,7 +167,7 @@ export const readOwnList = prepareRead<AskedPage, Row, ConversationList>({
   asked: ASKED,
   scope: 'conversations:read',
   columns: PAGE_COLUMNS,
-  tables: (isAllowed) => ownPages(`${isAllowed} and a.reads_all`),
+  tables: ownPages('a.is_allowed and a.reads_all'),
   isFirst: IS_FIRST,
   orderBy: NEWEST_FIRST,
   toRead: toList,

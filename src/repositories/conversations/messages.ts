@@ -119,8 +119,8 @@ export const readHistory = prepareRead<AskedHistory, HistoryRow, HistoryRead>({
   asked: { conversationId: 'uuid', limit: 'integer', maxBytes: 'integer' },
   scope: 'conversations:read',
   columns: `head.*, ${messageColumns('not page.is_older and not page.is_long')}`,
-  tables: (isAllowed) => `${newestPage({
-    isRead: `${isAllowed} and a.reads_all`,
+  tables: `${newestPage({
+    isRead: 'a.is_allowed and a.reads_all',
     limit: 'a."limit"',
     before: String(NEWEST),
     maxBytes: 'a.max_bytes',

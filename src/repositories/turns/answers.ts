@@ -91,12 +91,12 @@ export const readAnswer = prepareRead<{ messageId: string }, AheadRow, ReachedAn
   asked: { messageId: 'uuid' },
   scope: 'messages:send',
   columns: 'answer.*',
-  tables: (isAllowed) => `
+  tables: `
   left join ${reachedAnswer(LIMITED_COLUMNS, {
     session: 'a',
     messageId: 'a.message_id',
     readsAll: 'a.reads_all',
-  })} as answer on ${isAllowed}`,
+  })} as answer on a.is_allowed`,
   toRead([row]) {
     if (row === undefined || row.id === null) return { answer: null }
     return row.isLong ? undefined : { answer: toStoredAnswer(row) }

@@ -1,6 +1,6 @@
 /** The SQL of finish-turns.ts, which documents its guarantees and lock order. */
 
-import { jsonRows } from '../../database/statements/json-rows.ts'
+import { byteRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
 import { isGrantedTo } from '../access/conversation-access.ts'
 import { isLive } from '../access/reach.ts'
@@ -28,8 +28,8 @@ const COLUMNS = {
   blankTitle: 'bytea',
 }
 
-export const askedEndings = jsonRows({ ...SETTLING_COLUMNS, ...COLUMNS })
-export const askedTeamEndings = jsonRows({ ...TEAM_SETTLING_COLUMNS, ...COLUMNS })
+export const askedEndings = byteRows({ ...SETTLING_COLUMNS, ...COLUMNS })
+export const askedTeamEndings = byteRows({ ...TEAM_SETTLING_COLUMNS, ...COLUMNS })
 
 export type EndingRow = {
   place: number
@@ -41,14 +41,14 @@ export type EndingRow = {
   version: string
 }
 
-type Asked = { as(alias: string, rows: string): string }
+type Asked = { as(alias: string, rows: string, bytes: string): string }
 
 const endingOf = (name: string, asked: Asked, books: Books) =>
-  prepare<{ turns: string; lockLimit: string }, EndingRow>(
+  prepare<{ rows: string; bytes: Buffer; lockLimit: string }, EndingRow>(
     name,
     (value) => `
   with asked as materialized (
-    select a.* from ${asked.as('a', value('turns', 'json'))},
+    select a.* from ${asked.as('a', value('rows', 'json'), value('bytes', 'bytea'))},
       set_config('lock_timeout', ${value('lockLimit', 'text')}, true)
   ),
   running as (

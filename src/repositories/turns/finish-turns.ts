@@ -113,13 +113,13 @@ export class TurnEndingRepository {
 
   async #endTogether(turns: readonly EndingValues[]): Promise<(EndingRow | undefined)[]> {
     const lockLimit = lockLimitOf(turns)
-    const rows = await endTurns(this.#db, { turns: askedEndings.toJson(turns), lockLimit })
+    const rows = await endTurns(this.#db, { ...askedEndings.toValues(turns), lockLimit })
     return inPlaces(turns, rows)
   }
 
   async #endForTeams(turns: readonly TeamEndingValues[]): Promise<(EndingRow | undefined)[]> {
     const lockLimit = lockLimitOf(turns)
-    const rows = await endTeamTurns(this.#db, { turns: askedTeamEndings.toJson(turns), lockLimit })
+    const rows = await endTeamTurns(this.#db, { ...askedTeamEndings.toValues(turns), lockLimit })
     return inPlaces(turns, rows)
   }
 }

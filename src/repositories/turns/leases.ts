@@ -1,21 +1,21 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
-import { jsonRows } from '../../database/statements/json-rows.ts'
+import { byteRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
 import { toConversationRef } from '../access/conversation-ref.ts'
 import { isKnownReservation, toReservation } from '../billing/budgets.ts'
 
 export type WhichOrphans = 'all' | { among: readonly string[] }
 
-const sent = jsonRows({ answerId: 'uuid', content: 'bytea', tokens: 'integer' })
+const sent = byteRows({ answerId: 'uuid', content: 'bytea', tokens: 'integer' })
 
 /** Locks the rows by id and skips locked ones, as {@link LeaseRepository.renew} does. */
-const saveCheckpoints = prepare<{ replicaId: string; checkpoints: string }, never>(
+const saveCheckpoints = prepare<{ replicaId: string; rows: string; bytes: Buffer }, never>(
   'save_checkpoints',
   (value) => `
   with own as (
     select m.id, c.content, c.tokens
-    from ${sent.as('c', value('checkpoints', 'json'))}
+    from ${sent.as('c', value('rows', 'json'), value('bytes', 'bytea'))}
     join messages m on m.id = c.answer_id
     where m.replica_id = ${value('replicaId', 'uuid')} and m.status = 'running'
     order by m.id
@@ -69,7 +69,7 @@ export class LeaseRepository {
     replicaId: string,
     checkpoints: readonly { answerId: string; content: Buffer; tokens: number }[],
   ): Promise<void> {
-    await saveCheckpoints(this.#db, { replicaId, checkpoints: sent.toJson(checkpoints) })
+    await saveCheckpoints(this.#db, { replicaId, ...sent.toValues(checkpoints) })
   }
 
   /** The lease of each running answer, as a value that every renewal changes. */

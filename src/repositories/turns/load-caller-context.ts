@@ -29,8 +29,8 @@ const OF_SENDERS: CallerRead<AskedOfSender, TurnContextRow, TurnContext> = {
   name: 'callers',
   asked: { conversationId: 'uuid' },
   columns: `${SENDER_COLUMNS},${CONVERSATION_COLUMNS}`,
-  tables: (isAllowed) => `${SENDER_TABLES}
-  left join ${sendableConversation(isAllowed)}`,
+  tables: `${SENDER_TABLES}
+  left join ${sendableConversation('a.is_allowed')}`,
   toRead: ([row]) => row && toTurnContext(row),
 }
 

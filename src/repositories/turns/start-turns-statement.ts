@@ -1,6 +1,6 @@
 /** The SQL of start-turns.ts, which documents its guarantees and lock order. */
 
-import { jsonRows } from '../../database/statements/json-rows.ts'
+import { byteRows } from '../../database/statements/json-rows.ts'
 import { prepare } from '../../database/statements/prepared.ts'
 import { isGrantedTo, isOwnedBy, mayContinue, payingTeam } from '../access/conversation-access.ts'
 import type { ConversationRef } from '../access/conversation-ref.ts'
@@ -83,8 +83,8 @@ const COLUMNS = {
   limitBytes: 'bigint',
 }
 
-export const askedTurns = jsonRows({ ...RESERVING_COLUMNS, ...COLUMNS })
-export const askedRememberedTurns = jsonRows({
+export const askedTurns = byteRows({ ...RESERVING_COLUMNS, ...COLUMNS })
+export const askedRememberedTurns = byteRows({
   ...RESERVING_COLUMNS,
   ...COLUMNS,
   senderVersion: 'text',
@@ -93,11 +93,11 @@ export const askedRememberedTurns = jsonRows({
   windowSeconds: 'float8',
   requestLimit: 'bigint',
 })
-export const askedTeamTurns = jsonRows({ ...TEAM_RESERVING_COLUMNS, ...COLUMNS })
+export const askedTeamTurns = byteRows({ ...TEAM_RESERVING_COLUMNS, ...COLUMNS })
 
 /** What a statement does besides, where a team pays. */
 type Paying = {
-  asked: { as(alias: string, rows: string): string }
+  asked: { as(alias: string, rows: string, bytes: string): string }
   books: Books
   /** Locks what the payer's consent rests on. */
   payers: string
@@ -125,11 +125,11 @@ const beginningOf = <Row = BeginningRow>(
   name: string,
   { asked, books, payers, isPayerGone, team, answerColumns, unread = READ }: Paying,
 ) =>
-  prepare<{ turns: string; lockLimit: string }, Row>(
+  prepare<{ rows: string; bytes: Buffer; lockLimit: string }, Row>(
     name,
     (value) => `
   with asked as materialized (
-    select a.* from ${asked.as('a', value('turns', 'json'))},
+    select a.* from ${asked.as('a', value('rows', 'json'), value('bytes', 'bytea'))},
       set_config('lock_timeout', ${value('lockLimit', 'text')}, true)
   ),${asker('messages:send')},${books.remainingRoom},
   conversation as (

@@ -150,7 +150,7 @@ export class TurnBeginningRepository {
 
   async #beginRememberedTogether(turns: readonly RememberedValues[]) {
     const lockLimit = lockLimitOf(turns)
-    return beginRememberedTurns(this.#db, { turns: askedRememberedTurns.toJson(turns), lockLimit })
+    return beginRememberedTurns(this.#db, { ...askedRememberedTurns.toValues(turns), lockLimit })
   }
 
   async #begin(values: BeginningValues): Promise<BeginningRow> {
@@ -164,12 +164,12 @@ export class TurnBeginningRepository {
 
   async #beginForTeams(turns: readonly TeamBeginningValues[]): Promise<BeginningRow[]> {
     const lockLimit = lockLimitOf(turns)
-    return beginTeamTurns(this.#db, { turns: askedTeamTurns.toJson(turns), lockLimit })
+    return beginTeamTurns(this.#db, { ...askedTeamTurns.toValues(turns), lockLimit })
   }
 
   async #beginTogether(turns: readonly BeginningValues[]): Promise<BeginningRow[]> {
     const lockLimit = lockLimitOf(turns)
-    return beginTurns(this.#db, { turns: askedTurns.toJson(turns), lockLimit })
+    return beginTurns(this.#db, { ...askedTurns.toValues(turns), lockLimit })
   }
 }
 

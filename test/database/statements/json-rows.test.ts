@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { openDatabase } from '../../../src/database/open.ts'
-import { inPlaces, jsonRows } from '../../../src/database/statements/json-rows.ts'
+import { byteRows, inPlaces, jsonRows } from '../../../src/database/statements/json-rows.ts'
 import { prepare } from '../../../src/database/statements/prepared.ts'
 import { describeDatabases, freshDatabaseOptions } from '../../support/databases.ts'
 
@@ -20,6 +21,39 @@ const readRows = prepare<{ rows: string }, Row>(
   'read_rows',
   (value) => `select * from ${as('r', value('rows', 'json'))} order by place`,
 )
+
+const TWO = { before: 'bytea', text: 'text', after: 'bytea' }
+const { as: asTwo, toValues } = byteRows(TWO)
+const readBytes = prepare<{ rows: string; bytes: Buffer }, Record<string, unknown>>(
+  'read_bytes',
+  (value) => `
+  select place, before, text, after
+  from ${asTwo('r', value('rows', 'json'), value('bytes', 'bytea'))} order by place`,
+)
+
+describeDatabases('rows with bytes beside them', (kind) => {
+  test('arrive as they were sent, each with its own', async () => {
+    const fresh = await freshDatabaseOptions(kind)
+    const database = await openDatabase(fresh)
+    const rows = [
+      { before: randomBytes(70_000), text: 'first', after: Buffer.from([0, 255]) },
+      { before: null, text: null, after: Buffer.alloc(0) },
+      { before: Buffer.from([92, 120]), text: '\\x41', after: null },
+      { before: null, text: 'last', after: randomBytes(5) },
+    ]
+    const read = await readBytes(database.db, toValues(rows))
+    const none = await readBytes(database.db, toValues([]))
+    await database.close()
+    await fresh.drop()
+    const seen = read.map(({ before, after, ...row }) => ({
+      ...row,
+      before: toBuffer(before),
+      after: toBuffer(after),
+    }))
+    expect(seen).toEqual(rows.map((row, place) => ({ place, ...row })))
+    expect(none).toEqual([])
+  })
+})
 
 describeDatabases('rows as one value', (kind) => {
   test('arrive as they were sent', async () => {
