@@ -6,7 +6,7 @@
  */
 
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { periodsAt } from '../../src/repositories/billing/periods.ts'
 import type { LedgerRow } from '../../src/repositories/index.ts'
 import type { Fault } from '../support/claude-stand-in/faults.ts'
@@ -14,6 +14,7 @@ import { ODDITIES } from '../support/claude-stand-in/oddity.ts'
 import type { Reply } from '../support/claude-stand-in/reply.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { type Answer, startApp, type TestApp, type TestClient } from '../support/start-app.ts'
+import { untilSettled } from '../support/until-settled.ts'
 
 const RUNS = 3
 const ALL_DAYS = { from: '2000-01-01', to: '2999-12-31' }
@@ -104,8 +105,7 @@ describeDatabases('a limit, whatever Anthropic says', (kind) => {
           return send(client, `call-${index}`, plan)
         }),
       )
-      await vi.waitUntil(() => app.app.services.running.ids.length === 0, { timeout: 120_000 })
-      await vi.waitUntil(() => app.claude.openStreams() === 0, { timeout: 120_000 })
+      await untilSettled(app)
 
       const rows = (await app.app.repositories.ledger.list(ALL_DAYS, '0', 100_000)).filter(
         ({ userId }) => userId === user.userId,

@@ -6,7 +6,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Spending } from '../../src/repositories/billing/budgets.ts'
 import { periodsAt } from '../../src/repositories/billing/periods.ts'
 import type { LedgerRow } from '../../src/repositories/index.ts'
@@ -14,7 +14,6 @@ import type { Fault } from '../support/claude-stand-in/faults.ts'
 import type { Billed } from '../support/claude-stand-in/ledger.ts'
 import { runSql } from '../support/database-supplies.ts'
 import { type DatabaseKind, describeDatabases } from '../support/databases.ts'
-import { PATIENCE } from '../support/patience.ts'
 import {
   type Answer,
   eras,
@@ -23,6 +22,7 @@ import {
   type TestClient,
   type TestUser,
 } from '../support/start-app.ts'
+import { untilSettled } from '../support/until-settled.ts'
 
 const SIZES: Record<DatabaseKind, { senders: number; each: number }> = {
   postgresql: { senders: 64, each: 2 },
@@ -134,7 +134,7 @@ describeDatabases('one budget, many senders', (kind) => {
     const watching = watch(() => isOver)
     try {
       const sent = await Promise.all(plans.map(sendInTurn))
-      await vi.waitUntil(() => app.app.services.running.ids.length === 0, PATIENCE)
+      await untilSettled(app)
       isOver = true
       return { sent: sent.flat(), seen: await watching }
     } finally {
