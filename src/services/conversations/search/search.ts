@@ -9,7 +9,7 @@ import { AppError } from '../../../errors.ts'
 import type { Repositories } from '../../../repositories/index.ts'
 import type { Caller } from '../../access/caller.ts'
 import { wrongField } from '../../access/field-rules.ts'
-import { textOf, type Vault } from '../../keys/vault.ts'
+import { type ConversationVault, textOf, type Vault } from '../../keys/vault.ts'
 import { type Candidate, candidates, type ScanPlace, type SearchIn } from './candidates.ts'
 import { decodePlace, encodePlace } from './search-cursor.ts'
 import { SearchQuery } from './search-query.ts'
@@ -129,31 +129,31 @@ export class SearchService {
     const text = message
       ? textOf(vault.openContent(message.id, message.content))
       : vault.openTitle(conversation.title)
-    if (text.length > LONG_CHARACTERS) return this.#compareLong(candidate, text, query, slice)
-    return query.matches(text) ? this.#hit(candidate, text, query, slice) : undefined
+    const opened = { ...candidate, vault, text }
+    if (text.length > LONG_CHARACTERS) return compareLong(opened, query, slice)
+    return query.matches(text) ? toHit(opened, query, slice) : undefined
   }
+}
 
-  async #compareLong(candidate: Candidate, text: string, query: SearchQuery, slice: Slice) {
-    if (!(await query.matchesLong(text, slice))) return undefined
-    return this.#hit(candidate, text, query, slice)
-  }
+type Opened = Candidate & { vault: ConversationVault; text: string }
 
-  async #hit(
-    { conversation, message, createdAt }: Candidate,
-    text: string,
-    query: SearchQuery,
-    slice: Slice,
-  ): Promise<SearchHit> {
-    const vault = this.#deps.vault.openConversation(conversation.ref)
-    return {
-      conversationId: conversation.id,
-      title: message ? vault.openTitle(conversation.title) : text,
-      message: message && { id: message.id, position: message.position, role: message.role },
-      isOthersConversation: conversation.isOthers,
-      snippet: await snippetOf(text, query, slice),
-      isOthersText: (message ?? conversation).isOthers,
-      createdAt,
-    }
+async function compareLong(opened: Opened, query: SearchQuery, slice: Slice) {
+  return (await query.matchesLong(opened.text, slice)) ? toHit(opened, query, slice) : undefined
+}
+
+async function toHit(
+  { conversation, message, createdAt, vault, text }: Opened,
+  query: SearchQuery,
+  slice: Slice,
+): Promise<SearchHit> {
+  return {
+    conversationId: conversation.id,
+    title: message ? vault.openTitle(conversation.title) : text,
+    message: message && { id: message.id, position: message.position, role: message.role },
+    isOthersConversation: conversation.isOthers,
+    snippet: await snippetOf(text, query, slice),
+    isOthersText: (message ?? conversation).isOthers,
+    createdAt,
   }
 }
 
