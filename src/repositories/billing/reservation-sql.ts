@@ -29,16 +29,7 @@ export type Books = {
   ledgerColumns: Record<string, string>
 }
 
-/** Columns of `asked` in a statement that reserves. */
-export const RESERVING_COLUMNS = {
-  userId: 'uuid',
-  sessionId: 'uuid',
-  /** The same where the session has a budget of its own; null where it has none. */
-  cappedSessionId: 'uuid',
-  /** How many rows of spending apply: 2, or 3 with the session's own. */
-  books: 'integer',
-  day: 'date',
-  month: 'date',
+const LIMITS = {
   dayNanoUsd: 'bigint',
   dayTokens: 'bigint',
   monthNanoUsd: 'bigint',
@@ -49,6 +40,19 @@ export const RESERVING_COLUMNS = {
   totalDayTokens: 'bigint',
   totalMonthNanoUsd: 'bigint',
   totalMonthTokens: 'bigint',
+} as const
+
+/** Columns of `asked` in a statement that reserves. */
+export const RESERVING_COLUMNS = {
+  userId: 'uuid',
+  sessionId: 'uuid',
+  /** The same where the session has a budget of its own; null where it has none. */
+  cappedSessionId: 'uuid',
+  /** How many rows of spending apply: 2, or 3 with the session's own. */
+  books: 'integer',
+  day: 'date',
+  month: 'date',
+  ...LIMITS,
   inputTokens: 'bigint',
   inputNanoUsd: 'bigint',
   outputNanoUsd: 'bigint',
@@ -194,6 +198,14 @@ export const grantColumns = (books: readonly string[], otherwise: string) => `
 export const GRANT_RESULT = `greatest(room_tokens, -1)::integer as max_tokens, worst_nano_usd as nano_usd,
     worst_tokens as tokens, limited_by`
 
+/** What a book counts. */
+export const RESERVED_COLUMNS = ['reserved_nano_usd', 'reserved_tokens']
+export const BOOK_COLUMNS = [...RESERVED_COLUMNS, 'spent_nano_usd', 'spent_tokens']
+
+/** For the conflict of an insert into `s`: adds what was to be inserted. */
+export const added = (columns: readonly string[]) =>
+  columns.map((column) => `${column} = s.${column} + excluded.${column}`).join(',\n      ')
+
 export const reservedByConnection = `
   reserved_by_connection as (
     insert into connection_spending as c (session_id, starts_on, reserved_nano_usd)
@@ -211,8 +223,7 @@ const reserved = `
     from begun b
     cross join lateral (values ('day', b.day), ('month', b.month)) as p (period, starts_on)
     on conflict (user_id, period, starts_on) do update set
-      reserved_nano_usd = s.reserved_nano_usd + excluded.reserved_nano_usd,
-      reserved_tokens = s.reserved_tokens + excluded.reserved_tokens
+      ${added(RESERVED_COLUMNS)}
   ),
 ${reservedByConnection}`
 
@@ -257,15 +268,7 @@ export const SETTLING_COLUMNS = {
   reservedTokens: 'bigint',
   spentNanoUsd: 'bigint',
   spentTokens: 'bigint',
-  dayNanoUsd: 'bigint',
-  dayTokens: 'bigint',
-  monthNanoUsd: 'bigint',
-  monthTokens: 'bigint',
-  connectionNanoUsd: 'bigint',
-  totalDayNanoUsd: 'bigint',
-  totalDayTokens: 'bigint',
-  totalMonthNanoUsd: 'bigint',
-  totalMonthTokens: 'bigint',
+  ...LIMITS,
   leastPercent: 'integer',
   isBilled: 'boolean',
   model: 'text',
@@ -355,10 +358,7 @@ const settled = `
     cross join lateral (values ('day', r.day), ('month', r.month)) as p (period, starts_on)
     order by 1, 2
     on conflict (user_id, period, starts_on) do update set
-      reserved_nano_usd = s.reserved_nano_usd + excluded.reserved_nano_usd,
-      reserved_tokens = s.reserved_tokens + excluded.reserved_tokens,
-      spent_nano_usd = s.spent_nano_usd + excluded.spent_nano_usd,
-      spent_tokens = s.spent_tokens + excluded.spent_tokens
+      ${added(BOOK_COLUMNS)}
     returning user_id, period, spent_nano_usd, spent_tokens, team_spent_nano_usd, team_spent_tokens
   ),
 ${settledByConnection('settled')},

@@ -8,11 +8,14 @@
 import { prepare } from '../../database/statements/prepared.ts'
 import { maySpend } from '../access/reach.ts'
 import {
+  added,
+  BOOK_COLUMNS,
   type Books,
   type Budget,
   connectionShares,
   grantColumns,
   lockedConnectionBudgets,
+  RESERVED_COLUMNS,
   RESERVING_COLUMNS,
   reservedByConnection,
   roomOf,
@@ -25,6 +28,9 @@ import {
   totalShares,
   usedOfBooks,
 } from './reservation-sql.ts'
+
+/** In the sender's book, of what teams pay. */
+const ofTeams = (column: string) => `team_${column}`
 
 const LIMITS = {
   poolDayNanoUsd: 'bigint',
@@ -128,8 +134,7 @@ const reserved = `
     from begun b
     cross join lateral (values ('day', b.day), ('month', b.month)) as p (period, starts_on)
     on conflict (user_id, period, starts_on) do update set
-      team_reserved_nano_usd = s.team_reserved_nano_usd + excluded.team_reserved_nano_usd,
-      team_reserved_tokens = s.team_reserved_tokens + excluded.team_reserved_tokens
+      ${added(RESERVED_COLUMNS.map(ofTeams))}
   ),
   reserved_in_pool as (
     update team_spending s set
@@ -187,10 +192,7 @@ const settledIn = (name: string, table: string, keys: string, before: string) =>
     where (select count(*) from ${before} s where s.user_id = r.user_id) = 2
     order by 1, 2, 3
     on conflict (${keys}, period, starts_on) do update set
-      reserved_nano_usd = s.reserved_nano_usd + excluded.reserved_nano_usd,
-      reserved_tokens = s.reserved_tokens + excluded.reserved_tokens,
-      spent_nano_usd = s.spent_nano_usd + excluded.spent_nano_usd,
-      spent_tokens = s.spent_tokens + excluded.spent_tokens
+      ${added(BOOK_COLUMNS)}
     returning ${keys}, period, spent_nano_usd, spent_tokens
   )`
 
@@ -204,10 +206,7 @@ const settled = `
     cross join lateral (values ('day', r.day), ('month', r.month)) as p (period, starts_on)
     order by 1, 2
     on conflict (user_id, period, starts_on) do update set
-      team_reserved_nano_usd = s.team_reserved_nano_usd + excluded.team_reserved_nano_usd,
-      team_reserved_tokens = s.team_reserved_tokens + excluded.team_reserved_tokens,
-      team_spent_nano_usd = s.team_spent_nano_usd + excluded.team_spent_nano_usd,
-      team_spent_tokens = s.team_spent_tokens + excluded.team_spent_tokens
+      ${added(BOOK_COLUMNS.map(ofTeams))}
     returning user_id, period, spent_nano_usd, spent_tokens, team_spent_nano_usd, team_spent_tokens
   ),${settledIn('settled_pools', 'team_spending', 'team_id', 'settled')},
   settled_users as (

@@ -13,6 +13,9 @@ export type KeyedKind =
   | 'records of OAuth'
   | 'passwords'
 
+/** Tables whose rows have a data key each, bound to their id alone. */
+export type KeyOwners = 'users' | 'teams' | 'webhooks'
+
 /**
  * Values sealed directly under the key-encryption key. Bytes 2 to 9 of a sealed value are the id of
  * its key, so values under an older key are found without opening anything.
@@ -52,9 +55,9 @@ export class DataKeyRepository {
   }
 
   /** `currentKeyId`: 16 hex digits. */
-  async listUsers(currentKeyId: string, limit: number) {
+  async listOwners(table: KeyOwners, currentKeyId: string, limit: number) {
     return this.#db
-      .selectFrom('users')
+      .selectFrom(table)
       .select(['id', 'dataKey'])
       .where(isUnderAnother(sql.ref('data_key'), currentKeyId))
       .limit(limit)
@@ -63,38 +66,8 @@ export class DataKeyRepository {
       .execute()
   }
 
-  async updateUser(id: string, dataKey: Buffer): Promise<void> {
-    await this.#db.updateTable('users').set({ dataKey }).where('id', '=', id).execute()
-  }
-
-  async listTeams(currentKeyId: string, limit: number) {
-    return this.#db
-      .selectFrom('teams')
-      .select(['id', 'dataKey'])
-      .where(isUnderAnother(sql.ref('data_key'), currentKeyId))
-      .limit(limit)
-      .forUpdate()
-      .skipLocked()
-      .execute()
-  }
-
-  async updateTeam(id: string, dataKey: Buffer): Promise<void> {
-    await this.#db.updateTable('teams').set({ dataKey }).where('id', '=', id).execute()
-  }
-
-  async listWebhooks(currentKeyId: string, limit: number) {
-    return this.#db
-      .selectFrom('webhooks')
-      .select(['id', 'dataKey'])
-      .where(isUnderAnother(sql.ref('data_key'), currentKeyId))
-      .limit(limit)
-      .forUpdate()
-      .skipLocked()
-      .execute()
-  }
-
-  async updateWebhook(id: string, dataKey: Buffer): Promise<void> {
-    await this.#db.updateTable('webhooks').set({ dataKey }).where('id', '=', id).execute()
+  async updateOwner(table: KeyOwners, id: string, dataKey: Buffer): Promise<void> {
+    await this.#db.updateTable(table).set({ dataKey }).where('id', '=', id).execute()
   }
 
   async listConversations(currentKeyId: string, limit: number) {

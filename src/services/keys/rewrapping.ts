@@ -1,9 +1,11 @@
 /** Moves data keys under the current key-encryption key, while the gateway runs. */
 
 import type { InTransaction, Transact } from '../../repositories/index.ts'
+import type { KeyOwners } from '../../repositories/keys/data-keys.ts'
 import type { Vault } from './vault.ts'
 
 type Keys = Pick<InTransaction, 'dataKeys'>
+type Rewrap = (id: string, wrapped: Buffer) => Buffer
 type Deps = { transact: Transact<'dataKeys'>; vault: Vault }
 
 /** Small enough that no request waits for a round. */
@@ -29,11 +31,13 @@ export class Rewrapping {
     // Also after an error, so that a key that is not configured is not tried every round.
     this.#nextLookAt = performance.now() + LOOK_AGAIN_MS
     const moved = await this.#deps.transact(async (repositories) => {
-      const users = await this.#moveUsers(repositories)
+      const { vault } = this.#deps
+      const move = (table: KeyOwners, rewrap: Rewrap) =>
+        this.#moveOwners(repositories, table, rewrap)
       return (
-        users +
-        (await this.#moveTeams(repositories)) +
-        (await this.#moveWebhooks(repositories)) +
+        (await move('users', (id, key) => vault.rewrapUser(id, key))) +
+        (await move('teams', (id, key) => vault.rewrapTeam(id, key))) +
+        (await move('webhooks', (id, key) => vault.rewrapWebhook(id, key))) +
         (await this.#moveConversations(repositories)) +
         (await this.#moveNames(repositories)) +
         (await this.#moveSigning(repositories)) +
@@ -45,29 +49,10 @@ export class Rewrapping {
     return moved
   }
 
-  async #moveUsers({ dataKeys }: Keys): Promise<number> {
-    const { vault } = this.#deps
-    const rows = await dataKeys.listUsers(vault.currentKeyId, KEYS_PER_ROUND)
+  async #moveOwners({ dataKeys }: Keys, table: KeyOwners, rewrap: Rewrap): Promise<number> {
+    const rows = await dataKeys.listOwners(table, this.#deps.vault.currentKeyId, KEYS_PER_ROUND)
     for (const { id, dataKey } of rows) {
-      await dataKeys.updateUser(id, vault.rewrapUser(id, dataKey))
-    }
-    return rows.length
-  }
-
-  async #moveTeams({ dataKeys }: Keys): Promise<number> {
-    const { vault } = this.#deps
-    const rows = await dataKeys.listTeams(vault.currentKeyId, KEYS_PER_ROUND)
-    for (const { id, dataKey } of rows) {
-      await dataKeys.updateTeam(id, vault.rewrapTeam(id, dataKey))
-    }
-    return rows.length
-  }
-
-  async #moveWebhooks({ dataKeys }: Keys): Promise<number> {
-    const { vault } = this.#deps
-    const rows = await dataKeys.listWebhooks(vault.currentKeyId, KEYS_PER_ROUND)
-    for (const { id, dataKey } of rows) {
-      await dataKeys.updateWebhook(id, vault.rewrapWebhook(id, dataKey))
+      await dataKeys.updateOwner(table, id, rewrap(id, dataKey))
     }
     return rows.length
   }
