@@ -27,7 +27,7 @@ export class AuditReading {
   }
 
   /**
-   * A page of one chain, newest first. Whoever asks was found to be allowed to.
+   * A page of one chain, newest first. The caller has checked that the reader may see the chain.
    *
    * @param beforeSeq of the last event of the page before; null for the first page.
    * @returns `next`: the same for the next page; null when there is none.

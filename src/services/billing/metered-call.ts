@@ -1,8 +1,8 @@
 /**
  * Reserve, run, settle: the only way in which the gateway spends.
  *
- * Nothing runs without a reservation that is durable. Whatever happens after it, an error, an abort
- * or a lost database, it is settled exactly once: here, by a settlement that is repeated until it
+ * Nothing runs without a reservation that is durable. After an error, an abort or the loss of the
+ * database, too, it is settled exactly once: here, by a settlement that is repeated until it
  * succeeds (lasting-settlement.ts), or, when this process dies or gives up, by the process that
  * finds its lease no longer renewed (orphan-closer.ts).
  */

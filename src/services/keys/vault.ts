@@ -390,7 +390,7 @@ export class ConversationVault {
   }
 }
 
-/** It includes who asks, so that nobody else's request can be given the reason. */
+/** It includes the asking user, so that the reason cannot be moved to another user's request. */
 const reasonBinding = (userId: string, id: string, owner: string): Binding => ({
   table: 'budget_requests',
   column: 'reason',

@@ -82,7 +82,8 @@ export class PassThrough {
   /**
    * A token that may spend the money of one team is paid by it, always; every other one by its user.
    *
-   * @throws AppError api_key_missing; payer_required, team_key_missing: nobody else pays then.
+   * @throws AppError api_key_missing; payer_required, team_key_missing: no other payer takes
+   *   its place.
    */
   async openKey(caller: Caller, context: CallContext): Promise<OpenedKey> {
     const { purses } = context

@@ -9,7 +9,7 @@ export const teamNotFound = () =>
 
 export const noSuchTeam = () => new AppError('not_found', 'There is no such team.')
 
-/** Nobody gives themselves rights in a team from outside. */
+/** An admin of the installation must not give themselves rights in a team. */
 export const notOneself = () =>
   new AppError('forbidden', 'An admin of the installation decides about others only.')
 

@@ -15,7 +15,7 @@ export type SendReceipt = Receipt & { stopSequence: string | null }
 
 /** Who asked for an answer, and who paid. */
 export type Attribution = {
-  /** Username of whoever sent the message that it answers; null: a former user. */
+  /** Username of the sender of the message that it answers; null: a former user. */
   sender: string | null
   paidBy: PaidBy | null
 }
@@ -80,7 +80,7 @@ export function fromStored(
 /** The sender's own amounts and arguments. */
 const NOT_TOLD = { usage: null, costNanoUsd: null, requestId: null, stopSequence: null }
 
-/** What a reader sees of an answer that someone else paid for: no amounts unless it is the owner. */
+/** What a reader sees of an answer that another user paid for: no amounts unless it is the owner. */
 export const asReadBy = (
   receipt: SendReceipt,
   { isSender, isOwner }: { isSender: boolean; isOwner: boolean },

@@ -54,7 +54,7 @@ export type WebhookOwner =
   | { of: 'installation'; actor: AdminActor }
   | { of: 'team'; actor: TeamActor; team: string }
 
-/** `host`: the rest of an address may hold a secret of the receiver, and is shown to nobody. */
+/** `host`: the rest of an address may hold a secret of the receiver, and is never shown. */
 export type ShownWebhook = Omit<ListedWebhook, 'dataKey' | 'url'> & { host: string }
 
 /** `secret`: shown once. */

@@ -1,8 +1,8 @@
 /**
- * Shows texts that somebody else may have written: answers of Claude, messages, imports.
+ * Shows texts that another person may have written: answers of Claude, messages, imports.
  *
  * Only the parser is the library's. Every element is made by a template of ours, so that no text
- * becomes markup, whatever the parser would have written.
+ * becomes markup, even where the parser is wrong.
  */
 
 import { type Html, html } from '../kit/html.ts'

@@ -17,7 +17,7 @@ const NO_SESSION = '00000000-0000-0000-0000-000000000000'
 
 /**
  * The limits that apply to a call whose process died, as they are now: what it reserved does not name
- * them. Whoever settles it notes which of their thresholds it reached.
+ * them. Its settlement notes which of their thresholds it reached.
  */
 export class OrphanLimits {
   readonly #deps: Deps

@@ -94,7 +94,7 @@ export class TeamPurses {
 const isOf = ({ id, name }: TeamPurse, ref: TeamRef) =>
   'id' in ref ? ref.id.toLowerCase() === id : ref.nameKey === teamNameKey(name)
 
-/** A connection spends only what its user ticked, whatever the text says that Claude reads. */
+/** A connection spends only the purses that its user ticked: a text that Claude reads cannot add one. */
 const notInConsent = (name: string, choices: readonly string[]) =>
   new AppError(
     'payer_required',

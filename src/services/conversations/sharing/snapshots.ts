@@ -74,7 +74,7 @@ export class Snapshots {
 
   /**
    * A page for a visitor of a link, oldest message first; undefined when the link does not work for
-   * them, for whatever reason.
+   * them, without a reason: a stranger learns nothing of it.
    *
    * @param visitor null when they are not signed in.
    * @param isCounted whether the owner's list counts it as a view.

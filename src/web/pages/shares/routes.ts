@@ -110,7 +110,7 @@ const recipientOf = ({ with: name, team }: { with: string; team: string }) => {
   return name === 'everybody' ? ('everybody' as const) : { username: name }
 }
 
-/** A name that nobody has is a mistake in the form, not a missing page. */
+/** A name without an account is a mistake in the form, not a missing page. */
 function asRefusal(error: unknown): { refusal: Refusal } {
   if (!(error instanceof AppError) || error.details?.field !== 'with') throw error
   return { refusal: { status: 422, errors: { with: error.message } } }

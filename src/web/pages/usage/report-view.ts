@@ -88,7 +88,7 @@ ${cacheHits !== null && `${percent(cacheHits)} of the input from the cache. `}${
 
 const percent = (share: number) => `${Math.round(share * 100)} %`
 
-/** Tags, sessions and clients are whatever a client called them. */
+/** Tags, sessions and clients have the names that a client gave them. */
 function nameOf({ key }: Row, group: Filter['group']): string {
   if (key === null) return UNNAMED[group] ?? 'Unknown'
   if (group === 'source') return SOURCES[key] ?? key
