@@ -1,58 +1,34 @@
 /** From an act by tool or page to the body at a real receiver: of acts that people elsewhere answer. */
 
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
-import type { Caller } from '../../../src/services/access/caller.ts'
 import type { WebhookOwner } from '../../../src/services/webhooks/webhooks.ts'
 import { describeDatabases } from '../../support/databases.ts'
-import { type DocumentHost, startDocumentHost } from '../../support/document-host.ts'
 import { keepConversation } from '../../support/kept-conversation.ts'
 import { PATIENCE } from '../../support/patience.ts'
-import { browserSession, signUp as signUpBy } from '../../support/signed-up.ts'
-import { startApp, type TestApp } from '../../support/start-app.ts'
+import { browserSession } from '../../support/signed-up.ts'
 import { newTeam } from '../../support/teams.ts'
 import { signUp } from '../../web/pages/visiting.ts'
+import { type Delivering, type Got, startDelivering } from './delivering.ts'
 import { verifiedBody } from './verified-body.ts'
-
-type Got = { path: string; headers: Record<string, string>; body: string }
 
 const CANARY = 'a-secret-reason'
 const GOOGLEBOT = 'Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)'
 
 describeDatabases('an act that is told elsewhere', (kind) => {
-  let app: TestApp
-  let host: DocumentHost
-  let got: Got[] = []
-  let admin: Caller
+  let { app, admin, receiverUrl, got, close } = {} as Delivering
 
   beforeAll(async () => {
-    host = await startDocumentHost((req, res) => {
-      let body = ''
-      req.on('data', (chunk: Buffer) => {
-        body += chunk
-      })
-      req.on('end', () => {
-        got.push({ path: req.url ?? '', headers: req.headers as Record<string, string>, body })
-        res.writeHead(204).end()
-      })
-    })
-    const env = { TEAM_WEBHOOKS: 'on', WEBHOOK_ALLOW_HOSTS: 'localhost', LINKS: 'public' }
-    app = await startApp({ kind, env })
-    const boss = await signUpBy(app)
-    await app.app.services.userAdministration.setRole('operator', boss.username, 'admin')
-    admin = await browserSession(app, boss.userId)
+    ;({ app, admin, receiverUrl, got, close } = await startDelivering(kind, { LINKS: 'public' }))
   })
   // The certificate is for another test; the environment is as before after each.
   beforeEach(() => {
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
-    got = []
+    got.length = 0
   })
-  afterAll(async () => {
-    await app.close()
-    await host.close()
-  })
+  afterAll(() => close())
 
   const listen = (owner: WebhookOwner, path: string, event: string) =>
-    app.app.services.webhooks.create(owner, { url: `${host.url}${path}`, events: [event] })
+    app.app.services.webhooks.create(owner, { url: `${receiverUrl}${path}`, events: [event] })
   const arrived = async (paths: string[]) => {
     await expect.poll(() => got.map(({ path }) => path).sort(), PATIENCE).toEqual(paths)
     expect(got.map(({ body }) => body).join()).not.toContain(CANARY)

@@ -4,51 +4,26 @@ import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import type { Caller } from '../../../src/services/access/caller.ts'
 import type { WebhookOwner } from '../../../src/services/webhooks/webhooks.ts'
 import { describeDatabases } from '../../support/databases.ts'
-import { type DocumentHost, startDocumentHost } from '../../support/document-host.ts'
 import { PATIENCE } from '../../support/patience.ts'
 import { browserSession, signUp } from '../../support/signed-up.ts'
-import { startApp, type TestApp } from '../../support/start-app.ts'
+import { type Delivering, type Got, startDelivering } from './delivering.ts'
 import { verifiedBody } from './verified-body.ts'
-
-type Got = { path: string; headers: Record<string, string>; body: string }
 
 const EVENTS = ['member.added']
 const URL_OF_HOOK = 'https://hooks.example/secret-path'
 
 describeDatabases('webhooks', (kind) => {
-  let app: TestApp
-  let host: DocumentHost
-  let got: Got[] = []
-  let admin: Caller
+  let { app, admin, receiverUrl, got, close } = {} as Delivering
 
   beforeAll(async () => {
-    host = await startDocumentHost((req, res) => {
-      let body = ''
-      req.on('data', (chunk: Buffer) => {
-        body += chunk
-      })
-      req.on('end', () => {
-        got.push({ path: req.url ?? '', headers: req.headers as Record<string, string>, body })
-        res.writeHead(204).end()
-      })
-    })
-    app = await startApp({
-      kind,
-      env: { TEAM_WEBHOOKS: 'on', WEBHOOK_ALLOW_HOSTS: 'localhost' },
-    })
-    const boss = await signUp(app)
-    await app.app.services.userAdministration.setRole('operator', boss.username, 'admin')
-    admin = await browserSession(app, boss.userId)
+    ;({ app, admin, receiverUrl, got, close } = await startDelivering(kind))
   })
   // The certificate is for another test; the environment is as before after each.
   beforeEach(() => {
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
-    got = []
+    got.length = 0
   })
-  afterAll(async () => {
-    await app.close()
-    await host.close()
-  })
+  afterAll(() => close())
 
   const ofInstallation = (actor: Caller = admin): WebhookOwner => ({ of: 'installation', actor })
   const codeOf = (work: Promise<unknown>) =>
@@ -73,7 +48,7 @@ describeDatabases('webhooks', (kind) => {
     const { id, owner, of } = await newPeople()
     const other = await newPeople()
     const add = (who: WebhookOwner, path: string) =>
-      webhooks.create(who, { url: `${host.url}${path}`, events: EVENTS })
+      webhooks.create(who, { url: `${receiverUrl}${path}`, events: EVENTS })
     const ofTeam = await add(of(owner.caller), '/team')
     await add(other.of(other.owner.caller), '/other-team')
     const ofAll = await add(ofInstallation(), '/all')
@@ -111,7 +86,7 @@ describeDatabases('webhooks', (kind) => {
   test('a test arrives, and a new secret signs beside the old one', async () => {
     const { webhooks } = app.app.services
     const { id, secret } = await webhooks.create(ofInstallation(), {
-      url: `${host.url}/test`,
+      url: `${receiverUrl}/test`,
       events: EVENTS,
     })
     const { secret: next } = await webhooks.rotate(ofInstallation(), id)
