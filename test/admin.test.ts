@@ -20,7 +20,7 @@ import { createLogger } from '../src/log.ts'
 import { startClaudeStandIn } from './support/claude-stand-in/server.ts'
 import { register } from './support/clients.ts'
 import { runSql } from './support/database-supplies.ts'
-import { databaseKinds, freshDatabaseOptions } from './support/databases.ts'
+import { freshDatabaseOptions, hasPostgresql } from './support/databases.ts'
 import { startGatewayProcess } from './support/gateway-process.ts'
 import { PATIENCE } from './support/patience.ts'
 import { browserSession, personalToken } from './support/signed-up.ts'
@@ -155,7 +155,7 @@ test(
   PROCESSES_TIMEOUT_MS,
 )
 
-describe.runIf(databaseKinds.includes('postgresql'))('beside the gateway, on PostgreSQL', () => {
+describe.runIf(hasPostgresql)('beside the gateway, on PostgreSQL', () => {
   const ENCRYPTION_KEY = randomBytes(32).toString('base64')
   const TAGS = ['=1+1', '+1', '-1', '@SUM(A1)', 'a,b', 'say "hi"', 'two\nlines', 'a;=b', '＝1']
   let app: TestApp

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { postCall, resultIn } from './mcp/raw-call.ts'
-import { databaseKinds } from './support/databases.ts'
+import { hasPostgresql } from './support/databases.ts'
 import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'
 import { lockWaiters } from './support/lock-waiters.ts'
 import {
@@ -24,7 +24,7 @@ const DRAIN_SECONDS = '20'
 const HELD_BEFORE_MS = 6_000
 const GRACE_SECONDS = '4'
 
-describe.runIf(databaseKinds.includes('postgresql'))('a replica that is stopped', () => {
+describe.runIf(hasPostgresql)('a replica that is stopped', () => {
   let other: TestApp
   let gateway: GatewayProcess
   let ada: TestUser

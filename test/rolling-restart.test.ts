@@ -6,7 +6,7 @@ import { expect, test, vi } from 'vitest'
 import { postCall, resultIn } from './mcp/raw-call.ts'
 import { startClaudeStandIn } from './support/claude-stand-in/server.ts'
 import { type Era, register, type TestUser } from './support/clients.ts'
-import { databaseKinds, freshDatabaseOptions } from './support/databases.ts'
+import { freshDatabaseOptions, hasPostgresql } from './support/databases.ts'
 import { freePort } from './support/free-port.ts'
 import { type GatewayProcess, startGatewayProcess } from './support/gateway-process.ts'
 import { hasHaproxy, startHaproxy } from './support/haproxy.ts'
@@ -19,7 +19,7 @@ const ROUNDS = 2
 const DRAIN_SECONDS = '3'
 const TIMEOUT_MS = 240_000
 
-const canRun = hasHaproxy && databaseKinds.includes('postgresql')
+const canRun = hasHaproxy && hasPostgresql
 
 /** All that one try needs: a second try must not find what the first one left. */
 async function buildSite(opened: (() => unknown)[]) {

@@ -1,6 +1,6 @@
 /** `npm run admin -- check`: what the settings lead to, and which of them is wrong. */
 
-import { execFile, spawn, spawnSync } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
@@ -16,12 +16,10 @@ import { describeDatabases, firstStart, freshDatabaseOptions } from '../support/
 import { freePort } from '../support/free-port.ts'
 import { type GatewayProcess, startGatewayProcess } from '../support/gateway-process.ts'
 import { PATIENCE } from '../support/patience.ts'
+import { hasRedis } from '../support/redis.ts'
 
 const PROCESS_TIMEOUT_MS = 180_000
 const ADMIN = fileURLToPath(new URL('../../dist/admin.js', import.meta.url))
-
-/** Said aloud where the tests of rate limits are left out. */
-const hasRedis = spawnSync('redis-server', ['--version']).status === 0
 
 let claude: ClaudeStandIn
 beforeAll(async () => {

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'v
 import { migrateToLatest, pendingMigrations } from '../../src/database/migrations/migrate.ts'
 import { migrationFiles } from '../../src/database/migrations/migration-files.ts'
 import { type Database, openDatabase } from '../../src/database/open.ts'
-import { databaseKinds, type FreshDatabase, freshDatabaseOptions } from '../support/databases.ts'
+import { type FreshDatabase, freshDatabaseOptions, hasPostgresql } from '../support/databases.ts'
 import { emptySchema } from '../support/empty-schema.ts'
 
 const BEFORE = '0005_kept_sums'
@@ -18,7 +18,7 @@ const BETWEEN_TURNS_MS = 25
 /** Of a machine on which everything takes long. */
 const PATIENTLY = { timeout: 120_000 }
 
-describe.runIf(databaseKinds.includes('postgresql'))('a migration', { timeout: 400_000 }, () => {
+describe.runIf(hasPostgresql)('a migration', { timeout: 400_000 }, () => {
   let fresh: FreshDatabase
   let database: Database
   let pool: Pool

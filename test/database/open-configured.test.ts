@@ -6,10 +6,10 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/config/config.ts'
 import { openConfiguredDatabase } from '../../src/database/open-configured.ts'
 import type { Logger } from '../../src/log.ts'
-import { databaseKinds, freshDatabaseOptions } from '../support/databases.ts'
+import { freshDatabaseOptions, hasPostgresql } from '../support/databases.ts'
 import { PATIENCE } from '../support/patience.ts'
 
-describe.runIf(databaseKinds.includes('postgresql'))('at the start', () => {
+describe.runIf(hasPostgresql)('at the start', () => {
   /** @param refused so many connections are ended at once. */
   async function start(refused: number, patienceMs: number, name?: string) {
     const fresh = await freshDatabaseOptions('postgresql')

@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { type DatabaseOptions, openDatabase } from '../../src/database/open.ts'
 import { prepare } from '../../src/database/statements/prepared.ts'
 import { runSql } from '../support/database-supplies.ts'
-import { databaseKinds, freshDatabaseOptions } from '../support/databases.ts'
+import { freshDatabaseOptions, hasPostgresql } from '../support/databases.ts'
 import { startApp } from '../support/start-app.ts'
 
 /** Defaults that a database may have for good reasons of somebody else's. */
@@ -35,7 +35,7 @@ const setDefaults = (url: string, settings: Record<string, string>) =>
       .join(' ')} end $$; commit`,
   )
 
-describe.runIf(databaseKinds.includes('postgresql'))('a PostgreSQL database', () => {
+describe.runIf(hasPostgresql)('a PostgreSQL database', () => {
   async function fresh() {
     const options = await freshDatabaseOptions('postgresql')
     onTestFinished(() => options.drop())

@@ -10,7 +10,7 @@ import { expect, test } from 'vitest'
 import { messagesBody } from '../support/api-exchange.ts'
 import { startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 import { connectClient } from '../support/clients.ts'
-import { databaseKinds, type FreshDatabase, freshDatabaseOptions } from '../support/databases.ts'
+import { type FreshDatabase, freshDatabaseOptions, hasPostgresql } from '../support/databases.ts'
 import { type GatewayProcess, startGatewayProcess } from '../support/gateway-process.ts'
 import { browserSession } from '../support/signed-up.ts'
 import { startApp, type TestApp, type TestUser } from '../support/start-app.ts'
@@ -132,7 +132,7 @@ test('on the embedded database, at the next start', LONG, async () => {
   }
 })
 
-test.runIf(databaseKinds.includes('postgresql'))(
+test.runIf(hasPostgresql)(
   'on PostgreSQL, by another process once the lease has run out',
   LONG,
   async () => {

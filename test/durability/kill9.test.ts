@@ -11,7 +11,7 @@ import { openDatabase } from '../../src/database/open.ts'
 import { bearer, post, toolCall } from '../security/raw-mcp.ts'
 import { type ClaudeStandIn, startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 import { runSql } from '../support/database-supplies.ts'
-import { databaseKinds, type FreshDatabase, freshDatabaseOptions } from '../support/databases.ts'
+import { type FreshDatabase, freshDatabaseOptions, hasPostgresql } from '../support/databases.ts'
 import { type GatewayProcess, startGatewayProcess } from '../support/gateway-process.ts'
 
 const SENDS = 50
@@ -227,7 +227,7 @@ test('on the embedded database, twice in a row', { timeout: 180_000 }, async () 
   await expectSoundDatabase()
 })
 
-test.runIf(databaseKinds.includes('postgresql'))(
+test.runIf(hasPostgresql)(
   'on PostgreSQL, where the lease of a dead process has to run out',
   { timeout: 180_000 },
   async () => {

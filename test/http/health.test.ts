@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { databaseKinds, describeDatabases, freshDatabaseOptions } from '../support/databases.ts'
+import { describeDatabases, freshDatabaseOptions, hasPostgresql } from '../support/databases.ts'
 import { type PausableProxy, startPausableProxy } from '../support/pausable-proxy.ts'
 import { eras, startApp, type TestApp, type TestUser } from '../support/start-app.ts'
 import { bearer, get, message, post, toolCall } from './posting.ts'
@@ -58,7 +58,7 @@ describeDatabases('health', (kind) => {
   })
 })
 
-describe.runIf(databaseKinds.includes('postgresql'))('with PostgreSQL away', () => {
+describe.runIf(hasPostgresql)('with PostgreSQL away', () => {
   let proxy: PausableProxy
   let app: TestApp
   let ada: TestUser

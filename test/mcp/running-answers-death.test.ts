@@ -5,11 +5,10 @@ import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { connectClient } from '../support/clients.ts'
 import { runSql } from '../support/database-supplies.ts'
-import { databaseKinds } from '../support/databases.ts'
+import { hasPostgresql } from '../support/databases.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
 import { startApp, type TestApp, type TestClient } from '../support/start-app.ts'
 
-const hasPostgresql = databaseKinds.includes('postgresql')
 /** In base64, for the process and for the replica alike. */
 const ENCRYPTION_KEY = randomBytes(32).toString('base64')
 /** About twenty seconds at the stand-in's pace. */

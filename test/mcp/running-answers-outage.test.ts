@@ -6,6 +6,7 @@ import { type ClaudeStandIn, startClaudeStandIn } from '../support/claude-stand-
 import { connectClient, register, type TestClient } from '../support/clients.ts'
 import { runSql } from '../support/database-supplies.ts'
 import { type GatewayProcess, startGatewayProcess } from '../support/gateway-process.ts'
+import { isGiven } from '../support/left-out.ts'
 import {
   findServerPrograms,
   type RestartableCluster,
@@ -13,10 +14,14 @@ import {
 } from '../support/restartable-cluster.ts'
 
 const programs = findServerPrograms()
+const canRun = isGiven(programs !== undefined, {
+  leavesOut: 'PostgreSQL away',
+  because: 'no PostgreSQL server is installed',
+})
 /** About three seconds at the stand-in's pace. */
 const slowText = (name: string) => `${name} ${'word '.repeat(60)}`.trim()
 
-describe.runIf(programs !== undefined)('PostgreSQL away', () => {
+describe.runIf(canRun)('PostgreSQL away', () => {
   let cluster: RestartableCluster
   let claude: ClaudeStandIn
   let gateway: GatewayProcess

@@ -6,7 +6,7 @@
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runSql } from '../support/database-supplies.ts'
-import { databaseKinds } from '../support/databases.ts'
+import { hasPostgresql } from '../support/databases.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../support/start-app.ts'
 import { postCall } from './raw-call.ts'
 import { startSecondReplica } from './second-replica.ts'
@@ -33,8 +33,6 @@ const slowText = (name: string) => `${name} ${'word '.repeat(120)}`.trim()
 const CLAUDE = { chunkDelayMs: 40, chunkSize: 4 }
 
 const modes = ['NOTIFY', 'polling alone'] as const
-
-const hasPostgresql = databaseKinds.includes('postgresql')
 
 // All at once: they mostly wait. Each knows its own calls by its own text.
 describe.runIf(hasPostgresql).concurrent.each(modes)('two replicas, %s', (mode) => {

@@ -2,7 +2,6 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bearer, MODERN, message, modern, post, toolCall } from '../http/posting.ts'
-import { databaseKinds } from '../support/databases.ts'
 import { eras, startApp, type TestApp, type TestUser } from '../support/start-app.ts'
 
 const FACE = '\u{1f600}'
@@ -15,7 +14,7 @@ describe.each(eras)('%s era', (era) => {
   beforeAll(async () => {
     // Each event brings half of a pair, and there is time to look in between.
     app = await startApp({
-      kind: databaseKinds[0] ?? 'embedded',
+      kind: 'embedded',
       claude: { chunkSize: 1, splitsCharacters: true, chunkDelayMs: 30 },
     })
     user = await app.register()

@@ -1,7 +1,7 @@
 /** Replicas whose clocks are minutes beside the database's and one another's. */
 
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { databaseKinds } from '../support/databases.ts'
+import { hasPostgresql } from '../support/databases.ts'
 import { startOAuthApp } from '../support/oauth-app.ts'
 import { createFlow, type OAuthFlow } from '../support/oauth-flow.ts'
 import { newPerson } from '../support/oauth-person.ts'
@@ -10,7 +10,7 @@ import type { TestApp } from '../support/start-app.ts'
 const MINUTE_MS = 60_000
 
 // The embedded database has this process's clock.
-describe.skipIf(!databaseKinds.includes('postgresql'))('a clock beside the database’s', () => {
+describe.runIf(hasPostgresql)('a clock beside the database’s', () => {
   let app: TestApp
   let flow: OAuthFlow
   beforeAll(async () => {

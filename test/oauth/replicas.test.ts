@@ -3,14 +3,14 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startSecondReplica } from '../mcp/second-replica.ts'
-import { databaseKinds } from '../support/databases.ts'
+import { hasPostgresql } from '../support/databases.ts'
 import { connectByOAuth } from '../support/oauth-client.ts'
 import { createFlow, type OAuthFlow } from '../support/oauth-flow.ts'
 import { newPerson, type Person } from '../support/oauth-person.ts'
 import { type RoundRobin, startRoundRobin } from '../support/round-robin.ts'
 import { connectClient, eras, startApp, type TestApp } from '../support/start-app.ts'
 
-describe.skipIf(!databaseKinds.includes('postgresql'))('two replicas', () => {
+describe.runIf(hasPostgresql)('two replicas', () => {
   let proxy: RoundRobin
   let first: TestApp
   let second: Awaited<ReturnType<typeof startSecondReplica>>

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { parseProcStat, readProcStat } from '../../src/process/proc-stat.ts'
+import { isLinux } from '../support/left-out.ts'
 
 test('a name with spaces and parentheses does not move the fields after it', () => {
   const after = 'S 4711 1 1 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 11 0 123456 0 0'
@@ -12,7 +13,7 @@ test('a name with spaces and parentheses does not move the fields after it', () 
     })
 })
 
-test.runIf(process.platform === 'linux')('this process and its threads are found', () => {
+test.runIf(isLinux('/proc'))('this process and its threads are found', () => {
   const own = readProcStat(process.pid)
   expect(own).toMatchObject({
     parent: String(process.ppid),

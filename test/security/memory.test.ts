@@ -13,6 +13,7 @@ import { bearer, post, toolCall } from '../http/posting.ts'
 import { type ClaudeStandIn, startClaudeStandIn } from '../support/claude-stand-in/server.ts'
 import { register, type TestUser } from '../support/clients.ts'
 import { type GatewayProcess, startGatewayProcess } from '../support/gateway-process.ts'
+import { isLinux } from '../support/left-out.ts'
 
 /** By how much any of the attacks below may make the process grow. Each asks for several times that. */
 const MAX_GROWTH_MB = 256
@@ -21,7 +22,7 @@ const MEBIBYTE = 1024 * 1024
 /** A process, and a few megabytes of messages, on a very busy machine. */
 const START_TIMEOUT_MS = 240_000
 
-describe.runIf(process.platform === 'linux')('memory', () => {
+describe.runIf(isLinux('memory'))('memory', () => {
   let folder: string
   let claude: ClaudeStandIn
   let gateway: GatewayProcess

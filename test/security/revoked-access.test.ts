@@ -4,7 +4,7 @@ import { sql } from 'kysely'
 import { Client } from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startSecondReplica } from '../mcp/second-replica.ts'
-import { databaseKinds, describeDatabases } from '../support/databases.ts'
+import { describeDatabases, hasPostgresql } from '../support/databases.ts'
 import { lockWaiters } from '../support/lock-waiters.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../support/start-app.ts'
 
@@ -223,7 +223,7 @@ describeDatabases('access that ends', (kind) => {
   })
 })
 
-describe.runIf(databaseKinds.includes('postgresql'))('access that ends on another replica', () => {
+describe.runIf(hasPostgresql)('access that ends on another replica', () => {
   let app: TestApp
   let second: Awaited<ReturnType<typeof startSecondReplica>>
   let bob: TestUser

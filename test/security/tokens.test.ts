@@ -7,7 +7,7 @@ import { base64url, calculateJwkThumbprint, decodeJwt, importJWK, SignJWT } from
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { generateSigningKey } from '../../src/crypto/tokens.ts'
 import { runSql } from '../support/database-supplies.ts'
-import { databaseKinds } from '../support/databases.ts'
+import { hasPostgresql } from '../support/databases.ts'
 import { eras, startApp, type TestApp, type TestUser } from '../support/start-app.ts'
 import { bearer, post, resourceRead, toolCall } from './raw-mcp.ts'
 
@@ -277,7 +277,7 @@ test('neither a token nor a key is in the log', () => {
   }
 })
 
-describe.runIf(databaseKinds.includes('postgresql'))('behind a live token', () => {
+describe.runIf(hasPostgresql)('behind a live token', () => {
   let shared: TestApp
   beforeAll(async () => {
     shared = await startApp({ kind: 'postgresql' })

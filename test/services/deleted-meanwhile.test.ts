@@ -2,11 +2,11 @@
 
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { databaseKinds, describeDatabases } from '../support/databases.ts'
+import { describeDatabases, hasPostgresql } from '../support/databases.ts'
 import { lockWaiters } from '../support/lock-waiters.ts'
 import { startApp, type TestApp } from '../support/start-app.ts'
 
-describe.runIf(databaseKinds.includes('postgresql'))('an account that is deleted', () => {
+describe.runIf(hasPostgresql)('an account that is deleted', () => {
   let app: TestApp
   beforeAll(async () => {
     app = await startApp({ kind: 'postgresql' })

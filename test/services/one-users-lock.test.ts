@@ -5,7 +5,7 @@
 
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { databaseKinds } from '../support/databases.ts'
+import { hasPostgresql } from '../support/databases.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../support/start-app.ts'
 
 const OTHERS = 20
@@ -27,7 +27,7 @@ const ROWS: Record<string, (user: TestUser) => ReturnType<typeof sql>> = {
     sql`select from messages where user_id = ${userId} for update`,
 }
 
-describe.runIf(databaseKinds.includes('postgresql'))("while one user's row is locked", () => {
+describe.runIf(hasPostgresql)("while one user's row is locked", () => {
   let app: TestApp
   let held: Person
   let others: Person[]

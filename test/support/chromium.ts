@@ -2,18 +2,15 @@
 
 import { existsSync } from 'node:fs'
 import { type Browser, chromium, type Page } from 'playwright-core'
+import { isGiven } from './left-out.ts'
 
 const EXECUTABLE = '/usr/bin/chromium'
 
-/** Where it is false the browser's tests are left out, which is said. */
-export const hasChromium = existsSync(EXECUTABLE)
-
-if (!hasChromium && process.env.REQUIRE_CHROMIUM === 'true') {
-  throw new Error(`REQUIRE_CHROMIUM is true, but there is no ${EXECUTABLE}`)
-}
-if (!hasChromium) {
-  process.stdout.write(`Browser tests left out: there is no ${EXECUTABLE}\n`)
-}
+export const hasChromium = isGiven(existsSync(EXECUTABLE), {
+  leavesOut: 'tests in a browser',
+  because: `there is no ${EXECUTABLE}`,
+  demandedBy: 'REQUIRE_CHROMIUM',
+})
 
 /** Nothing of its own goes out to the network. */
 const FLAGS = [

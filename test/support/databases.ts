@@ -17,7 +17,10 @@ export type DatabaseKind = 'embedded' | 'postgresql'
 export type FreshDatabase = { url?: string; dataDir: string; drop(): Promise<void> }
 
 /** Embedded always; PostgreSQL where TEST_DATABASE_URL or an installed server gives one. */
-export const databaseKinds: readonly DatabaseKind[] = inject('databaseKinds')
+const databaseKinds: readonly DatabaseKind[] = inject('databaseKinds')
+
+/** Where it is false the run says so in its last lines (global-setup.ts). */
+export const hasPostgresql = databaseKinds.includes('postgresql')
 
 /** The same tests once per kind of database, each in a `describe` of its own. */
 export function describeDatabases(name: string, body: (kind: DatabaseKind) => void): void {

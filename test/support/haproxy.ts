@@ -5,18 +5,15 @@ import { existsSync } from 'node:fs'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isGiven } from './left-out.ts'
 
 const EXECUTABLE = '/usr/sbin/haproxy'
 
-/** Without it the tests that need it are left out, which is said; REQUIRE_HAPROXY=true forbids that. */
-export const hasHaproxy = existsSync(EXECUTABLE)
-
-if (!hasHaproxy && process.env.REQUIRE_HAPROXY === 'true') {
-  throw new Error(`REQUIRE_HAPROXY is true, but there is no ${EXECUTABLE}`)
-}
-if (!hasHaproxy) {
-  process.stdout.write(`HAProxy left out: there is no ${EXECUTABLE} (apt-get install haproxy)\n`)
-}
+export const hasHaproxy = isGiven(existsSync(EXECUTABLE), {
+  leavesOut: 'tests behind HAProxy',
+  because: `there is no ${EXECUTABLE} (apt-get install haproxy)`,
+  demandedBy: 'REQUIRE_HAPROXY',
+})
 
 export type Haproxy = {
   url: string

@@ -7,13 +7,15 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from './free-port.ts'
+import { isGiven } from './left-out.ts'
 
 const PROGRAM = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer'].find((path) => existsSync(path))
 
-export const hasPgbouncer = PROGRAM !== undefined
-if (!hasPgbouncer && process.env.REQUIRE_PGBOUNCER === 'true') {
-  throw new Error('REQUIRE_PGBOUNCER is true, but there is no pgbouncer')
-}
+export const hasPgbouncer = isGiven(PROGRAM !== undefined, {
+  leavesOut: 'tests behind a pooler',
+  because: 'there is no pgbouncer',
+  demandedBy: 'REQUIRE_PGBOUNCER',
+})
 
 export type Pooler = { url: string; close(): Promise<void> }
 

@@ -18,6 +18,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { claimDataDir } from '../../../src/database/embedded/folder-lock.ts'
 import { thisProcess } from '../../../src/database/embedded/process-identity.ts'
 import { type Child, nextLine, runChild } from '../../support/child-process.ts'
+import { isLinux } from '../../support/left-out.ts'
 import { PATIENCE } from '../../support/patience.ts'
 
 let parent: string
@@ -113,7 +114,7 @@ test('a holder that goes within a few seconds is waited for', async () => {
   await (await claiming).release()
 })
 
-test.runIf(process.platform === 'linux')('a zombie does not hold it', async () => {
+test.runIf(isLinux('a zombie'))('a zombie does not hold it', async () => {
   // The shell is replaced by a program that never asks how its child ended.
   const claim = fileURLToPath(new URL('../children/claim.ts', import.meta.url))
   const node = `"${process.execPath}" --import tsx "${claim}" "${folder}"`
@@ -131,7 +132,7 @@ test.runIf(process.platform === 'linux')('a zombie does not hold it', async () =
   }
 })
 
-test.runIf(process.platform === 'linux')('a reused process id does not hold it', async () => {
+test.runIf(isLinux('a reused process id'))('a reused process id does not hold it', async () => {
   await leaveClaim('1', { ...thisProcess(), startedAtTicks: '1' })
   await (await claimDataDir(folder)).release()
 })

@@ -8,6 +8,7 @@ import { openDatabase } from '../../../src/database/open.ts'
 import { explainConnectError } from '../../../src/database/postgresql/connect-errors.ts'
 import { runSql } from '../../support/database-supplies.ts'
 import { freePort } from '../../support/free-port.ts'
+import { isGiven } from '../../support/left-out.ts'
 import { startPausableProxy } from '../../support/pausable-proxy.ts'
 import {
   findServerPrograms,
@@ -16,9 +17,13 @@ import {
 } from '../../support/restartable-cluster.ts'
 
 const programs = findServerPrograms()
+const canRun = isGiven(programs !== undefined, {
+  leavesOut: 'errors of connecting',
+  because: 'no PostgreSQL server is installed',
+})
 const SECRET = 'hunter-7/#?@:%2'
 
-describe.runIf(programs !== undefined)('DATABASE_URL', () => {
+describe.runIf(canRun)('DATABASE_URL', () => {
   let cluster: RestartableCluster
   let port: number
 

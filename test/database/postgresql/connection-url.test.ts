@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openDatabase } from '../../../src/database/open.ts'
 import { makeCertificate } from '../../support/certificate.ts'
 import { freePort } from '../../support/free-port.ts'
+import { isGiven } from '../../support/left-out.ts'
 import {
   findServerPrograms,
   type RestartableCluster,
@@ -15,8 +16,12 @@ import {
 import { scratchFolder } from '../../support/scratch-folder.ts'
 
 const programs = findServerPrograms()
+const canRun = isGiven(programs !== undefined, {
+  leavesOut: 'sslmode',
+  because: 'no PostgreSQL server is installed',
+})
 
-describe.runIf(programs !== undefined)('sslmode', () => {
+describe.runIf(canRun)('sslmode', () => {
   let folder: string
   let withTls: RestartableCluster
   let withoutTls: RestartableCluster

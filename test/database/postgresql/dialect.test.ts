@@ -4,12 +4,12 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Database, type DatabaseOptions, openDatabase } from '../../../src/database/open.ts'
 import { LIFT_LIMITS, LIFT_STATEMENT_LIMIT } from '../../../src/database/postgresql/dialect.ts'
-import { databaseKinds, type FreshDatabase, freshDatabaseOptions } from '../../support/databases.ts'
+import { type FreshDatabase, freshDatabaseOptions, hasPostgresql } from '../../support/databases.ts'
 import { startPausableProxy } from '../../support/pausable-proxy.ts'
 
 const UNAVAILABLE = { code: 'database_unavailable', retryable: true }
 
-describe.runIf(databaseKinds.includes('postgresql'))('postgresql', () => {
+describe.runIf(hasPostgresql)('postgresql', () => {
   let fresh: FreshDatabase
 
   beforeAll(async () => {

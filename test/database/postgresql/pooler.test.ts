@@ -6,13 +6,12 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { migrateToLatest, pendingMigrations } from '../../../src/database/migrations/migrate.ts'
 import { type Database, openDatabase } from '../../../src/database/open.ts'
 import { runSql } from '../../support/database-supplies.ts'
-import { databaseKinds, type FreshDatabase, freshDatabaseOptions } from '../../support/databases.ts'
+import { type FreshDatabase, freshDatabaseOptions, hasPostgresql } from '../../support/databases.ts'
 import { emptySchema } from '../../support/empty-schema.ts'
 import { hasPgbouncer, startPgbouncer } from '../../support/pgbouncer.ts'
 import { startApp } from '../../support/start-app.ts'
 
-const canRun = hasPgbouncer && databaseKinds.includes('postgresql')
-if (!hasPgbouncer) process.stdout.write('poolers are left out: pgbouncer is not installed\n')
+const canRun = hasPgbouncer && hasPostgresql
 
 describe.runIf(canRun)('behind a pooler', () => {
   async function pooled(mode: 'session' | 'transaction' | 'statement', settings: string[] = []) {

@@ -2,12 +2,12 @@
 
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { databaseKinds } from '../../support/databases.ts'
+import { hasPostgresql } from '../../support/databases.ts'
 import { startApp, type TestApp, type TestUser } from '../../support/start-app.ts'
 
 const LIMIT = 7
 
-describe.runIf(databaseKinds.includes('postgresql'))('messages that begin early', () => {
+describe.runIf(hasPostgresql)('messages that begin early', () => {
   let app: TestApp
   let user: TestUser
   let early = 0

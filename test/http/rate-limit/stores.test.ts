@@ -1,14 +1,15 @@
 /** Limits over several processes: counters in PostgreSQL or Redis, and what holds without them. */
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { userCounters } from '../../../src/http/rate-limit/rate-limit.ts'
-import { databaseKinds, freshDatabaseOptions } from '../../support/databases.ts'
+import { freshDatabaseOptions, hasPostgresql } from '../../support/databases.ts'
 import { freePort } from '../../support/free-port.ts'
 import { PATIENCE } from '../../support/patience.ts'
 import { startPausableProxy } from '../../support/pausable-proxy.ts'
+import { hasRedis } from '../../support/redis.ts'
 import { startApp, type TestApp } from '../../support/start-app.ts'
 import { type Answered, bearer, message, post, toolCall } from '../posting.ts'
 
@@ -27,7 +28,7 @@ async function times<T>(count: number, work: () => Promise<T>): Promise<T[]> {
   return results
 }
 
-describe.runIf(databaseKinds.includes('postgresql'))('two gateways on one PostgreSQL', () => {
+describe.runIf(hasPostgresql)('two gateways on one PostgreSQL', () => {
   let apps: [TestApp, TestApp]
   let drop: () => Promise<void>
 
@@ -96,7 +97,7 @@ describe.runIf(databaseKinds.includes('postgresql'))('two gateways on one Postgr
   })
 })
 
-test.runIf(databaseKinds.includes('postgresql'))(
+test.runIf(hasPostgresql)(
   'with PostgreSQL away each gateway holds its own limit, and says so in its log',
   async () => {
     const fresh = await freshDatabaseOptions('postgresql')
@@ -126,9 +127,6 @@ test.runIf(databaseKinds.includes('postgresql'))(
     })
   },
 )
-
-const hasRedis = spawnSync('redis-server', ['--version']).status === 0
-if (!hasRedis) process.stdout.write('Redis tests left out: redis-server is not installed\n')
 
 describe.runIf(hasRedis)('two gateways with one Redis and nothing else in common', () => {
   let port: number

@@ -1,6 +1,6 @@
 import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { databaseKinds, describeDatabases } from '../../support/databases.ts'
+import { describeDatabases, hasPostgresql } from '../../support/databases.ts'
 import { startApp, type TestApp, type TestClient } from '../../support/start-app.ts'
 import { postCall } from '../raw-call.ts'
 import { startSecondReplica } from '../second-replica.ts'
@@ -62,7 +62,7 @@ describeDatabases('rotate_token', (kind) => {
   })
 })
 
-describe.runIf(databaseKinds.includes('postgresql'))('two replicas', () => {
+describe.runIf(hasPostgresql)('two replicas', () => {
   test('what one replica ends is over on the other', async () => {
     const app = await startApp({ kind: 'postgresql' })
     const second = await startSecondReplica(app)

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Answer } from '../../support/clients.ts'
-import { databaseKinds, describeDatabases } from '../../support/databases.ts'
+import { describeDatabases, hasPostgresql } from '../../support/databases.ts'
 import { PATIENCE } from '../../support/patience.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../../support/start-app.ts'
 import { startSecondReplica } from '../second-replica.ts'
@@ -216,7 +216,7 @@ describeDatabases('once', (kind) => {
   })
 })
 
-describe.runIf(databaseKinds.includes('postgresql'))('two replicas', () => {
+describe.runIf(hasPostgresql)('two replicas', () => {
   test('keep both promises together', async () => {
     app = await startApp({ kind: 'postgresql' })
     const second = await startSecondReplica(app)

@@ -7,10 +7,10 @@ import type { Caller } from '../../../src/services/access/caller.ts'
 import { startSecondReplica } from '../../mcp/second-replica.ts'
 import { dumpTables, placesOf } from '../../security/at-rest.ts'
 import {
-  databaseKinds,
   describeDatabases,
   type FreshDatabase,
   freshDatabaseOptions,
+  hasPostgresql,
 } from '../../support/databases.ts'
 import { browserSession, personalToken } from '../../support/signed-up.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../../support/start-app.ts'
@@ -165,7 +165,7 @@ describeDatabases('deleting an account', (kind) => {
   })
 })
 
-describe.runIf(databaseKinds.includes('postgresql'))('deleting an account (two replicas)', () => {
+describe.runIf(hasPostgresql)('deleting an account (two replicas)', () => {
   test('stops an answer of the other replica', async () => {
     const first = await startApp({ kind: 'postgresql', claude: CLAUDE })
     const second = await startSecondReplica(first)

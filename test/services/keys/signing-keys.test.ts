@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createApp } from '../../../src/app.ts'
 import { createLogger } from '../../../src/log.ts'
 import { runSql } from '../../support/database-supplies.ts'
-import { databaseKinds, freshDatabaseOptions } from '../../support/databases.ts'
+import { freshDatabaseOptions, hasPostgresql } from '../../support/databases.ts'
 import { PATIENCE } from '../../support/patience.ts'
 import { proofOf } from '../../support/signed-up.ts'
 import { startApp, type TestApp, type TestUser } from '../../support/start-app.ts'
@@ -23,7 +23,7 @@ async function accepts({ services }: Replica, token: string): Promise<boolean> {
   )
 }
 
-describe.runIf(databaseKinds.includes('postgresql'))('two replicas on one PostgreSQL', () => {
+describe.runIf(hasPostgresql)('two replicas on one PostgreSQL', () => {
   let first: TestApp
   let replicas: [Replica, Replica]
   let user: TestUser

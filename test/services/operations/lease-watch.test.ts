@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { LeaseWatch } from '../../../src/services/operations/lease-watch.ts'
 import { startSecondReplica } from '../../mcp/second-replica.ts'
 import { runSql } from '../../support/database-supplies.ts'
-import { databaseKinds } from '../../support/databases.ts'
+import { hasPostgresql } from '../../support/databases.ts'
 import { startApp, type TestApp } from '../../support/start-app.ts'
 
 describe('a lease', () => {
@@ -57,7 +57,7 @@ const CLOCK_AHEAD = `
   create trigger clock_ahead before insert or update of lease_expires_at on messages for each row
     when (new.lease_expires_at is not null) execute function clock_ahead()`
 
-describe.runIf(databaseKinds.includes('postgresql'))('a database whose clock is ahead', () => {
+describe.runIf(hasPostgresql)('a database whose clock is ahead', () => {
   let app: TestApp
   let other: Awaited<ReturnType<typeof startSecondReplica>>
 

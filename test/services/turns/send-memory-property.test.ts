@@ -6,7 +6,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { databaseKinds } from '../../support/databases.ts'
+import { hasPostgresql } from '../../support/databases.ts'
 import { connectClient, startApp, type TestApp, type TestUser } from '../../support/start-app.ts'
 
 const STEPS = 40
@@ -44,7 +44,7 @@ const anySteps = fc.array(
   { minLength: STEPS, maxLength: STEPS },
 )
 
-describe.runIf(databaseKinds.includes('postgresql'))('what replicas remember', () => {
+describe.runIf(hasPostgresql)('what replicas remember', () => {
   let apps: [TestApp, TestApp]
   const begun: number[] = []
 

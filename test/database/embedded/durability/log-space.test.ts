@@ -9,6 +9,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { openDatabase } from '../../../../src/database/open.ts'
 import { runChild } from '../../../support/child-process.ts'
 import { freshDatabaseOptions } from '../../../support/databases.ts'
+import { isGiven } from '../../../support/left-out.ts'
 import { scratchFolder } from '../../../support/scratch-folder.ts'
 import { startApp } from '../../../support/start-app.ts'
 
@@ -43,7 +44,10 @@ async function dataDirOnSmallDisk(megabytes: number): Promise<string> {
 
 const trial = await smallDisk(1)
 if (trial) await removeDisk(trial)
-else process.stdout.write('a full disk is left out: this process may not mount one\n')
+const hasDisks = isGiven(trial !== undefined, {
+  leavesOut: 'a full disk',
+  because: 'this process may not mount one',
+})
 
 const FILL = new URL('../../children/fill-the-log.ts', import.meta.url)
 /** Of a process that goes round in circles. */
@@ -69,7 +73,7 @@ async function numbersIn(dataDir: string): Promise<number[]> {
   return rows.map(({ n }) => n)
 }
 
-describe.skipIf(!trial)('on a full disk', () => {
+describe.runIf(hasDisks)('on a full disk', () => {
   test('what is under way when the disk fills at once is done, from the reserve', async () => {
     const folder = await dataDirOnSmallDisk(120)
     expect(await fillWhileLogging(folder, 5000)).toEqual(['done', 'database_unavailable', 'done'])
