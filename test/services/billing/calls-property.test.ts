@@ -48,7 +48,6 @@ describeDatabases('calls and turns of several users', (kind) => {
         )
         const dead = callService(database.db, LIMITS)
         const alive = callService(database.db, LIMITS)
-        const impatient = AbortSignal.abort()
 
         const turn = async (userId: string, { input, output }: Step) => {
           const worst = { ...bareTurn(userId).worst, inputTokens: input, maxTokens: output }
@@ -80,7 +79,8 @@ describeDatabases('calls and turns of several users', (kind) => {
             context,
             asked,
             async (held) => forward(held),
-            impatient,
+            // It waits for nothing.
+            AbortSignal.abort(),
           )
           if (started.outcome === 'held' && end !== 'die') await started.settled
         }

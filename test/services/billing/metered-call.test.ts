@@ -15,7 +15,8 @@ import { ownDatabase } from '../../support/own-database.ts'
 const NONE = { nanoUsd: null, tokens: null }
 const inTokens = (tokens: number): Limits => ({ day: { nanoUsd: null, tokens }, month: NONE })
 const FREE: Limits = { day: NONE, month: NONE }
-const NEVER = new AbortController().signal
+/** Of a caller who stays. Each has its own: one signal is not made for many listeners. */
+const never = () => new AbortController().signal
 
 /** A door that stays shut until it is opened. */
 function gate() {
@@ -41,7 +42,7 @@ describeDatabases('a metered call', (kind) => {
     { service }: ReturnType<typeof callService>,
     request: Parameters<typeof bareRequest>[0],
     forward: Forward,
-    signal: AbortSignal = NEVER,
+    signal: AbortSignal = never(),
     isPriced = false,
   ) => {
     const context = await service.context(caller)
@@ -86,7 +87,7 @@ describeDatabases('a metered call', (kind) => {
         expect(calls.running.ids).toEqual([held.callId])
         return bareOutcome(90, 20, { webSearches: 2, stopReason: 'tool_use' })
       },
-      NEVER,
+      never(),
       true,
     )
     expect(await settledOf(started)).toEqual({ used: {}, isAskerLive: true })
@@ -134,13 +135,13 @@ describeDatabases('a metered call', (kind) => {
       { model: 'claude-opus-5-5', usage: part.usage as never, rate: part.rate },
     ]
     const run = async () => bareOutcome(10, 5, { iterations })
-    await settledOf(await startOn(calls, { inputTokens: 30, maxTokens: 30 }, run, NEVER, true))
+    await settledOf(await startOn(calls, { inputTokens: 30, maxTokens: 30 }, run, never(), true))
     const unpriced = [
       ...iterations,
       { ...iterations[0], model: 'claude-next-9' },
     ] as typeof iterations
     const other = async () => bareOutcome(10, 5, { iterations: unpriced })
-    await settledOf(await startOn(calls, { inputTokens: 30, maxTokens: 30 }, other, NEVER, true))
+    await settledOf(await startOn(calls, { inputTokens: 30, maxTokens: 30 }, other, never(), true))
     const [one, two] = await ledger()
     const opus = calls.prices.unitPrices('claude-opus-5-5', 10, new Date())
     const cost = 10 * 2000 + 5 * 10_000 + 10 * (opus?.input ?? 0) + 5 * (opus?.output ?? 0)
@@ -346,11 +347,11 @@ describeDatabases('a metered call', (kind) => {
     caller = { userId, sessionId }
     const calls = callService(database.db, FREE)
     const asked = { inputTokens: 100, maxTokens: 1000, leastTokens: 10 }
-    const started = await startOn(calls, asked, async () => bareOutcome(100, 60), NEVER, true)
+    const started = await startOn(calls, asked, async () => bareOutcome(100, 60), never(), true)
     expect(started).toMatchObject({ outcome: 'held' })
     if (started.outcome === 'held') expect(started.call.maxTokens).toBeLessThan(1000)
     expect((await settledOf(started)).used).toMatchObject({ connection: 80 })
-    const refused = await startOn(calls, { ...asked, leastTokens: 100 }, neverRuns, NEVER, true)
+    const refused = await startOn(calls, { ...asked, leastTokens: 100 }, neverRuns, never(), true)
     expect(refused).toMatchObject({
       outcome: 'spent',
       limit: { by: 'connection', limitNanoUsd, spentNanoUsd: 800_000n },
