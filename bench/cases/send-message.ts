@@ -43,7 +43,7 @@ export const sendMessage = defineCase({
 
 const NOTES = [
   'The gateway reads the conversation (10 messages) from PostgreSQL, and writes two messages, the reservation, the ledger and the counters; the forwarders get the 10 messages with each request and store nothing.',
-  '“going on”: each conversation had its last message through this gateway a moment ago, so that it is remembered, and sealed; the others were changed behind the gateway since, and are read.',
+  '“going on”: each conversation had its last messages through this gateway a moment ago, so that it is remembered, and sealed; the others were changed behind the gateway since, and are read.',
   'Checked before: the answer, its tokens, the sealed rows. Checked after every round: one row in the ledger for every answer, nothing left reserved.',
   'CPU is the server’s own; PostgreSQL’s is shown beside it.',
 ]

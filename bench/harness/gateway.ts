@@ -96,7 +96,7 @@ export type Bench = {
   users: User[]
   /** Conversations with {@link HISTORY_MESSAGES} each, evenly the users'. */
   pool: Pool
-  /** Half as many others, each one exchange shorter. Seeded when first asked for. */
+  /** Half as many others, each two exchanges shorter. Seeded when first asked for. */
   shorterPool: () => Promise<Pool>
 }
 
@@ -118,7 +118,7 @@ export async function openStandingGateway(site: Site, root = ROOT): Promise<Benc
   const pool = await seed(HISTORY_MESSAGES, 1)
   let shorter: Promise<Pool> | undefined
   const shorterPool = () => {
-    shorter ??= seed(HISTORY_MESSAGES - 2, 0.5)
+    shorter ??= seed(HISTORY_MESSAGES - 4, 0.5)
     return shorter
   }
   return { server, url, databasePid: cluster.pid, database, users, pool, shorterPool }

@@ -51,12 +51,13 @@ export function gatewaySends(
   }
 }
 
-/** Longer than sending once to each conversation takes. */
-const LONGEST_REVIVAL_SECONDS = 60
+/** Longer than sending twice to each conversation takes. */
+const LONGEST_REVIVAL_SECONDS = 120
 
 /**
- * The same with conversations that go on: their last message was sent through this gateway a moment
- * ago, which brings their past to {@link HISTORY_MESSAGES}.
+ * The same with conversations that go on: their last two messages were sent through this gateway a
+ * moment ago, which brings their past to {@link HISTORY_MESSAGES}. It takes two, as a conversation that
+ * was changed behind the gateway is remembered only once it is found as the gateway has left it.
  */
 export async function goingOnSends(
   site: Site,
@@ -66,7 +67,8 @@ export async function goingOnSends(
 ): Promise<Contender> {
   const pool = await gateway.shorterPool()
   const sends = gatewaySends({ ...gateway, pool }, era, load)
-  const revival = { ...sends.job, seconds: LONGEST_REVIVAL_SECONDS, requests: pool.items.length }
+  const requests = 2 * pool.items.length
+  const revival = { ...sends.job, seconds: LONGEST_REVIVAL_SECONDS, requests }
   return {
     ...sends,
     name: `${sends.name}, going on`,

@@ -39,6 +39,7 @@ import { SearchRepository } from './conversations/searches.ts'
 import { AllLinksRepository } from './conversations/sharing/all-links.ts'
 import { GrantRepository } from './conversations/sharing/grants.ts'
 import { LinkRepository } from './conversations/sharing/links.ts'
+import { OwnershipRepository } from './conversations/sharing/ownership.ts'
 import { RecipientRepository } from './conversations/sharing/recipients.ts'
 import { SnapshotRepository } from './conversations/sharing/snapshots.ts'
 import { TeamConversationRepository } from './conversations/sharing/team-conversations.ts'
@@ -144,6 +145,7 @@ function createForTransaction(db: Kysely<Schema>) {
     links: new LinkRepository(db),
     oauthRecords: new OAuthRecordRepository(db),
     oneTimeLinks: new OneTimeLinkRepository(db),
+    ownership: new OwnershipRepository(db),
     recipients: new RecipientRepository(db),
     sessions: new SessionRepository(db),
     snapshots: new SnapshotRepository(db),

@@ -65,6 +65,7 @@ import { Links } from './conversations/sharing/links.ts'
 import { Sharing } from './conversations/sharing/sharing.ts'
 import { Snapshots } from './conversations/sharing/snapshots.ts'
 import { TeamConversations } from './conversations/sharing/team-conversations.ts'
+import { Transfers } from './conversations/sharing/transfers.ts'
 import { StorageService } from './conversations/storage.ts'
 import { ImportService } from './imports/imports.ts'
 import { EncryptionKeys } from './keys/encryption-keys.ts'
@@ -457,6 +458,7 @@ export function createServices(parts: Parts) {
     }),
     teamConversations: new TeamConversations({ repositories, transact, audit, answers }),
     teamMembers: new TeamMembers({ transact, audit, answers, calls: runningCalls }),
+    transfers: new Transfers({ transact, audit, maxStoredBytes }),
     webhooks: new Webhooks({ repositories, transact, audit, roles, vault, isForTeams }),
     metrics: new MetricsService({ repositories, encryptionKeyId: keyRing.currentKeyId }),
     health: new HealthService({

@@ -33,9 +33,11 @@ export const shareConversation = defineTool({
       .describe(
         '{"username": "..."}: the exact username or email address of one person. {"team": "..."}: a team of yours. "everybody": everyone with an account here. {"link": "signed-in"}: everyone who has it and an account; {"link": "public"}: the error says where.',
       ),
-    role: shareRole.describe(
-      'viewer reads, also by a link. contributor also sends messages, and pays for them, history included.',
-    ),
+    role: shareRole
+      .default('viewer')
+      .describe(
+        'viewer reads, also by a link. contributor also sends messages, and pays for them, history included.',
+      ),
     expires_in_days: z
       .number()
       .int()

@@ -6,8 +6,6 @@ import { type ConversationRef, refColumns, toConversationRef } from '../access/c
 /** A conversation that belongs to a team of its owner's. `heirId`: who gets it; null: no member. */
 export type TeamConversation = { id: string; teamId: string; heirId: string | null }
 
-export type Inheritance = { id: string; heirId: string }
-
 /** What a user wrote in a conversation of another. */
 export type ForeignMessage = { id: string; ref: ConversationRef }
 
@@ -86,62 +84,6 @@ export class DepartureRepository {
       for key share`.execute(this.#db)
   }
 
-  /**
-   * Makes the heirs the owners. Messages of the former owner keep their sender; the texts stay sealed as
-   * they are. Shares go on; links that need no account end with the user who answered for them. Lock the
-   * claims before, when no answer is running.
-   */
-  async handOver(ownerId: string, inheritances: readonly Inheritance[]): Promise<void> {
-    const heirs = heirsOf(inheritances)
-    await this.#moveCounts(heirs)
-    await sql`
-      update conversations c set user_id = h.heir_id, sealed_for = coalesce(c.sealed_for, c.user_id),
-        session_id = null, import_source = null, import_ref = null,
-        archived_at = (
-          select k.archived_at from conversation_marks k
-          where k.user_id = h.heir_id and k.conversation_id = c.id
-        )
-      from ${heirs} where c.id = h.id and c.user_id = ${ownerId}::uuid`.execute(this.#db)
-    await sql`
-      update messages m set user_id = h.heir_id,
-        sender_id = nullif(coalesce(m.sender_id, m.user_id), h.heir_id)
-      from ${heirs} where m.conversation_id = h.id`.execute(this.#db)
-    await sql`
-      update forgotten_turns f set user_id = h.heir_id
-      from ${heirs} where f.conversation_id = h.id`.execute(this.#db)
-    await sql`
-      delete from conversation_grants g using ${heirs}
-      where g.conversation_id = h.id and g.user_id = h.heir_id`.execute(this.#db)
-    await sql`
-      delete from conversation_marks k using ${heirs}
-      where k.conversation_id = h.id and k.user_id = h.heir_id`.execute(this.#db)
-    await sql`
-      delete from conversation_links l using ${heirs}
-      where l.conversation_id = h.id and l.audience = 'public'`.execute(this.#db)
-  }
-
-  /** What the triggers keep, which do not follow a change of the owner. */
-  async #moveCounts(heirs: ReturnType<typeof heirsOf>): Promise<void> {
-    await sql`
-      insert into storage as s (user_id, bytes)
-      select h.heir_id, sum(kept_bytes(c.title, c.system_prompt) + (
-        select coalesce(sum(kept_bytes(m.role, m.status, m.content, m.stop_sequence)), 0)
-        from messages m where m.conversation_id = c.id
-      ))
-      from ${heirs} join conversations c on c.id = h.id
-      group by h.heir_id
-      order by h.heir_id
-      on conflict (user_id) do update set bytes = s.bytes + excluded.bytes`.execute(this.#db)
-    await sql`
-      update users u set conversation_count = u.conversation_count + i.conversations
-      from (
-        select h.heir_id, count(*) as conversations
-        from ${heirs} join conversations c on c.id = h.id and c.is_listed
-        group by h.heir_id
-      ) as i
-      where u.id = i.heir_id`.execute(this.#db)
-  }
-
   /** The teams in use that the user is in, by id. */
   async listTeams(userId: string): Promise<{ teamId: string; role: TeamRole }[]> {
     const { rows } = await sql<{ teamId: string; role: TeamRole }>`
@@ -215,13 +157,6 @@ const CONTRIBUTES_SINCE = sql.raw(`greatest(g.created_at, case
           when g.team_id is not null then m.added_at
           else u.created_at
         end)`)
-
-/** For `from` or `using`: `h`, with the `id` of a conversation and its `heir_id`. */
-const heirsOf = (inheritances: readonly Inheritance[]) => {
-  const ids = inheritances.map(({ id }) => id)
-  const heirIds = inheritances.map(({ heirId }) => heirId)
-  return sql`unnest(${ids}::uuid[], ${heirIds}::uuid[]) as h (id, heir_id)`
-}
 
 const isForeign = (userId: string) =>
   sql`m.sender_id = ${userId}::uuid and m.user_id <> ${userId}::uuid and m.role = 'user'

@@ -20,6 +20,7 @@ type Deps = {
     | 'departures'
     | 'erasure'
     | 'formerAccounts'
+    | 'ownership'
     | 'sessions'
     | 'teams'
   >

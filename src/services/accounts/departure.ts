@@ -36,7 +36,7 @@ export type Departed = {
   teams: Awaited<ReturnType<InTransaction['departures']['listTeams']>>
 }
 
-type Writing = Pick<InTransaction, 'departures'>
+type Writing = Pick<InTransaction, 'departures' | 'ownership'>
 
 const WITHDRAWN = '(withdrawn)'
 const MESSAGES_AT_ONCE = 500
@@ -73,7 +73,7 @@ export class Departure {
     const messagesWithdrawn = isWithdrawing ? await this.#withdraw(repositories, userId) : 0
     const teams = await departures.listTeams(userId)
     const handedOver = (await lockedOfTeams(repositories, userId)).filter(isInherited)
-    if (handedOver.length > 0) await departures.handOver(userId, handedOver)
+    if (handedOver.length > 0) await repositories.ownership.handOver(userId, handedOver)
     return { messagesLeft: messages - messagesWithdrawn, messagesWithdrawn, handedOver, teams }
   }
 
@@ -104,7 +104,7 @@ export class Departure {
     }
   }
 
-  async #withdraw({ departures }: Writing, userId: string): Promise<number> {
+  async #withdraw({ departures }: Pick<Writing, 'departures'>, userId: string): Promise<number> {
     await departures.clearStopSequences(userId)
     let withdrawn = 0
     for (let after = BEFORE_ALL; ; ) {
@@ -129,7 +129,7 @@ const isInherited = (
 ): conversation is TeamConversation & { heirId: string } => conversation.heirId !== null
 
 /** An heir may have left, or lost their share, while their lock was waited for. */
-async function lockedOfTeams({ departures }: Writing, userId: string) {
+async function lockedOfTeams({ departures }: Pick<Writing, 'departures'>, userId: string) {
   await departures.lockOfTeams(userId)
   let found = await departures.listOfTeams(userId)
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {

@@ -39,6 +39,7 @@ const NOTICES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     ended: 'Ended. It had its effect at once.',
     hidden: 'Hidden. It is in none of your lists any more, and can be shown again here.',
     unhidden: 'It is in your lists again.',
+    transferred: 'It has a new owner now. You can read it and send messages in it.',
     saved: 'Saved.',
   },
   '/account/requests': {

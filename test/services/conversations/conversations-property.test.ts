@@ -1,5 +1,5 @@
 /**
- * Three people send, edit, branch, archive, delete, share, accept and revoke in any order. After each
+ * Three people send, edit, branch, archive, delete, share, accept, revoke and give away in any order. After each
  * step everybody reads what a model of a few lines says, and nothing else.
  */
 
@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { newId } from '../../../src/crypto/random.ts'
 import { describeDatabases } from '../../support/databases.ts'
 import { startApp, type TestApp, type TestClient, type TestUser } from '../../support/start-app.ts'
+import { callerOf } from '../../support/teams.ts'
 
 const PEOPLE = 3
 const RUNS = 5
@@ -17,7 +18,7 @@ type Step = { by: number; act: Act; at: number; message: number; to: number }
 type Act = (typeof ACTS)[number]
 const ACTS = [
   ...(['send', 'send', 'edit', 'edit', 'branch', 'archive', 'begin', 'delete'] as const),
-  ...(['share', 'share', 'share', 'accept', 'revoke'] as const),
+  ...(['share', 'share', 'share', 'accept', 'revoke', 'transfer', 'transfer'] as const),
 ]
 
 const anyStep: fc.Arbitrary<Step> = fc.record({
@@ -184,6 +185,22 @@ describeDatabases('conversations of three people', (kind) => {
         const mayEnd = share !== undefined && (known.owner === by || person === by)
         expect(ended.error?.code).toBe(mayEnd ? undefined : 'not_found')
         if (mayEnd) known.shares.delete(person)
+      },
+      async transfer() {
+        const share = known.shares.get(other)
+        const giving = app.app.services.transfers
+          .transfer(await callerOf(app, users[by] as TestUser), share?.id ?? newId())
+          .then(() => undefined)
+        const code = await giving.catch((error) => error.code)
+        if (share === undefined || known.owner !== by) return expect(code).toBe('not_found')
+        const isHeir = share.isAccepted && share.role === 'contributor'
+        expect(code).toBe(isHeir ? undefined : 'share_refused')
+        if (!isHeir) return
+        known.owner = other
+        known.shares.delete(other)
+        const { given } = await call(other, 'get_shares', { conversation_id: id })
+        const [own] = given.filter((row: { with: string }) => row.with === users[by]?.username)
+        known.shares.set(by, { id: own.share_id, role: 'contributor', isAccepted: true })
       },
     }
     await acts[act]()

@@ -31,6 +31,7 @@ const KINDS = [
   'old token',
   'share',
   'end the share',
+  ...Array<'give away and back'>(2).fill('give away and back'),
   ...Array<'contribute'>(2).fill('contribute'),
 ] as const
 type Kind = (typeof KINDS)[number]
@@ -131,6 +132,17 @@ describe.runIf(hasPostgresql)('what replicas remember', () => {
     expect(asked.key).toBe(by.key)
     expect(data.content).toBe(message)
     conversation.said.push(data.content)
+  }
+
+  async function giveAway(replica: 0 | 1, conversationId: string, from: Sender, to: Sender) {
+    const { db, services } = apps[replica].app
+    const { id } = await db
+      .selectFrom('conversationGrants')
+      .select('id')
+      .where('conversationId', '=', conversationId)
+      .where('userId', '=', to.user.userId)
+      .executeTakeFirstOrThrow()
+    await services.transfers.transfer(await services.sessions.resolve(from.token), id)
   }
 
   const STEPS_OF: Record<Kind, (world: World, step: Step) => Promise<void>> = {
@@ -256,6 +268,21 @@ describe.runIf(hasPostgresql)('what replicas remember', () => {
       const sent = { message: world.word(), conversation_id: conversation.id }
       const answer = await call(replica, world.bob.token, 'send_message', sent)
       expect(answer.structured.error?.code).toBe('not_found')
+    },
+    /** Each sends after each change, on both replicas: what they remember is of another owner. */
+    async 'give away and back'(world, { which, replica }) {
+      const conversation = world.pick(which)
+      if (!conversation?.isShared) return
+      const { ada, bob } = world
+      for (const [from, to] of [
+        [ada, bob],
+        [bob, ada],
+      ] as const) {
+        await giveAway(replica, conversation.id, from, to)
+        for (const other of [0, 1] as const) {
+          for (const by of [ada, bob]) await send(world, other, by, conversation)
+        }
+      }
     },
     async contribute(world, { which, replica }) {
       const conversation = world.pick(which)

@@ -4,6 +4,9 @@ import type { Repositories } from '../../../repositories/index.ts'
 const RECIPIENTS_AN_HOUR = 30
 const HOUR_MS = 3_600_000
 
+/** Conversations that one user may share with everybody: they are in everybody's lists. */
+export const MAX_WITH_EVERYBODY = 50
+
 /**
  * Counts attempts to name a recipient, so that names cannot be tried out.
  *

@@ -17,7 +17,7 @@ import { teamRef } from '../../teams/team-name.ts'
 import { conversationNotFound, notInConversation } from '../conversation-errors.ts'
 import { roleTooSmall } from '../roles.ts'
 import { endLinks } from './links.ts'
-import { countRecipient } from './recipient-limit.ts'
+import { countRecipient, MAX_WITH_EVERYBODY } from './recipient-limit.ts'
 import { recipientNotFound, shareNotFound } from './share-errors.ts'
 
 type Deps = {
@@ -65,8 +65,6 @@ export type NewShare = {
 
 const MAX_GRANTS = 200
 export const MAX_SHARE_DAYS = 3650
-/** Conversations that one user may share with everybody: they are in everybody's lists. */
-const MAX_WITH_EVERYBODY = 50
 /** Offers that a person has not answered. */
 const MAX_PENDING = 20
 const DAY_MS = 86_400_000

@@ -21,6 +21,7 @@ const BESIDE = {
   rate_limited: 'with',
   share_refused: '',
 } as const
+const TRANSFER_BESIDE = { share_refused: '', conversation_busy: '' } as const
 
 /** /account/shares: what the visitor shares and is offered, and who may offer them something. */
 export function shareRoutes(context: PageContext): Router {
@@ -95,6 +96,16 @@ export function shareRoutes(context: PageContext): Router {
   router.post('/account/shares/:id/accept', async (req, res) => {
     const { conversationId } = await services.sharing.accept(callerOf(req), idOf(req.params.id))
     res.redirect(303, `/account/conversations/${conversationId}`)
+  })
+
+  router.post('/account/shares/:id/transfer', async (req, res) => {
+    const shareId = idOf(req.params.id)
+    const result = await attempt(
+      () => services.transfers.transfer(callerOf(req), shareId),
+      TRANSFER_BESIDE,
+    )
+    if ('refusal' in result) return show(req, res, { conversationId: null }, result.refusal)
+    res.redirect(303, '/account/shares?done=transferred')
   })
 
   router.post('/account/shares/:id/end', async (req, res) => {

@@ -81,7 +81,18 @@ ${share.state !== 'active' && html` <span class="tag">${share.state}</span>`}</h
 ${fact('With', recipientOf(share))}
 ${facts(share)}
 </dl></div>
+${mayBecomeOwner(share) && transferForm(share, csrfField)}
 ${endForm(share, 'End', csrfField)}</li>`
+
+const mayBecomeOwner = ({ recipient, role, state }: ListedShare) =>
+  recipient !== null && role === 'contributor' && state === 'active'
+
+const transferForm = ({ id, recipient }: ListedShare, csrfField: Html) =>
+  confirmation(
+    'Make owner…',
+    html`<p>From then on <bdi>${recipient}</bdi> decides about this conversation: who reads it, and whether it is deleted. You stay as a contributor as long as they want. Only they can give it back. Links for which nobody has to sign in end.</p>
+<form method="post" action="/account/shares/${id}/transfer">${csrfField}<button class="harm small">Make owner</button></form>`,
+  )
 
 const recipientOf = ({ recipient, team }: ListedShare) =>
   team !== null ? html`the team <bdi>${team}</bdi>` : html`<bdi>${recipient ?? 'everybody'}</bdi>`

@@ -18,7 +18,8 @@ beforeAll(async () => {
 afterAll(() => app.close())
 
 const idOf = (path: string) => path.split('/').at(-1) ?? ''
-const shareIdIn = (html: string) => /shares\/([0-9a-f-]{36})\/(?:accept|end)/.exec(html)?.[1] ?? ''
+const shareIdIn = (html: string) =>
+  /shares\/([0-9a-f-]{36})\/(?:accept|transfer|end)/.exec(html)?.[1] ?? ''
 
 const offer = async (path: string, filled: Record<string, string> = {}) => {
   await ada.browser.open(`/account/shares?conversation=${idOf(path)}`)
@@ -54,6 +55,25 @@ test('an offer is accepted, read, and left', async () => {
   expect((await bob.browser.open(path)).status).toBe(404)
 })
 
+test('an owner makes a contributor the owner, and stays a contributor', async () => {
+  const path = await begin(ada, 'Yours from now on')
+  await offer(path, { role: 'contributor' })
+  const own = `/account/shares?conversation=${idOf(path)}`
+  expect((await ada.browser.open(own)).html).not.toContain('/transfer')
+  const shareId = shareIdIn((await bob.browser.open('/account/shares')).html)
+  await bob.browser.submit(`/account/shares/${shareId}/accept`)
+  const offered = await ada.browser.open(own)
+  expect(offered.text).toContain(`${bob.username} decides about this conversation`)
+  const given = await ada.browser.submit(`/account/shares/${shareId}/transfer`)
+  expect(given.text).toContain('It has a new owner now.')
+  expect((await ada.browser.open(path)).html).not.toContain(`${path}/delete`)
+  expect((await bob.browser.open(path)).html).toContain(`${path}/delete`)
+  const back = shareIdIn((await bob.browser.open(own)).html)
+  expect(back).not.toBe(shareId)
+  await bob.browser.submit(`/account/shares/${back}/transfer`)
+  expect((await ada.browser.open(path)).html).toContain(`${path}/delete`)
+})
+
 test('a mistake is shown beside its field, and shares nothing', async () => {
   const path = await begin(ada, 'Nobody else')
   const unknown = await offer(path, { with: 'nobody-at-all' })
@@ -72,7 +92,8 @@ test("another's share is not accepted, and another's conversation not shared", a
   const id = shareIdIn((await bob.browser.open('/account/shares')).html)
   await eve.browser.open('/account/shares')
   const csrf = /name="csrf_token" value="([^"]*)"/.exec(eve.browser.page.html)?.[1] ?? ''
-  for (const address of [`/account/shares/${id}/accept`, `/account/shares/${id}/end`]) {
+  for (const act of ['accept', 'transfer', 'end']) {
+    const address = `/account/shares/${id}/${act}`
     expect((await eve.browser.post(address, { csrf_token: csrf }, { origin: OWN })).status).toBe(
       404,
     )
