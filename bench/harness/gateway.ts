@@ -24,6 +24,7 @@ function commandOf(root: string): string[] {
 
 /** For Chrome DevTools, or anything else that reads .cpuprofile. */
 const PROFILES = join(tmpdir(), 'gateway-profiles')
+const ALLOCATIONS = new URL('../allocations.mjs', import.meta.url).href
 
 /** Every limit is on, and high enough not to be reached. */
 const SETTINGS = {
@@ -60,7 +61,9 @@ export async function startGateway(
   return ServerProcess.start({
     name: 'gateway',
     args: [
-      ...(site.isProfiled ? ['--cpu-prof', `--cpu-prof-dir=${PROFILES}`] : []),
+      ...(site.isProfiled
+        ? ['--cpu-prof', `--cpu-prof-dir=${PROFILES}`, '--import', ALLOCATIONS]
+        : []),
       ...commandOf(root),
     ],
     env: {
