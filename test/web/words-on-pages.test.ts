@@ -13,7 +13,8 @@ import { messageOnPages } from '../../src/web/kit/forms.ts'
 /** Where the sentences are that pages show; elsewhere only what is given to an AppError itself. */
 const SPEAKING = /^(?:services|claude)\//
 /** What answers the calls of tools, or of the Messages API. */
-const NO_PAGES = /^(?:mcp|admin|database|http\/(?:mcp|messages)|(?:services|claude)\/pass-through)\//
+const NO_PAGES =
+  /^(?:mcp|admin|database|http\/(?:mcp|messages)|(?:services|claude)\/pass-through)\//
 
 /** Beginnings of sentences that no page shows, and why. */
 const NEVER_ON_PAGES: Record<string, string> = {
@@ -98,7 +99,10 @@ test('the names of all tools and arguments are told from plain words', () => {
 })
 
 test('sentences are found wherever they are in a source', () => {
-  const code = "const a = ok ? `It ends at ${at_once}.${b ? ` Ask with get_x, ${c}.` : ''}` : 'pay_with'"
+  const code =
+    "const a = ok ? `It ends at $<at_once>.$<b ? ` Ask with get_x, $<c>.` : ''>` : 'pay_with'"
+      .replaceAll('<', '{')
+      .replaceAll('>', '}')
   expect(literalsOf(code)).toEqual([' Ask with get_x, .', '', 'It ends at .', 'pay_with'])
   expect(told(code)).toEqual([' Ask with get_x, .'])
   expect(literalsOf("a.split(/[`'/]/).map((b) => b / 2 + 'c d')")).toEqual(['c d'])
@@ -122,10 +126,14 @@ test('what is never on a page is still said somewhere', () => {
 })
 
 describe('an error with words for pages', () => {
-  const error = new AppError('conversation_busy', 'message_id is in use: cancel_message, in 120 s.', {
-    onPages: 'It is in use. Stop it on its page, in 120 s.',
-    details: { field: 'message_id' },
-  })
+  const error = new AppError(
+    'conversation_busy',
+    'message_id is in use: cancel_message, in 120 s.',
+    {
+      onPages: 'It is in use. Stop it on its page, in 120 s.',
+      details: { field: 'message_id' },
+    },
+  )
 
   test('is shown in them', () => {
     expect(messageOnPages(error)).toBe('It is in use. Stop it on its page, in 2 minutes.')

@@ -151,8 +151,14 @@ test('what is not there', async () => {
   const path = await begin(ada, 'Mine')
   const unknown = crypto.randomUUID()
   const pages: Record<string, [status: number, words: string]> = {
-    [`${LIST}/${unknown}`]: [404, `You have no conversation with this address. Yours are at ${LIST}.`],
-    [`${LIST}/nonsense`]: [404, `You have no conversation with this address. Yours are at ${LIST}.`],
+    [`${LIST}/${unknown}`]: [
+      404,
+      `You have no conversation with this address. Yours are at ${LIST}.`,
+    ],
+    [`${LIST}/nonsense`]: [
+      404,
+      `You have no conversation with this address. Yours are at ${LIST}.`,
+    ],
     [`${path}?before=${unknown}`]: [404, 'This conversation has no message with this address.'],
     [`${path}/edit/${unknown}`]: [404, 'This conversation has no message with this address.'],
     [`${LIST}?cursor=x`]: [400, `This address leads to no page of the list. It begins at ${LIST}.`],
