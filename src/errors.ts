@@ -4,7 +4,8 @@
  * An AppError may be thrown anywhere below the edges; the Express error handler and the MCP tool
  * runner are the only places that turn one into a status or a result. Its message is written for
  * the person or model that reads it: what is wrong and what to do, never a secret, never message
- * text. Anything else that is thrown is a bug: logged, and shown as `internal`.
+ * text. One whose message names a tool or an argument, and which a page may show, says the same
+ * without them in `onPages`. Anything else that is thrown is a bug: logged, and shown as `internal`.
  */
 
 /** The HTTP status of each code, and whether a retry may succeed later. */
@@ -82,6 +83,11 @@ type Extra = {
   details?: Details | undefined
   /** Overrides the code's default. */
   retryable?: boolean | undefined
+  /**
+   * What a person in a browser reads instead of the message, where what to do is done on a page. For
+   * the pages alone: no result, body or log has it.
+   */
+  onPages?: string | undefined
   /** For the log only. */
   cause?: unknown
 }
@@ -92,6 +98,8 @@ export class AppError extends Error {
   readonly retryable: boolean
   readonly retryAfterSeconds: number | undefined
   readonly details: Details | undefined
+  /** For the pages alone: see {@link Extra}. */
+  readonly onPages: string | undefined
 
   constructor(code: ErrorCode, message: string, extra: Extra = {}) {
     super(message, extra.cause === undefined ? undefined : { cause: extra.cause })
@@ -99,6 +107,7 @@ export class AppError extends Error {
     this.retryable = extra.retryable ?? ERROR_CODES[code].retryable
     this.retryAfterSeconds = withinADay(extra.retryAfterSeconds)
     this.details = extra.details
+    this.onPages = extra.onPages
   }
 
   get status(): number {

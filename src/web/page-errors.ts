@@ -3,7 +3,7 @@ import { AppError, toAppError } from '../errors.ts'
 import { isMcp } from '../http/error-handler.ts'
 import type { Logger } from '../log.ts'
 import { errorPage, titleOf } from './kit/error-page.ts'
-import { inPlainTime } from './kit/format.ts'
+import { messageOnPages } from './kit/forms.ts'
 import { applyPageSecurity } from './kit/page-security.ts'
 import { sendPage } from './kit/send-page.ts'
 import { sendToSignIn } from './page-context.ts'
@@ -25,7 +25,7 @@ export function pageErrors(log: Logger): ErrorRequestHandler {
     const { status, retryAfterSeconds } = error
     const page = errorPage({
       title: titleOf(status),
-      message: inPlainTime(error.message),
+      message: messageOnPages(error),
       isSignedIn: Boolean(peekVisit(req)?.caller),
     })
     sendPage(req, res, page, { status, retryAfterSeconds })

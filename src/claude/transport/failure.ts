@@ -70,7 +70,8 @@ export function stoppedFailure(stop: Stop): AppError {
 
 /** The error for a key that no request can carry. */
 export function unusableKeyFailure(): AppError {
-  return new AppError(KEY_REJECTED.code, KEY_REJECTED.message)
+  const { code, message, onPages } = KEY_REJECTED
+  return new AppError(code, message, { onPages })
 }
 
 /** Matches the refusal of a temperature in both API versions. */
@@ -91,7 +92,7 @@ export function isAboutPath(thrown: unknown, model: string): boolean {
 
 function apiFailure(error: APIError, model: string): AppError {
   const status = error.status ?? STATUS_OF_TYPE.get(error.type ?? '') ?? 500
-  const { code, message } = judge(status, error)
+  const { code, message, onPages } = judge(status, error)
   const waitMs = retryAfterMs(error.headers)
   const source = {
     request_id: error.requestID ?? null,
@@ -99,21 +100,21 @@ function apiFailure(error: APIError, model: string): AppError {
     upstream_type: error.type,
   }
   if (isAboutPath(error, model)) return wrongAddress(source)
+  const said = code === 'upstream_invalid_request' ? saidIn(error) : undefined
   return new AppError(code, message, {
+    onPages: said ? `${onPages} It says: ${said}` : onPages,
     ...(waitMs === null ? {} : { retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)) }),
     details: {
       ...source,
       ...(error.errorCode === null ? {} : { upstream_error_code: error.errorCode }),
       ...(code === 'model_not_available' ? { model } : {}),
-      ...(code === 'upstream_invalid_request'
-        ? {
-            upstream_message:
-              beginningOf(error.apiMessage ?? '', MAX_UPSTREAM_MESSAGE_CHARS) || null,
-          }
-        : {}),
+      ...(said === undefined ? {} : { upstream_message: said }),
     },
   })
 }
+
+const saidIn = ({ apiMessage }: APIError): string | null =>
+  beginningOf(apiMessage ?? '', MAX_UPSTREAM_MESSAGE_CHARS) || null
 
 function connectionFailure(error: APIConnectionError): AppError {
   if (error instanceof APIConnectionTimeoutError) return stoppedFailure('deadline')

@@ -3,14 +3,17 @@ import type { ErrorCode } from '../../errors.ts'
 import { MODELS } from '../models.ts'
 import { isSpent } from './retry.ts'
 
-/** An error code of the gateway, and what the reader can do about it. */
-type Verdict = { code: ErrorCode; message: string }
+/** An error code of the gateway, and what the reader can do about it; `onPages`: on a page. */
+type Verdict = { code: ErrorCode; message: string; onPages?: string }
 
 export const KEY_REJECTED: Verdict = {
   code: 'upstream_key_rejected',
   message:
     'Anthropic rejected the stored API key: it is invalid, revoked or expired. ' +
     'Make a new one in the Anthropic Console and store it with update_api_key.',
+  onPages:
+    'Anthropic rejected the stored API key: it is invalid, revoked or expired. ' +
+    'Make a new one in the Anthropic Console and enter it at /account/key, or a team’s on its page.',
 }
 
 const BILLING: Verdict = {
@@ -93,6 +96,7 @@ const UNAVAILABLE: Verdict = {
 const INVALID_REQUEST: Verdict = {
   code: 'upstream_invalid_request',
   message: 'Anthropic refused the request as invalid; details.upstream_message says why.',
+  onPages: 'Anthropic refused the request as invalid.',
 }
 
 /** @param status of the response; for an error inside a stream, the status of its type. */

@@ -85,8 +85,9 @@ const WHY: Record<Guessable, string> = {
 const BETTER =
   'Take four or more words that have nothing to do with each other, or one that a password manager makes'
 
-export const wrongField = (field: string, problem: string) =>
-  new AppError('invalid_input', `${field} ${problem}.`, { details: { field } })
+/** @param words what a page says instead, where the problem is told in words of the tools. */
+export const wrongField = (field: string, problem: string, words: { onPages?: string } = {}) =>
+  new AppError('invalid_input', `${field} ${problem}.`, { ...words, details: { field } })
 
 export const noSuchUser = () =>
   new AppError('not_found', 'There is no user with this name.', { details: { field: 'username' } })

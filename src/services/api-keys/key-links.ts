@@ -62,7 +62,10 @@ export class KeyLinks {
     return new AppError(
       'api_key_missing',
       `No Anthropic key is stored for you. Open ${url} in a browser, sign in and enter your key there, then try again.`,
-      { details: { url, expires_at: expiresAt.toISOString() } },
+      {
+        onPages: 'No Anthropic key is stored for you. Enter one at /account/key, then try again.',
+        details: { url, expires_at: expiresAt.toISOString() },
+      },
     )
   }
 }

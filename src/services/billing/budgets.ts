@@ -244,17 +244,24 @@ export function budgetExceeded(
   const message =
     by === 'connection'
       ? `This call does not fit into what is left of this ${limitedBy}'s own cap for this ${period}. It resets at ${resets_at}; ${OTHER_CAP[limitedBy]}.`
-      : `This call does not fit into what is left of your budget for this ${period}. It resets at ${resets_at}.${ask.length > 0 ? ` ${ask.join(', ')} can raise it until then: ask with request_budget.` : ''}`
+      : `This call does not fit into what is left of your budget for this ${period}. It resets at ${resets_at}.`
+  const isRaisable = by !== 'connection' && ask.length > 0
+  const raised = `${message} ${ask.join(', ')} can raise it until then`
   const way = ask.length > 0 ? { ask, raise_with: 'request_budget' } : {}
-  return new AppError('budget_exceeded', message, {
-    retryAfterSeconds: Math.ceil((resetsAt.getTime() - now.getTime()) / 1000),
-    details: {
-      period,
-      resets_at,
-      ...(by === 'connection' ? { limited_by: limitedBy } : {}),
-      ...way,
+  return new AppError(
+    'budget_exceeded',
+    isRaisable ? `${raised}: ask with request_budget.` : message,
+    {
+      onPages: isRaisable ? `${raised}: ask at /account/requests.` : undefined,
+      retryAfterSeconds: Math.ceil((resetsAt.getTime() - now.getTime()) / 1000),
+      details: {
+        period,
+        resets_at,
+        ...(by === 'connection' ? { limited_by: limitedBy } : {}),
+        ...way,
+      },
     },
-  })
+  )
 }
 
 const OTHER_CAP = {

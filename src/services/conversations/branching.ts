@@ -20,7 +20,7 @@ import { holdSession, reachOf } from '../access/authority.ts'
 import type { Caller } from '../access/caller.ts'
 import type { Scope } from '../access/scopes.ts'
 import type { ConversationVault, Vault } from '../keys/vault.ts'
-import { conversationBusy, conversationNotFound } from './conversation-errors.ts'
+import { conversationBusy, conversationNotFound, notInConversation } from './conversation-errors.ts'
 import { storageFull } from './storage.ts'
 
 type Deps = {
@@ -122,11 +122,16 @@ export class Branching {
     return through
   }
 
-  async #position(caller: Caller, conversationId: string, messageId: string, field: string) {
+  async #position(
+    caller: Caller,
+    conversationId: string,
+    messageId: string,
+    field: 'through_message_id' | 'edit_message_id',
+  ) {
     const { branchSources } = this.#deps.repositories
     const reach = reachOf(caller)
     const position = await branchSources.findPosition(messageId, conversationId, reach)
-    if (position === undefined) throw messageNotFound(field)
+    if (position === undefined) throw notInConversation(field)
     return position
   }
 
@@ -230,16 +235,15 @@ function resealed(
   }
 }
 
-const messageNotFound = (field: string) =>
-  new AppError('not_found', `This conversation has no message with the id in \`${field}\`.`, {
-    details: { field },
-  })
-
 const notTheUsers = () =>
   new AppError(
     'invalid_input',
     'edit_message_id must be the id of a message that a person sent, not of an answer. To have Claude answer again, give the id of the message before it.',
-    { details: { fields: ['edit_message_id'] } },
+    {
+      onPages:
+        'Only a message that a person sent can be edited, not an answer. To have Claude answer again, use “Answer again” beside the message before it.',
+      details: { fields: ['edit_message_id'] },
+    },
   )
 
 const tooManyCopies = () =>

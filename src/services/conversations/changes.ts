@@ -99,6 +99,9 @@ function sealedPrompt(vault: ConversationVault, text: string | null | undefined)
 }
 
 const notToHide = () =>
-  wrongField('hidden', 'is for conversations that are shared with you: archive this one of yours')
+  wrongField('hidden', 'is for conversations that are shared with you: archive this one of yours', {
+    onPages:
+      'Only conversations that are shared with you can be hidden. Archive this one of yours.',
+  })
 
 const isSet = (change: object) => Object.values(change).some((value) => value !== undefined)

@@ -243,5 +243,6 @@ function decodeCursor(cursor: string): ConversationCursor | undefined {
 
 const malformedCursor = () =>
   new AppError('invalid_input', 'cursor must be a next_cursor of an earlier page.', {
+    onPages: 'This address leads to no page of the list. It begins at /account/conversations.',
     details: { field: 'cursor' },
   })

@@ -75,5 +75,9 @@ function refuseOnlyNobody({ payingTeamId, isTeamOnly }: Change): void {
   throw wrongField(
     'payers',
     'is team_only, which needs a team as payer. Give payer: "team:…", or payers: "any" too',
+    {
+      onPages:
+        'Where the key of a team alone may be used, it needs a team as payer. Choose one, or let other keys be used.',
+    },
   )
 }

@@ -14,5 +14,8 @@ export const roleTooSmall = (own: ConversationRole, needed: ConversationRole, fi
   new AppError(
     'forbidden',
     `You are a ${own} of this conversation, and ${field ? `\`${field}\`` : 'this'} ${NEEDS[needed]}. Ask the owner, or continue in a copy of your own.`,
-    { details: { role: own, needed, ...(field && { field }) } },
+    {
+      onPages: `You are a ${own} of this conversation, and this ${NEEDS[needed]}. Ask the owner, or continue in a copy of your own.`,
+      details: { role: own, needed, ...(field && { field }) },
+    },
   )

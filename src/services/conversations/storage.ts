@@ -43,6 +43,10 @@ export function storageFull(limitBytes: number | null): AppError {
   return new AppError(
     'storage_full',
     'What the gateway keeps of you has reached its limit, so there is no room for this message. Ask the operator for more (MAX_STORED_BYTES_PER_USER), or take your data with export_my_data and delete the account.',
-    { details: { limit_bytes: limitBytes } },
+    {
+      onPages:
+        'What the gateway keeps of you has reached its limit, so there is no room for this message. Ask the operator for more (MAX_STORED_BYTES_PER_USER), or take your data and delete the account at /account/data.',
+      details: { limit_bytes: limitBytes },
+    },
   )
 }

@@ -240,9 +240,11 @@ class StorageFull extends Error {}
 
 function withReport(error: AppError, report: ImportReport): AppError {
   if (error.code === 'internal' || error.code === 'unauthenticated') return error
-  const { code, message, retryAfterSeconds, details, cause } = error
+  const { code, message, onPages, retryAfterSeconds, details, cause } = error
   const before = `Imported before that: ${report.imported}. Nothing is imported twice when you send the file again.`
-  return new AppError(code, report.imported === 0 ? message : `${message} ${before}`, {
+  const withBefore = (words: string) => (report.imported === 0 ? words : `${words} ${before}`)
+  return new AppError(code, withBefore(message), {
+    onPages: onPages && withBefore(onPages),
     retryAfterSeconds,
     details: { ...details, report },
     cause,

@@ -4,6 +4,7 @@ import { wrongField } from '../access/field-rules.ts'
 /** The same for none, and for one that the caller is not in. */
 export const teamNotFound = () =>
   new AppError('not_found', 'You are in no team with this name or id. get_teams lists yours.', {
+    onPages: 'You are in no such team. Yours are at /account/teams.',
     details: { field: 'team' },
   })
 

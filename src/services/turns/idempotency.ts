@@ -70,7 +70,11 @@ const otherArguments = () =>
   new AppError(
     'idempotency_conflict',
     'This idempotency_key was used with other arguments. Use a new key for a new message.',
-    { details: { field: 'idempotency_key' } },
+    {
+      onPages:
+        'This form was sent before, with other words or choices. Open the page anew, and send it there.',
+      details: { field: 'idempotency_key' },
+    },
   )
 
 function ended(view: SendReceipt, errorCode: string | null) {
@@ -78,6 +82,7 @@ function ended(view: SendReceipt, errorCode: string | null) {
     isErrorCode(errorCode) ? errorCode : 'interrupted',
     `The first call with this idempotency_key ended as ${view.status} and may have been billed. get_message shows what there is; use a new key to send again.`,
     {
+      onPages: `This form was sent before. That answer ended as ${view.status} and may have been billed: /account/conversations/${view.conversationId} shows what there is.`,
       retryable: false,
       details: { conversation_id: view.conversationId, message_id: view.messageId },
     },

@@ -21,6 +21,8 @@ export const keptForLater = (turn: StartedTurn) =>
     'database_unavailable',
     'Claude has answered, but the database cannot store it now. The answer is kept and will be stored: call get_message with this message_id later instead of sending again.',
     {
+      onPages:
+        'Claude has answered, but the database cannot store it now. The answer is kept and will be stored: look at the page of the conversation later instead of sending again.',
       retryAfterSeconds: 10,
       details: { conversation_id: turn.conversationId, message_id: turn.answerId },
     },
@@ -33,19 +35,20 @@ export function toSendError({ turn, outcome }: Generated, signal: AbortSignal): 
     signal.reason === INTERRUPTED
       ? stoppedDuring(isKeySpent)
       : (outcome.error ?? toAppError(undefined))
-  const { code, message, retryable, retryAfterSeconds, cause } = error
+  const { code, message, onPages, retryable, retryAfterSeconds, cause } = error
   const details = {
     ...error.details,
     request_id: outcome.requestId,
     conversation_id: turn.conversationId,
     message_id: turn.answerId,
   }
-  return new AppError(code, message, { retryable, retryAfterSeconds, cause, details })
+  return new AppError(code, message, { onPages, retryable, retryAfterSeconds, cause, details })
 }
 
 /** A key whose call was billed is used up: a repeat gets this end again. */
 function stoppedDuring(isKeySpent: boolean): AppError {
   const again = isKeySpent ? 'Send again with a new idempotency_key.' : 'Send again.'
-  const message = `The gateway was stopped during this answer. ${again}`
-  return new AppError('interrupted', message, { retryable: !isKeySpent })
+  const what = 'The gateway was stopped during this answer.'
+  const onPages = `${what} Send again.`
+  return new AppError('interrupted', `${what} ${again}`, { onPages, retryable: !isKeySpent })
 }

@@ -249,7 +249,10 @@ export class TurnBeginning {
     throw new AppError(
       'confirmation_required',
       `This conversation is not yours, and its history has about ${history.tokens} tokens, for which you would pay. Send again with confirm_cost: true to accept that, or ask the owner for a shorter one.`,
-      { details: { field: 'confirm_cost', history_tokens: history.tokens } },
+      {
+        onPages: `You would pay for all that was said before, about ${history.tokens} tokens. Tick the box to send it anyway.`,
+        details: { field: 'confirm_cost', history_tokens: history.tokens },
+      },
     )
   }
 

@@ -68,7 +68,11 @@ export async function attempt<T>(
     // A 401 would have to name an HTTP authentication scheme (RFC 9110, 15.5.2).
     const status = given === 401 ? UNPROCESSABLE : given
     return {
-      refusal: { status, retryAfterSeconds, errors: { [besideOf(error, fields)]: asRead(error) } },
+      refusal: {
+        status,
+        retryAfterSeconds,
+        errors: { [besideOf(error, fields)]: messageOnPages(error) },
+      },
     }
   }
 }
@@ -79,10 +83,11 @@ function besideOf({ code, details }: AppError, fields: Partial<Record<ErrorCode,
   return isOfWhole ? '' : (fields[code] ?? '')
 }
 
-/** Turns a message that begins with a field name into a sentence for people. */
-function asRead({ message, details }: AppError): string {
+/** What a person reads of an error on a page: all pages show errors by this alone. */
+export function messageOnPages({ message, onPages, details }: AppError): string {
   const prefix = `${details?.field} `
-  if (!message.startsWith(prefix)) return inPlainTime(message)
+  if (onPages !== undefined || !message.startsWith(prefix)) return inPlainTime(onPages ?? message)
+  // A rule that begins with the name of its field.
   return asSentence(String(details?.field), message.slice(prefix.length).replace(/\.$/, ''))
 }
 

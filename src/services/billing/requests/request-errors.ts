@@ -11,19 +11,19 @@ export const requestNotFound = () =>
     { details: { field: 'request_id' } },
   )
 
-export const nothingToRaise = (team: string | undefined) =>
-  new AppError(
-    'invalid_input',
-    team === undefined
-      ? 'No limit in USD was set to you, so there is nothing to raise. get_budget shows what applies.'
-      : `No limit in USD applies to you in the team ${team}, so there is nothing to raise. get_budget shows what applies.`,
-  )
+export function nothingToRaise(team: string | undefined): AppError {
+  const which = team === undefined ? 'was set to you' : `applies to you in the team ${team}`
+  const why = `No limit in USD ${which}, so there is nothing to raise.`
+  const page = team === undefined ? '/account/usage' : 'Its page, at /account/teams,'
+  return new AppError('invalid_input', `${why} get_budget shows what applies.`, {
+    onPages: `${why} ${page} shows what applies.`,
+  })
+}
 
-export const noRaise = (period: BudgetPeriod, limitNanoUsd: bigint) =>
-  wrongField(
-    'limit_usd',
-    `must be more than the limit for this ${period}, which is ${toUsd(limitNanoUsd)} USD`,
-  )
+export function noRaise(period: BudgetPeriod, limitNanoUsd: bigint): AppError {
+  const rule = `must be more than the limit for this ${period}, which is ${toUsd(limitNanoUsd)} USD`
+  return wrongField('limit_usd', rule, { onPages: `The new limit ${rule}.` })
+}
 
 /** A pool has a second limit, about which its team does not decide. */
 export const aboveInstallation = (period: BudgetPeriod, limitNanoUsd: bigint) =>

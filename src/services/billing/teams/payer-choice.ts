@@ -57,7 +57,8 @@ export function choosePayer(
   const paying = { id: teamId, name: teamName ?? teamId }
   const choice = { isNamed, conversationPayer: teamId, onlyTeam: isTeamOnly ? paying : null }
   if (team !== null) return { ...choice, team }
-  if (isTeamOnly && (isNamed || !isMember)) throw teamOnly(paying.name, isMember)
+  if (isTeamOnly && (isNamed || !isMember))
+    throw isMember ? teamOnly(paying.name) : notInOnlyTeam(paying.name)
   if (isNamed) return { ...choice, team: null }
   if (!isMember && role === 'owner') throw payerLeft(paying.name)
   return { ...choice, team: isMember ? teamId : null }
@@ -65,21 +66,32 @@ export function choosePayer(
 
 /** @throws AppError payer_required when another team pays than the one whose key may be used. */
 export function requireOnlyTeam({ onlyTeam }: PayerChoice, teamId: string | undefined): void {
-  if (onlyTeam !== null && onlyTeam.id !== teamId) throw teamOnly(onlyTeam.name, true)
+  if (onlyTeam !== null && onlyTeam.id !== teamId) throw teamOnly(onlyTeam.name)
 }
 
-const teamOnly = (name: string, isMember: boolean) =>
+const teamOnly = (name: string) =>
   new AppError(
     'payer_required',
-    isMember
-      ? `Only the key of the team ${name} may be used in this conversation. Leave pay_with out, and the team pays.`
-      : `Only the key of the team ${name} may be used in this conversation, and you are not in that team. Ask its owners to let you in, or continue in a copy of your own.`,
-    { details: { field: 'pay_with', choices: isMember ? [`${OF_TEAM}${name}`] : [] } },
+    `Only the key of the team ${name} may be used in this conversation. Leave pay_with out, and the team pays.`,
+    {
+      onPages: `Only the key of the team ${name} may be used in this conversation. Send it again, and the team pays.`,
+      details: { field: 'pay_with', choices: [`${OF_TEAM}${name}`] },
+    },
+  )
+
+const notInOnlyTeam = (name: string) =>
+  new AppError(
+    'payer_required',
+    `Only the key of the team ${name} may be used in this conversation, and you are not in that team. Ask its owners to let you in, or continue in a copy of your own.`,
+    { details: { field: 'pay_with', choices: [] } },
   )
 
 const payerLeft = (name: string) =>
   new AppError(
     'payer_required',
     `The team ${name} was to pay for this conversation, but you are not in it any more, or it is archived. Send with pay_with: "own", or choose another payer with update_conversation.`,
-    { details: { field: 'pay_with', choices: ['own'] } },
+    {
+      onPages: `The team ${name} was to pay for this conversation, but you are not in it any more, or it is archived. Choose your own key, or another payer for the conversation.`,
+      details: { field: 'pay_with', choices: ['own'] },
+    },
   )

@@ -43,9 +43,10 @@ export function teamLimitReached(
   }
   const isRaisable = limit.nanoUsd !== null
   const names = ask.length === 0 ? 'The operator' : ask.join(', ')
-  const way = isRaisable ? ' until then: ask with request_budget, naming the team' : ''
-  const message = `This call does not fit into what is left of ${what} for this ${period}. It resets at ${details.resets_at}. ${names} can raise it${way}.`
-  return new AppError('budget_exceeded', message, {
+  const who = `This call does not fit into what is left of ${what} for this ${period}. It resets at ${details.resets_at}. ${names} can raise it`
+  const byTool = `${who} until then: ask with request_budget, naming the team.`
+  return new AppError('budget_exceeded', isRaisable ? byTool : `${who}.`, {
+    onPages: isRaisable ? `${who} until then: ask at /account/requests.` : undefined,
     retryAfterSeconds: Math.ceil((resetsAt.getTime() - now.getTime()) / 1000),
     details: { ...details, ...(isRaisable && { raise_with: 'request_budget' }) },
   })

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
-import { AppError } from '../../../errors.ts'
+import type { AppError } from '../../../errors.ts'
+import { wrongField } from '../../access/field-rules.ts'
 import type { Vault } from '../../keys/vault.ts'
 import type { ScanPlace } from './candidates.ts'
 
@@ -30,10 +31,10 @@ export function decodePlace(
 ): ScanPlace | undefined {
   if (cursor === undefined) return undefined
   const stored = opened(vault, userId, cursor)
-  if (stored === undefined) throw wrongCursor('must be a next_cursor of an earlier page')
+  if (stored === undefined) throw wrongCursor('unknown')
   // As JSON has no undefined.
   const isSame = isDeepStrictEqual(stored.terms, JSON.parse(JSON.stringify(terms)))
-  if (!isSame) throw wrongCursor('belongs to another search: give the same arguments with it')
+  if (!isSame) throw wrongCursor('other')
   return stored.place
 }
 
@@ -49,5 +50,13 @@ function opened(vault: Vault, userId: string, cursor: string) {
   }
 }
 
-const wrongCursor = (problem: string) =>
-  new AppError('invalid_input', `cursor ${problem}.`, { details: { field: 'cursor' } })
+/** @param which other: one of another search. */
+function wrongCursor(which: 'unknown' | 'other'): AppError {
+  const problem = {
+    unknown: 'must be a next_cursor of an earlier page',
+    other: 'belongs to another search: give the same arguments with it',
+  }[which]
+  return wrongField('cursor', problem, {
+    onPages: 'This address leads to no page of what was found. Search again.',
+  })
+}

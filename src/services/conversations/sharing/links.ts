@@ -221,9 +221,9 @@ export class Links {
     if (mode === 'off')
       throw refused('The operator of this gateway has links switched off (LINKS).')
     if (readers === 'public' && mode !== 'public') {
-      throw refused(
-        'The operator of this gateway allows no public links (LINKS), only ones for people who sign in here: {"link": "signed-in"}.',
-      )
+      const why =
+        'The operator of this gateway allows no public links (LINKS), only ones for people who sign in here'
+      throw refused(`${why}: {"link": "signed-in"}.`, { onPages: `${why}.` })
     }
   }
 
@@ -231,7 +231,7 @@ export class Links {
     const url = this.publicLinkPage(conversationId)
     return refused(
       `A public link is made in a browser only, where you see the text that everybody will be able to read. Open ${url} and sign in.`,
-      { url },
+      { details: { url } },
     )
   }
 
@@ -312,10 +312,11 @@ async function refuseTooMany(
 ): Promise<void> {
   const working = await links.clearEnded(conversationId, userId)
   if (working < MAX_LINKS) return
-  throw refused(
-    `This conversation has ${MAX_LINKS} links, the most there may be. End one with revoke_share first.`,
-  )
+  const why = `This conversation has ${MAX_LINKS} links, the most there may be.`
+  throw refused(`${why} End one with revoke_share first.`, {
+    onPages: `${why} End one at /account/links first.`,
+  })
 }
 
-const refused = (why: string, details?: { url: string }) =>
-  new AppError('share_refused', why, details ? { details } : {})
+const refused = (why: string, extra?: { onPages?: string; details?: { url: string } }) =>
+  new AppError('share_refused', why, extra)

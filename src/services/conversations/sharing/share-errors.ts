@@ -4,6 +4,7 @@ import { AppError } from '../../../errors.ts'
 
 export const shareNotFound = () =>
   new AppError('not_found', 'You have no share or link with this id. get_shares lists yours.', {
+    onPages: 'You have no such share or link. Yours are at /account/shares and /account/links.',
     details: { field: 'share_id' },
   })
 

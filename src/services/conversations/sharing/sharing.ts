@@ -303,7 +303,8 @@ async function findRecipient(
     wanted.username.trim().toLowerCase(),
     caller.userId,
   )
-  if (found?.id === caller.userId) throw wrongField('with', 'is yourself')
+  if (found?.id === caller.userId)
+    throw wrongField('with', 'is yourself', { onPages: 'This name is your own.' })
   const { sharesFrom } = found ?? {}
   const accepts = sharesFrom === 'anyone' || (sharesFrom === 'teammates' && found?.isTeammate)
   if (found === undefined || !accepts || found.pending >= MAX_PENDING) throw recipientNotFound()
@@ -346,4 +347,6 @@ function expiryOf(days: number | undefined): Date | null {
 }
 
 const refused = (why: string) =>
-  new AppError('share_refused', `${why} End one with revoke_share first.`)
+  new AppError('share_refused', `${why} End one with revoke_share first.`, {
+    onPages: `${why} End one at /account/shares first.`,
+  })

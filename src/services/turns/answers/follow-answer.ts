@@ -181,5 +181,6 @@ const anothersAnswer = () =>
 
 const answerNotFound = () =>
   new AppError('not_found', 'You have no answer with this message_id.', {
+    onPages: 'You have no such answer.',
     details: { field: 'message_id' },
   })

@@ -1,8 +1,6 @@
-import { type ErrorRequestHandler, Router } from 'express'
-import { AppError } from '../../../errors.ts'
+import { Router } from 'express'
 import type { PageContext } from '../../page-context.ts'
 import { changeRoutes } from './changing/routes.ts'
-import { noSuchConversation } from './conversation-id.ts'
 import { deletionRoutes } from './deletion/routes.ts'
 import { exportRoutes } from './export/routes.ts'
 import { listRoutes } from './list/routes.ts'
@@ -23,10 +21,5 @@ export function conversationRoutes(context: PageContext): Router {
   router.use(changeRoutes(context))
   router.use(deletionRoutes(context))
   router.use(exportRoutes(context))
-  router.use('/account/conversations', inWordsOfPages)
   return router
 }
-
-/** The services' words are for those who call tools. */
-const inWordsOfPages: ErrorRequestHandler = (error: unknown, _req, _res, next) =>
-  next(error instanceof AppError && error.code === 'not_found' ? noSuchConversation() : error)

@@ -3,7 +3,14 @@ import { z } from 'zod'
 import { AppError } from '../../../errors.ts'
 import { MAX_SHARE_DAYS } from '../../../services/conversations/sharing/sharing.ts'
 import { EMPTY_FORM, type FormState } from '../../kit/form.ts'
-import { attempt, brokenRules, queryText, type Refusal, textField } from '../../kit/forms.ts'
+import {
+  attempt,
+  brokenRules,
+  messageOnPages,
+  queryText,
+  type Refusal,
+  textField,
+} from '../../kit/forms.ts'
 import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
@@ -124,7 +131,7 @@ const recipientOf = ({ with: name, team }: { with: string; team: string }) => {
 /** A name without an account is a mistake in the form, not a missing page. */
 function asRefusal(error: unknown): { refusal: Refusal } {
   if (!(error instanceof AppError) || error.details?.field !== 'with') throw error
-  return { refusal: { status: 422, errors: { with: error.message } } }
+  return { refusal: { status: 422, errors: { with: messageOnPages(error) } } }
 }
 
 function idOf(text: string | undefined): string {

@@ -1,9 +1,10 @@
 import { type Request, Router } from 'express'
 import type { Caller } from '../../../../services/access/caller.ts'
+import { conversationNotFound } from '../../../../services/conversations/conversation-errors.ts'
 import { EMPTY_FORM } from '../../../kit/form.ts'
 import { brokenRules, queryText, textField } from '../../../kit/forms.ts'
 import { callerOf, type PageContext } from '../../../page-context.ts'
-import { conversationIdOf, Id, noSuchConversation } from '../conversation-id.ts'
+import { conversationIdOf, Id } from '../conversation-id.ts'
 import { PAYER_FIELD } from '../sending/payer.ts'
 import { FORM_RULES, isConfirmed, send, typedText } from '../sending/send.ts'
 import { pathOf } from './address.ts'
@@ -56,6 +57,6 @@ export function readingRoutes(context: PageContext): Router {
 function messageIn(req: Request, name: 'before' | 'through'): string | undefined {
   const id = queryText(req, name)
   if (id === '') return undefined
-  if (!Id.safeParse(id).success) throw noSuchConversation()
+  if (!Id.safeParse(id).success) throw conversationNotFound()
   return id
 }

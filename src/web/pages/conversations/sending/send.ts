@@ -2,7 +2,7 @@ import type { Request } from 'express'
 import { z } from 'zod'
 import type { Services } from '../../../../services/index.ts'
 import { isBlank } from '../../../../text/blank-text.ts'
-import { attempt, type Refusal, textField } from '../../../kit/forms.ts'
+import { attempt, textField } from '../../../kit/forms.ts'
 import { callerOf } from '../../../page-context.ts'
 import { MESSAGE_KEY_FIELD } from './message-key.ts'
 import { PAYER_FIELD, PAYER_RULE } from './payer.ts'
@@ -46,39 +46,13 @@ export function send({ messages }: Pick<Services, 'messages'>, req: Request, wri
     const options = { waitSeconds: WAIT_SECONDS, signal }
     const { conversationId } = await messages.send(callerOf(req), input, options)
     return { conversationId }
-  }, BESIDE).then(inWordsOfPage)
+  }, BESIDE)
 }
 
 export const COST_FIELD = 'confirm_cost'
 const BESIDE = { confirmation_required: COST_FIELD } as const
 
 export const isConfirmed = (req: Request): boolean => textField(req, COST_FIELD) === 'yes'
-
-/** The service's words are for those who call tools. */
-function inWordsOfPage<R extends { done: unknown } | { refusal: Refusal }>(result: R): R {
-  if (!('refusal' in result)) return result
-  const { [COST_FIELD]: cost, '': whole } = result.refusal.errors
-  const errors = {
-    ...result.refusal.errors,
-    ...(cost !== undefined && { [COST_FIELD]: costInWords(cost) }),
-    ...(whole !== undefined && { '': payerInWords(whole) }),
-  }
-  return { ...result, refusal: { ...result.refusal, errors } }
-}
-
-function costInWords(told: string): string {
-  const [tokens = 'many'] = /\d+(?= tokens)/.exec(told) ?? []
-  return `You would pay for all that was said before, about ${tokens} tokens. Tick the box to send it anyway.`
-}
-
-const payerInWords = (told: string) =>
-  told
-    .replace('Leave pay_with out, and the team pays.', 'Send it again, and the team pays.')
-    .replace(
-      'Send with pay_with: "own", or choose another payer with update_conversation.',
-      'Choose your own key, or another payer for the conversation.',
-    )
-    .replace(/: ask with request_budget(?:, naming the team)?\./, ': ask at /account/requests.')
 
 /** As typed: browsers send every line break as two characters (HTML Standard, 4.10.21.8). */
 export const typedText = (req: Request, name: string): string =>
