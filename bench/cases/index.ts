@@ -2,6 +2,7 @@
 
 import type { Case } from '../harness/case.ts'
 import { addedLatency } from './added-latency.ts'
+import { auditLog } from './audit-log.ts'
 import { conversations } from './conversations.ts'
 import { embedded } from './embedded.ts'
 import { endurance } from './endurance.ts'
@@ -37,4 +38,5 @@ export const CASES: readonly Case[] = [
   conversations,
   search,
   usage,
+  auditLog,
 ]

@@ -1,10 +1,12 @@
 /** The gateway as it is shipped, with everything on, and the people who use it. */
 
+import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { type Database, openDatabase } from '../../src/database/open.ts'
 import { register } from '../../test/support/clients.ts'
 import { type Pool, seedPool } from '../seed/conversations.ts'
@@ -74,6 +76,19 @@ export async function startGateway(
     },
     readyPath: '/readyz',
   })
+}
+
+/**
+ * Runs a command of the operator's on the same settings, to its end.
+ *
+ * @returns what it printed. @throws Error when it fails.
+ */
+export async function runAdmin({ url }: { url: string }, args: string[]): Promise<string> {
+  const { PATH, HOME } = process.env
+  const env = { PATH, HOME, ENCRYPTION_KEY, PUBLIC_URL: SETTINGS.PUBLIC_URL, DATABASE_URL: url }
+  const command = [join(ROOT, 'dist/admin.js'), ...args]
+  const { stdout } = await promisify(execFile)(process.execPath, command, { env })
+  return stdout
 }
 
 /** Over HTTP, as any user would. */

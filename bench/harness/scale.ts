@@ -13,6 +13,7 @@ export type Scale = {
   conversationsPerUser: number
   manyConversations: number
   manyLedgerRows: number
+  manyAuditEvents: number
   /** Answers streaming at once. */
   streams: number
   /** How long each of them takes. */
@@ -31,6 +32,7 @@ const FULL: Scale = {
   conversationsPerUser: 100,
   manyConversations: 1_000_000,
   manyLedgerRows: 1_000_000,
+  manyAuditEvents: 1_000_000,
   streams: 1000,
   streamSeconds: 10,
   enduranceSteps: 20,
@@ -48,6 +50,7 @@ const QUICK: Scale = {
   conversationsPerUser: 60,
   manyConversations: 100_000,
   manyLedgerRows: 100_000,
+  manyAuditEvents: 100_000,
   streams: 300,
   streamSeconds: 4,
   enduranceSteps: 4,
