@@ -22,7 +22,7 @@ export async function seedAuditEvents(db: Kysely<Schema>, count: number): Promis
   const { id: keyId, vault: macs } = keys.current
   const [chain, actorId, sessionId] = [randomUUID(), randomUUID(), randomUUID()]
   const at = new Date().toISOString()
-  let hash = FIRST_PREV_HASH
+  let hash: Buffer = FIRST_PREV_HASH
   for (let seq = 1; seq <= count; ) {
     const rows = []
     for (const end = Math.min(count, seq + BATCH - 1); seq <= end; seq++) {

@@ -86,7 +86,7 @@ function wordsFor(issue: z.core.$ZodRawIssue): string {
     case 'invalid_type':
       return `must be ${KINDS[issue.expected] ?? 'of another kind'}`
     case 'invalid_value':
-      return `must be ${inOr(issue.values.map(String))}`
+      return `must be ${inOr(issue.values.map((value) => String(value) || 'empty'))}`
     case 'too_small':
       return bounded(
         issue.origin,

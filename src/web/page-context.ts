@@ -8,6 +8,7 @@ import type { Caller } from '../services/access/caller.ts'
 import type { Services } from '../services/index.ts'
 import { hidden } from './kit/form.ts'
 import type { Html } from './kit/html.ts'
+import { pageAbove } from './kit/return-to.ts'
 import { visitOf } from './session/browser-session.ts'
 import type { PageCookies } from './session/cookies.ts'
 import { CSRF_FIELD, csrfToken } from './session/csrf.ts'
@@ -46,11 +47,11 @@ export const requireSignIn: RequestHandler = (req, res, next) => {
 export const sendToSignIn = (req: Request, res: Response): void =>
   res.redirect(303, `/sign-in?return_to=${encodeURIComponent(addressOf(req))}`)
 
-/** Without the `done` notice, and for a form without its query. */
+/** Without the `done` notice; for a form, the page that it is on. */
 function addressOf({ method, originalUrl }: Request): string {
   const [path = '', query] = originalUrl.split('?', 2)
-  const isRead = method === 'GET' || method === 'HEAD'
-  const params = new URLSearchParams(isRead ? query : '')
+  if (method !== 'GET' && method !== 'HEAD') return pageAbove(path)
+  const params = new URLSearchParams(query)
   params.delete('done')
   return params.size === 0 ? path : `${path}?${params}`
 }

@@ -15,7 +15,7 @@ import { peekVisit } from './session/browser-session.ts'
 export function pageErrors(log: Logger): ErrorRequestHandler {
   return (thrown: unknown, req, res, next) => {
     if (res.headersSent || !isForPerson(req)) return next(thrown)
-    const error = toPageError(thrown)
+    const error = toPageError(thrown, req)
     if (error.code === 'internal') log.error({ err: error }, 'page failed')
     if (error.code === 'proof_required') return askForProof(req, res)
     applyPageSecurity(res)
@@ -39,7 +39,7 @@ const isForPerson = (req: Request) =>
 
 const PAGES = /^\/(?:$|(?:sign-(?:up|in|out)|account|admin|connect|join|reset|shared)(?:\/|$))/
 
-function toPageError(thrown: unknown): AppError {
+function toPageError(thrown: unknown, { method }: Request): AppError {
   if (thrown instanceof AppError) return thrown
   const { status, limit } = (thrown ?? {}) as { status?: unknown; limit?: unknown }
   if (status === 413) {
@@ -48,6 +48,9 @@ function toPageError(thrown: unknown): AppError {
   }
   const isUnreadable = typeof status === 'number' && status >= 400 && status < 500
   return isUnreadable
-    ? new AppError('invalid_input', 'The form that was sent cannot be read.')
+    ? new AppError(
+        'invalid_input',
+        `${method === 'POST' ? 'The form that was sent' : 'This address'} cannot be read.`,
+      )
     : toAppError(thrown)
 }

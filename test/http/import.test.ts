@@ -52,6 +52,12 @@ describeDatabases('PUT /account/import', (kind) => {
     })
   })
 
+  test('without the header it is said that there is none', async () => {
+    const answer = await fetch(`${app.baseUrl}/account/import`, { method: 'PUT', body: '[]' })
+    expect(answer.status).toBe(401)
+    expect(await answer.text()).toContain('This request has no Authorization header')
+  })
+
   test.each([
     ['no token', async () => '', 401, 'unauthenticated'],
     ['a wrong token', async () => `Bearer ${token}x`, 401, 'unauthenticated'],

@@ -67,7 +67,7 @@ describe.each(eras)('%s era', (era) => {
       () => expect.unreachable(),
       ({ code, message }) => ({
         code,
-        message: String(message).replace(/^(MCP error -\d+: )+/, ''),
+        message: String(message).replace(/^MCP error -\d+: /, ''),
       }),
     )
 

@@ -44,6 +44,7 @@ describe('of a field', () => {
     ['choice', z.enum(['day', 'month']), 'year', 'must be day or month'],
     ['choice', z.enum(['day', 'month']), undefined, 'is missing'],
     ['choice', z.enum(['a', 'b', 'c']), 'd', 'must be a, b or c'],
+    ['choice', z.enum(['', 'a', 'b']), 'c', 'must be empty, a or b'],
     ['literal', z.literal(true), false, 'must be true'],
     ['id', z.uuid(), 'x', 'must be an id, for example 01a203ad-e234-7157-9eed-864f92cdb276'],
     ['day', z.iso.date(), 'x', 'must be a day, for example 2026-11-01'],

@@ -82,13 +82,18 @@ const IN_TOKEN: Mistake[] = [
 
 const isWholePersonal = (text: string) => text.length === PERSONAL_LENGTH && /^[\w-]+$/.test(text)
 
+const NO_HEADER =
+  'This request has no Authorization header. Send a token of the gateway in it: the word Bearer, a space, and the token.'
+
 /**
  * The refusal, reworded with the mistake recognised in the Authorization header.
  *
  * @param issuers of the gateway's own tokens.
  */
 export function mistakeInHeader(refusal: AppError, req: Request, issuers: readonly string[]) {
-  const header = (req.headers.authorization ?? '').trim()
+  const { authorization } = req.headers
+  if (authorization === undefined) return told(refusal, `${NO_HEADER}${misplacedToken(req)}`)
+  const header = authorization.trim()
   const inHeader = found(IN_HEADER, header)
   if (inHeader !== undefined) return told(refusal, `The Authorization header ${inHeader}`)
   const inToken = mistakeIn(header.replace(/^bearer\s+/i, ''), issuers)

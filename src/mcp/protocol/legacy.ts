@@ -152,13 +152,13 @@ function createServer(
   }
   server.setRequestHandler(CallToolRequestSchema, ({ params }, { requestId, sendNotification }) => {
     const entry = toolset.find(params.name)
-    if (!entry) throw new McpError(ErrorCode.InvalidParams, `Unknown tool: ${params.name}`)
+    if (!entry) throw failure(ErrorCode.InvalidParams, `Unknown tool: ${params.name}`)
     const progress = progressWith(params._meta?.progressToken, sendNotification, { isTaken })
     const notify: Client['notify'] = (told) => sendNotification(told as ServerNotification)
     const client = { ...SILENT_CLIENT, notify }
     return calls.run(requestId, asker, async (signal) => {
       const ask: AskClient = (request) => {
-        if (!send) throw new McpError(ErrorCode.InvalidRequest, NOT_TO_BE_ASKED)
+        if (!send) throw failure(ErrorCode.InvalidRequest, NOT_TO_BE_ASKED)
         const related = (message: JSONRPCMessage) => send(message, { relatedRequestId: requestId })
         return questions.ask(
           (message) => related(message as JSONRPCMessage),
@@ -177,8 +177,12 @@ function createServer(
 function toMcpError(thrown: unknown): unknown {
   if (!(thrown instanceof ProtocolFailure)) return thrown
   const { code, message, data } = thrown
-  return new McpError(thrown instanceof NoSuchResource ? RESOURCE_NOT_FOUND : code, message, data)
+  return failure(thrown instanceof NoSuchResource ? RESOURCE_NOT_FOUND : code, message, data)
 }
+
+/** An McpError begins with its code, which clients of the same SDK put before it once more. */
+const failure = (code: number, message: string, data?: unknown): Error =>
+  Object.assign(new McpError(code, message, data), { message })
 
 type AskClient = (request: InputRequest) => Promise<unknown>
 
@@ -190,7 +194,7 @@ const MAX_ROUNDS = 8
 async function runAsking(runner: ToolRunner, call: ToolCall, ask: AskClient | undefined) {
   let result = await runTool(runner, call)
   for (let round = 0; isInputRequired(result); round++) {
-    if (!ask || round === MAX_ROUNDS) throw new McpError(ErrorCode.InvalidRequest, NOT_TO_BE_ASKED)
+    if (!ask || round === MAX_ROUNDS) throw failure(ErrorCode.InvalidRequest, NOT_TO_BE_ASKED)
     const { inputRequests = {}, requestState: state } = result
     const answers: Record<string, unknown> = {}
     for (const [name, request] of Object.entries(inputRequests)) answers[name] = await ask(request)

@@ -47,7 +47,9 @@ export const answer = {
   sender: z
     .string()
     .nullable()
-    .describe('Username of whoever sent the message that this answers; null: a former user.'),
+    .describe(
+      'Username of whoever sent the message that this answers; null: a former user, or copied from a link.',
+    ),
   paid_by: paidBy.describe(
     "Whose Anthropic key paid: own is the sender's. null: not yours to know, or not known.",
   ),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { AppError } from '../../errors.ts'
+import { wrongField } from '../../services/access/field-rules.ts'
 import { MAX_SHARE_DAYS } from '../../services/conversations/sharing/sharing.ts'
 import { defineTool, instant, storableText } from '../definitions/tool.ts'
 import { shareRole } from './share.ts'
@@ -34,9 +34,9 @@ export const shareConversation = defineTool({
         '{"username": "..."}: the exact username or email address of one person. {"team": "..."}: a team of yours. "everybody": everyone with an account here. {"link": "signed-in"}: everyone who has it and an account; {"link": "public"}: the error says where.',
       ),
     role: shareRole
-      .default('viewer')
+      .optional()
       .describe(
-        'viewer reads, also by a link. contributor also sends messages, and pays for them, history included.',
+        'viewer reads. contributor also sends messages, and pays for them, history included. For all but a link, which is for reading.',
       ),
     expires_in_days: z
       .number()
@@ -61,9 +61,9 @@ export const shareConversation = defineTool({
   }),
   async run(args, { caller, services }) {
     if (typeof args.with === 'object' && 'link' in args.with) {
-      if (args.role !== 'viewer') throw notForLinks('role', 'must be viewer for a link')
+      if (args.role === 'contributor') throw wrongField('role', 'must be viewer for a link')
       if (args.from_message_id !== undefined) {
-        throw notForLinks('from_message_id', 'is not for links, which show all from the beginning')
+        throw wrongField('from_message_id', 'is not for links, which show all from the beginning')
       }
       const link = await services.links.make(caller, {
         conversationId: args.conversation_id,
@@ -81,6 +81,7 @@ export const shareConversation = defineTool({
         expires_at: link.expiresAt.toISOString(),
       }
     }
+    if (args.role === undefined) throw wrongField('role', 'must be viewer or contributor')
     const share = await services.sharing.share(caller, {
       conversationId: args.conversation_id,
       with: args.with,
@@ -98,6 +99,3 @@ export const shareConversation = defineTool({
     }
   },
 })
-
-const notForLinks = (field: string, problem: string) =>
-  new AppError('invalid_input', `${field} ${problem}.`, { details: { field } })

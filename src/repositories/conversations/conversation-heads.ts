@@ -8,9 +8,11 @@ export type HeadRow = ListedRow & {
   /** Null also for a viewer, who may not read it. */
   systemPrompt: Buffer | null
   runningMessageId: string | null
+  /** Whether a reader who is not its owner has taken it out of all their lists. */
+  isHidden: boolean
 }
 
-type Row = ShownRow & Pick<HeadRow, 'systemPrompt' | 'runningMessageId'>
+type Row = ShownRow & Pick<HeadRow, 'systemPrompt' | 'runningMessageId' | 'isHidden'>
 
 /** What there is of a conversation besides its messages. */
 export class ConversationHeadRepository {
@@ -24,14 +26,19 @@ export class ConversationHeadRepository {
   async find(id: string, userId: string): Promise<HeadRow | undefined> {
     const { rows } = await sql<Row>`
       select ${COLUMNS}, c.running_message_id,
-        case when access.role <> 'viewer' then c.system_prompt end as system_prompt
+        case when access.role <> 'viewer' then c.system_prompt end as system_prompt,
+        access.role <> 'owner' and exists (
+          select from conversation_marks mark
+          where mark.user_id = asked.reader and mark.conversation_id = c.id
+            and mark.hidden_at is not null
+        ) as is_hidden
       from (values (${id}::uuid, ${userId}::uuid)) as asked (id, reader)
       join conversations c on c.id = asked.id
       join ${sql.raw(accessTo('c', 'asked.reader'))} as access on true`.execute(this.#db)
     const [row] = rows
     if (row === undefined) return undefined
-    const { systemPrompt, runningMessageId, ...shown } = row
-    return { ...toListed(shown), systemPrompt, runningMessageId }
+    const { systemPrompt, runningMessageId, isHidden, ...shown } = row
+    return { ...toListed(shown), systemPrompt, runningMessageId, isHidden }
   }
 
   /** How many shares and links end with it, and how many branches stay. */

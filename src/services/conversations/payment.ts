@@ -33,7 +33,7 @@ export async function paymentOf(
   found: LockedConversation,
   { payer, isTeamOnly, team }: WantedPayment = {},
 ): Promise<Change> {
-  const owning = team == null ? undefined : await holdTeamOf(repositories, caller, team)
+  const owning = team == null ? undefined : await holdTeamOf(repositories, caller, team, 'team')
   const paying = await payingTeam(repositories, caller, payer)
   const change = { ...beginningWith(owning), ...paying }
   if (isTeamOnly !== undefined) change.isTeamOnly = isTeamOnly
@@ -51,7 +51,7 @@ async function payingTeam(
   if (payer === undefined) return {}
   const team = teamNamedIn(payer)
   if (team === undefined) return { payingTeamId: null }
-  const held = await holdTeamOf(repositories, caller, team)
+  const held = await holdTeamOf(repositories, caller, team, 'payer')
   requirePurse(held)
   return { payingTeamId: held.id }
 }

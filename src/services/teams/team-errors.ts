@@ -1,11 +1,15 @@
 import { AppError } from '../../errors.ts'
 import { wrongField } from '../access/field-rules.ts'
 
-/** The same for none, and for one that the caller is not in. */
-export const teamNotFound = () =>
+/**
+ * The same for none, and for one that the caller is not in.
+ *
+ * @param field the argument that names it.
+ */
+export const teamNotFound = (field: 'team' | 'payer' | 'pay_with' = 'team') =>
   new AppError('not_found', 'You are in no team with this name or id. get_teams lists yours.', {
     onPages: 'You are in no such team. Yours are at /account/teams.',
-    details: { field: 'team' },
+    details: { field },
   })
 
 export const noSuchTeam = () => new AppError('not_found', 'There is no such team.')

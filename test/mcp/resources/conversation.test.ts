@@ -83,6 +83,19 @@ describe.each(eras)('a conversation as a resource, %s era', (era) => {
     }
   })
 
+  test('of another user is taken up in a copy by a viewer, and its title is no text of theirs', async () => {
+    const title = 'Shared \u202e by another'
+    await client.call('update_conversation', { conversation_id: id, title })
+    await client.call('share_conversation', { conversation_id: id, with: 'everybody' })
+    const args = { conversation: id, message: ' ' }
+    const [taken] = await prompt('continue_conversation', args, stranger)
+    const text = String(Object(taken?.content).text)
+    expect(text).toContain('the conversation that is shared with me, "Shared \ufffd by another"')
+    expect(text).toContain('ask me what to send')
+    expect(text).toContain(`claude-api-gateway_branch_conversation (conversation_id ${id})`)
+    await client.call('revoke_share', { conversation_id: id, all: true })
+  })
+
   test('what was spent is told in a prompt', async () => {
     const [figures, request] = await prompt('what_did_i_spend', {})
     const attached = figures?.content as { resource?: { text?: string } } | undefined

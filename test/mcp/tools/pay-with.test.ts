@@ -108,7 +108,7 @@ describeDatabases('a message that a team pays for', (kind) => {
   test('is refused to those who are not in the team, or no longer', async () => {
     const before = app.claude.messageRequests().length
     const missing = await errorOf(send(eves, by(team)))
-    expect(missing).toMatchObject({ code: 'not_found' })
+    expect(missing).toMatchObject({ code: 'not_found', details: { field: 'pay_with' } })
     expect(await errorOf(send(eves, 'team:no such team'))).toEqual(missing)
     const left = await newTeam(app, [ada, eve])
     const caller = await callerOf(app, eve)

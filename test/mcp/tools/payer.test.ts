@@ -111,7 +111,7 @@ describeDatabases('the payer of a conversation', (kind) => {
     })
     const others = await newTeam(app, [bob])
     const missing = await errorOf(update(id, { payer: byTeam(others) }))
-    expect(missing).toMatchObject({ code: 'not_found' })
+    expect(missing).toMatchObject({ code: 'not_found', details: { field: 'payer' } })
     expect(await errorOf(update(id, { payer: 'team:no such team' }))).toEqual(missing)
     const archived = await newTeam(app, [ada])
     await app.app.services.teams.archive(await browserSession(app, ada.userId), archived.id)

@@ -59,6 +59,26 @@ describeDatabases('a shared conversation', (kind) => {
   const textsOf = async (client: TestClient, id: string) =>
     (await read(client, id)).structured.messages.map(({ content }: { content: string }) => content)
 
+  test('needs a role for people, and none for a link, which is for reading', async () => {
+    const conversation_id = await begin(adas)
+    const of = async (to: object, role?: string) => {
+      const args = { conversation_id, with: to, ...(role && { role }) }
+      return (await adas.call('share_conversation', args)).structured
+    }
+    const link = { link: 'signed-in' }
+    expect((await of(link)).data).toMatchObject({ role: 'viewer', url: expect.any(String) })
+    expect((await of(link, 'viewer')).data.role).toBe('viewer')
+    for (const refused of [
+      await of(link, 'contributor'),
+      await of({ username: bob.username }),
+      await of({ username: bob.username }, 'owner'),
+    ]) {
+      expect(refused.error).toMatchObject({ code: 'invalid_input' })
+      const { field, fields = [field] } = refused.error.details
+      expect(fields).toEqual(['role'])
+    }
+  })
+
   test('has no effect until its recipient accepts it', async () => {
     const id = await begin(adas)
     const { structured } = await share(id, bob, 'contributor')

@@ -298,7 +298,30 @@ describe('where a visitor is led after signing in', () => {
     expect(page.url.search).toBe('?done=signed-out')
   })
 
-  test.each(['/account/usage', '/account/key?link=link_abc-DEF_1'])('but to %s', async (path) => {
+  const ID = '01a203ad-e234-7157-9eed-864f92cdb276'
+  test.each([
+    [`/account/conversations/${ID}/messages`, `/account/conversations/${ID}`],
+    ['/account/shares/from', '/account/shares'],
+    ['/account/links/end', '/account/links'],
+  ])('from a form sent to %s to its page', async (address, page) => {
+    const browser = browserOf(app)
+    const csrf_token = csrfTokenIn((await browser.open('/sign-in')).html)
+    const sent = await browser.post(address, { csrf_token }, { origin: app.config.http.publicUrl })
+    expect(sent.url.search).toBe(`?return_to=${encodeURIComponent(page)}`)
+  })
+
+  test.each([
+    '/account/usage',
+    '/account/key?link=link_abc-DEF_1',
+    '/account/import',
+    '/account/requests',
+    `/account/shares?conversation=${ID}`,
+    `/account/links?conversation=${ID}`,
+    `/account/links/${ID}/update`,
+    '/account/conversations?filter=shared',
+    `/account/conversations/${ID}/edit/${ID}`,
+    `/account/conversations/${ID}/export?format=json`,
+  ])('but to %s', async (path) => {
     const browser = browserOf(app)
     await browser.open(`/sign-in?return_to=${encodeURIComponent(path)}`)
     const page = await browser.submit('/sign-in', { username: known.username, password: PASSWORD })

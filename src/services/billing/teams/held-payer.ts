@@ -13,6 +13,7 @@ type Purses = Pick<InTransaction, 'teamPurses'>
  * A team of the caller's. They stay in it, and it stays in use, until the transaction ends.
  *
  * @param team an id or a name.
+ * @param field the argument that names it.
  * @throws AppError not_found, also for a team that the caller is not in; forbidden when it is
  *   archived.
  */
@@ -20,9 +21,10 @@ export async function holdTeamOf(
   { teamPurses }: Purses,
   caller: Pick<Caller, 'userId' | 'sessionId'>,
   team: string,
+  field: 'team' | 'payer',
 ): Promise<HeldPurse> {
   const held = await teamPurses.hold(caller, teamRef(team))
-  if (held === undefined) throw teamNotFound()
+  if (held === undefined) throw teamNotFound(field)
   if (held.isArchived) throw teamArchived()
   return held
 }

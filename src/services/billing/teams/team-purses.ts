@@ -55,7 +55,7 @@ export class TeamPurses {
     const ref = teamRef(team)
     const { teamPurses } = this.#deps.repositories
     const purse = known && isOf(known, ref) ? known : await teamPurses.find(caller, ref)
-    if (purse === undefined) throw teamNotFound()
+    if (purse === undefined) throw teamNotFound('pay_with')
     if (purse.isArchived) throw teamArchived()
     if (!purse.maySpend) throw notInConsent(purse.name, choices)
     if (purse.key === null) throw await this.#keyMissing(purse)

@@ -44,7 +44,8 @@ function headingOf(message: MarkdownMessage): string {
 
 function authorOf({ isReaders, sender }: MarkdownMessage): string {
   if (isReaders) return 'You'
-  return sender === null ? 'A former user' : inOneLine(sender)
+  // One whose account is gone, or whom the link that this was copied from does not name.
+  return sender === null ? 'Another user' : inOneLine(sender)
 }
 
 /** What begins a line is no list, link or emphasis either. */

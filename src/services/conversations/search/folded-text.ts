@@ -15,8 +15,8 @@ const BEGINNING = /^(?![\u1160-\u11ff])[\p{L}\p{N}]/u
 
 const WHITE_SPACE = /\s+/g
 
-/** Both lower-case forms of the Greek sigma are one letter. */
-const lowered = (text: string) => text.toLowerCase().replaceAll('ς', 'σ')
+/** Both lower-case forms of the Greek sigma are one letter, and the German ß is SS in upper case. */
+const lowered = (text: string) => text.toLowerCase().replaceAll('ς', 'σ').replaceAll('ß', 'ss')
 
 /** With white space as it is, which only a phrase needs folded. */
 export const foldLetters = (text: string) => lowered(text.normalize('NFKC'))

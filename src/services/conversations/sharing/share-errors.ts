@@ -25,3 +25,10 @@ export const recipientNotFound = () =>
     'No person and no team of this name accepts shares from you. It has to be exact.',
     { details: { field: 'with' } },
   )
+
+export const recipientIsSelf = () =>
+  new AppError(
+    'invalid_input',
+    'You cannot share a conversation with yourself. Name another person.',
+    { details: { field: 'with' } },
+  )

@@ -18,7 +18,7 @@ import { conversationNotFound, notInConversation } from '../conversation-errors.
 import { roleTooSmall } from '../roles.ts'
 import { endLinks } from './links.ts'
 import { countRecipient, MAX_WITH_EVERYBODY } from './recipient-limit.ts'
-import { recipientNotFound, shareNotFound } from './share-errors.ts'
+import { recipientIsSelf, recipientNotFound, shareNotFound } from './share-errors.ts'
 
 type Deps = {
   repositories: Pick<
@@ -303,8 +303,7 @@ async function findRecipient(
     wanted.username.trim().toLowerCase(),
     caller.userId,
   )
-  if (found?.id === caller.userId)
-    throw wrongField('with', 'is yourself', { onPages: 'This name is your own.' })
+  if (found?.id === caller.userId) throw recipientIsSelf()
   const { sharesFrom } = found ?? {}
   const accepts = sharesFrom === 'anyone' || (sharesFrom === 'teammates' && found?.isTeammate)
   if (found === undefined || !accepts || found.pending >= MAX_PENDING) throw recipientNotFound()

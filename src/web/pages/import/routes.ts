@@ -18,7 +18,7 @@ export function importPageRoutes(context: PageContext): Router {
       csrfField: csrfField(req, res, context),
       maxMib: services.imports.maxMib,
       url: `${origins.askedBy(req)}${IMPORT_PATH}`,
-      form: { values: {}, errors: refusal?.errors ?? {} },
+      form: { values: choicesIn(req), errors: refusal?.errors ?? {} },
     })
     sendPage(req, res, page, refusal)
   }
@@ -28,9 +28,10 @@ export function importPageRoutes(context: PageContext): Router {
   router.post(IMPORT_PATH, async (req, res) => {
     const file = uploadedFile(req)
     const work = () => {
+      const { grown, branches } = choicesIn(req)
       const wanted = {
-        grown: grownOf(textField(req, 'grown') || undefined),
-        branches: branchesOf(textField(req, 'branches') || undefined),
+        grown: grownOf(grown || undefined),
+        branches: branchesOf(branches || undefined),
       }
       return services.imports.run(callerOf(req), file, closedSignal(res), wanted)
     }
@@ -41,3 +42,9 @@ export function importPageRoutes(context: PageContext): Router {
 
   return router
 }
+
+/** '' for what was not chosen. */
+const choicesIn = (req: Request) => ({
+  grown: textField(req, 'grown'),
+  branches: textField(req, 'branches'),
+})

@@ -15,8 +15,8 @@ export const importPage = ({ csrfField, maxMib, url, form }: ImportPage): Page =
 ${summary(form)}
 <section class="card" aria-labelledby="file"><h2 id="file">Send a file</h2>
 <form method="post" action="/account/import" enctype="multipart/form-data">${csrfField}
-${select({ name: 'grown', label: 'A conversation that is here already, and has more messages in the file', options: GROWN }, 'keep')}
-${select({ name: 'branches', label: 'Of a conversation of ChatGPT with several branches', options: BRANCHES }, 'current')}
+${select({ name: 'grown', label: 'A conversation that is here already, and has more messages in the file', options: GROWN }, form.values.grown || 'keep')}
+${select({ name: 'branches', label: 'Of a conversation of ChatGPT with several branches', options: BRANCHES }, form.values.branches || 'current')}
 ${fileField(
   {
     name: 'file',

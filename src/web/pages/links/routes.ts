@@ -6,6 +6,7 @@ import {
   MAX_LABEL_LENGTH,
   type MadeLink,
 } from '../../../services/conversations/sharing/links.ts'
+import { optionalDays } from '../../kit/days.ts'
 import { EMPTY_FORM, type FormState } from '../../kit/form.ts'
 import {
   attempt,
@@ -19,7 +20,7 @@ import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { takesProof } from '../proof/routes.ts'
-import { teamsOf } from '../shares/teams.ts'
+import { ofTeam, teamsOf } from '../shares/teams.ts'
 import { previewPage, type Wanted } from './preview-view.ts'
 import { linksPage, madeLinkPage } from './view.ts'
 
@@ -32,10 +33,7 @@ export function linkRoutes(context: PageContext): Router {
   const router = Router()
 
   const rulesOf = (readers: LinkReaders) => ({
-    ends_after: z.union([
-      z.literal(''),
-      z.coerce.number().int().min(1).max(services.links.maxDays(readers)),
-    ]),
+    ends_after: optionalDays(services.links.maxDays(readers)),
     note: z.string().max(MAX_LABEL_LENGTH),
   })
 
@@ -97,7 +95,8 @@ export function linkRoutes(context: PageContext): Router {
       label: values.note,
       through,
     }
-    const result = await attempt(() => services.links.make(callerOf(req), wanted), BESIDE)
+    const making = () => services.links.make(callerOf(req), wanted)
+    const result = await attempt(making, BESIDE).catch((error) => ofTeam(error, 'link_team'))
     return { values, ...result }
   }
 

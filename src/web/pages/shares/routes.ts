@@ -2,6 +2,7 @@ import { type Request, type Response, Router } from 'express'
 import { z } from 'zod'
 import { AppError } from '../../../errors.ts'
 import { MAX_SHARE_DAYS } from '../../../services/conversations/sharing/sharing.ts'
+import { optionalDays } from '../../kit/days.ts'
 import { EMPTY_FORM, type FormState } from '../../kit/form.ts'
 import {
   attempt,
@@ -14,13 +15,15 @@ import {
 import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
-import { teamsOf } from './teams.ts'
+import { ofTeam, teamsOf } from './teams.ts'
 import { SHARES_FROM, sharesPage } from './view.ts'
 
+const NO_NAME = 'Enter a username or an email address.'
+
 const RULES = {
-  with: z.string().trim().min(1, 'Enter a username or an email address.').max(254),
+  with: z.string().trim().min(1, NO_NAME).max(254, NO_NAME),
   role: z.enum(['viewer', 'contributor']),
-  days: z.union([z.literal(''), z.coerce.number().int().min(1).max(MAX_SHARE_DAYS)]),
+  days: optionalDays(MAX_SHARE_DAYS),
 }
 const BESIDE = {
   not_found: 'with',
@@ -88,7 +91,7 @@ export function shareRoutes(context: PageContext): Router {
           expiresInDays: values.days === '' ? undefined : Number(values.days),
         }),
       BESIDE,
-    ).catch(asRefusal)
+    ).catch((error) => (values.team === '' ? asRefusal(error) : ofTeam(error, 'team')))
     if ('refusal' in result) return refuse(result.refusal)
     res.redirect(303, `/account/shares?conversation=${conversationId}&done=shared`)
   })

@@ -124,5 +124,5 @@ test('an answer says which model gave it, and how it ended', () => {
 test('names whoever wrote it, in one word, unless that was the reader', () => {
   const others = { isReaders: false, sender: 'bob.the-builder' }
   expect(message('hi', others)).toMatch(/^\n## bob\.the-builder · 2026/)
-  expect(message('hi', { isReaders: false, sender: null })).toMatch(/^\n## A former user · 2026/)
+  expect(message('hi', { isReaders: false, sender: null })).toMatch(/^\n## Another user · 2026/)
 })

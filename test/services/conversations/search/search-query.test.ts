@@ -23,6 +23,8 @@ test.each([
   ['a composed accent by one of two characters', 'caf\u00e9', 'cafe\u0301', true],
   ['a ligature by its letters', 'office', 'o\ufb03ce', true],
   ['Greek with a final sigma', 'ΟΔΟΣ', 'οδος', true],
+  ['German in upper case', 'STRASSE', 'Hauptstraße 1', true],
+  ['the same the other way', 'straße', 'HAUPTSTRASSE 1', true],
   ['Chinese without spaces', '東京', '私は東京に住んでいます', true],
   ['Arabic', 'سلام', 'السلام عليكم', true],
   ['what would be a pattern elsewhere, as it is', '.*', 'a.*b', true],

@@ -72,6 +72,29 @@ describe('the list', () => {
   })
 })
 
+test('an address that leads to no page of a list or search begins it anew', async () => {
+  const list = await ada.browser.open(`${LIST}?filter=all&cursor=cut`)
+  expect([list.status, list.url.search]).toEqual([200, '?filter=all'])
+  const search = await ada.browser.open(`${LIST}/search?query=wren&in=mine&cursor=cut`)
+  expect([search.status, search.url.search]).toEqual([200, '?query=wren&in=mine'])
+  expect(search.text).toContain('were compared')
+})
+
+test('an address that cannot be read is not called a form', async () => {
+  const page = await ada.browser.open(`${LIST}/%E0%A4%A`)
+  expect(page.status).toBe(400)
+  expect(page.text).toContain('This address cannot be read.')
+})
+
+test('a model that the form does not offer is refused in words', async () => {
+  await ada.browser.open(`${LIST}/new`)
+  const filled = { message: 'With what was offered before', model: 'claude-of-before' }
+  const page = await ada.browser.submit(`${LIST}/new`, filled)
+  expect(page.status).toBe(422)
+  expect(page.text).toContain('Choose one of the models that the form offers.')
+  expect(page.text).toContain('With what was offered before')
+})
+
 describe('a search', () => {
   test('finds titles and messages, shows where, and leads there', async () => {
     const messages = Array.from({ length: 60 }, (_, index) => `question number ${index}.`)

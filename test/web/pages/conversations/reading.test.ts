@@ -204,6 +204,7 @@ describe('while Claude answers', () => {
     app.claude.script({ kind: 'stream_stall', afterChunks: 0 })
     const path = await begin(ada, 'Still there')
     const page = await ada.browser.submit(`${path}/stop`, { message_id: crypto.randomUUID() })
+    expect(page.text).not.toContain('Claude is being stopped.')
     expect(refreshOf(page)).toBe('3')
     await ada.browser.submit(`${path}/stop`)
   })

@@ -19,9 +19,15 @@ describeDatabases('/account/import', (kind) => {
     file: Uint8Array | string,
     {
       csrf,
+      choices = {},
       fileFirst = false,
       headers = {},
-    }: Partial<{ csrf: string; fileFirst: boolean; headers: object }> = {},
+    }: Partial<{
+      csrf: string
+      choices: Record<string, string>
+      fileFirst: boolean
+      headers: object
+    }> = {},
   ) {
     const page = await browser.open('/account/import')
     const form = new FormData()
@@ -29,6 +35,7 @@ describeDatabases('/account/import', (kind) => {
       form.append('file', new Blob([file as Uint8Array<ArrayBuffer>]), 'conversations.json')
     if (fileFirst) addFile()
     form.append('csrf_token', csrf ?? csrfTokenIn(page.html))
+    for (const [name, value] of Object.entries(choices)) form.append(name, value)
     if (!fileFirst) addFile()
     const { name, value } = cookieOf(browser, 'session')
     const answer = await fetch(`${app.baseUrl}/account/import`, {
@@ -97,6 +104,14 @@ describeDatabases('/account/import', (kind) => {
     expect(status).toBe(400)
     expect(text).toContain('The file is not JSON')
     expect(text).toContain('role="alert"')
+  })
+
+  test('what was chosen is still chosen after a file was refused', async () => {
+    const choices = { grown: 'branch', branches: 'all' }
+    const { text } = await upload(ada, 'no export', { choices })
+    for (const chosen of Object.values(choices)) {
+      expect(text).toContain(`<option value="${chosen}" selected>`)
+    }
   })
 
   test('a form without a file is refused on the page', async () => {

@@ -150,6 +150,7 @@ describeDatabases('a link', (kind) => {
     )
     const { made, history, row } = await copyOf(path)
     expect(made.text).toContain('words to copy')
+    expect(made.text).toContain('Another user')
     expect(made.text).not.toContain(owner.username)
     expect(row).toMatchObject({
       owner: visitor.username,

@@ -1,6 +1,7 @@
 /** Conversations are shared, accepted and left in a browser. */
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { newId } from '../../../../src/crypto/random.ts'
 import { startApp, type TestApp } from '../../../support/start-app.ts'
 import { begin, signUpToTalk } from '../conversations/talking.ts'
 import { signUp, type Visitor } from '../visiting.ts'
@@ -46,8 +47,9 @@ test('an offer is accepted, read, and left', async () => {
   const hidden = await bob.browser.submit(`${path}/hide`)
   expect(hidden.text).toContain('Hidden.')
   expect((await bob.browser.open(listed)).html).not.toContain(`"${path}"`)
-  await bob.browser.open('/account/shares')
+  expect((await bob.browser.open(path)).text).toContain('shared hidden')
   await bob.browser.submit(`${path}/hide`)
+  expect((await bob.browser.open(path)).text).not.toContain('shared hidden')
   expect((await bob.browser.open(listed)).html).toContain(`"${path}"`)
   const list = await bob.browser.open('/account/shares')
   const left = await bob.browser.submit(`/account/shares/${shareIdIn(list.html)}/end`)
@@ -79,10 +81,31 @@ test('a mistake is shown beside its field, and shares nothing', async () => {
   const unknown = await offer(path, { with: 'nobody-at-all' })
   expect(unknown.status).toBe(422)
   expect(unknown.text).toContain('No person and no team of this name accepts shares')
-  expect(await offer(path, { days: 'soon' })).toMatchObject({ status: 422 })
+  for (const days of ['soon', '1.5', '0', '3651']) {
+    const refused = await offer(path, { days })
+    expect(refused.status).toBe(422)
+    expect(refused.text).toContain('Enter a whole number of days, from 1 to 3650, or nothing.')
+  }
+  const own = await offer(path, { with: ada.username })
+  expect(own.status).toBe(400)
+  expect(own.text).toContain('You cannot share a conversation with yourself.')
   expect((await ada.browser.open(`/account/shares?conversation=${idOf(path)}`)).text).toMatch(
     /You share\s*None\./,
   )
+})
+
+test('a team that was left since is a mistake in the form, not a missing page', async () => {
+  const path = await begin(ada, 'Of no team')
+  const shared = await offer(path, { with: '', team: newId() })
+  await ada.browser.open(`/account/links?conversation=${idOf(path)}`)
+  const linked = await ada.browser.submit('/account/links', { link_team: newId(), note: 'Kept' })
+  for (const page of [shared, linked]) {
+    expect(page.status).toBe(422)
+    expect(page.text).toContain('You are not in this team any more, or it is archived.')
+  }
+  expect(linked.html).toContain('value="Kept"')
+  const late = await ada.browser.submit('/account/links', { ends_after: '366' })
+  expect(late.text).toContain('Enter a whole number of days, from 1 to 365, or nothing.')
 })
 
 test("another's share is not accepted, and another's conversation not shared", async () => {

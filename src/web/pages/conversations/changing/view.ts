@@ -23,7 +23,7 @@ ${isOwner && renameForm(path, shownTitle(head.title), csrfField, form)}
 <button class="second small">${head.isArchived ? 'Take back from the archive' : 'Archive'}</button></form>
 <form class="inline" method="post" action="${path}/branch">${csrfField}
 <button class="second small">Copy all of it</button></form>
-${!isOwner && hideForm(head.id, false, csrfField)}
+${!isOwner && hideForm(head.id, head.isHidden, csrfField)}
 ${isOwner && html`<a href="${path}/delete">Delete…</a>`}
 </div>
 ${isOwner && paymentForms({ head, csrfField, teams })}

@@ -55,7 +55,7 @@ function messageView(message: ReadMessage, around: Around): Html {
   const { role, content, status, createdAt, finishedAt, model, sender } = message
   const isAnswer = role === 'assistant'
   const at = isAnswer ? (finishedAt ?? createdAt) : createdAt
-  const author = sender === reader ? 'You' : html`<bdi>${sender ?? 'A former user'}</bdi>`
+  const author = sender === reader ? 'You' : html`<bdi>${sender ?? 'Another user'}</bdi>`
   return html`<article class="message ${role}"${place === 'latest' && html` id="latest"`}>
 <h2 id="${anchorOf(message.id)}">${isAnswer ? 'Claude' : author} <span class="soft">${minute(at)}${isAnswer && ` · ${model}`}</span></h2>
 ${isAnswer ? texts.show(content) : verbatim(content)}

@@ -40,15 +40,20 @@ export function readingRoutes(context: PageContext): Router {
 
   router.post('/account/conversations/:id/stop', async (req, res) => {
     const id = conversationIdOf(req)
-    await stop(callerOf(req), id, textField(req, 'message_id'))
-    res.redirect(303, `${pathOf(id)}?done=stopped#latest`)
+    const isStopped = await stop(callerOf(req), id, textField(req, 'message_id'))
+    res.redirect(303, `${pathOf(id)}${isStopped ? '?done=stopped' : ''}#latest`)
   })
 
-  /** Only the answer that the visitor saw: another one may have begun since. */
-  const stop = async (caller: Caller, id: string, messageId: string) => {
+  /**
+   * Only the answer that the visitor saw: another one may have begun since.
+   *
+   * @returns false when it had ended.
+   */
+  const stop = async (caller: Caller, id: string, messageId: string): Promise<boolean> => {
     const { runningMessageId } = await services.conversationHeads.get(caller, id)
-    if (runningMessageId === null || runningMessageId !== messageId) return
+    if (runningMessageId === null || runningMessageId !== messageId) return false
     await services.answers.cancel(caller, messageId, new AbortController().signal)
+    return true
   }
 
   return router

@@ -48,7 +48,7 @@ export async function readingPage(given: ReadingPage): Promise<Page> {
     title,
     layout: '/account/conversations',
     body: html`<div class="intro"><p><a href="/account/conversations">All conversations</a></p>
-<h1><bdi>${title}</bdi>${tags(head)}</h1>
+<h1><bdi>${title}</bdi>${tags(head)}${head.isHidden && html` <span class="tag">hidden</span>`}</h1>
 ${about(head)}
 <p>Download: <a href="${`${path}/export?format=markdown`}">Markdown</a>, <a href="${`${path}/export?format=json`}">JSON</a></p>
 ${given.isSharingOn && role === 'owner' && html`<p><a href="${`/account/shares?conversation=${head.id}`}">Share</a></p>`}</div>

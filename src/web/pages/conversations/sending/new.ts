@@ -13,7 +13,9 @@ import { MESSAGE_RULES, send, typedText } from './send.ts'
 export function newConversationRoutes(context: PageContext): Router {
   const { services } = context
   const router = Router()
-  const modelRule = z.enum(['', ...services.modelChoices.models.map(({ id }) => id)])
+  // A page that was open while the gateway was replaced may name a model of before.
+  const models = ['', ...services.modelChoices.models.map(({ id }) => id)]
+  const modelRule = z.enum(models, 'Choose one of the models that the form offers.')
 
   const show = async (req: Request, res: Response, form: FormState, refusal?: Refusal) => {
     const key = await services.accounts.keyStatus(callerOf(req).userId)
