@@ -25,11 +25,6 @@ export function positionOf(req: Request, name: string): number | undefined {
   return /^\d{1,9}$/.test(text) ? Number(text) : undefined
 }
 
-/** Swallows what is wrong with the place in a list that an address names. @throws any other error. */
-export function unlessOfCursor(error: unknown): undefined {
-  if (!(error instanceof AppError) || error.details?.field !== 'cursor') throw error
-}
-
 /** The values of the checked boxes. */
 export function chosenValues(req: Request, name: string): string[] {
   const value: unknown = req.body?.[name]

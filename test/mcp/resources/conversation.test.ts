@@ -86,7 +86,11 @@ describe.each(eras)('a conversation as a resource, %s era', (era) => {
   test('of another user is taken up in a copy by a viewer, and its title is no text of theirs', async () => {
     const title = 'Shared \u202e by another'
     await client.call('update_conversation', { conversation_id: id, title })
-    await client.call('share_conversation', { conversation_id: id, with: 'everybody' })
+    await client.call('share_conversation', {
+      conversation_id: id,
+      with: 'everybody',
+      role: 'viewer',
+    })
     const args = { conversation: id, message: ' ' }
     const [taken] = await prompt('continue_conversation', args, stranger)
     const text = String(Object(taken?.content).text)

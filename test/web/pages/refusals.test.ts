@@ -144,7 +144,7 @@ test('a link, and a share, of which there are as many as may be', async () => {
   expect(message).toMatch(/End one with \S*revoke_share first\.$/)
   await ada.browser.open(`/account/shares?conversation=${id}`)
   const self = await ada.browser.submit('/account/shares', { with: ada.username })
-  expect(self.text).toContain('This name is your own.')
+  expect(self.text).toContain('You cannot share a conversation with yourself.')
 })
 
 test('what is not there', async () => {

@@ -6,7 +6,6 @@ import {
   MAX_LABEL_LENGTH,
   type MadeLink,
 } from '../../../services/conversations/sharing/links.ts'
-import { optionalDays } from '../../kit/days.ts'
 import { EMPTY_FORM, type FormState } from '../../kit/form.ts'
 import {
   attempt,
@@ -20,6 +19,7 @@ import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { takesProof } from '../proof/routes.ts'
+import { optionalDays } from '../shares/days.ts'
 import { ofTeam, teamsOf } from '../shares/teams.ts'
 import { previewPage, type Wanted } from './preview-view.ts'
 import { linksPage, madeLinkPage } from './view.ts'

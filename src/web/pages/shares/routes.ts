@@ -2,7 +2,6 @@ import { type Request, type Response, Router } from 'express'
 import { z } from 'zod'
 import { AppError } from '../../../errors.ts'
 import { MAX_SHARE_DAYS } from '../../../services/conversations/sharing/sharing.ts'
-import { optionalDays } from '../../kit/days.ts'
 import { EMPTY_FORM, type FormState } from '../../kit/form.ts'
 import {
   attempt,
@@ -15,6 +14,7 @@ import {
 import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
+import { optionalDays } from './days.ts'
 import { ofTeam, teamsOf } from './teams.ts'
 import { SHARES_FROM, sharesPage } from './view.ts'
 

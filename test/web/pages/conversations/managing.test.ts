@@ -72,14 +72,6 @@ describe('the list', () => {
   })
 })
 
-test('an address that leads to no page of a list or search begins it anew', async () => {
-  const list = await ada.browser.open(`${LIST}?filter=all&cursor=cut`)
-  expect([list.status, list.url.search]).toEqual([200, '?filter=all'])
-  const search = await ada.browser.open(`${LIST}/search?query=wren&in=mine&cursor=cut`)
-  expect([search.status, search.url.search]).toEqual([200, '?query=wren&in=mine'])
-  expect(search.text).toContain('were compared')
-})
-
 test('an address that cannot be read is not called a form', async () => {
   const page = await ada.browser.open(`${LIST}/%E0%A4%A`)
   expect(page.status).toBe(400)

@@ -1,10 +1,10 @@
 import { type Request, Router } from 'express'
 import { SEARCH_IN, type SearchIn } from '../../../../services/conversations/search/candidates.ts'
-import { attempt, queryText, refused, unlessOfCursor } from '../../../kit/forms.ts'
+import { attempt, queryText, refused } from '../../../kit/forms.ts'
 import { sendPage } from '../../../kit/send-page.ts'
 import { callerOf, type PageContext } from '../../../page-context.ts'
 import { MOST_CHARACTERS } from './form.ts'
-import { searchPage, searchPath } from './view.ts'
+import { searchPage } from './view.ts'
 
 const HITS_A_PAGE = 20
 
@@ -18,10 +18,7 @@ export function searchRoutes({ services, limiters, isSharingOn }: PageContext): 
     const asked = { query: query.slice(0, MOST_CHARACTERS), searched, isSharingOn }
     if (query === '') return sendPage(req, res, searchPage({ ...asked, result: null }))
     const result = await find(req, { query, searched })
-    if ('done' in result) {
-      if (result.done === undefined) return res.redirect(303, searchPath(asked))
-      return sendPage(req, res, searchPage({ ...asked, result: result.done }))
-    }
+    if ('done' in result) return sendPage(req, res, searchPage({ ...asked, result: result.done }))
     const { refusal } = result
     const error = Object.values(refusal.errors)[0]
     sendPage(req, res, searchPage({ ...asked, result: null, error }), refusal)
@@ -34,8 +31,7 @@ export function searchRoutes({ services, limiters, isSharingOn }: PageContext): 
     services.memory.refuseWhenShort()
     const cursor = queryText(req, 'cursor')
     const wanted = { query, searched, limit: HITS_A_PAGE, cursor: cursor || undefined }
-    // An address that leads to no place in this search begins it anew.
-    return attempt(() => services.search.search(callerOf(req), wanted).catch(unlessOfCursor))
+    return attempt(() => services.search.search(callerOf(req), wanted))
   }
 
   return router

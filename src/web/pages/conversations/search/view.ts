@@ -11,14 +11,6 @@ type Asked = { query: string; searched: SearchIn; isSharingOn: boolean }
 /** `result`: null before a search, and for one that was refused. */
 type SearchPage = Asked & { result: SearchResult | null; error?: string | undefined }
 
-export function searchPath(
-  { query, searched }: Pick<Asked, 'query' | 'searched'>,
-  cursor?: string,
-): string {
-  const params = { query, in: searched, ...(cursor === undefined ? {} : { cursor }) }
-  return `/account/conversations/search?${new URLSearchParams(params)}`
-}
-
 export const searchPage = ({ result, error, ...asked }: SearchPage): Page => ({
   title: 'Search',
   layout: '/account/conversations',
@@ -32,11 +24,15 @@ ${result && found(result, asked)}`,
 const found = ({ hits, searched, nextCursor }: SearchResult, asked: Asked) => html`
 <p role="status">${said(hits.length, nextCursor !== null)} <span class="soft">${count(searched)} titles and messages were compared.</span></p>
 ${hits.length > 0 && html`<section class="card" aria-label="What was found"><ul class="rows">${hits.map(row)}</ul></section>`}
-${nextCursor !== null && html`<p><a href="${searchPath(asked, nextCursor)}">Search on</a></p>`}`
+${nextCursor !== null && html`<p><a href="${morePath(asked, nextCursor)}">Search on</a></p>`}`
 
 function said(hits: number, isMore: boolean): string {
   if (hits === 0) return isMore ? 'Nothing found so far.' : 'Nothing found.'
   return `${count(hits)} found${isMore ? ', newest first; there may be more.' : '.'}`
+}
+
+function morePath({ query, searched }: Asked, cursor: string): string {
+  return `/account/conversations/search?${new URLSearchParams({ query, in: searched, cursor })}`
 }
 
 const row = (hit: SearchHit): Html => html`<li><div class="what">
