@@ -14,7 +14,7 @@ type Deps = {
 const DUE_AFTER_MS = 3 * 3_600_000
 /** Longer than a night's work stays due. */
 const CLAIM_MS = 36 * 3_600_000
-/** Calls wait while a page is computed: 200 events take about 2 ms. */
+/** Calls wait while a page is taken apart: it is small. */
 const EVENTS_PER_PAGE = 200
 
 export class NightlyVerification {

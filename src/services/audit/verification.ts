@@ -1,5 +1,6 @@
 /** Recomputes the chains of the audit log. */
 
+import { Slice } from '../../concurrency/slices.ts'
 import { chainHashHex, FIRST_PREV_HASH } from '../../crypto/audit-chain.ts'
 import type { AuditEventRepository, Head, ListedEvent } from '../../repositories/audit/events.ts'
 import type { AuditKey, AuditKeys } from './audit-keys.ts'
@@ -33,7 +34,7 @@ type Options = {
   chain?: string | undefined
   /** The signed text of a checkpoint that was kept outside of the database. */
   checkpoint?: string | undefined
-  /** How many events are computed at once, while nothing else of the process is. */
+  /** How many events are read at once. */
   eventsPerPage?: number
   signal?: AbortSignal
 }
@@ -106,9 +107,11 @@ async function verifyChain(
   pages: Pages,
 ): Promise<{ count: number; fault?: AuditFault }> {
   const last = BigInt(head.seq)
+  const slice = new Slice()
   let next = pages.after('0')
   for (;;) {
     const page = await next
+    slice.begin()
     const end = page.at(-1)
     const isLast = end === undefined || page.length < pages.size
     // The next page is fetched while this one is computed. Its failure is told where it is awaited.
@@ -118,6 +121,8 @@ async function verifyChain(
       if (BigInt(event.seq) > last && last > 0n) return { count: walk.count }
       const fault = walk.step(event)
       if (fault) return { count: walk.count, fault }
+      // The next page can be received only in between.
+      if (slice.isOver) await slice.next()
     }
     if (isLast) break
   }
