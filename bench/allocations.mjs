@@ -3,7 +3,7 @@
  * collected since, beside its CPU profile. Chrome DevTools reads both.
  */
 
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { Session } from 'node:inspector'
 import { join } from 'node:path'
 
@@ -21,7 +21,9 @@ session.post('HeapProfiler.startSampling', {
 })
 
 process.on('exit', () => {
-  session.post('HeapProfiler.stopSampling', (_error, { profile }) => {
-    writeFileSync(join(folder, `${process.pid}.heapprofile`), JSON.stringify(profile))
+  session.post('HeapProfiler.stopSampling', (error, result) => {
+    if (error) throw new Error(`no profile of allocations: ${error.message}`)
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, `${process.pid}.heapprofile`), JSON.stringify(result.profile))
   })
 })

@@ -9,16 +9,9 @@ type Cell = string | number | boolean | object | Buffer | null
  * @param columns PostgreSQL types by the TypeScript name of the column.
  */
 export function jsonRows<Name extends string>(columns: Record<Name, string>) {
-  const names = Object.keys(columns).map((name) => [name as Name, snakeCase(name)] as const)
-  const definition = names.map(([name, column]) => `"${column}" ${columns[name]}`)
-  const toRecord = (row: Record<Name, Cell>, place: number) => {
-    const record: Record<string, unknown> = { place }
-    for (const [name, column] of names) {
-      // What is left out is null too, and needs no bytes.
-      if (row[name] !== null) record[column] = toJson(row[name])
-    }
-    return record
-  }
+  const named = columnsOf(columns)
+  const definition = named.map(([name, column]) => `"${column}" ${columns[name]}`)
+  const toRecord = recordOf(named)
   return {
     /** For a `from`. `rows` is the placeholder of the value. */
     as: (alias: string, rows: string) =>
@@ -36,15 +29,16 @@ export function jsonRows<Name extends string>(columns: Record<Name, string>) {
 export function byteRows<Name extends string>(columns: Record<Name, string>) {
   const names = (Object.keys(columns) as Name[]).filter((name) => columns[name] === 'bytea')
   const others = Object.entries<string>(columns).filter(([, type]) => type !== 'bytea')
-  const slices = names.flatMap((name) => [
-    [`${name}At`, 'integer'],
-    [`${name}Size`, 'integer'],
-  ])
-  const sent = jsonRows<string>(Object.fromEntries([...others, ...slices]))
+  const slices = names.map((name) => {
+    const column = snakeCase(name)
+    return { name, column, at: `${column}_at`, size: `${column}_size` }
+  })
+  const places = slices.flatMap(({ at, size }) => [at, size]).map((column) => [column, 'integer'])
+  const sent = jsonRows<string>(Object.fromEntries([...others, ...places]))
+  const toRecord = recordOf<string>(columnsOf(Object.fromEntries(others)))
   const taken = (bytes: string) =>
-    names.map(snakeCase).map((column) => {
-      const slice = `from sent."${column}_at" + 1 for sent."${column}_size"`
-      return `, substring(${bytes} ${slice}) as "${column}"`
+    slices.map(({ column, at, size }) => {
+      return `, substring(${bytes} from sent."${at}" + 1 for sent."${size}") as "${column}"`
     })
   return {
     /** For a `from`. `rows` and `bytes` are the placeholders of the values. */
@@ -52,30 +46,23 @@ export function byteRows<Name extends string>(columns: Record<Name, string>) {
       `(select sent.*${taken(bytes).join('')} from ${sent.as('sent', rows)}) as ${alias}`,
     /** The values. */
     toValues(rows: readonly Record<Name, Cell>[]): { rows: string; bytes: Buffer } {
-      const bytes = new Concatenated()
-      const placed = rows.map((row) => {
-        const taken = names.map((name) => bytes.add(name, row[name] as Buffer | null))
-        return Object.assign({}, row, ...taken)
+      const parts: Buffer[] = []
+      let end = 0
+      const records = rows.map((row, place) => {
+        const record = toRecord(row, place)
+        for (const { name, at, size } of slices) {
+          const part = row[name] as Buffer | null
+          if (part === null) continue
+          record[at] = end
+          record[size] = part.length
+          end += part.length
+          parts.push(part)
+        }
+        return record
       })
-      return { rows: sent.toJson(placed), bytes: bytes.join() }
+      return { rows: JSON.stringify(records), bytes: Buffer.concat(parts, end) }
     },
   }
-}
-
-class Concatenated {
-  readonly #parts: Buffer[] = []
-  #size = 0
-
-  /** @returns where it begins, and its size. */
-  add(name: string, part: Buffer | null): Record<string, number | null> {
-    if (part === null) return { [`${name}At`]: null, [`${name}Size`]: null }
-    const at = this.#size
-    this.#parts.push(part)
-    this.#size += part.length
-    return { [`${name}At`]: at, [`${name}Size`]: part.length }
-  }
-
-  join = () => Buffer.concat(this.#parts, this.#size)
 }
 
 /**
@@ -85,6 +72,22 @@ class Concatenated {
  */
 export const rowOf = (table: string, isIt: string) =>
   `lateral (select * from ${table} where ${isIt} offset 0)`
+
+type NamedColumn<Name extends string> = readonly [name: Name, column: string]
+
+const columnsOf = <Name extends string>(columns: Record<Name, string>) =>
+  Object.keys(columns).map((name): NamedColumn<Name> => [name as Name, snakeCase(name)])
+
+const recordOf =
+  <Name extends string>(named: readonly NamedColumn<Name>[]) =>
+  (row: Record<Name, Cell>, place: number): Record<string, unknown> => {
+    const record: Record<string, unknown> = { place }
+    for (const [name, column] of named) {
+      // What is left out is null too, and needs no bytes.
+      if (row[name] !== null) record[column] = toJson(row[name])
+    }
+    return record
+  }
 
 /** The result of each row that was sent, in their order. */
 export function inPlaces<Row extends { place: number }>(
