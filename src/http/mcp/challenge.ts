@@ -4,11 +4,12 @@
  * names both ways to connect.
  */
 
-import { type Request, type RequestHandler, type Response, Router } from 'express'
+import type { Request, RequestHandler, Response } from 'express'
 import { AppError } from '../../errors.ts'
 import { MCP_PATH, OPEN_MCP_PATH } from '../../network/mcp-addresses.ts'
 import type { OwnOrigins } from '../../network/own-origins.ts'
 import { DEFAULT_SCOPES, insufficientScope } from '../../services/access/scopes.ts'
+import { inOrder } from '../in-order.ts'
 import { mcpRequestOf, peekMcpRequest } from './authenticate.ts'
 import { sendAppError } from './json-rpc.ts'
 import { misplacedToken } from './token-mistakes.ts'
@@ -33,7 +34,7 @@ export const RESOURCE_METADATA = '/.well-known/oauth-protected-resource'
  * @param limiters still count it.
  */
 export function requireHeader(entrance: Entrance, limiters: RequestHandler[]): RequestHandler {
-  const refuse = Router().use(...limiters, (req, res) =>
+  const refuse = inOrder(...limiters, (req, res) =>
     challenge(req, res, missing(req, entrance), entrance),
   )
   return (req, res, next) =>

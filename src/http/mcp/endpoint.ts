@@ -1,4 +1,4 @@
-import { type Request, type RequestHandler, Router } from 'express'
+import type { Request, RequestHandler } from 'express'
 import { AppError } from '../../errors.ts'
 import type { Features } from '../../mcp/features.ts'
 import { createMcpHandler, guards } from '../../mcp/index.ts'
@@ -6,6 +6,7 @@ import type { ToolRunner } from '../../mcp/run-tool.ts'
 import { MCP_PATH, OPEN_MCP_PATH } from '../../network/mcp-addresses.ts'
 import type { OwnOrigins } from '../../network/own-origins.ts'
 import { admitBody, type BodyAdmission } from '../bodies/admit-body.ts'
+import { inOrder } from '../in-order.ts'
 import { OpenCallLimit } from '../rate-limit/open-calls.ts'
 import type { RateLimiters } from '../rate-limit/rate-limit.ts'
 import { acceptedOf, negotiate } from './accepted.ts'
@@ -100,16 +101,10 @@ export function mcpEndpoints(
   const open: Entrance = { path: OPEN_MCP_PATH, origins, isOpenServed, worded }
   const header = requireHeader(closed, limiters.requests)
   return {
-    [MCP_PATH]: Router().use(
-      ...arrival,
-      header,
-      ...identification,
-      requireCaller(closed),
-      ...answer,
-    ),
+    [MCP_PATH]: inOrder(...arrival, header, ...identification, requireCaller(closed), ...answer),
     [OPEN_MCP_PATH]: isOpenServed
-      ? Router().use(...arrival, ...identification, requireCaller(open), ...answer)
-      : Router().use(...arrival, ...limiters.requests, notServed(origins)),
+      ? inOrder(...arrival, ...identification, requireCaller(open), ...answer)
+      : inOrder(...arrival, ...limiters.requests, notServed(origins)),
   }
 }
 

@@ -1,11 +1,12 @@
 /** Anthropic's own API, as far as the gateway serves it: for Claude Code, SDKs and their like. */
 
-import { type Request, type RequestHandler, type Response, Router } from 'express'
+import type { Request, RequestHandler, Response } from 'express'
 import { AppError, toAppError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import { guards } from '../../mcp/index.ts'
 import type { OwnOrigins } from '../../network/own-origins.ts'
 import type { Services } from '../../services/index.ts'
+import { inOrder } from '../in-order.ts'
 import { OpenCallLimit } from '../rate-limit/open-calls.ts'
 import type { RateLimiters } from '../rate-limit/rate-limit.ts'
 import { countTokensRoute } from '../routes/count-tokens.ts'
@@ -42,7 +43,7 @@ export function messagesApi(options: ApiOptions): RequestHandler {
     const handler = route === undefined ? nothingHere(path) : inMethod(route, answers[route.name])
     return handler(req, res, next)
   }
-  const api = Router().use(beginApiRequest, hostGuard(options.allowedHosts), answer)
+  const api = inOrder(beginApiRequest, hostGuard(options.allowedHosts), answer)
   return (req, res, next) => {
     if (!isApiPath(rawPathOf(req.originalUrl))) return next()
     api(req, res, (error: unknown) => tellError(options.log, req, res, error))
@@ -72,10 +73,10 @@ function answersOf(options: ApiOptions): Record<ApiRoute['name'], RequestHandler
     notStopping,
   ]
   return {
-    messages: Router().use(...counted, messagesRoute(services, rooms)),
-    count_tokens: Router().use(...free, countTokensRoute(services, rooms)),
-    models: Router().use(...free, modelsRoute(services)),
-    model: Router().use(...free, modelsRoute(services)),
+    messages: inOrder(...counted, messagesRoute(services, rooms)),
+    count_tokens: inOrder(...free, countTokensRoute(services, rooms)),
+    models: inOrder(...free, modelsRoute(services)),
+    model: inOrder(...free, modelsRoute(services)),
     hello: (_req, res) => void res.status(200).end(),
   }
 }
