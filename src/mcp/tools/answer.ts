@@ -48,7 +48,7 @@ export const answer = {
     .string()
     .nullable()
     .describe(
-      'Username of whoever sent the message that this answers; null: a former user, or copied from a link.',
+      'Username of the user who sent the message that this answers; null: a former user, or copied from a link.',
     ),
   paid_by: paidBy.describe(
     "Whose Anthropic key paid: own is the sender's. null: not yours to know, or not known.",

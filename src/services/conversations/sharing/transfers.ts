@@ -2,6 +2,7 @@
 
 import { newId } from '../../../crypto/random.ts'
 import { AppError } from '../../../errors.ts'
+import type { NewGrant } from '../../../repositories/conversations/sharing/grants.ts'
 import type { LockedClaim } from '../../../repositories/conversations/sharing/ownership.ts'
 import type { InTransaction, Transact } from '../../../repositories/index.ts'
 import { actorOf } from '../../access/actor.ts'
@@ -30,9 +31,9 @@ export class Transfers {
 
   /**
    * Makes the recipient of a share the owner of its conversation. Only a contributor can become that: they
-   * have agreed to take part, so that nobody finds text under their name which they never accepted. The
-   * caller stays as a contributor. Other shares go on, as do links with sign-in; public links end, since
-   * it was the caller who answered for them.
+   * have agreed to take part, so that no user owns text which they never accepted. The caller stays as a
+   * contributor. Other shares go on, as do links with sign-in; public links end, since it was the caller
+   * who answered for them.
    *
    * @throws AppError not_found unless the caller gave this share to a person; share_refused when that
    *   person cannot own it; conversation_busy while Claude answers in it; unauthenticated,
@@ -49,17 +50,7 @@ export class Transfers {
       const { conversationId, heirId } = claim
       await ownership.keepMark(conversationId, caller.userId)
       await ownership.handOver(caller.userId, [{ id: conversationId, heirId }])
-      await grants.put({
-        id: newId(),
-        conversationId,
-        userId: caller.userId,
-        teamId: null,
-        role: 'contributor',
-        grantedBy: heirId,
-        isAccepted: true,
-        expiresAt: null,
-        fromPosition: 1,
-      })
+      await grants.put(contributing(caller.userId, claim))
       await this.#refuseTooMuch(repositories, claim)
       const event = {
         action: 'conversation.transferred',
@@ -85,6 +76,19 @@ export class Transfers {
     }
   }
 }
+
+/** What the new owner gives to the former one. */
+const contributing = (userId: string, { conversationId, heirId }: LockedClaim): NewGrant => ({
+  id: newId(),
+  conversationId,
+  userId,
+  teamId: null,
+  role: 'contributor',
+  grantedBy: heirId,
+  isAccepted: true,
+  expiresAt: null,
+  fromPosition: 1,
+})
 
 function refuseUnlessHeir({ isContributor, isInTeam, team }: LockedClaim): void {
   if (!isContributor) {
