@@ -20,9 +20,11 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
   }
 }
 
-/** 404 as JSON. */
+/** For every address that no route has, and for those of forms when they are opened. */
 export const notFound = () => {
-  throw new AppError('not_found', `There is nothing at this address. MCP is at ${MCP_PATH}.`)
+  throw new AppError('not_found', `There is nothing at this address. MCP is at ${MCP_PATH}.`, {
+    onPages: 'There is no page at this address. Begin at /account.',
+  })
 }
 
 /** Matches every spelling that Express routes to the same path (case, trailing slash). */

@@ -163,6 +163,8 @@ test('what is not there', async () => {
     [`${path}/edit/${unknown}`]: [404, 'This conversation has no message with this address.'],
     [`${LIST}?cursor=x`]: [400, `This address leads to no page of the list. It begins at ${LIST}.`],
     [`${LIST}/search?query=mine&cursor=x`]: [400, 'no page of what was found. Search again.'],
+    // Where a form is sent to, opened as a page.
+    [`${path}/rename`]: [404, 'There is no page at this address. Begin at /account.'],
     [`/account/teams/${unknown}`]: [404, 'You are in no such team. Yours are at /account/teams.'],
   }
   for (const [address, [status, words]] of Object.entries(pages)) {
