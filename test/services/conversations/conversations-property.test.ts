@@ -102,7 +102,7 @@ describeDatabases('conversations of three people', (kind) => {
       return
     }
     // Whoever has no part in it can only fail, which is tried now and then.
-    const part = act === 'share' ? [known.owner] : partakers(known)
+    const part = ['share', 'transfer'].includes(act) ? [known.owner] : partakers(known)
     const by = message % 4 === 0 ? step.by : (part[step.by % part.length] ?? step.by)
     const role = roleOf(known, by)
     const turn = message % Math.max(1, known.turns.length)
@@ -198,7 +198,7 @@ describeDatabases('conversations of three people', (kind) => {
         if (!isHeir) return
         known.owner = other
         known.shares.delete(other)
-        const { given } = await call(other, 'get_shares', { conversation_id: id })
+        const { given } = (await call(other, 'get_shares', { conversation_id: id })).data
         const [own] = given.filter((row: { with: string }) => row.with === users[by]?.username)
         known.shares.set(by, { id: own.share_id, role: 'contributor', isAccepted: true })
       },
