@@ -10,6 +10,8 @@ import { hasPostgresql } from '../../support/databases.ts'
 import { connectClient, startApp, type TestApp, type TestUser } from '../../support/start-app.ts'
 
 const STEPS = 40
+/** More messages than all steps send, so that every message goes with all before it. */
+const MAX_CONVERSATION_LENGTH = '1000'
 const ENCRYPTION_KEY = randomBytes(32).toString('base64')
 
 type Conversation = { id: string; said: string[]; system: string | undefined; isShared: boolean }
@@ -50,12 +52,19 @@ describe.runIf(hasPostgresql)('what replicas remember', () => {
   const begun: number[] = []
 
   beforeAll(async () => {
-    const first = await startApp({ kind: 'postgresql', env: { ENCRYPTION_KEY } })
+    const first = await startApp({
+      kind: 'postgresql',
+      env: { ENCRYPTION_KEY, MAX_CONVERSATION_LENGTH },
+    })
     const database = { url: first.databaseUrl, dataDir: first.dataDir } as {
       url: string
       dataDir: string
     }
-    const second = await startApp({ kind: 'postgresql', database, env: { ENCRYPTION_KEY } })
+    const second = await startApp({
+      kind: 'postgresql',
+      database,
+      env: { ENCRYPTION_KEY, MAX_CONVERSATION_LENGTH },
+    })
     apps = [first, second]
     for (const [index, { app }] of apps.entries()) {
       begun[index] = 0
