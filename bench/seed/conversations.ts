@@ -105,7 +105,8 @@ export function sealedConversation(userId: string, messages = 0) {
   }
 }
 
-const VAULT = new Vault(new KeyRing(parseEncryptionKey(ENCRYPTION_KEY), []))
+/** Seals as the gateway of this run does. */
+export const VAULT = new Vault(new KeyRing(parseEncryptionKey(ENCRYPTION_KEY), []))
 
 async function insertConversations(
   db: Kysely<Schema>,

@@ -1,13 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
-import { parseEncryptionKey } from '../../src/config/encryption-key.ts'
 import { chainHash, FIRST_PREV_HASH } from '../../src/crypto/audit-chain.ts'
-import { KeyRing } from '../../src/crypto/sealed.ts'
 import type { Schema } from '../../src/database/schema.ts'
 import { AuditKeyRepository } from '../../src/repositories/audit/keys.ts'
 import { openAuditKeys } from '../../src/services/audit/audit-keys.ts'
-import { Vault } from '../../src/services/keys/vault.ts'
-import { ENCRYPTION_KEY } from '../harness/identity.ts'
+import { VAULT } from './conversations.ts'
 
 /** Rows of one insert: PostgreSQL takes 65 535 parameters. */
 const BATCH = 2000
@@ -17,8 +14,7 @@ const BATCH = 2000
  * would take longer than all other cases together.
  */
 export async function seedAuditEvents(db: Kysely<Schema>, count: number): Promise<void> {
-  const vault = new Vault(new KeyRing(parseEncryptionKey(ENCRYPTION_KEY)))
-  const keys = await openAuditKeys({ repository: new AuditKeyRepository(db), vault })
+  const keys = await openAuditKeys({ repository: new AuditKeyRepository(db), vault: VAULT })
   const { id: keyId, vault: macs } = keys.current
   const [chain, actorId, sessionId] = [randomUUID(), randomUUID(), randomUUID()]
   const at = new Date().toISOString()

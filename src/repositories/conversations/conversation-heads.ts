@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
 import { accessTo, isOwnedBy } from '../access/conversation-access.ts'
 import { type ListedRow, type ShownRow, shownColumns, toListed } from './conversation-lists.ts'
+import { isHiddenFrom } from './shared-conversations.ts'
 
 /** `systemPrompt` is sealed, as the title is. */
 export type HeadRow = ListedRow & {
@@ -27,11 +28,7 @@ export class ConversationHeadRepository {
     const { rows } = await sql<Row>`
       select ${COLUMNS}, c.running_message_id,
         case when access.role <> 'viewer' then c.system_prompt end as system_prompt,
-        access.role <> 'owner' and exists (
-          select from conversation_marks mark
-          where mark.user_id = asked.reader and mark.conversation_id = c.id
-            and mark.hidden_at is not null
-        ) as is_hidden
+        access.role <> 'owner' and ${sql.raw(isHiddenFrom('c', 'asked.reader'))} as is_hidden
       from (values (${id}::uuid, ${userId}::uuid)) as asked (id, reader)
       join conversations c on c.id = asked.id
       join ${sql.raw(accessTo('c', 'asked.reader'))} as access on true`.execute(this.#db)

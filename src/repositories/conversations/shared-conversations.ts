@@ -17,9 +17,12 @@ export const isSharedWith = (conversation: string, user: string) => `(
       where g.user_id is null and g.team_id is null and ${isGrantedTo('g', user)}
     )
     and not (${isOwnedBy(conversation, user)})
-    and not exists (
+    and not ${isHiddenFrom(conversation, user)}
+  )`
+
+/** Whether the user has taken a conversation that is shared with them out of all their lists. */
+export const isHiddenFrom = (conversation: string, user: string) => `exists (
       select from conversation_marks hidden
       where hidden.user_id = ${user} and hidden.conversation_id = ${conversation}.id
         and hidden.hidden_at is not null
-    )
-  )`
+    )`

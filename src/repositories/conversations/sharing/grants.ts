@@ -13,6 +13,7 @@ import {
   toConversationRef,
 } from '../../access/conversation-ref.ts'
 import { isReached, type Reach } from '../../access/reach.ts'
+import { isHiddenFrom } from '../shared-conversations.ts'
 
 /** Who gets access: one person, a team, or everybody who has an account. */
 export type GrantRole = Exclude<ConversationRole, 'owner'>
@@ -276,10 +277,7 @@ export class GrantRepository {
 const IS_TO_OWN_TEAM = sql.raw(`(g.team_id is not null and ${isInTeam('g.team_id', 's.user_id')})`)
 /** Those are in no list of grants, but have to be found again. */
 const IS_TO_EVERYBODY = sql.raw('g.user_id is null and g.team_id is null')
-const IS_HIDDEN = sql.raw(`exists (
-          select from conversation_marks m
-          where m.user_id = s.user_id and m.conversation_id = c.id and m.hidden_at is not null
-        )`)
+const IS_HIDDEN = sql.raw(isHiddenFrom('c', 's.user_id'))
 const ownedBy = (user: string) => sql.raw(isOwnedBy('c', user))
 /** Whether the session `s` reaches the conversation `c`. */
 const reached = ({ readsAll }: Reach) => sql.raw(isReached('c', 's', String(readsAll)))

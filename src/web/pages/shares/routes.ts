@@ -9,6 +9,7 @@ import {
   messageOnPages,
   queryText,
   type Refusal,
+  refused,
   textField,
 } from '../../kit/forms.ts'
 import { notice } from '../../kit/notices.ts'
@@ -134,7 +135,7 @@ const recipientOf = ({ with: name, team }: { with: string; team: string }) => {
 /** A name without an account is a mistake in the form, not a missing page. */
 function asRefusal(error: unknown): { refusal: Refusal } {
   if (!(error instanceof AppError) || error.details?.field !== 'with') throw error
-  return { refusal: { status: 422, errors: { with: messageOnPages(error) } } }
+  return { refusal: refused({ with: messageOnPages(error) }) }
 }
 
 function idOf(text: string | undefined): string {
