@@ -6,6 +6,7 @@
  * No call waits for others to join: the batch is sent at the end of the turn.
  */
 
+import { setTimeout as pause } from 'node:timers/promises'
 import { Alone } from '../alone.ts'
 import { isLockTimeout, mayConcernOne } from '../errors.ts'
 
@@ -25,11 +26,19 @@ type Options<Asked, Answer> = {
   keysOf?(asked: Asked): readonly string[]
   /** Whether calls that lock the same rows may share a statement after all: it adds them up. */
   addsUp?: boolean
+  /**
+   * Names one more row that the call locks, for which the statement adds calls up. One statement at a
+   * time has it: calls that come meanwhile share the next one, where each would otherwise take a
+   * connection to wait for the lock, one commit after the other.
+   */
+  sharedRowOf?(asked: Asked): string
   /** Most calls in a statement, and so most retries after one failure; 32 unless given. */
   mostTogether?: number
 }
 
 const MOST_TOGETHER = 32
+/** What waits for a shared row goes on after this: the one that has it may be blocked by another lock. */
+const MOST_AT_ROW_MS = 100
 
 /**
  * How long a statement may wait for a lock, as a value of PostgreSQL's lock_timeout: briefly in a
@@ -41,6 +50,8 @@ export class Batcher<Asked, Answer> {
   readonly #options: Options<Asked, Answer>
   readonly #alone = new Alone()
   #waiting: Waiting<Asked, Answer>[] = []
+  /** For each shared row that a statement has, the calls that wait for it. */
+  readonly #queues = new Map<string, Waiting<Asked, Answer>[]>()
 
   constructor(options: Options<Asked, Answer>) {
     this.#options = options
@@ -67,6 +78,13 @@ export class Batcher<Asked, Answer> {
     return answers
   }
 
+  /** Like {@link load}, in a statement of its own. */
+  loadAlone(asked: Asked): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      void this.#askAlone({ asked, resolve, reject }, false)
+    })
+  }
+
   #askAll(): void {
     const waiting = this.#waiting
     this.#waiting = []
@@ -74,25 +92,52 @@ export class Batcher<Asked, Answer> {
   }
 
   #askInGroups(waiting: readonly Waiting<Asked, Answer>[]): void {
-    const { mostTogether = MOST_TOGETHER, addsUp = false } = this.#options
     const groups: Group<Asked, Answer>[] = []
     for (const one of waiting) {
-      const keys = this.#keysOf(one)
-      if (keys.some((key) => this.#alone.isHeldUp(key))) {
+      if (this.#locksOf(one).some((key) => this.#alone.isHeldUp(key))) {
         void this.#askAlone(one, true)
         continue
       }
-      const group = groups.find(
-        (other) =>
-          other.all.length < mostTogether && (addsUp || !keys.some((key) => other.keys.has(key))),
-      )
-      if (group) join(group, one, keys)
-      else groups.push({ all: [one], keys: new Set(keys) })
+      const row = this.#options.sharedRowOf?.(one.asked)
+      const queue = row === undefined ? undefined : this.#queues.get(row)
+      const group = groups.find((other) => this.#mayJoin(other, one, queue && row))
+      if (queue && !group) queue.push(one)
+      else this.#place(one, group ?? startGroup(groups), row)
     }
-    for (const { all } of groups) void this.#askTogether(all)
+    for (const group of groups) void this.#askGroup(group)
+  }
+
+  /** @param row the shared row of the call, if a statement has it. */
+  #mayJoin(group: Group<Asked, Answer>, one: Waiting<Asked, Answer>, row?: string): boolean {
+    const { mostTogether = MOST_TOGETHER, addsUp = false } = this.#options
+    if (group.all.length >= mostTogether) return false
+    if (row !== undefined && !group.sharedRows.has(row)) return false
+    return addsUp || !this.#keysOf(one).some((key) => group.keys.has(key))
+  }
+
+  #place(one: Waiting<Asked, Answer>, group: Group<Asked, Answer>, row?: string): void {
+    group.all.push(one)
+    for (const key of this.#keysOf(one)) group.keys.add(key)
+    if (row === undefined || group.sharedRows.has(row)) return
+    group.sharedRows.add(row)
+    this.#queues.set(row, [])
   }
 
   #keysOf = ({ asked }: Waiting<Asked, Answer>) => this.#options.keysOf?.(asked) ?? []
+
+  #locksOf(one: Waiting<Asked, Answer>): readonly string[] {
+    const row = this.#options.sharedRowOf?.(one.asked)
+    return row === undefined ? this.#keysOf(one) : [...this.#keysOf(one), row]
+  }
+
+  async #askGroup({ all, sharedRows }: Group<Asked, Answer>): Promise<void> {
+    const done = this.#askTogether(all)
+    if (sharedRows.size === 0) return
+    await atMost(MOST_AT_ROW_MS, done)
+    const next = [...sharedRows].flatMap((row) => this.#queues.get(row) ?? [])
+    for (const row of sharedRows) this.#queues.delete(row)
+    this.#askInGroups(next)
+  }
 
   async #askTogether(group: readonly Waiting<Asked, Answer>[]): Promise<void> {
     const [first] = group
@@ -111,7 +156,7 @@ export class Batcher<Asked, Answer> {
     const { asked, resolve, reject } = one
     const ask = async () => (await this.#options.run([asked]))[0] as Answer
     // In one order, so that no two calls wait for each other.
-    const behind = [...this.#keysOf(one)]
+    const behind = [...this.#locksOf(one)]
       .sort()
       .reduceRight((work, key) => () => this.#alone.run(key, isSuspected, work), ask)
     await behind().then(resolve, reject)
@@ -119,13 +164,20 @@ export class Batcher<Asked, Answer> {
 }
 
 /** Calls that go into one statement, with what they lock. */
-type Group<Asked, Answer> = { all: Waiting<Asked, Answer>[]; keys: Set<string> }
+type Group<Asked, Answer> = {
+  all: Waiting<Asked, Answer>[]
+  keys: Set<string>
+  sharedRows: Set<string>
+}
 
-function join<Asked, Answer>(
-  { all, keys }: Group<Asked, Answer>,
-  one: Waiting<Asked, Answer>,
-  its: readonly string[],
-): void {
-  all.push(one)
-  for (const key of its) keys.add(key)
+async function atMost(ms: number, work: Promise<void>): Promise<void> {
+  const late = new AbortController()
+  const pausing = pause(ms, undefined, { signal: late.signal, ref: false }).catch(() => undefined)
+  await Promise.race([work, pausing]).finally(() => late.abort())
+}
+
+function startGroup<Asked, Answer>(groups: Group<Asked, Answer>[]): Group<Asked, Answer> {
+  const group = { all: [], keys: new Set<string>(), sharedRows: new Set<string>() }
+  groups.push(group)
+  return group
 }

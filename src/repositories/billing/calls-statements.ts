@@ -18,6 +18,7 @@ import {
 import type { GrantRow, UsedShares } from './reservation-values.ts'
 import { SENDER_COLUMNS, SENDER_TABLES, type SenderRow } from './sender-context.ts'
 import {
+  IS_CROWDED,
   IS_PAYER_GONE,
   OF_TEAM_CALL,
   payerOf,
@@ -58,8 +59,11 @@ export const askedCalls = jsonRows({ ...RESERVING_COLUMNS, ...COLUMNS })
 export const askedTeamCalls = jsonRows({ ...TEAM_RESERVING_COLUMNS, ...COLUMNS })
 
 export type CallBeginningRow = GrantRow & {
-  /** `payer_gone`: the team, the membership, its key or the leave to spend its money is gone. */
-  outcome: 'begun' | 'spent' | 'held' | 'session_ended' | 'payer_gone' | 'unprepared'
+  /**
+   * `payer_gone`: the team, the membership, its key or the leave to spend its money is gone;
+   * `crowded`: has to be asked alone (team-reservation-sql.ts).
+   */
+  outcome: 'begun' | 'spent' | 'held' | 'session_ended' | 'payer_gone' | 'unprepared' | 'crowded'
 }
 
 type Asked = { as(alias: string, rows: string): string }
@@ -69,7 +73,7 @@ const beginningOf = (
   name: string,
   calls: Asked,
   books: Books,
-  { payers, isPayerGone }: { payers: string; isPayerGone: string },
+  { payers, isPayerGone, isCrowded }: { payers: string; isPayerGone: string; isCrowded: string },
 ) =>
   prepare<{ calls: string; lockLimit: string }, CallBeginningRow>(
     name,
@@ -84,7 +88,7 @@ const beginningOf = (
       case
         when s.id is null then 'session_ended'
         when ${isUnprepared} then 'unprepared'
-        ${isPayerGone}when ${isRefused} then ${refusal}
+        ${isPayerGone}${isCrowded}when ${isRefused} then ${refusal}
         else 'begun'
       end as outcome,${books.grantColumns}
     from asked a
@@ -112,12 +116,14 @@ const beginningOf = (
 export const beginCalls = beginningOf('begin_calls', askedCalls, OF_SENDER, {
   payers: '',
   isPayerGone: '',
+  isCrowded: '',
 })
 
-/** Calls of different users, for which different teams pay. */
+/** Calls of different users, for which teams pay. */
 export const beginTeamCalls = beginningOf('begin_team_calls', askedTeamCalls, OF_TEAM_CALL, {
   payers: `${payerOf('')},`,
   isPayerGone: IS_PAYER_GONE,
+  isCrowded: IS_CROWDED,
 })
 
 const END_COLUMNS = {
@@ -187,5 +193,5 @@ const endingOf = (name: string, calls: Asked, books: Books) =>
 /** Calls of different users, who pay for them. Returns a row for each that was running. */
 export const endCalls = endingOf('end_calls', askedCallEnds, OF_SENDER)
 
-/** The same for calls of different users, for which different teams pay. */
+/** The same for calls of different users, for which teams pay. */
 export const endTeamCalls = endingOf('end_team_calls', askedTeamCallEnds, OF_TEAM_CALL)

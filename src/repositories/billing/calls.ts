@@ -38,9 +38,10 @@ import {
   toTeamReservingValues,
   toTeamSettlingValues,
   type UsedShares,
+  withPoolAhead,
 } from './reservation-values.ts'
 import { type SenderContext, toSenderContext } from './sender-context.ts'
-import { SpendingRows } from './spending-rows.ts'
+import { loadUncrowded, SpendingRows } from './spending-rows.ts'
 
 export type { CallSource }
 
@@ -118,12 +119,13 @@ export class CallRepository {
   })
   readonly #teamBeginnings = new Batcher<TeamBeginningValues, CallBeginningRow>({
     run: (calls) => this.#beginForTeams(calls),
-    // Two of one team would both count the room that its pool has before either.
-    keysOf: ({ userId, teamId }) => [userId, teamId],
+    keysOf: ({ userId }) => [userId],
+    sharedRowOf: ({ teamId }) => teamId,
   })
   readonly #teamEndings = new Batcher<TeamEndingValues, CallEndRow | undefined>({
     run: (calls) => this.#endForTeams(calls),
-    keysOf: ({ userId, teamId }) => [userId, teamId],
+    keysOf: ({ userId }) => [userId],
+    sharedRowOf: ({ teamId }) => teamId,
   })
   readonly #spendingRows: SpendingRows
 
@@ -240,7 +242,7 @@ export class CallRepository {
 
   async #beginForTeam(call: NewCall & { team: StoredTeamPayer }): Promise<CallBeginningRow> {
     const values = { ...toBeginningValues(call), ...toTeamReservingValues(call) }
-    return this.#spendingRows.prepared(values, () => this.#teamBeginnings.load(values))
+    return this.#spendingRows.prepared(values, () => loadUncrowded(this.#teamBeginnings, values))
   }
 
   async #loadTogether(callers: readonly CallCaller[]): Promise<(CallerRow | undefined)[]> {
@@ -261,7 +263,8 @@ export class CallRepository {
 
   async #beginForTeams(calls: readonly TeamBeginningValues[]): Promise<CallBeginningRow[]> {
     const lockLimit = lockLimitOf(calls)
-    return beginTeamCalls(this.#db, { calls: askedTeamCalls.toJson(calls), lockLimit })
+    const asked = askedTeamCalls.toJson(withPoolAhead(calls))
+    return beginTeamCalls(this.#db, { calls: asked, lockLimit })
   }
 
   async #endForTeams(calls: readonly TeamEndingValues[]): Promise<(CallEndRow | undefined)[]> {
@@ -313,6 +316,6 @@ function toBegunCall(row: CallBeginningRow): BegunCall {
   const { outcome } = row
   if (outcome === 'begun') return { outcome, ...toGrant(row) }
   if (outcome === 'spent' || outcome === 'held') return { outcome, limited: toLimited(row) }
-  if (outcome === 'unprepared') throw new Error('begin_call: the rows of spending are not there')
+  if (outcome === 'unprepared' || outcome === 'crowded') throw new Error(`begin_call: ${outcome}`)
   return { outcome }
 }

@@ -323,9 +323,9 @@ export const connectionShares = `
  * the thresholds that were reached, and what
  * the caller is warned of: `used (place, shares)`.
  *
- * @param teamId SQL for the team of a row in `running`.
+ * @param teamId SQL for the team of a row in `running`; null: no team pays.
  */
-export const usedOfBooks = (teamId: string) => `
+export const usedOfBooks = (teamId: string | null) => `
   shares as (
     select distinct on (b.place, b.period) b.*, greatest(
         b.spent_nano_usd * 100 / nullif(b.limit_nano_usd, 0),
@@ -369,7 +369,7 @@ ${settledByConnection('settled')},
     select r.place, s.period, ${totalShares}
     from running r join settled s using (user_id)
     union all${connectionShares}
-  ),${usedOfBooks('null::uuid')}`
+  ),${usedOfBooks(null)}`
 
 /**
  * Adds the ledger's line of each row in `running` that is billed.

@@ -100,6 +100,25 @@ export const toTeamReservingValues = (asked: ReservationRequest & { team: Stored
   books: asked.isCapped ? 7 : 6,
 })
 
+/**
+ * Adds to each call of a statement the most that those before it may reserve in the same pool: the
+ * statement counts the room of all before any of them has reserved.
+ */
+export function withPoolAhead<Call extends ReturnType<typeof toTeamReservingValues>>(
+  calls: readonly Call[],
+) {
+  const ahead = new Map<string, { nanoUsd: bigint; tokens: bigint }>()
+  return calls.map((call) => {
+    const { nanoUsd, tokens } = ahead.get(call.teamId) ?? { nanoUsd: 0n, tokens: 0n }
+    const output = BigInt(call.maxTokens) * BigInt(call.outputNanoUsd ?? 0)
+    ahead.set(call.teamId, {
+      nanoUsd: nanoUsd + BigInt(call.inputNanoUsd) + output,
+      tokens: tokens + BigInt(call.inputTokens) + BigInt(call.maxTokens),
+    })
+    return { ...call, aheadNanoUsd: String(nanoUsd), aheadTokens: String(tokens) }
+  })
+}
+
 /** Of what a team pays for. */
 export const toTeamSettlingValues = (settlement: Settlement, team: StoredTeamPayer) => ({
   ...toSettlingValues(settlement),

@@ -3,6 +3,7 @@
 import type { Kysely } from 'kysely'
 import { Alone } from '../../database/alone.ts'
 import type { Schema } from '../../database/schema.ts'
+import type { Batcher } from '../../database/statements/batcher.ts'
 import { ensureSpendingRows } from './reservation-sql.ts'
 import { ensureTeamSpendingRows } from './team-reservation-sql.ts'
 
@@ -12,6 +13,18 @@ type Spender = {
   cappedSessionId: string | null
   day: string
   month: string
+}
+
+/**
+ * Asks together with others, and once more alone where the calls before it in the statement could have
+ * taken what is left of the team's pool (`crowded`).
+ */
+export async function loadUncrowded<Asked, Row extends { outcome: string }>(
+  batcher: Batcher<Asked, Row>,
+  asked: Asked,
+): Promise<Row> {
+  const together = await batcher.load(asked)
+  return together.outcome === 'crowded' ? batcher.loadAlone(asked) : together
 }
 
 export class SpendingRows {

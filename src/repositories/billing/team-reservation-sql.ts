@@ -50,6 +50,9 @@ export const TEAM_RESERVING_COLUMNS = {
   teamId: 'uuid',
   /** The team's key, with which it is paid. */
   keyId: 'uuid',
+  /** The most that calls before it in the statement reserve in the pool (withPoolAhead). */
+  aheadNanoUsd: 'bigint',
+  aheadTokens: 'bigint',
 } as const
 
 /** Columns of `asked` in a statement that settles. */
@@ -82,14 +85,18 @@ export const payerOf = (after: string) => `
 export const IS_PAYER_GONE = `when not exists (select from payer p where p.place = a.place) then 'payer_gone'
         `
 
+/** A case of a verdict, before those of its budgets: its refusal alone may be of calls before it. */
+export const IS_CROWDED = `when a.ahead_tokens > 0 and r.tokens < a.max_tokens then 'crowded'
+        `
+
 /** Of several budgets that refuse, the first is named. */
 const NAMED = ['month', 'team_month', 'member_month', 'connection', 'day', 'team_day']
 const LOCKED = ['locked_pools', 'locked_parts', 'locked_budgets', 'locked_connection_budgets']
 
 const roomOfPeriod = (book: 'pool' | 'member', isWithHeld: boolean) => {
   const of = (period: string): Budget => ({
-    nanoUsd: `a.${book}_${period}_nano_usd`,
-    tokens: `a.${book}_${period}_tokens`,
+    nanoUsd: `a.${book}_${period}_nano_usd${book === 'pool' ? ' - a.ahead_nano_usd' : ''}`,
+    tokens: `a.${book}_${period}_tokens${book === 'pool' ? ' - a.ahead_tokens' : ''}`,
   })
   return `case s.period when 'day' then ${roomTokens(of('day'), isWithHeld)} else ${roomTokens(of('month'), isWithHeld)} end`
 }
@@ -138,11 +145,16 @@ const reserved = `
   ),
   reserved_in_pool as (
     update team_spending s set
-      reserved_nano_usd = s.reserved_nano_usd + b.worst_nano_usd,
-      reserved_tokens = s.reserved_tokens + b.worst_tokens
-    from begun b
-    where s.team_id = b.team_id
-      and (s.period, s.starts_on) in (('day', b.day), ('month', b.month))
+      reserved_nano_usd = s.reserved_nano_usd + a.nano_usd,
+      reserved_tokens = s.reserved_tokens + a.tokens
+    from (
+      select b.team_id, p.period, p.starts_on, sum(b.worst_nano_usd) as nano_usd,
+        sum(b.worst_tokens) as tokens
+      from begun b
+      cross join lateral (values ('day', b.day), ('month', b.month)) as p (period, starts_on)
+      group by 1, 2, 3
+    ) a
+    where s.team_id = a.team_id and s.period = a.period and s.starts_on = a.starts_on
   ),
   reserved_of_member as (
     update member_spending s set
@@ -177,24 +189,17 @@ export const ensureTeamSpendingRows = prepare<
   on conflict do nothing`,
 )
 
-/** Settles one of the books, once the rows of `before` are, of which each user has two. */
-const settledIn = (name: string, table: string, keys: string, before: string) => `
-  ${name} as (
-    insert into ${table} as s (${keys}, period, starts_on, reserved_nano_usd, reserved_tokens,
-      spent_nano_usd, spent_tokens)
-    select ${keys
-      .split(', ')
-      .map((key) => `r.${key}`)
-      .join(', ')}, p.period, p.starts_on, - r.reserved_nano_usd,
-      - r.reserved_tokens, r.spent_nano_usd, r.spent_tokens
+/** The two periods of each row in `running`, once the rows of `before` are settled, two for each user. */
+const periodsAfter = (before: string) => `
     from running r
     cross join lateral (values ('day', r.day), ('month', r.month)) as p (period, starts_on)
-    where (select count(*) from ${before} s where s.user_id = r.user_id) = 2
-    order by 1, 2, 3
-    on conflict (${keys}, period, starts_on) do update set
-      ${added(BOOK_COLUMNS)}
-    returning ${keys}, period, spent_nano_usd, spent_tokens
-  )`
+    where (select count(*) from ${before} s where s.user_id = r.user_id) = 2`
+
+/** What calls after it in the statement have spent of the same pool, so that each counts what it found. */
+const afterIt = (what: string) => `coalesce(sum(r.spent_${what}) over (
+        partition by s.team_id, s.period, s.starts_on order by r.place desc
+        rows between unbounded preceding and 1 preceding
+      ), 0)::bigint`
 
 const settled = `
   settled as (
@@ -208,17 +213,43 @@ const settled = `
     on conflict (user_id, period, starts_on) do update set
       ${added(BOOK_COLUMNS.map(ofTeams))}
     returning user_id, period, spent_nano_usd, spent_tokens, team_spent_nano_usd, team_spent_tokens
-  ),${settledIn('settled_pools', 'team_spending', 'team_id', 'settled')},
-  settled_users as (
-    select r.user_id, p.* from running r join settled_pools p using (team_id)
-  ),${settledIn('settled_parts', 'member_spending', 'team_id, user_id', 'settled_users')},${settledByConnection('settled_parts')},
+  ),
+  settled_teams as (
+    insert into team_spending as s (team_id, period, starts_on, reserved_nano_usd, reserved_tokens,
+      spent_nano_usd, spent_tokens)
+    select r.team_id, p.period, p.starts_on, - sum(r.reserved_nano_usd), - sum(r.reserved_tokens),
+      sum(r.spent_nano_usd), sum(r.spent_tokens)${periodsAfter('settled')}
+    group by 1, 2, 3
+    order by 1, 2, 3
+    on conflict (team_id, period, starts_on) do update set
+      ${added(BOOK_COLUMNS)}
+    returning team_id, period, starts_on, spent_nano_usd, spent_tokens
+  ),
+  settled_pools as (
+    select r.place, r.user_id, s.period,
+      s.spent_nano_usd - ${afterIt('nano_usd')} as spent_nano_usd,
+      s.spent_tokens - ${afterIt('tokens')} as spent_tokens
+    from running r
+    join settled_teams s on s.team_id = r.team_id
+      and s.starts_on = case s.period when 'day' then r.day else r.month end
+  ),
+  settled_parts as (
+    insert into member_spending as s (team_id, user_id, period, starts_on, reserved_nano_usd,
+      reserved_tokens, spent_nano_usd, spent_tokens)
+    select r.team_id, r.user_id, p.period, p.starts_on, - r.reserved_nano_usd, - r.reserved_tokens,
+      r.spent_nano_usd, r.spent_tokens${periodsAfter('settled_pools')}
+    order by 1, 2, 3
+    on conflict (team_id, user_id, period, starts_on) do update set
+      ${added(BOOK_COLUMNS)}
+    returning team_id, user_id, period, spent_nano_usd, spent_tokens
+  ),${settledByConnection('settled_parts')},
   books as (
     select r.place, s.period, ${totalShares}
     from running r join settled s using (user_id)
     union all
     select r.place, 'team_' || s.period,
       ${sharesOf('s.period', { day: 'pool_day', month: 'pool_month' })}
-    from running r join settled_pools s using (team_id)
+    from running r join settled_pools s using (place)
     union all
     select r.place, 'member_' || s.period,
       ${sharesOf('s.period', { day: 'member_day', month: 'member_month' })}

@@ -156,5 +156,5 @@ const endingOf = (name: string, asked: Asked, books: Books) =>
 /** Turns of different users, who pay for them. Returns a row for each turn that was running. */
 export const endTurns = endingOf('end_turns', askedEndings, OF_SENDER)
 
-/** The same for turns of different users, for which different teams pay. */
+/** The same for turns of different users, for which teams pay. */
 export const endTeamTurns = endingOf('end_team_turns', askedTeamEndings, OF_TEAM)

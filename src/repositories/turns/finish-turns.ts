@@ -90,7 +90,8 @@ export class TurnEndingRepository {
   })
   readonly #teamEndings = new Batcher<TeamEndingValues, EndingRow | undefined>({
     run: (turns) => this.#endForTeams(turns),
-    keysOf: ({ userId, teamId }) => [userId, teamId],
+    keysOf: ({ userId }) => [userId],
+    sharedRowOf: ({ teamId }) => teamId,
   })
 
   constructor(db: Kysely<Schema>) {

@@ -18,6 +18,7 @@ import {
 import type { Grant, GrantRow, Refusal } from '../billing/reservation-values.ts'
 import { SENDER_TABLES, SENDER_VERSION } from '../billing/sender-context.ts'
 import {
+  IS_CROWDED,
   IS_PAYER_GONE,
   OF_TEAM,
   payerOf,
@@ -44,8 +45,11 @@ export type StartOutcome =
 /** `version`: of the conversation's row, as the statement has left it. `ref`: of a new one. */
 export type BegunConversation = { version: string; ref: ConversationRef | undefined }
 
-/** `unprepared`: rows of spending that have to be locked do not exist yet. */
-type Outcome = Exclude<StartOutcome['outcome'], 'duplicate_key'> | 'unprepared'
+/**
+ * `unprepared`: rows of spending that have to be locked do not exist yet. `crowded`: has to be asked
+ * alone (team-reservation-sql.ts).
+ */
+type Outcome = Exclude<StartOutcome['outcome'], 'duplicate_key'> | 'unprepared' | 'crowded'
 
 export type BeginningRow = GrantRow & { outcome: Outcome; version: string }
 
@@ -102,6 +106,7 @@ type Paying = {
   /** Locks what the payer's consent rests on. */
   payers: string
   isPayerGone: string
+  isCrowded: string
   /** SQL for the id of the team that pays; null: the sender does. */
   team: string
   /** Columns of the answer, with SQL for their values. */
@@ -123,7 +128,7 @@ const READ: Unread = { parts: '', isStale: '', counted: '', resultColumns: '', r
 
 const beginningOf = <Row = BeginningRow>(
   name: string,
-  { asked, books, payers, isPayerGone, team, answerColumns, unread = READ }: Paying,
+  { asked, books, payers, isPayerGone, isCrowded, team, answerColumns, unread = READ }: Paying,
 ) =>
   prepare<{ rows: string; bytes: Buffer; lockLimit: string }, Row>(
     name,
@@ -187,7 +192,7 @@ const beginningOf = <Row = BeginningRow>(
         when c.running_message_id is not null then 'busy'
         when c.message_count <> a.message_count then 'stale'
         ${unread.isStale}when coalesce(st.bytes, 0) + a.new_bytes > a.limit_bytes then 'full'
-        when ${isRefused} then ${refusal}
+        ${isCrowded}when ${isRefused} then ${refusal}
         else 'begun'
       end as outcome,
       coalesce(c.owner_id, a.user_id) as owner_id,${books.grantColumns}
@@ -258,6 +263,7 @@ export const beginTurns = beginningOf('begin_turns', {
   books: OF_SENDER,
   payers: '',
   isPayerGone: '',
+  isCrowded: '',
   team: 'null',
   answerColumns: {},
 })
@@ -272,6 +278,7 @@ export const beginRememberedTurns = beginningOf<RememberedBeginningRow>('begin_r
   books: OF_SENDER,
   payers: '',
   isPayerGone: '',
+  isCrowded: '',
   team: 'null',
   answerColumns: {},
   unread: {
@@ -310,12 +317,13 @@ export const beginRememberedTurns = beginningOf<RememberedBeginningRow>('begin_r
   },
 })
 
-/** Turns of different users, for which different teams pay. */
+/** Turns of different users, for which teams pay. */
 export const beginTeamTurns = beginningOf('begin_team_turns', {
   asked: askedTeamTurns,
   books: OF_TEAM,
   payers: `${payerOf('\n    left join conversation c on c.place = a.place')},`,
   isPayerGone: IS_PAYER_GONE,
+  isCrowded: IS_CROWDED,
   team: 'a.team_id',
   answerColumns: { payer: `'team'`, paying_team_id: 'b.team_id' },
 })

@@ -28,8 +28,9 @@ import {
   toLimited,
   toReservingValues,
   toTeamReservingValues,
+  withPoolAhead,
 } from '../billing/reservation-values.ts'
-import { SpendingRows } from '../billing/spending-rows.ts'
+import { loadUncrowded, SpendingRows } from '../billing/spending-rows.ts'
 import { violatedConstraint } from '../constraints.ts'
 import type { Versions } from './load-turn-context.ts'
 import {
@@ -109,8 +110,8 @@ export class TurnBeginningRepository {
   })
   readonly #teamBeginnings = new Batcher<TeamBeginningValues, BeginningRow>({
     run: (turns) => this.#beginForTeams(turns),
-    // Two of one team would both count the room that its pool has before either.
-    keysOf: ({ userId, teamId }) => [userId, teamId],
+    keysOf: ({ userId }) => [userId],
+    sharedRowOf: ({ teamId }) => teamId,
   })
   readonly #rememberedBeginnings = new Batcher<RememberedValues, RememberedBeginningRow>({
     run: (turns) => this.#beginRememberedTogether(turns),
@@ -159,12 +160,15 @@ export class TurnBeginningRepository {
 
   async #beginForTeam(turn: NewTurn & { team: StoredTeamPayer }): Promise<BeginningRow> {
     const values = { ...toValues(turn), ...toTeamReservingValues(turn) }
-    return this.#spendingRows.prepared(values, () => this.#teamBeginnings.load(values))
+    return this.#spendingRows.prepared(values, () => loadUncrowded(this.#teamBeginnings, values))
   }
 
   async #beginForTeams(turns: readonly TeamBeginningValues[]): Promise<BeginningRow[]> {
     const lockLimit = lockLimitOf(turns)
-    return beginTeamTurns(this.#db, { ...askedTeamTurns.toValues(turns), lockLimit })
+    return beginTeamTurns(this.#db, {
+      ...askedTeamTurns.toValues(withPoolAhead(turns)),
+      lockLimit,
+    })
   }
 
   async #beginTogether(turns: readonly BeginningValues[]): Promise<BeginningRow[]> {
@@ -229,6 +233,6 @@ function toStartOutcome(row: BeginningRow, turn: NewTurn): StartOutcome {
   const { outcome } = row
   if (outcome === 'begun') return toBegun(row, turn)
   if (outcome === 'spent' || outcome === 'held') return { outcome, limited: toLimited(row) }
-  if (outcome === 'unprepared') throw new Error('begin_turn: the rows of spending are not there')
+  if (outcome === 'unprepared' || outcome === 'crowded') throw new Error(`begin_turn: ${outcome}`)
   return { outcome }
 }

@@ -11,22 +11,31 @@ const ALERT_THRESHOLDS = [50, 80, 100] as const
 /** For `user_id` of a book that is of no single user. */
 const NO_USER = `'00000000-0000-0000-0000-000000000000'::uuid`
 
+const NO_TEAM = 'null::uuid'
+
 const IS_KNOWN = `exists (
         select from budget_alerts a
         where a.book_kind = k.book_kind and a.book_id = k.book_id and a.user_id = k.user_id
           and a.period = k.period and a.starts_on = k.starts_on and a.threshold = k.threshold
       )`
 
+const KEY = 'book_kind, book_id, user_id, period, starts_on, threshold'
+
+/** Of several calls of a team in one statement, the one that reached it. */
+const THE_FIRST = ` distinct on (${KEY})`
+const FIRST_FIRST = `
+    order by ${KEY}, spent_nano_usd, spent_tokens`
+
 /**
  * `newly (place, book)`, of the rows of `shares`: the books in which a threshold was reached for the
  * first time in the period, or once more under another limit. A limit that was raised is reached
  * again only by a call that passes the threshold, not by each one after it.
  *
- * @param teamId SQL for the team of a row in `running`.
+ * @param teamId SQL for the team of a row in `running`; null: no team pays.
  */
-export const alertsOfShares = (teamId: string) => `
+export const alertsOfShares = (teamId: string | null) => `
   reached as (
-    select k.*
+    select${teamId === null ? '' : THE_FIRST} k.*
     from (
       select s.place, s.period as book,
         case split_part(s.period, '_', 1)
@@ -34,8 +43,8 @@ export const alertsOfShares = (teamId: string) => `
           else 'user'
         end as book_kind,
         case split_part(s.period, '_', 1)
-          when 'connection' then r.capped_session_id when 'team' then ${teamId}
-          when 'member' then ${teamId} else r.user_id
+          when 'connection' then r.capped_session_id when 'team' then ${teamId ?? NO_TEAM}
+          when 'member' then ${teamId ?? NO_TEAM} else r.user_id
         end as book_id,
         case split_part(s.period, '_', 1) when 'team' then ${NO_USER} else r.user_id end as user_id,
         case when s.period like '%day' then 'day' else 'month' end as period,
@@ -50,15 +59,15 @@ export const alertsOfShares = (teamId: string) => `
       cross join (values ${ALERT_THRESHOLDS.map((percent) => `(${percent})`).join(', ')}) as t (threshold)
       where s.percent >= t.threshold
     ) as k
-    where k.is_passed_now or not ${IS_KNOWN}
+    where k.is_passed_now or not ${IS_KNOWN}${teamId === null ? '' : FIRST_FIRST}
   ),
   alerted as (
-    insert into budget_alerts as a (book_kind, book_id, user_id, period, starts_on, threshold,
+    insert into budget_alerts as a (${KEY},
       limit_nano_usd, limit_tokens, spent_nano_usd, spent_tokens)
-    select book_kind, book_id, user_id, period, starts_on, threshold,
+    select ${KEY},
       limit_nano_usd, limit_tokens, spent_nano_usd, spent_tokens
     from reached
-    on conflict (book_kind, book_id, user_id, period, starts_on, threshold) do update set
+    on conflict (${KEY}) do update set
       limit_nano_usd = excluded.limit_nano_usd,
       limit_tokens = excluded.limit_tokens,
       spent_nano_usd = excluded.spent_nano_usd,
@@ -67,10 +76,10 @@ export const alertsOfShares = (teamId: string) => `
       told_at = null
     where (a.limit_nano_usd, a.limit_tokens)
       is distinct from (excluded.limit_nano_usd, excluded.limit_tokens)
-    returning book_kind, book_id, user_id, period, starts_on, threshold
+    returning ${KEY}
   ),
   newly as (
     select distinct k.place, k.book
     from reached k
-    join alerted a using (book_kind, book_id, user_id, period, starts_on, threshold)
+    join alerted a using (${KEY})
   )`
