@@ -6,11 +6,12 @@
 import fc from 'fast-check'
 import { sql } from 'kysely'
 import { beforeAll, expect, test } from 'vitest'
+import type { StoredTeamPayer } from '../../src/database/schema.ts'
 import { newId } from '../../src/crypto/random.ts'
 import { createRepositories, type Repositories } from '../../src/repositories/index.ts'
 import type { EndingTurn } from '../../src/repositories/turns/finish-turns.ts'
 import type { NewTurn } from '../../src/repositories/turns/start-turns.ts'
-import { bareEnd, bareTurn, insertUser } from '../support/bare-turns.ts'
+import { bareEnd, bareTurn, insertTeam, insertUser } from '../support/bare-turns.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { ownDatabase } from '../support/own-database.ts'
 
@@ -21,7 +22,6 @@ const TEAMS = 3
 const ROUNDS = 4
 
 type Send = { team: number; tokens: number; least: number; used: number; dies: boolean }
-type Team = { teamId: string; keyId: string }
 
 const anySend: fc.Arbitrary<Send> = fc.record({
   team: fc.integer({ min: 0, max: TEAMS - 1 }),
@@ -59,23 +59,9 @@ describeDatabases('pools of teams, many senders', (kind) => {
     }
   })
 
-  const newTeam = async (members: readonly string[]): Promise<Team> => {
-    const [teamId, keyId] = [newId(), newId()]
-    const { db } = database
-    const names = { name: teamId, nameKey: teamId, createdBy: null }
-    await db
-      .insertInto('teams')
-      .values({ id: teamId, ...names, dataKey: Buffer.alloc(1) })
-      .execute()
-    const key = { id: keyId, teamId, lastFour: '1234', sealed: Buffer.alloc(1) }
-    await db.insertInto('teamKeys').values(key).execute()
-    for (const userId of members) {
-      await db.insertInto('teamMembers').values({ teamId, userId, role: 'member' }).execute()
-    }
-    return { teamId, keyId }
-  }
+  const newTeam = (members: readonly string[]) => insertTeam(database.db, members)
 
-  const turnOf = (userId: string, team: Team, { tokens, least }: Send): NewTurn => {
+  const turnOf = (userId: string, team: StoredTeamPayer, { tokens, least }: Send): NewTurn => {
     const free = { nanoUsd: null, tokens: null }
     const limitOf = (limit: number) => ({ day: free, month: { nanoUsd: null, tokens: limit } })
     const turn = bareTurn(userId)
@@ -108,10 +94,14 @@ describeDatabases('pools of teams, many senders', (kind) => {
     return { ...end, spent: { nanoUsd: 0n, tokens }, ledgerRow }
   }
 
-  const sendAll = async (userId: string, teams: Team[], plan: Send[]): Promise<string[]> => {
+  const sendAll = async (
+    userId: string,
+    teams: StoredTeamPayer[],
+    plan: Send[],
+  ): Promise<string[]> => {
     const outcomes = []
     for (const one of plan) {
-      const turn = turnOf(userId, teams[one.team] as Team, one)
+      const turn = turnOf(userId, teams[one.team] as StoredTeamPayer, one)
       const verdict = await repositories.turnBeginnings.begin(turn)
       outcomes.push(verdict.outcome)
       if (verdict.outcome !== 'begun' || one.dies) continue

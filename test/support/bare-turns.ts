@@ -2,7 +2,7 @@
 
 import type { Kysely } from 'kysely'
 import { newId } from '../../src/crypto/random.ts'
-import type { Schema } from '../../src/database/schema.ts'
+import type { Schema, StoredTeamPayer } from '../../src/database/schema.ts'
 import type { EndingTurn, TurnEnd } from '../../src/repositories/turns/finish-turns.ts'
 import type { NewTurn } from '../../src/repositories/turns/start-turns.ts'
 
@@ -18,6 +18,26 @@ export async function insertUser(db: Kysely<Schema>): Promise<string> {
   const expiresAt = new Date(Date.now() + 3_600_000)
   await db.insertInto('sessions').values({ id, userId: id, expiresAt }).execute()
   return id
+}
+
+/** Of these members, with a key that nothing opens. */
+export async function insertTeam(
+  db: Kysely<Schema>,
+  memberIds: readonly string[],
+): Promise<StoredTeamPayer> {
+  const team = { teamId: newId(), keyId: newId() }
+  const { teamId, keyId } = team
+  const names = { name: teamId, nameKey: teamId, createdBy: null }
+  await db
+    .insertInto('teams')
+    .values({ id: teamId, ...names, dataKey: Buffer.alloc(1) })
+    .execute()
+  const key = { id: keyId, teamId, lastFour: '1234', sealed: Buffer.alloc(1) }
+  await db.insertInto('teamKeys').values(key).execute()
+  for (const userId of memberIds) {
+    await db.insertInto('teamMembers').values({ teamId, userId, role: 'member' }).execute()
+  }
+  return team
 }
 
 /** The first turn of a new conversation, which costs nothing and which no limit holds back. */

@@ -3,10 +3,10 @@
  * cache): one round trip and one commit for many calls. Measured with 16 sends at once, it takes
  * PostgreSQL's share of a send from about 1,150 us to about 400 us.
  *
- * No call waits for others to join: the batch is sent at the end of the turn.
+ * No call waits for others to join: the batch is sent at the end of the turn. Only calls for one
+ * `sharedRowOf` wait, where they would wait for its lock anyway.
  */
 
-import { setTimeout as pause } from 'node:timers/promises'
 import { Alone } from '../alone.ts'
 import { isLockTimeout, mayConcernOne } from '../errors.ts'
 
@@ -171,9 +171,11 @@ type Group<Asked, Answer> = {
 }
 
 async function atMost(ms: number, work: Promise<void>): Promise<void> {
-  const late = new AbortController()
-  const pausing = pause(ms, undefined, { signal: late.signal, ref: false }).catch(() => undefined)
-  await Promise.race([work, pausing]).finally(() => late.abort())
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms).unref()
+  })
+  await Promise.race([work, late]).finally(() => clearTimeout(timer))
 }
 
 function startGroup<Asked, Answer>(groups: Group<Asked, Answer>[]): Group<Asked, Answer> {

@@ -18,7 +18,7 @@ import {
 import type { GrantRow, UsedShares } from './reservation-values.ts'
 import { SENDER_COLUMNS, SENDER_TABLES, type SenderRow } from './sender-context.ts'
 import {
-  IS_CROWDED,
+  IS_CONTENDED,
   IS_PAYER_GONE,
   OF_TEAM_CALL,
   payerOf,
@@ -61,9 +61,9 @@ export const askedTeamCalls = jsonRows({ ...TEAM_RESERVING_COLUMNS, ...COLUMNS }
 export type CallBeginningRow = GrantRow & {
   /**
    * `payer_gone`: the team, the membership, its key or the leave to spend its money is gone;
-   * `crowded`: has to be asked alone (team-reservation-sql.ts).
+   * `contended`: has to be asked alone (team-reservation-sql.ts).
    */
-  outcome: 'begun' | 'spent' | 'held' | 'session_ended' | 'payer_gone' | 'unprepared' | 'crowded'
+  outcome: 'begun' | 'spent' | 'held' | 'session_ended' | 'payer_gone' | 'unprepared' | 'contended'
 }
 
 type Asked = { as(alias: string, rows: string): string }
@@ -73,7 +73,11 @@ const beginningOf = (
   name: string,
   calls: Asked,
   books: Books,
-  { payers, isPayerGone, isCrowded }: { payers: string; isPayerGone: string; isCrowded: string },
+  {
+    payers,
+    isPayerGone,
+    isContended,
+  }: { payers: string; isPayerGone: string; isContended: string },
 ) =>
   prepare<{ calls: string; lockLimit: string }, CallBeginningRow>(
     name,
@@ -88,7 +92,7 @@ const beginningOf = (
       case
         when s.id is null then 'session_ended'
         when ${isUnprepared} then 'unprepared'
-        ${isPayerGone}${isCrowded}when ${isRefused} then ${refusal}
+        ${isPayerGone}${isContended}when ${isRefused} then ${refusal}
         else 'begun'
       end as outcome,${books.grantColumns}
     from asked a
@@ -116,14 +120,14 @@ const beginningOf = (
 export const beginCalls = beginningOf('begin_calls', askedCalls, OF_SENDER, {
   payers: '',
   isPayerGone: '',
-  isCrowded: '',
+  isContended: '',
 })
 
 /** Calls of different users, for which teams pay. */
 export const beginTeamCalls = beginningOf('begin_team_calls', askedTeamCalls, OF_TEAM_CALL, {
   payers: `${payerOf('')},`,
   isPayerGone: IS_PAYER_GONE,
-  isCrowded: IS_CROWDED,
+  isContended: IS_CONTENDED,
 })
 
 const END_COLUMNS = {

@@ -41,7 +41,7 @@ import {
   withPoolAhead,
 } from './reservation-values.ts'
 import { type SenderContext, toSenderContext } from './sender-context.ts'
-import { loadUncrowded, SpendingRows } from './spending-rows.ts'
+import { loadUncontended, SpendingRows } from './spending-rows.ts'
 
 export type { CallSource }
 
@@ -242,7 +242,7 @@ export class CallRepository {
 
   async #beginForTeam(call: NewCall & { team: StoredTeamPayer }): Promise<CallBeginningRow> {
     const values = { ...toBeginningValues(call), ...toTeamReservingValues(call) }
-    return this.#spendingRows.prepared(values, () => loadUncrowded(this.#teamBeginnings, values))
+    return this.#spendingRows.prepared(values, () => loadUncontended(this.#teamBeginnings, values))
   }
 
   async #loadTogether(callers: readonly CallCaller[]): Promise<(CallerRow | undefined)[]> {
@@ -316,6 +316,6 @@ function toBegunCall(row: CallBeginningRow): BegunCall {
   const { outcome } = row
   if (outcome === 'begun') return { outcome, ...toGrant(row) }
   if (outcome === 'spent' || outcome === 'held') return { outcome, limited: toLimited(row) }
-  if (outcome === 'unprepared' || outcome === 'crowded') throw new Error(`begin_call: ${outcome}`)
+  if (outcome === 'unprepared' || outcome === 'contended') throw new Error(`begin_call: ${outcome}`)
   return { outcome }
 }

@@ -17,14 +17,14 @@ type Spender = {
 
 /**
  * Asks together with others, and once more alone where the calls before it in the statement could have
- * taken what is left of the team's pool (`crowded`).
+ * taken what is left of the team's pool (`contended`).
  */
-export async function loadUncrowded<Asked, Row extends { outcome: string }>(
+export async function loadUncontended<Asked, Row extends { outcome: string }>(
   batcher: Batcher<Asked, Row>,
   asked: Asked,
 ): Promise<Row> {
   const together = await batcher.load(asked)
-  return together.outcome === 'crowded' ? batcher.loadAlone(asked) : together
+  return together.outcome === 'contended' ? batcher.loadAlone(asked) : together
 }
 
 export class SpendingRows {

@@ -86,7 +86,7 @@ export const IS_PAYER_GONE = `when not exists (select from payer p where p.place
         `
 
 /** A case of a verdict, before those of its budgets: its refusal alone may be of calls before it. */
-export const IS_CROWDED = `when a.ahead_tokens > 0 and r.tokens < a.max_tokens then 'crowded'
+export const IS_CONTENDED = `when a.ahead_tokens > 0 and r.tokens < a.max_tokens then 'contended'
         `
 
 /** Of several budgets that refuse, the first is named. */

@@ -18,7 +18,7 @@ import {
 import type { Grant, GrantRow, Refusal } from '../billing/reservation-values.ts'
 import { SENDER_TABLES, SENDER_VERSION } from '../billing/sender-context.ts'
 import {
-  IS_CROWDED,
+  IS_CONTENDED,
   IS_PAYER_GONE,
   OF_TEAM,
   payerOf,
@@ -46,10 +46,10 @@ export type StartOutcome =
 export type BegunConversation = { version: string; ref: ConversationRef | undefined }
 
 /**
- * `unprepared`: rows of spending that have to be locked do not exist yet. `crowded`: has to be asked
+ * `unprepared`: rows of spending that have to be locked do not exist yet. `contended`: has to be asked
  * alone (team-reservation-sql.ts).
  */
-type Outcome = Exclude<StartOutcome['outcome'], 'duplicate_key'> | 'unprepared' | 'crowded'
+type Outcome = Exclude<StartOutcome['outcome'], 'duplicate_key'> | 'unprepared' | 'contended'
 
 export type BeginningRow = GrantRow & { outcome: Outcome; version: string }
 
@@ -106,7 +106,7 @@ type Paying = {
   /** Locks what the payer's consent rests on. */
   payers: string
   isPayerGone: string
-  isCrowded: string
+  isContended: string
   /** SQL for the id of the team that pays; null: the sender does. */
   team: string
   /** Columns of the answer, with SQL for their values. */
@@ -128,7 +128,7 @@ const READ: Unread = { parts: '', isStale: '', counted: '', resultColumns: '', r
 
 const beginningOf = <Row = BeginningRow>(
   name: string,
-  { asked, books, payers, isPayerGone, isCrowded, team, answerColumns, unread = READ }: Paying,
+  { asked, books, payers, isPayerGone, isContended, team, answerColumns, unread = READ }: Paying,
 ) =>
   prepare<{ rows: string; bytes: Buffer; lockLimit: string }, Row>(
     name,
@@ -192,7 +192,7 @@ const beginningOf = <Row = BeginningRow>(
         when c.running_message_id is not null then 'busy'
         when c.message_count <> a.message_count then 'stale'
         ${unread.isStale}when coalesce(st.bytes, 0) + a.new_bytes > a.limit_bytes then 'full'
-        ${isCrowded}when ${isRefused} then ${refusal}
+        ${isContended}when ${isRefused} then ${refusal}
         else 'begun'
       end as outcome,
       coalesce(c.owner_id, a.user_id) as owner_id,${books.grantColumns}
@@ -263,7 +263,7 @@ export const beginTurns = beginningOf('begin_turns', {
   books: OF_SENDER,
   payers: '',
   isPayerGone: '',
-  isCrowded: '',
+  isContended: '',
   team: 'null',
   answerColumns: {},
 })
@@ -278,7 +278,7 @@ export const beginRememberedTurns = beginningOf<RememberedBeginningRow>('begin_r
   books: OF_SENDER,
   payers: '',
   isPayerGone: '',
-  isCrowded: '',
+  isContended: '',
   team: 'null',
   answerColumns: {},
   unread: {
@@ -323,7 +323,7 @@ export const beginTeamTurns = beginningOf('begin_team_turns', {
   books: OF_TEAM,
   payers: `${payerOf('\n    left join conversation c on c.place = a.place')},`,
   isPayerGone: IS_PAYER_GONE,
-  isCrowded: IS_CROWDED,
+  isContended: IS_CONTENDED,
   team: 'a.team_id',
   answerColumns: { payer: `'team'`, paying_team_id: 'b.team_id' },
 })

@@ -30,7 +30,7 @@ import {
   toTeamReservingValues,
   withPoolAhead,
 } from '../billing/reservation-values.ts'
-import { loadUncrowded, SpendingRows } from '../billing/spending-rows.ts'
+import { loadUncontended, SpendingRows } from '../billing/spending-rows.ts'
 import { violatedConstraint } from '../constraints.ts'
 import type { Versions } from './load-turn-context.ts'
 import {
@@ -160,7 +160,7 @@ export class TurnBeginningRepository {
 
   async #beginForTeam(turn: NewTurn & { team: StoredTeamPayer }): Promise<BeginningRow> {
     const values = { ...toValues(turn), ...toTeamReservingValues(turn) }
-    return this.#spendingRows.prepared(values, () => loadUncrowded(this.#teamBeginnings, values))
+    return this.#spendingRows.prepared(values, () => loadUncontended(this.#teamBeginnings, values))
   }
 
   async #beginForTeams(turns: readonly TeamBeginningValues[]): Promise<BeginningRow[]> {
@@ -233,6 +233,6 @@ function toStartOutcome(row: BeginningRow, turn: NewTurn): StartOutcome {
   const { outcome } = row
   if (outcome === 'begun') return toBegun(row, turn)
   if (outcome === 'spent' || outcome === 'held') return { outcome, limited: toLimited(row) }
-  if (outcome === 'unprepared' || outcome === 'crowded') throw new Error(`begin_turn: ${outcome}`)
+  if (outcome === 'unprepared' || outcome === 'contended') throw new Error(`begin_turn: ${outcome}`)
   return { outcome }
 }

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Batcher } from '../../../src/database/statements/batcher.ts'
 import { AppError } from '../../../src/errors.ts'
 
@@ -58,4 +58,86 @@ test('where nobody knows whether it was done, it is not done again', async () =>
   const batcher = new Batcher({ run })
   expect(await settled([1, 2].map((one) => batcher.load(one)))).toEqual(['gone', 'gone'])
   expect(runs).toEqual([[1, 2]])
+})
+
+/** Answers each run when it is let go. */
+function inHand() {
+  const runs: { asked: readonly number[]; letGo: () => void }[] = []
+  const run = (asked: readonly number[]) =>
+    new Promise<number[]>((resolve) => {
+      runs.push({ asked, letGo: () => resolve(asked.map((one) => one * 2)) })
+    })
+  return { runs, run }
+}
+
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
+
+describe('calls that share a row', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  /** Those that end with the same digit do. */
+  const sharing = (mostTogether = 32) => {
+    const { runs, run } = inHand()
+    const sharedRowOf = (one: number) => String(one % 10)
+    const batcher = new Batcher({
+      ...{ run, sharedRowOf, mostTogether },
+      keysOf: (one: number) => [String(one)],
+    })
+    const load = (...all: number[]) => Promise.all(all.map((one) => batcher.load(one)))
+    const asked = async () => {
+      await nextTurn()
+      return runs.map((each) => each.asked)
+    }
+    return { runs, load, asked }
+  }
+
+  test('collect for the next statement while one has it, and hold up no others', async () => {
+    const { runs, load, asked } = sharing()
+    const first = load(1, 11, 2)
+    expect(await asked()).toEqual([[1, 11, 2]])
+    const second = load(21, 3)
+    expect(await asked()).toEqual([[1, 11, 2], [3]])
+    const third = load(31, 12)
+    expect(await asked()).toEqual([[1, 11, 2], [3]])
+    for (const { letGo } of runs) letGo()
+    expect(await first).toEqual([2, 22, 4])
+    expect(await asked()).toEqual([[1, 11, 2], [3], [21, 31, 12]])
+    runs[2]?.letGo()
+    expect([await second, await third]).toEqual([
+      [42, 6],
+      [62, 24],
+    ])
+  })
+
+  test('wait for the next one too when of one user, or beyond the size of a statement', async () => {
+    const { runs, load, asked } = sharing(3)
+    const answers = load(1, 1, 11, 21, 31)
+    expect(await asked()).toEqual([[1, 11, 21]])
+    runs[0]?.letGo()
+    expect(await asked()).toEqual([
+      [1, 11, 21],
+      [1, 31],
+    ])
+    runs[1]?.letGo()
+    expect(await answers).toEqual([2, 2, 22, 42, 62])
+  })
+
+  test('go on while another lock blocks the statement that has it', async () => {
+    const { runs, load, asked } = sharing()
+    const blocked = load(1)
+    expect(await asked()).toEqual([[1]])
+    const others = load(11, 21)
+    expect(await asked()).toEqual([[1]])
+    vi.advanceTimersByTime(100)
+    expect(await asked()).toEqual([[1], [11, 21]])
+    runs[1]?.letGo()
+    expect(await others).toEqual([22, 42])
+    runs[0]?.letGo()
+    expect(await blocked).toEqual([2])
+  })
 })

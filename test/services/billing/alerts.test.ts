@@ -11,7 +11,7 @@ import { createRepositories, type Repositories } from '../../../src/repositories
 import type { NewTurn } from '../../../src/repositories/turns/start-turns.ts'
 import { BudgetAlerts } from '../../../src/services/billing/alerts/budget-alerts.ts'
 import { bareOutcome, bareRequest, callService } from '../../support/bare-calls.ts'
-import { bareEnd, bareTurn, insertUser } from '../../support/bare-turns.ts'
+import { bareEnd, bareTurn, insertTeam, insertUser } from '../../support/bare-turns.ts'
 import {
   describeDatabases,
   type FreshDatabase,
@@ -180,19 +180,7 @@ describeDatabases('alerts of budgets', (kind) => {
 
   test("a team's pool and each member's part of it have their own", async () => {
     const [ada, bob] = [await insertUser(database.db), await insertUser(database.db)]
-    const team = { teamId: newId(), keyId: newId() }
-    const names = { name: team.teamId, nameKey: team.teamId, createdBy: null }
-    const { db } = database
-    await db
-      .insertInto('teams')
-      .values({ id: team.teamId, ...names, dataKey: Buffer.alloc(1) })
-      .execute()
-    const key = { id: team.keyId, teamId: team.teamId, lastFour: '1234', sealed: Buffer.alloc(1) }
-    await db.insertInto('teamKeys').values(key).execute()
-    for (const userId of [ada, bob]) {
-      const member = { teamId: team.teamId, userId, role: 'member' as const }
-      await db.insertInto('teamMembers').values(member).execute()
-    }
+    const team = await insertTeam(database.db, [ada, bob])
     const unlimited = { day: NONE, month: NONE }
     const limits: LimitSet = {
       ...{ ...unlimited, connectionNanoUsd: null },

@@ -1,0 +1,166 @@
+/** Members of one team who begin or end at one moment share a statement, and its pool in their order. */
+
+import { sql } from 'kysely'
+import { beforeAll, expect, test } from 'vitest'
+import type { StoredTeamPayer } from '../../src/database/schema.ts'
+import type { Limit } from '../../src/repositories/billing/budgets.ts'
+import { createRepositories, type Repositories } from '../../src/repositories/index.ts'
+import type { NewTurn } from '../../src/repositories/turns/start-turns.ts'
+import { bareEnd, bareTurn, insertTeam, insertUser } from '../support/bare-turns.ts'
+import { describeDatabases } from '../support/databases.ts'
+import { ownDatabase } from '../support/own-database.ts'
+
+const MEMBERS = 6
+const NONE: Limit = { nanoUsd: null, tokens: null }
+const DAY = '2026-11-30'
+const NEXT_DAY = '2026-12-01'
+
+describeDatabases('members of one team at one moment', (kind) => {
+  const database = ownDatabase(kind)
+  let repositories: Repositories
+
+  beforeAll(() => {
+    repositories = createRepositories(database.db)
+  })
+
+  /** With rows of spending for both days. */
+  const newTeam = async () => {
+    const members = await Promise.all(
+      Array.from({ length: MEMBERS }, () => insertUser(database.db)),
+    )
+    const team = await insertTeam(database.db, members)
+    for (const day of [DAY, NEXT_DAY]) {
+      for (const userId of members) await begun(turnOf(userId, team, { day, tokens: 0 }))
+    }
+    return { team, members }
+  }
+
+  type Asked = { tokens: number; least?: number; pool?: Limit; day?: string }
+
+  const turnOf = (
+    userId: string,
+    team: StoredTeamPayer,
+    { tokens, least = tokens, pool = NONE, day = DAY }: Asked,
+  ): NewTurn => {
+    const turn = bareTurn(userId)
+    const limits = { pool: { day: NONE, month: pool }, member: { day: NONE, month: NONE } }
+    return {
+      ...turn,
+      team,
+      periods: { day, month: `${day.slice(0, 7)}-01` },
+      limits: { ...turn.limits, team: limits },
+      worst: { ...turn.worst, maxTokens: tokens, leastTokens: least },
+    }
+  }
+
+  const begin = (turn: NewTurn) => repositories.turnBeginnings.begin(turn)
+
+  const begun = async (turn: NewTurn) => {
+    const verdict = await begin(turn)
+    if (verdict.outcome !== 'begun') throw new Error(verdict.outcome)
+    return { turn, verdict }
+  }
+
+  const end = async ({ turn, verdict }: Awaited<ReturnType<typeof begun>>, tokens: number) => {
+    const ending = bareEnd(turn, verdict)
+    const ended = await repositories.turnEndings.end({
+      ...ending,
+      ...{ limits: turn.limits, leastPercent: 75, spent: { nanoUsd: 0n, tokens } },
+    })
+    return ended?.used
+  }
+
+  const poolOf = async ({ teamId }: StoredTeamPayer) => {
+    const rows = await database.db
+      .selectFrom('teamSpending')
+      .select(['period', 'reservedTokens', 'spentTokens'])
+      .select(sql<string>`to_char(starts_on, 'YYYY-MM-DD')`.as('startsOn'))
+      .where('teamId', '=', teamId)
+      .orderBy('startsOn')
+      .orderBy('period')
+      .execute()
+    return rows.map(({ period, startsOn, reservedTokens, spentTokens }) => [
+      `${period} ${startsOn}`,
+      Number(reservedTokens),
+      Number(spentTokens),
+    ])
+  }
+
+  const transactionsOf = async (turns: readonly NewTurn[]) => {
+    const ids = turns.map(({ answerId }) => answerId)
+    const { rows } = await sql<{ count: number }>`
+      select count(distinct xmin::text)::int as count from messages where id in (${sql.join(ids)})
+    `.execute(database.db)
+    return rows[0]?.count
+  }
+
+  test('they begin in one statement and end in one, also across midnight and a month', async () => {
+    const { team, members } = await newTeam()
+    const turns = members.map((userId, index) =>
+      turnOf(userId, team, { tokens: 10 + index, day: index < 4 ? DAY : NEXT_DAY }),
+    )
+    const all = await Promise.all(turns.map(begun))
+    expect(await transactionsOf(turns)).toBe(1)
+    expect(await poolOf(team)).toEqual([
+      ['month 2026-11-01', 46, 0],
+      ['day 2026-11-30', 46, 0],
+      ['day 2026-12-01', 29, 0],
+      ['month 2026-12-01', 29, 0],
+    ])
+    await Promise.all(all.map((one, index) => end(one, index + 1)))
+    expect(await transactionsOf(turns)).toBe(1)
+    expect(await poolOf(team)).toEqual([
+      ['month 2026-11-01', 0, 10],
+      ['day 2026-11-30', 0, 10],
+      ['day 2026-12-01', 0, 11],
+      ['month 2026-12-01', 0, 11],
+    ])
+  })
+
+  test('they get what they would get one after the other where the pool has no room for all', async () => {
+    const { team, members } = await newTeam()
+    const pool = { nanoUsd: null, tokens: 350 }
+    const turns = members.map((userId) => turnOf(userId, team, { tokens: 100, least: 10, pool }))
+    const verdicts = await Promise.all(turns.map(begin))
+    const granted = verdicts.map((verdict) =>
+      verdict.outcome === 'begun' ? verdict.maxTokens : verdict,
+    )
+    const held = { outcome: 'held', limited: { period: 'month', by: 'team' } }
+    expect(granted.slice(0, 3)).toEqual([100, 100, 100])
+    expect(granted.slice(3)).toHaveLength(3)
+    expect(granted.slice(3)).toEqual(expect.arrayContaining([50, held, held]))
+    expect((await poolOf(team)).slice(0, 1)).toEqual([['month 2026-11-01', 350, 0]])
+  })
+
+  test('what one may reserve in USD is no room for the next either', async () => {
+    const { team, members } = await newTeam()
+    const pool = { nanoUsd: 5_000n, tokens: null }
+    const turns = members.map((userId) => {
+      const turn = turnOf(userId, team, { tokens: 100, pool })
+      return { ...turn, worst: { ...turn.worst, inputNanoUsd: 1_000n, outputNanoUsd: 10 } }
+    })
+    const outcomes = (await Promise.all(turns.map(begin))).map(({ outcome }) => outcome)
+    expect(outcomes.sort()).toEqual(['begun', 'begun', ...Array(4).fill('held')])
+  })
+
+  test('each is told the share that it found, and a threshold is told to the one that reached it', async () => {
+    const { team, members } = await newTeam()
+    const pool = { nanoUsd: null, tokens: 100 }
+    const turns = members.map((userId) => turnOf(userId, team, { tokens: 16, pool }))
+    const all = await Promise.all(turns.map(begun))
+    const told = await Promise.all(all.map((one) => end(one, 15)))
+    expect(await transactionsOf(turns)).toBe(1)
+    expect(told).toEqual([
+      ...[{}, {}, {}, { team_month: 60 }],
+      ...[{ team_month: 75 }, { team_month: 90 }],
+    ])
+    const alerts = await repositories.budgetAlerts.listOfTeam(team.teamId, {
+      day: DAY,
+      month: '2026-11-01',
+    })
+    expect(alerts.map(({ threshold, spent }) => [threshold, spent.tokens])).toEqual([
+      [80, 90],
+      [50, 60],
+    ])
+  })
+})
