@@ -35,6 +35,9 @@ type Versions = { before: string; after: string } | null
 const LARGEST_SHARE = 1 / 64
 /** What nothing has changed for this long is forgotten, since it may be deleted by now. */
 const KEPT_MS = 15 * 60_000
+const PURGE_EVERY_MS = 60_000
+/** The cache sets a timer for each time that it reads. */
+const CLOCK_MS = 1_000
 /** A few MB at most. */
 const MOST_STALE = 10_000
 /** About what a row takes besides its sealed values. */
@@ -44,6 +47,7 @@ export class SendMemory {
   readonly #entries: LRUCache<string, RememberedSender | RememberedConversation> | undefined
   /** Conversations that were stale, with the version in which this process has left them since. */
   readonly #left = new LRUCache<string, LeftVersion>({ max: MOST_STALE })
+  #purge: NodeJS.Timeout | undefined
 
   /** @param maxBytes 0: remembers nothing. */
   constructor(maxBytes: number) {
@@ -53,7 +57,7 @@ export class SendMemory {
       maxEntrySize: Math.ceil(maxBytes * LARGEST_SHARE),
       sizeCalculation: bytesOf,
       ttl: KEPT_MS,
-      ttlAutopurge: true,
+      ttlResolution: CLOCK_MS,
     })
   }
 
@@ -65,7 +69,7 @@ export class SendMemory {
   /** What the statement that found a session has read with it. */
   noteSender({ proof, session }: FoundWith, { versions, ...context }: TurnContext) {
     const { conversation: _, purse: __, ...sender } = context
-    this.#entries?.set(senderKey(proof), { session, sender, version: versions.sender })
+    this.#keep(senderKey(proof), { session, sender, version: versions.sender })
   }
 
   /**
@@ -140,8 +144,20 @@ export class SendMemory {
     const paysAlone = payment.teamId === null && !payment.isTeamOnly
     const isSettled = !this.#left.has(keyOf(ref.id))
     if (role === 'owner' && history.isWhole && paysAlone && isSettled)
-      this.#entries?.set(keyOf(ref.id), remembered)
+      this.#keep(keyOf(ref.id), remembered)
     else this.#forget(ref.id)
+  }
+
+  /** One timer for all: the cache's own would be one for each entry. */
+  #keep(key: string, entry: RememberedSender | RememberedConversation): void {
+    this.#entries?.set(key, entry)
+    this.#purge ??= setTimeout(() => this.#forgetOld(), PURGE_EVERY_MS).unref()
+  }
+
+  #forgetOld(): void {
+    this.#entries?.purgeStale()
+    if (this.#entries?.size) this.#purge?.refresh()
+    else this.#purge = undefined
   }
 
   #forget(id: string): void {
