@@ -28,6 +28,20 @@ export function newToken(prefix: string, bytes = 32): string {
   return `${prefix}_${randomBytes(bytes).toString('base64url')}`
 }
 
+const POOL_BYTES = 4096
+let pool = Buffer.alloc(0)
+
+/**
+ * Random bytes that need not be secret, such as nonces and ids; none is given out twice. From a pool:
+ * asked for one at a time, they cost a send as much as sealing does.
+ */
+export function drawRandomBytes(count: number): Buffer {
+  if (pool.length < count) pool = randomBytes(Math.max(POOL_BYTES, count))
+  const drawn = pool.subarray(0, count)
+  pool = pool.subarray(count)
+  return drawn
+}
+
 /**
  * Makes a generator of UUIDv7 (RFC 9562, section 5.7) whose ids strictly increase, compared as text
  * or as bytes: also within a millisecond and when the clock steps back.
@@ -55,7 +69,7 @@ export function idGenerator(now: () => number = Date.now): () => string {
 export const newId = idGenerator()
 
 function uuidv7(milliseconds: number, counter: number): string {
-  const bytes = randomBytes(16)
+  const bytes = drawRandomBytes(16)
   bytes.writeUIntBE(milliseconds, 0, 6)
   bytes.writeUInt16BE(0x7000 | counter, 6)
   bytes.writeUInt8(0x80 | (bytes.readUInt8(8) & 0x3f), 8)

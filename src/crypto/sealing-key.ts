@@ -23,6 +23,7 @@ import {
   randomBytes,
 } from 'node:crypto'
 import { inspect } from 'node:util'
+import { drawRandomBytes } from './random.ts'
 
 const ALGORITHM = 'aes-256-gcm'
 const KEY_ID_DOMAIN = 'claude-api-gateway key id\0'
@@ -117,7 +118,7 @@ export class SealingKey {
   }
 
   #seal(plaintext: Uint8Array, purpose: Purpose, binding: Binding): Buffer {
-    const nonce = randomBytes(NONCE_BYTES)
+    const nonce = drawRandomBytes(NONCE_BYTES)
     const cipher = createCipheriv(ALGORITHM, this.#key, nonce, { authTagLength: TAG_BYTES })
     cipher.setAAD(additionalData(this.#header, purpose, binding))
     const ciphertext = cipher.update(plaintext)

@@ -35,8 +35,7 @@ import {
   toLimited,
   toReservingValues,
   toSettlingValues,
-  toTeamReservingValues,
-  toTeamSettlingValues,
+  toTeamValues,
   type UsedShares,
   withPoolAhead,
 } from './reservation-values.ts'
@@ -154,10 +153,9 @@ export class CallRepository {
   async end(call: EndingCall): Promise<EndedCall | undefined> {
     const { team } = call.reservation
     const row = team
-      ? await this.#teamEndings.load({
-          ...toEndingValues(call),
-          ...toTeamSettlingValues(call, team),
-        })
+      ? await this.#teamEndings.load(
+          Object.assign(toTeamValues(team, call.limits.team), toEndingValues(call)),
+        )
       : await this.#endings.load(toEndingValues(call))
     return row && { used: row.used ?? {}, isAskerLive: row.isAskerLive }
   }
@@ -241,7 +239,7 @@ export class CallRepository {
   }
 
   async #beginForTeam(call: NewCall & { team: StoredTeamPayer }): Promise<CallBeginningRow> {
-    const values = { ...toBeginningValues(call), ...toTeamReservingValues(call) }
+    const values = Object.assign(toTeamValues(call.team, call.limits.team), toBeginningValues(call))
     return this.#spendingRows.prepared(values, () => loadUncontended(this.#teamBeginnings, values))
   }
 
@@ -277,11 +275,10 @@ const ORPHANS_AT_ONCE = 200
 
 type BeginningValues = ReturnType<typeof toBeginningValues>
 type EndingValues = ReturnType<typeof toEndingValues>
-type TeamBeginningValues = BeginningValues & ReturnType<typeof toTeamReservingValues>
-type TeamEndingValues = EndingValues & ReturnType<typeof toTeamSettlingValues>
+type TeamBeginningValues = BeginningValues & ReturnType<typeof toTeamValues>
+type TeamEndingValues = EndingValues & ReturnType<typeof toTeamValues>
 
 const toBeginningValues = (call: NewCall) => ({
-  ...toReservingValues(call),
   callId: call.callId,
   source: call.source,
   model: call.model,
@@ -293,10 +290,10 @@ const toBeginningValues = (call: NewCall) => ({
   keyLastFour: call.keyLastFour,
   replicaId: call.replicaId,
   leaseSeconds: call.leaseSeconds,
+  ...toReservingValues(call),
 })
 
 const toEndingValues = ({ end, ...call }: EndingCall) => ({
-  ...toSettlingValues(call),
   callId: call.callId,
   userId: call.userId,
   model: call.model,
@@ -310,6 +307,7 @@ const toEndingValues = ({ end, ...call }: EndingCall) => ({
   iterations: end.iterations,
   msToFirstByte: end.msToFirstByte === null ? null : toInteger(end.msToFirstByte),
   msTotal: toInteger(end.msTotal),
+  ...toSettlingValues(call),
 })
 
 function toBegunCall(row: CallBeginningRow): BegunCall {

@@ -73,6 +73,13 @@ export type Settlement = {
   leastPercent: number
 }
 
+/** Of the sender and month and day, without and with the session's own; and as many of a team. */
+const OWN_BOOKS = 2
+const TEAM_BOOKS = 4
+
+// Here and where these are used, what is spread comes last in its object: V8 builds such an object of
+// some fifty fields in about a microsecond, and one whose spread comes first in up to eighty.
+
 export function toReservingValues(asked: ReservationRequest) {
   const { periods, limits, worst } = asked
   const cappedSessionId = asked.isCapped ? asked.sessionId : null
@@ -80,33 +87,44 @@ export function toReservingValues(asked: ReservationRequest) {
     userId: asked.userId,
     sessionId: asked.sessionId,
     cappedSessionId,
-    books: cappedSessionId === null ? 2 : 3,
+    books: OWN_BOOKS + (asked.isCapped ? 1 : 0) + (asked.team ? TEAM_BOOKS : 0),
     day: periods.day,
     month: periods.month,
-    ...toLimitValues(limits),
     inputTokens: String(worst.inputTokens),
     inputNanoUsd: String(worst.inputNanoUsd),
     outputNanoUsd: toText(worst.outputNanoUsd),
     maxTokens: String(worst.maxTokens),
     leastTokens: String(worst.leastTokens),
+    ...toLimitValues(limits),
   }
 }
 
-/** Of what a team pays for. */
-export const toTeamReservingValues = (asked: ReservationRequest & { team: StoredTeamPayer }) => ({
-  ...toReservingValues(asked),
-  ...asked.team,
-  ...toTeamLimitValues(asked.limits.team),
-  books: asked.isCapped ? 7 : 6,
-})
+/** What a team's paying adds to the values of a call. */
+export function toTeamValues(
+  { teamId, keyId }: StoredTeamPayer,
+  { pool, member }: TeamLimits = { pool: UNLIMITED, member: UNLIMITED },
+) {
+  return {
+    teamId,
+    keyId,
+    poolDayNanoUsd: toText(pool.day.nanoUsd),
+    poolDayTokens: toText(pool.day.tokens),
+    poolMonthNanoUsd: toText(pool.month.nanoUsd),
+    poolMonthTokens: toText(pool.month.tokens),
+    memberDayNanoUsd: toText(member.day.nanoUsd),
+    memberDayTokens: toText(member.day.tokens),
+    memberMonthNanoUsd: toText(member.month.nanoUsd),
+    memberMonthTokens: toText(member.month.tokens),
+  }
+}
+
+type TeamCall = ReturnType<typeof toReservingValues> & ReturnType<typeof toTeamValues>
 
 /**
  * Adds to each call of a statement the most that those before it may reserve in the same pool: the
  * statement counts the room of all before any of them has reserved.
  */
-export function withPoolAhead<Call extends ReturnType<typeof toTeamReservingValues>>(
-  calls: readonly Call[],
-) {
+export function withPoolAhead<Call extends TeamCall>(calls: readonly Call[]) {
   const ahead = new Map<string, { nanoUsd: bigint; tokens: bigint }>()
   return calls.map((call) => {
     const { nanoUsd, tokens } = ahead.get(call.teamId) ?? { nanoUsd: 0n, tokens: 0n }
@@ -115,16 +133,9 @@ export function withPoolAhead<Call extends ReturnType<typeof toTeamReservingValu
       nanoUsd: nanoUsd + BigInt(call.inputNanoUsd) + output,
       tokens: tokens + BigInt(call.inputTokens) + BigInt(call.maxTokens),
     })
-    return { ...call, aheadNanoUsd: String(nanoUsd), aheadTokens: String(tokens) }
+    return { aheadNanoUsd: String(nanoUsd), aheadTokens: String(tokens), ...call }
   })
 }
-
-/** Of what a team pays for. */
-export const toTeamSettlingValues = (settlement: Settlement, team: StoredTeamPayer) => ({
-  ...toSettlingValues(settlement),
-  ...team,
-  ...toTeamLimitValues(settlement.limits.team),
-})
 
 export function toSettlingValues(settlement: Settlement) {
   const { reservation, spent, ledgerRow, limits, leastPercent } = settlement
@@ -137,7 +148,6 @@ export function toSettlingValues(settlement: Settlement) {
     reservedTokens: String(reservation.tokens),
     spentNanoUsd: String(spent.nanoUsd),
     spentTokens: String(spent.tokens),
-    ...toLimitValues(limits),
     leastPercent,
     isBilled: ledgerRow !== null,
     inputTokens: ledgerRow && toInteger(ledgerRow.inputTokens),
@@ -150,6 +160,7 @@ export function toSettlingValues(settlement: Settlement) {
     costNanoUsd: toText(ledgerRow?.costNanoUsd ?? null),
     estimated: ledgerRow?.estimated ?? null,
     tag: ledgerRow?.tag ?? null,
+    ...toLimitValues(limits),
   }
 }
 
@@ -168,19 +179,6 @@ const toLimitValues = ({ day, month, connectionNanoUsd, everything = UNLIMITED }
 const UNLIMITED: Record<BudgetPeriod, Limit> = {
   day: { nanoUsd: null, tokens: null },
   month: { nanoUsd: null, tokens: null },
-}
-
-function toTeamLimitValues({ pool, member }: TeamLimits = { pool: UNLIMITED, member: UNLIMITED }) {
-  return {
-    poolDayNanoUsd: toText(pool.day.nanoUsd),
-    poolDayTokens: toText(pool.day.tokens),
-    poolMonthNanoUsd: toText(pool.month.nanoUsd),
-    poolMonthTokens: toText(pool.month.tokens),
-    memberDayNanoUsd: toText(member.day.nanoUsd),
-    memberDayTokens: toText(member.day.tokens),
-    memberMonthNanoUsd: toText(member.month.nanoUsd),
-    memberMonthTokens: toText(member.month.tokens),
-  }
 }
 
 export const toGrant = ({ maxTokens, nanoUsd, tokens }: GrantRow): Grant => ({

@@ -19,7 +19,7 @@ import {
   type Settlement,
   toInteger,
   toSettlingValues,
-  toTeamSettlingValues,
+  toTeamValues,
   type UsedShares,
 } from '../billing/reservation-values.ts'
 import {
@@ -107,7 +107,9 @@ export class TurnEndingRepository {
   async end(turn: EndingTurn): Promise<EndedTurn | undefined> {
     const { team } = turn.reservation
     const row = team
-      ? await this.#teamEndings.load({ ...toValues(turn), ...toTeamSettlingValues(turn, team) })
+      ? await this.#teamEndings.load(
+          Object.assign(toTeamValues(team, turn.limits.team), toValues(turn)),
+        )
       : await this.#endings.load(toValues(turn))
     return row && toEndedTurn(row)
   }
@@ -133,12 +135,11 @@ const toEndedTurn = ({ used, isAskerLive, hasAccess, versionBefore, version }: E
 })
 
 type EndingValues = ReturnType<typeof toValues>
-type TeamEndingValues = EndingValues & ReturnType<typeof toTeamSettlingValues>
+type TeamEndingValues = EndingValues & ReturnType<typeof toTeamValues>
 
 function toValues(turn: EndingTurn) {
   const { end, changes } = turn
   return {
-    ...toSettlingValues(turn),
     answerId: turn.answerId,
     conversationId: turn.conversationId,
     userId: turn.userId,
@@ -159,5 +160,6 @@ function toValues(turn: EndingTurn) {
     setsSystemPrompt: changes.systemPrompt !== undefined,
     isForgotten: turn.forgotten !== null,
     blankTitle: turn.forgotten?.title ?? null,
+    ...toSettlingValues(turn),
   }
 }

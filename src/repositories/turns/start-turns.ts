@@ -27,7 +27,7 @@ import {
   toGrant,
   toLimited,
   toReservingValues,
-  toTeamReservingValues,
+  toTeamValues,
   withPoolAhead,
 } from '../billing/reservation-values.ts'
 import { loadUncontended, SpendingRows } from '../billing/spending-rows.ts'
@@ -159,7 +159,7 @@ export class TurnBeginningRepository {
   }
 
   async #beginForTeam(turn: NewTurn & { team: StoredTeamPayer }): Promise<BeginningRow> {
-    const values = { ...toValues(turn), ...toTeamReservingValues(turn) }
+    const values = Object.assign(toTeamValues(turn.team, turn.limits.team), toValues(turn))
     return this.#spendingRows.prepared(values, () => loadUncontended(this.#teamBeginnings, values))
   }
 
@@ -179,23 +179,22 @@ export class TurnBeginningRepository {
 
 /** The parameters of the statements. */
 export type BeginningValues = ReturnType<typeof toValues>
-type TeamBeginningValues = BeginningValues & ReturnType<typeof toTeamReservingValues>
+type TeamBeginningValues = BeginningValues & ReturnType<typeof toTeamValues>
 
 type RememberedValues = ReturnType<typeof toRememberedValues>
 
 const toRememberedValues = (turn: RememberedTurn) => ({
-  ...toValues(turn),
   senderVersion: turn.versions.sender,
   conversationVersion: turn.versions.conversation,
   counterKey: `${turn.counter.keyPrefix}${turn.userId}`,
   windowSeconds: turn.counter.windowMs / 1000,
   requestLimit: turn.counter.limit,
+  ...toValues(turn),
 })
 
 function toValues(turn: NewTurn) {
   const { opening, storage } = turn
   return {
-    ...toReservingValues(turn),
     readsAll: turn.readsAll,
     conversationId: turn.conversationId,
     isNew: opening !== null,
@@ -218,6 +217,7 @@ function toValues(turn: NewTurn) {
     conversationPayer: turn.conversationPayer,
     newBytes: String(storage.newBytes),
     limitBytes: toText(storage.limitBytes),
+    ...toReservingValues(turn),
   }
 }
 

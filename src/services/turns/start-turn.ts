@@ -148,12 +148,12 @@ export class TurnBeginning {
     counter: Required<UserCounter>,
   ): Promise<BegunRememberedTurn | NotBegunEarly> {
     const { turnBeginnings } = this.#deps.repositories
-    const turn = { ...draft.newTurn, versions, counter }
+    const turn = { versions, counter, ...draft.newTurn }
     const begun = await turnBeginnings.beginRemembered(turn)
     if (typeof begun === 'string') return begun
     const { started, ...counted } = begun
     this.#deps.memory.noteBegun(draft.newTurn, conversation, started)
-    return { ...counted, turn: { ...toBegunTurn(draft, started), sender, paidBy } }
+    return { turn: { sender, paidBy, ...toBegunTurn(draft, started) }, ...counted }
   }
 
   /**
@@ -184,7 +184,7 @@ export class TurnBeginning {
       if (verdict.outcome === 'begun') {
         const { paidBy } = prepared
         this.#deps.memory.noteBegun(draft.newTurn, current.conversation, verdict)
-        return { ...toBegunTurn(draft, verdict), sender: sender.username, paidBy }
+        return { sender: sender.username, paidBy, ...toBegunTurn(draft, verdict) }
       }
       if (verdict.outcome === 'duplicate_key' || verdict.outcome === 'payer_gone') {
         return verdict.outcome
@@ -287,10 +287,8 @@ export class TurnBeginning {
     const userMessageId = newId()
     const content = opened.vault.sealContent(userMessageId, [{ type: 'text', text: input.message }])
     const newTurn: NewTurn = {
-      ...reachOf(sender),
       isCapped: opening.connection !== null,
       conversationId: opened.id,
-      ...opened.changes,
       messageCount: opened.messageCount,
       userMessageId,
       answerId: newId(),
@@ -309,6 +307,9 @@ export class TurnBeginning {
       limits,
       worst: budgets.costOf(worst, limits, isWhole),
       storage: { newBytes: newBytes(opened, content), limitBytes: this.#deps.maxStoredBytes },
+      // Last, as in reservation-values.ts.
+      ...reachOf(sender),
+      ...opened.changes,
       ...(purse && { team: { teamId: purse.teamId, keyId: purse.keyId } }),
     }
     return { opened, wantedTokens, limits, history, worst, isWhole, newTurn }
@@ -355,21 +356,21 @@ function toBegunTurn(
     newSystemPrompt: opened.newSystemPrompt,
     // The request lowers what exceeds the model's own limit, and warns about it.
     maxTokens: isLowered ? maxTokens : wantedTokens,
-    ...history,
     tag,
     hasIdempotencyKey: idempotencyHash !== null,
     position: opened.messageCount + 1,
     historyStart: opened.historyStart,
     limits,
     reservation: {
-      ...periods,
       nanoUsd,
       tokens,
       likelyInputTokens: worst.inputTokens,
       maxTokens,
       sessionId,
       isConnection: isCapped,
+      ...periods,
       ...(team && { team }),
     },
+    ...history,
   }
 }
