@@ -223,10 +223,7 @@ class LimitedClient implements PostgresPoolClient {
     if (name !== undefined && planAge(this.#client).countRun()) {
       await this.#client.query({ text: DISCARD_PLANS, ...limit })
     }
-    const sent = [...values]
-    const answer = await this.#client
-      .query({ text, values: sent, ...limit, ...prepared })
-      .finally(() => sent.splice(0))
+    const answer = await this.#client.query({ text, values: [...values], ...limit, ...prepared })
     // Several statements in one string give several results; like PGlite's, the last one counts.
     const results = [answer].flat() as PostgresQueryResult<R>[]
     return results.at(-1) as PostgresQueryResult<R>
