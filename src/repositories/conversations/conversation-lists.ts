@@ -299,8 +299,18 @@ export function toListed(row: ShownRow): ListedRow {
   const { role, owner, isArchived, isShared, payment } = row
   const position = branchedAtPosition ?? 0
   return {
-    ...{ id, title, model, messageCount, isActive, createdAt, updatedAt },
-    ...{ role, owner, isArchived, isShared, payment },
+    id,
+    title,
+    model,
+    messageCount,
+    isActive,
+    createdAt,
+    updatedAt,
+    role,
+    owner,
+    isArchived,
+    isShared,
+    payment,
     ref: toConversationRef({ id, sealedFor, dataKey }),
     branchedFrom:
       branchedFrom === null && !branchedByLink ? null : { conversationId: branchedFrom, position },

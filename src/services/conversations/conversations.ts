@@ -174,7 +174,7 @@ export class ConversationService {
   }
 
   #opened<Row extends ListedRow>({ ref, title, ...row }: Row) {
-    return { ...row, title: this.#deps.vault.openConversation(ref).openTitle(title) }
+    return { title: this.#deps.vault.openConversation(ref).openTitle(title), ...row }
   }
 
   /** @param known the page, where it has been read. */
