@@ -251,9 +251,9 @@ const toAsked = <Asked extends Columns<Asked>>({
   asked,
   times,
 }: Group<Asked>) => ({
-  ...proof,
   times,
   readsAll,
+  ...proof,
   ...asked,
 })
 

@@ -177,8 +177,19 @@ function toListed(row: Row, id: string): ListedMessage {
   const { position, role, status, content, createdAt, finishedAt, tokenCount, model } = row
   const { errorCode, sender, keyLastFour, payingTeam } = row
   return {
-    ...{ id, position, role, status, content, createdAt, finishedAt, tokenCount, model },
-    ...{ errorCode, sender, keyLastFour, payingTeam },
+    id,
+    position,
+    role,
+    status,
+    content,
+    createdAt,
+    finishedAt,
+    tokenCount,
+    model,
+    errorCode,
+    sender,
+    keyLastFour,
+    payingTeam,
   }
 }
 

@@ -192,8 +192,18 @@ function toStoredAnswer(row: AnswerRow): StoredAnswer {
   const { id, status, content, model, stopSequence, errorCode, requestId } = row
   const { isOthers, isSenders, sender, keyLastFour, payingTeam } = row
   return {
-    ...{ id, status, content, model, stopSequence, errorCode, requestId },
-    ...{ isOthers, isSenders, sender, keyLastFour, payingTeam },
+    id,
+    status,
+    content,
+    model,
+    stopSequence,
+    errorCode,
+    requestId,
+    isOthers,
+    isSenders,
+    sender,
+    keyLastFour,
+    payingTeam,
     receipt: result && fromStoredReceipt(result),
     conversation: toConversationRef({ id: conversationId, sealedFor, dataKey }),
   }

@@ -218,10 +218,20 @@ export class CallService {
     const periods = periodsAt(now)
     const isCapped = connection !== null
     const begun = await repositories.calls.begin({
-      ...{ userId, sessionId, isCapped, callId, source, model, ...labels },
-      ...{ keyLastFour, replicaId, leaseSeconds, periods, limits },
-      ...(team && { team }),
+      userId,
+      sessionId,
+      isCapped,
+      callId,
+      source,
+      model,
+      keyLastFour,
+      replicaId,
+      leaseSeconds,
+      periods,
+      limits,
       worst: budgets.costOf(worst, limits, isTrial),
+      ...labels,
+      ...(team && { team }),
     })
     if (begun.outcome === 'session_ended' || begun.outcome === 'payer_gone') return begun
     if (begun.outcome !== 'begun') {
@@ -235,9 +245,9 @@ export class CallService {
     const { maxTokens, nanoUsd, tokens } = begun
     const amount = { nanoUsd, tokens, likelyInputTokens: worst.inputTokens, maxTokens }
     const session = { sessionId, isConnection: isCapped }
-    const reservation: Reservation = { ...periods, ...amount, ...session, ...(team && { team }) }
+    const reservation: Reservation = { ...amount, ...session, ...periods, ...(team && { team }) }
     const held = { callId, userId, maxTokens, limits, startedAt: performance.now() }
-    return { ...held, reservation, model: { id: model }, tag: labels.tag }
+    return { reservation, model: { id: model }, tag: labels.tag, ...held }
   }
 
   async #settle(call: HeldCall, outcome: CallOutcome): Promise<EndedCall> {
