@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { generatePassword, idGenerator, newId, newToken } from '../../src/crypto/random.ts'
+import {
+  drawRandomBytes,
+  generatePassword,
+  idGenerator,
+  newId,
+  newToken,
+} from '../../src/crypto/random.ts'
 
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
@@ -71,4 +77,14 @@ test('two processes at the same instant do not collide', () => {
   const [one, other] = [idGenerator(() => 1), idGenerator(() => 1)]
   const ids = Array.from({ length: 5_000 }, () => [one(), other()]).flat()
   expect(new Set(ids).size).toBe(10_000)
+})
+
+test('bytes from the pool are given out once, and stay as they were given out', () => {
+  const drawn = Array.from({ length: 2000 }, () => drawRandomBytes(12))
+  const before = drawn.map((bytes) => bytes.toString('hex'))
+  const large = drawRandomBytes(10_000)
+  drawRandomBytes(16).fill(0)
+  expect(large).toHaveLength(10_000)
+  expect(drawn.map((bytes) => bytes.toString('hex'))).toEqual(before)
+  expect(new Set(before).size).toBe(2000)
 })
