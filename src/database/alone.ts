@@ -2,15 +2,20 @@
 
 import { createSemaphore, type Semaphore } from '../concurrency/semaphore.ts'
 
-/** Connections that the statements of one key occupy at most. */
 const MOST_AT_ONCE = 2
 /** Timeouts of the semaphore: in all, and without any progress. A long queue alone is no lock. */
 const WAIT_MS = 60_000
 const STALL_MS = 15_000
-/** A suspected statement that runs for longer than this counts as blocked by a lock, */
+/** A suspected statement that runs for longer than this counts as blocked by a lock. */
 const HELD_UP_MS = 50
-/** and its key stays so for this long after it ends. */
 const REMEMBERED_MS = 2_000
+
+type Options = {
+  /** Connections that the statements of one key occupy at most; 2 unless given. */
+  mostAtOnce?: number
+  /** For this long after a blocked statement its key counts as blocked; 2,000 unless given. */
+  rememberedMs?: number
+}
 
 type Queue = {
   turns: Semaphore
@@ -22,14 +27,19 @@ type Queue = {
 }
 
 export class Alone {
+  readonly #options: Required<Options>
   readonly #queues = new Map<string, Queue>()
+
+  constructor({ mostAtOnce = MOST_AT_ONCE, rememberedMs = REMEMBERED_MS }: Options = {}) {
+    this.#options = { mostAtOnce, rememberedMs }
+  }
 
   /** Whether a statement for this key would block the others of its batch. */
   isHeldUp(key: string): boolean {
     const queue = this.#queues.get(key)
     if (queue === undefined) return false
     const now = performance.now()
-    if (queue.heldUpUntil > now || queue.asked > MOST_AT_ONCE) return true
+    if (queue.heldUpUntil > now || queue.asked > this.#options.mostAtOnce) return true
     return [...queue.suspectedSince].some((since) => now - since > HELD_UP_MS)
   }
 
@@ -40,7 +50,7 @@ export class Alone {
    * @throws AppError database_unavailable when the semaphore times out; what the work throws.
    */
   async run<T>(key: string, isSuspected: boolean, work: () => Promise<T>): Promise<T> {
-    const queue = this.#queues.get(key) ?? newQueue()
+    const queue = this.#queues.get(key) ?? newQueue(this.#options.mostAtOnce)
     this.#queues.set(key, queue)
     queue.asked += 1
     try {
@@ -70,8 +80,9 @@ export class Alone {
   #judge(key: string, queue: Queue, since: number): void {
     const now = performance.now()
     if (now - since <= HELD_UP_MS) return
-    queue.heldUpUntil = now + REMEMBERED_MS
-    setTimeout(() => this.#forgetIdle(key, queue), REMEMBERED_MS + 1).unref()
+    const { rememberedMs } = this.#options
+    queue.heldUpUntil = now + rememberedMs
+    setTimeout(() => this.#forgetIdle(key, queue), rememberedMs + 1).unref()
   }
 
   #forgetIdle(key: string, queue: Queue): void {
@@ -80,8 +91,8 @@ export class Alone {
   }
 }
 
-const newQueue = (): Queue => ({
-  turns: createSemaphore({ places: MOST_AT_ONCE, waitMs: WAIT_MS, stallMs: STALL_MS }),
+const newQueue = (places: number): Queue => ({
+  turns: createSemaphore({ places, waitMs: WAIT_MS, stallMs: STALL_MS }),
   asked: 0,
   suspectedSince: new Set(),
   heldUpUntil: Number.NEGATIVE_INFINITY,

@@ -39,6 +39,11 @@ type Options<Asked, Answer> = {
 const MOST_TOGETHER = 32
 /** What waits for a shared row goes on after this: the one that has it may be blocked by another lock. */
 const MOST_AT_ROW_MS = 100
+/**
+ * One place for each key, so that blocked calls of one user leave others a place at the row. Nothing is
+ * remembered: what took long may have waited for the row, with many others.
+ */
+const BESIDE_A_ROW = { mostAtOnce: 1, rememberedMs: 0 }
 
 /**
  * How long a statement may wait for a lock, as a value of PostgreSQL's lock_timeout: briefly in a
@@ -48,13 +53,15 @@ export const lockLimitOf = ({ length }: readonly unknown[]) => (length > 1 ? '10
 
 export class Batcher<Asked, Answer> {
   readonly #options: Options<Asked, Answer>
-  readonly #alone = new Alone()
+  readonly #alone: Alone
+  readonly #atRows = new Alone()
   #waiting: Waiting<Asked, Answer>[] = []
   /** For each shared row that a statement has, the calls that wait for it. */
   readonly #queues = new Map<string, Waiting<Asked, Answer>[]>()
 
   constructor(options: Options<Asked, Answer>) {
     this.#options = options
+    this.#alone = new Alone(options.sharedRowOf ? BESIDE_A_ROW : {})
   }
 
   /**
@@ -94,17 +101,21 @@ export class Batcher<Asked, Answer> {
   #askInGroups(waiting: readonly Waiting<Asked, Answer>[]): void {
     const groups: Group<Asked, Answer>[] = []
     for (const one of waiting) {
-      if (this.#locksOf(one).some((key) => this.#alone.isHeldUp(key))) {
-        void this.#askAlone(one, true)
-        continue
-      }
-      const row = this.#options.sharedRowOf?.(one.asked)
-      const queue = row === undefined ? undefined : this.#queues.get(row)
-      const group = groups.find((other) => this.#mayJoin(other, one, queue && row))
-      if (queue && !group) queue.push(one)
-      else this.#place(one, group ?? startGroup(groups), row)
+      if (this.#keysOf(one).some((key) => this.#alone.isHeldUp(key))) void this.#askAlone(one, true)
+      else this.#group(one, groups)
     }
     for (const group of groups) void this.#askGroup(group)
+  }
+
+  #group(one: Waiting<Asked, Answer>, groups: Group<Asked, Answer>[]): void {
+    const row = this.#rowOf(one)
+    const queue = row === undefined ? undefined : this.#queues.get(row)
+    const onlyRow = row !== undefined && this.#atRows.isHeldUp(row) ? row : undefined
+    const group = groups.find(
+      (other) => other.onlyRow === onlyRow && this.#mayJoin(other, one, queue && row),
+    )
+    if (queue && !group) queue.push(one)
+    else this.#place(one, group ?? startGroup(groups, onlyRow), row)
   }
 
   /** @param row the shared row of the call, if a statement has it. */
@@ -125,10 +136,7 @@ export class Batcher<Asked, Answer> {
 
   #keysOf = ({ asked }: Waiting<Asked, Answer>) => this.#options.keysOf?.(asked) ?? []
 
-  #locksOf(one: Waiting<Asked, Answer>): readonly string[] {
-    const row = this.#options.sharedRowOf?.(one.asked)
-    return row === undefined ? this.#keysOf(one) : [...this.#keysOf(one), row]
-  }
+  #rowOf = ({ asked }: Waiting<Asked, Answer>) => this.#options.sharedRowOf?.(asked)
 
   async #askGroup({ all, sharedRows }: Group<Asked, Answer>): Promise<void> {
     const done = this.#askTogether(all)
@@ -155,10 +163,12 @@ export class Batcher<Asked, Answer> {
   async #askAlone(one: Waiting<Asked, Answer>, isSuspected: boolean): Promise<void> {
     const { asked, resolve, reject } = one
     const ask = async () => (await this.#options.run([asked]))[0] as Answer
+    const row = this.#rowOf(one)
+    const atRow = row === undefined ? ask : () => this.#atRows.run(row, isSuspected, ask)
     // In one order, so that no two calls wait for each other.
-    const behind = [...this.#locksOf(one)]
+    const behind = [...this.#keysOf(one)]
       .sort()
-      .reduceRight((work, key) => () => this.#alone.run(key, isSuspected, work), ask)
+      .reduceRight((work, key) => () => this.#alone.run(key, isSuspected, work), atRow)
     await behind().then(resolve, reject)
   }
 }
@@ -168,6 +178,8 @@ type Group<Asked, Answer> = {
   all: Waiting<Asked, Answer>[]
   keys: Set<string>
   sharedRows: Set<string>
+  /** The row of all calls in it, where that row is held up: no others are to wait for it. */
+  onlyRow: string | undefined
 }
 
 async function atMost(ms: number, work: Promise<void>): Promise<void> {
@@ -178,8 +190,11 @@ async function atMost(ms: number, work: Promise<void>): Promise<void> {
   await Promise.race([work, late]).finally(() => clearTimeout(timer))
 }
 
-function startGroup<Asked, Answer>(groups: Group<Asked, Answer>[]): Group<Asked, Answer> {
-  const group = { all: [], keys: new Set<string>(), sharedRows: new Set<string>() }
+function startGroup<Asked, Answer>(
+  groups: Group<Asked, Answer>[],
+  onlyRow: string | undefined,
+): Group<Asked, Answer> {
+  const group = { all: [], keys: new Set<string>(), sharedRows: new Set<string>(), onlyRow }
   groups.push(group)
   return group
 }

@@ -60,21 +60,29 @@ test('where nobody knows whether it was done, it is not done again', async () =>
   expect(runs).toEqual([[1, 2]])
 })
 
-/** Answers each run when it is let go. */
+/** Answers each run, or fails it, when it is let go. */
 function inHand() {
-  const runs: { asked: readonly number[]; letGo: () => void }[] = []
+  const runs: { asked: readonly number[]; letGo: (error?: Error) => void }[] = []
   const run = (asked: readonly number[]) =>
-    new Promise<number[]>((resolve) => {
-      runs.push({ asked, letGo: () => resolve(asked.map((one) => one * 2)) })
+    new Promise<number[]>((resolve, reject) => {
+      const letGo = (error?: Error) =>
+        error ? reject(error) : resolve(asked.map((one) => one * 2))
+      runs.push({ asked, letGo })
     })
   return { runs, run }
 }
+
+/** As PostgreSQL says it, and the database here passes it on. */
+const lockTimeout = () =>
+  new AppError('database_unavailable', 'waited too long for a lock', {
+    cause: Object.assign(new Error(), { code: '55P03', severity: 'ERROR' }),
+  })
 
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('calls that share a row', () => {
   beforeEach(() => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
   })
   afterEach(() => {
     vi.useRealTimers()
@@ -83,7 +91,7 @@ describe('calls that share a row', () => {
   /** Those that end with the same digit do. */
   const sharing = (mostTogether = 32) => {
     const { runs, run } = inHand()
-    const sharedRowOf = (one: number) => String(one % 10)
+    const sharedRowOf = (one: number) => `row ${one % 10}`
     const batcher = new Batcher({
       ...{ run, sharedRowOf, mostTogether },
       keysOf: (one: number) => [String(one)],
@@ -139,5 +147,47 @@ describe('calls that share a row', () => {
     expect(await others).toEqual([22, 42])
     runs[0]?.letGo()
     expect(await blocked).toEqual([2])
+  })
+
+  test('go on together while those of one that failed are asked by themselves', async () => {
+    const { runs, load, asked } = sharing()
+    const failed = load(1, 11, 21, 31)
+    expect(await asked()).toEqual([[1, 11, 21, 31]])
+    runs[0]?.letGo(new Error('one of them'))
+    expect(await asked()).toEqual([[1, 11, 21, 31], [1], [11]])
+    const others = load(41, 51)
+    expect((await asked()).slice(3)).toEqual([[41, 51]])
+    const apart = load(2, 61)
+    expect((await asked()).slice(4)).toEqual([[2]])
+    for (let next = 1; next < 8; next++) {
+      runs[next]?.letGo()
+      await nextTurn()
+    }
+    expect([await failed, await others, await apart]).toEqual([
+      [2, 22, 42, 62],
+      [82, 102],
+      [4, 122],
+    ])
+  })
+
+  test('leave a place at it to others while several calls of one user are blocked', async () => {
+    const { runs, load, asked } = sharing()
+    const first = load(1, 11)
+    await asked()
+    runs[0]?.letGo(lockTimeout())
+    expect(await asked()).toEqual([[1, 11], [1], [11]])
+    runs[2]?.letGo()
+    const second = load(1, 21)
+    expect((await asked()).slice(3)).toEqual([[1, 21]])
+    runs[3]?.letGo(lockTimeout())
+    expect((await asked()).slice(4)).toEqual([[21]])
+    runs[4]?.letGo()
+    runs[1]?.letGo()
+    await asked()
+    runs[5]?.letGo()
+    expect([await first, await second]).toEqual([
+      [2, 22],
+      [2, 42],
+    ])
   })
 })
