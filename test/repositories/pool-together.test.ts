@@ -1,5 +1,6 @@
 /** Members of one team who begin or end at one moment share a statement, and its pool in their order. */
 
+import fc from 'fast-check'
 import { sql } from 'kysely'
 import { beforeAll, expect, test } from 'vitest'
 import type { StoredTeamPayer } from '../../src/database/schema.ts'
@@ -162,5 +163,65 @@ describeDatabases('members of one team at one moment', (kind) => {
       [80, 90],
       [50, 60],
     ])
+  })
+
+  type Ended = { tokens: number; pool: number; day?: string }
+
+  /** Each ends with what it spent, under the limit of the pool that it began with. */
+  const endAll = async (spent: readonly Ended[], isTogether = true) => {
+    const { team, members } = await newTeam()
+    const turns = spent.map(({ pool, day = DAY }, index) => {
+      const limit = { nanoUsd: null, tokens: pool }
+      return turnOf(members[index] as string, team, { tokens: 0, pool: limit, day })
+    })
+    const all = await Promise.all(turns.map(begun))
+    const ends = all.map((one, index) => () => end(one, spent[index]?.tokens ?? 0))
+    const told = isTogether ? await Promise.all(ends.map((run) => run())) : await inTurn(ends)
+    expect(await transactionsOf(turns)).toBe(isTogether ? 1 : spent.length)
+    const months = [DAY, NEXT_DAY].map((day) => ({ day, month: `${day.slice(0, 7)}-01` }))
+    const alerts = await Promise.all(
+      months.map((periods) => repositories.budgetAlerts.listOfTeam(team.teamId, periods)),
+    )
+    const noted = alerts.flat().map(({ threshold, limit, spent: then }) => {
+      return `${threshold} % of ${limit.tokens} at ${then.tokens}`
+    })
+    return { told, alerts: noted.sort() }
+  }
+
+  const inTurn = async <T>(all: readonly (() => Promise<T>)[]) => {
+    const results: T[] = []
+    for (const one of all) results.push(await one())
+    return results
+  }
+
+  test('a threshold is not told to those who spend nothing after it was reached', async () => {
+    const { told, alerts } = await endAll(
+      [10, 50, 0, 0, 0, 0].map((tokens) => ({ tokens, pool: 100 })),
+    )
+    expect(told).toEqual([{}, { team_month: 60 }, {}, {}, {}, {}])
+    expect(alerts).toEqual(['50 % of 100 at 60'])
+  })
+
+  test('a threshold is told once more where another limit was set between two of them', async () => {
+    const { told, alerts } = await endAll([
+      { tokens: 60, pool: 100 },
+      { tokens: 90, pool: 240 },
+      { tokens: 0, pool: 240 },
+    ])
+    expect(told).toEqual([{ team_month: 60 }, { team_month: 62 }, {}])
+    expect(alerts).toEqual(['50 % of 240 at 150'])
+  })
+
+  test('they are told, and noted, as if they ended one after the other', async () => {
+    const anyEnd = fc.record({
+      tokens: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 60 })),
+      pool: fc.constantFrom(100, 100, 100, 150, 240),
+      day: fc.constantFrom(DAY, DAY, DAY, NEXT_DAY),
+    })
+    const anyEnds = fc.array(anyEnd, { minLength: 2, maxLength: MEMBERS })
+    const property = fc.asyncProperty(anyEnds, async (ends) => {
+      expect(await endAll(ends)).toEqual(await endAll(ends, false))
+    })
+    await fc.assert(property, { numRuns: 8 })
   })
 })

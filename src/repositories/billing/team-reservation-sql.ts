@@ -1,8 +1,10 @@
 /**
  * The parts of reservation-sql.ts for what a team pays for. Three books count it, each by day and by
  * month: the sender's (beside what they pay for themselves; only limits of everything count it), the
- * team's pool, and the sender's part of the pool. All members of a team lock the same rows of the pool, so
- * one statement holds one row for each team at most.
+ * team's pool, and the sender's part of the pool. All members of a team lock the same rows of the pool.
+ * Calls of one team in one statement count as if one came after the other, by place: a call that begins
+ * leaves those before it the most that they may reserve (withPoolAhead), and one that ends finds what
+ * they have spent.
  */
 
 import { prepare } from '../../database/statements/prepared.ts'
@@ -85,8 +87,12 @@ export const payerOf = (after: string) => `
 export const IS_PAYER_GONE = `when not exists (select from payer p where p.place = a.place) then 'payer_gone'
         `
 
-/** A case of a verdict, before those of its budgets: its refusal alone may be of calls before it. */
-export const IS_CONTENDED = `when a.ahead_tokens > 0 and r.tokens < a.max_tokens then 'contended'
+/**
+ * A case of a verdict, before those of its budgets: alone it may be granted more, as those before it may
+ * reserve less than the most. What is spent refuses it in any case.
+ */
+export const IS_CONTENDED = `when (a.ahead_tokens > 0 or a.ahead_nano_usd > 0)
+          and r.tokens < a.max_tokens and r.unheld_tokens >= a.least_tokens then 'contended'
         `
 
 /** Of several budgets that refuse, the first is named. */
@@ -94,9 +100,10 @@ const NAMED = ['month', 'team_month', 'member_month', 'connection', 'day', 'team
 const LOCKED = ['locked_pools', 'locked_parts', 'locked_budgets', 'locked_connection_budgets']
 
 const roomOfPeriod = (book: 'pool' | 'member', isWithHeld: boolean) => {
+  const ahead = (what: string) => (book === 'pool' && isWithHeld ? ` - a.ahead_${what}` : '')
   const of = (period: string): Budget => ({
-    nanoUsd: `a.${book}_${period}_nano_usd${book === 'pool' ? ' - a.ahead_nano_usd' : ''}`,
-    tokens: `a.${book}_${period}_tokens${book === 'pool' ? ' - a.ahead_tokens' : ''}`,
+    nanoUsd: `a.${book}_${period}_nano_usd${ahead('nano_usd')}`,
+    tokens: `a.${book}_${period}_tokens${ahead('tokens')}`,
   })
   return `case s.period when 'day' then ${roomTokens(of('day'), isWithHeld)} else ${roomTokens(of('month'), isWithHeld)} end`
 }
@@ -120,7 +127,7 @@ const remainingRoom = `
     from asked a
     join team_spending s on s.team_id = a.team_id and ${ofItsPeriods}
     where (select count(*) from locked_budgets t where t.place = a.place) = 2
-    order by s.team_id, s.period
+    order by s.team_id, s.period, s.starts_on
     for update of s
   ),
   locked_parts as (
