@@ -144,6 +144,54 @@ describeDatabases('members of one team at one moment', (kind) => {
     expect(outcomes.sort()).toEqual(['begun', 'begun', ...Array(4).fill('held')])
   })
 
+  type Wanted = { tokens: number; least: number }
+  type Pool = { limit: number; spent: number }
+
+  /** What they are granted, or refused with, who ask one after the other in this order. */
+  const outcomesOf = (wanted: readonly Wanted[], order: readonly number[], pool: Pool) => {
+    const left = pool.limit - pool.spent
+    const outcomes: (number | string)[] = []
+    let held = 0
+    for (const index of order) {
+      const { tokens, least } = wanted[index] as Wanted
+      const room = Math.min(tokens, left - held)
+      if (room >= least) held += room
+      outcomes[index] = room >= least ? room : left < least ? 'spent' : 'held'
+    }
+    return outcomes
+  }
+
+  const ordersOf = (all: readonly number[]): number[][] =>
+    all.length === 0
+      ? [[]]
+      : all.flatMap((one) => ordersOf(all.filter((other) => other !== one)).map((o) => [one, ...o]))
+
+  test('they begin as they would one after the other, in some order', async () => {
+    const tokens = fc.integer({ min: 1, max: 120 })
+    const anyWanted = fc.tuple(tokens, tokens).map(([one, other]) => {
+      return { tokens: Math.max(one, other), least: Math.min(one, other) }
+    })
+    const anyPool = fc.record({
+      limit: fc.integer({ min: 50, max: 400 }),
+      spent: fc.integer({ min: 0, max: 300 }),
+    })
+    const all = fc.array(anyWanted, { minLength: 2, maxLength: 5 })
+    const property = fc.asyncProperty(all, anyPool, async (wanted, pool) => {
+      const { team, members } = await newTeam()
+      await end(await begun(turnOf(members[0] as string, team, { tokens: 0 })), pool.spent)
+      const limit = { nanoUsd: null, tokens: pool.limit }
+      const turns = wanted.map((one, index) =>
+        turnOf(members[index] as string, team, { ...one, pool: limit }),
+      )
+      const outcomes = (await Promise.all(turns.map(begin))).map((verdict) =>
+        verdict.outcome === 'begun' ? verdict.maxTokens : verdict.outcome,
+      )
+      const orders = ordersOf([...wanted.keys()])
+      expect(orders.map((order) => outcomesOf(wanted, order, pool))).toContainEqual(outcomes)
+    })
+    await fc.assert(property, { numRuns: 8 })
+  })
+
   test('each is told the share that it found, and a threshold is told to the one that reached it', async () => {
     const { team, members } = await newTeam()
     const pool = { nanoUsd: null, tokens: 100 }
