@@ -23,6 +23,8 @@ type Definition<I extends z.ZodRawShape> = {
   /** Texts, each described for the person who fills it in; an optional one may be left out. */
   input: z.ZodObject<I>
   complete?: { readonly [K in keyof I]?: Completers[string] }
+  /** Its arguments by the names that errors of the services have for them. */
+  argumentOf?: Readonly<Record<string, keyof I & string>>
   /** @throws AppError when the caller may not see what the prompt refers to. */
   messages(
     args: z.output<z.ZodObject<I>>,

@@ -17,6 +17,7 @@ export const continueConversation = definePrompt({
     message: z.string().optional().describe('What to send. Left out: you are asked.'),
   }),
   complete: { conversation: completeConversation },
+  argumentOf: { conversation_id: 'conversation' },
   async messages({ conversation: id, message }, { caller, services, worded }) {
     const { title, role } = await services.conversationHeads.get(caller, id)
     const next = isBlank(message ?? '')

@@ -17,6 +17,7 @@ export const summariseConversation = definePrompt({
       .describe('Which one: begin to type its title.'),
   }),
   complete: { conversation: completeConversation },
+  argumentOf: { conversation_id: 'conversation' },
   async messages({ conversation: id }, context) {
     const text = await conversationMarkdown(id, context)
     const resource = { uri: conversationUri(id), mimeType: 'text/markdown', text }

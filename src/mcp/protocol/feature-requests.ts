@@ -161,10 +161,21 @@ async function getPrompt(
     const said = problems.map((problem) => inWords(problem, 'the arguments')).join('; ')
     throw new ProtocolFailure(INVALID_PARAMS, `Invalid arguments of prompt ${name}: ${said}.`)
   }
-  const messages = await prompt.messages(data, context)
+  const messages = await prompt.messages(data, context).catch(inArgumentsOf(prompt))
   if ('resultType' in messages) return messages
   return { description: context.worded(prompt.description), messages }
 }
+
+/** Makes an error name an argument of the prompt: the client has given no others. */
+const inArgumentsOf =
+  ({ argumentOf = {} }: Prompt) =>
+  (thrown: unknown): never => {
+    const { code, message, retryable, retryAfterSeconds, details, cause } = toAppError(thrown)
+    const field = argumentOf[details?.field ?? '']
+    if (field === undefined) throw thrown
+    const told = { ...details, field }
+    throw new AppError(code, message, { retryable, retryAfterSeconds, details: told, cause })
+  }
 
 async function complete(
   { findCompletable }: FeatureFinder,

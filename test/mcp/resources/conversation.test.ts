@@ -79,7 +79,10 @@ describe.each(eras)('a conversation as a resource, %s era', (era) => {
     })
     expect(request?.content).toMatchObject({ text: expect.stringMatching(/^Summarise/) })
     for (const name of ['continue_conversation', 'summarise_conversation']) {
-      await expect(prompt(name, { conversation: id }, stranger)).rejects.toThrow(/no conversation/)
+      await expect(prompt(name, { conversation: id }, stranger)).rejects.toMatchObject({
+        message: expect.stringContaining('no conversation'),
+        data: { code: 'not_found', details: { field: 'conversation' } },
+      })
     }
   })
 
