@@ -20,6 +20,8 @@ const NO_PAGES =
 const NEVER_ON_PAGES: Record<string, string> = {
   'Only tokens of authenticate_user': 'rotate_token alone rotates',
   'Send with pay_with: "own", or have': 'a browser session may spend the money of all its teams',
+  'You are a  of this conversation, and only its owner ends':
+    'revoke_share alone ends all of a conversation',
   'edit_message_id needs': 'a page that edits has the conversation in its address',
   'cursor must be a next_cursor of an earlier part': 'a page exports a conversation as a whole',
   'unfinished: call get_message': 'a warning of a result',

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { wrongField } from '../../services/access/field-rules.ts'
-import { MAX_SHARE_DAYS } from '../../services/conversations/sharing/sharing.ts'
+import { MAX_SHARE_DAYS, type NewShare } from '../../services/conversations/sharing/sharing.ts'
 import { defineTool, instant, storableText } from '../definitions/tool.ts'
 import { shareRole } from './share.ts'
 
@@ -58,6 +58,14 @@ export const shareConversation = defineTool({
     role: shareRole,
     pending: z.boolean().describe('true until the recipient accepts it.'),
     expires_at: instant.nullable(),
+    replaced: z
+      .object({
+        role: shareRole,
+        expires_at: instant.nullable(),
+        from_position: z.number().int().describe('The first message that could be read.'),
+      })
+      .optional()
+      .describe('What they were given before, if that was something else: tell the user.'),
   }),
   async run(args, { caller, services }) {
     if (typeof args.with === 'object' && 'link' in args.with) {
@@ -96,6 +104,13 @@ export const shareConversation = defineTool({
       role: share.role,
       pending: share.isPending,
       expires_at: share.expiresAt?.toISOString() ?? null,
+      ...(share.replaced && { replaced: shownTerms(share.replaced) }),
     }
   },
+})
+
+const shownTerms = ({ role, expiresAt, fromPosition }: NonNullable<NewShare['replaced']>) => ({
+  role,
+  expires_at: expiresAt?.toISOString() ?? null,
+  from_position: fromPosition,
 })

@@ -216,6 +216,43 @@ describeDatabases('a shared conversation', (kind) => {
     expect(await codeOf(read(cyds, id))).toBe('not_found')
   })
 
+  test('with everybody is hidden, not ended, by a reader, and strangers learn nothing', async () => {
+    const id = await begin(adas)
+    const { share_id } = (await share(id, 'everybody', 'viewer')).structured.data
+    const { error } = (await bobs.call('revoke_share', { share_id })).structured
+    expect(error).toMatchObject({
+      code: 'forbidden',
+      details: { field: 'share_id', conversation_id: id },
+    })
+    expect(error.message).toMatch(/hide it: \S*update_conversation with hidden: true/)
+    const all = await bobs.call('revoke_share', { conversation_id: id, all: true })
+    expect(all.structured.error.message).toMatch(/\S*update_conversation with hidden: true/)
+    expect(await codeOf(read(cyds, id))).toBe('ok')
+    await sql`update conversation_grants set expires_at = now() where id = ${share_id}::uuid`.execute(
+      app.app.db,
+    )
+    const unknown = await bobs.call('revoke_share', { share_id: randomUUID() })
+    expect((await bobs.call('revoke_share', { share_id })).structured).toEqual(unknown.structured)
+  })
+
+  test('given again says what that replaces, and nothing where all is as it was', async () => {
+    const id = await begin(adas, 'first')
+    await send(adas, id, { message: 'second' })
+    const { messages } = (await read(adas, id)).structured
+    const replacedBy = async (role: Role, more = {}) =>
+      (await share(id, bob, role, more)).structured.data.replaced
+    expect(await replacedBy('contributor')).toBeUndefined()
+    expect(await replacedBy('contributor')).toBeUndefined()
+    const whole = { role: 'contributor', expires_at: null, from_position: 1 }
+    const later = { from_message_id: messages[2].id, expires_in_days: 7 }
+    expect(await replacedBy('viewer', later)).toEqual(whole)
+    const part = { role: 'viewer', expires_at: expect.any(String), from_position: 3 }
+    expect(await replacedBy('viewer')).toEqual(part)
+    expect(await replacedBy('viewer')).toBeUndefined()
+    const other = await share(id, cyd, 'viewer')
+    expect(other.structured.data).not.toHaveProperty('replaced')
+  })
+
   test('says what a recipient looks like to who gave a bare name', async () => {
     const id = await begin(adas)
     for (const wanted of [bob.username, { user: bob.username }, 7]) {

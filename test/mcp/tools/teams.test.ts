@@ -242,6 +242,9 @@ describeDatabases('by tool, a team', (kind) => {
     expect(await codeOf(read(cyd, id))).toBe('not_found')
     expect(await codeOf(send(cyd, id))).toBe('not_found')
     expect(await listed(cyd)).not.toContain(id)
+    const end = { share_id: share.share_id }
+    expect(await codeOf(bob.client.call('revoke_share', end))).toBe('forbidden')
+    expect(await codeOf(cyd.client.call('revoke_share', end))).toBe('not_found')
     // Of the team, not of the person: whoever comes later has it too.
     await join(cyd, team)
     expect(await codeOf(read(cyd, id))).toBe('ok')

@@ -3,6 +3,7 @@ import type { Schema } from '../../../database/schema.ts'
 import {
   accessTo,
   type ConversationRole,
+  isGrantedTo,
   isInTeam,
   isOwnedBy,
   isSentBy,
@@ -51,6 +52,9 @@ export type ListedGrant = {
   /** Whether the reader, who is not the owner, hid it from their lists. */
   isHidden: boolean
 }
+
+/** What a grant gives. */
+export type GrantTerms = Pick<ListedGrant, 'role' | 'expiresAt' | 'fromPosition'>
 
 /** `teamIds`: of the recipient, and of the team that the conversation belongs to. */
 export type EndedGrant = { conversationId: string; teamIds: (string | null)[] }
@@ -118,20 +122,30 @@ export class GrantRepository {
     return row
   }
 
-  /** Of one conversation of the user's: how many grants it has, and whether this one is there. */
-  async countOf(
-    conversationId: string,
-    ownerId: string,
-    to: { userId: string | null; teamId: string | null },
-  ) {
-    const { rows } = await sql<{ grants: number; isThere: boolean }>`
-      select count(*)::integer as grants, coalesce(bool_or(
-        g.user_id is not distinct from ${to.userId}::uuid
-        and g.team_id is not distinct from ${to.teamId}::uuid), false) as is_there
+  /** How many grants a conversation of the user's has. */
+  async countOf(conversationId: string, ownerId: string): Promise<number> {
+    const { rows } = await sql<{ grants: number }>`
+      select count(*)::integer as grants
       from (values (${ownerId}::uuid)) as granter (id)
       join conversations c on c.id = ${conversationId}::uuid and ${ownedBy('granter.id')}
       join conversation_grants g on g.conversation_id = c.id`.execute(this.#db)
-    return rows[0] ?? { grants: 0, isThere: false }
+    return rows[0]?.grants ?? 0
+  }
+
+  /** What a recipient was given for a conversation of the user's, in force or not. */
+  async findTerms(
+    conversationId: string,
+    ownerId: string,
+    to: { userId: string | null; teamId: string | null },
+  ): Promise<GrantTerms | undefined> {
+    const { rows } = await sql<GrantTerms>`
+      select g.role, g.expires_at, g.from_position
+      from (values (${ownerId}::uuid)) as granter (id)
+      join conversations c on c.id = ${conversationId}::uuid and ${ownedBy('granter.id')}
+      join conversation_grants g on g.conversation_id = c.id
+        and g.user_id is not distinct from ${to.userId}::uuid
+        and g.team_id is not distinct from ${to.teamId}::uuid`.execute(this.#db)
+    return rows[0]
   }
 
   /** How many conversations the user shares with everybody. */
@@ -213,6 +227,21 @@ export class GrantRepository {
         and ${reached(reach)} and (${ownedBy('s.user_id')} or g.user_id = s.user_id)
       returning c.id as conversation_id, c.team_id as owning_team_id, g.team_id`.execute(this.#db)
     return rows[0] && toEnded(rows[0])
+  }
+
+  /**
+   * The conversation that the session reads by a grant to more than its user, who cannot end it: to
+   * everybody, or to a team of theirs.
+   */
+  async findShared(id: string, reach: Reach): Promise<string | undefined> {
+    const { rows } = await sql<{ conversationId: string }>`
+      select c.id as conversation_id
+      from sessions s
+      join conversation_grants g on g.id = ${id}::uuid and g.user_id is null
+        and ${sql.raw(isGrantedTo('g', 's.user_id'))}
+      join conversations c on c.id = g.conversation_id and ${reached(reach)}
+      where s.id = ${reach.sessionId}::uuid and s.user_id = ${reach.userId}::uuid`.execute(this.#db)
+    return rows[0]?.conversationId
   }
 
   /** Ends all of a conversation of the owner's. */

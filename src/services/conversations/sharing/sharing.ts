@@ -1,8 +1,10 @@
 import { newId } from '../../../crypto/random.ts'
 import { AppError } from '../../../errors.ts'
+import type { ConversationRole } from '../../../repositories/access/conversation-access.ts'
 import type {
   EndedGrant,
   GrantRole,
+  GrantTerms,
   ListedGrant,
 } from '../../../repositories/conversations/sharing/grants.ts'
 import type { SharesFrom } from '../../../repositories/conversations/sharing/recipients.ts'
@@ -18,7 +20,13 @@ import { conversationNotFound, notInConversation } from '../conversation-errors.
 import { roleTooSmall } from '../roles.ts'
 import { endLinks } from './links.ts'
 import { countRecipient, MAX_WITH_EVERYBODY } from './recipient-limit.ts'
-import { recipientIsSelf, recipientNotFound, shareNotFound } from './share-errors.ts'
+import {
+  notOwnersShares,
+  recipientIsSelf,
+  recipientNotFound,
+  shareNotFound,
+  shareOfMany,
+} from './share-errors.ts'
 
 type Deps = {
   repositories: Pick<
@@ -61,6 +69,8 @@ export type NewShare = {
   /** Without effect until the recipient accepts it. */
   isPending: boolean
   expiresAt: Date | null
+  /** What the recipient was given before; null for nothing else than now. */
+  replaced: GrantTerms | null
 }
 
 const MAX_GRANTS = 200
@@ -95,20 +105,23 @@ export class Sharing {
       const { grants } = repositories
       const { teamId } = await lockOwn(repositories, caller, request.conversationId)
       const recipient = await findRecipient(repositories, caller, request.with)
-      await refuseTooMany(repositories, caller.userId, request.conversationId, recipient.key)
+      const terms = { role: request.role, expiresAt, fromPosition }
+      const { conversationId } = request
+      const before = await grants.findTerms(conversationId, caller.userId, recipient.key)
+      if (before === undefined) {
+        await refuseTooMany(repositories, caller.userId, conversationId, recipient.key)
+      }
       const put = await grants.put({
         id: newId(),
-        conversationId: request.conversationId,
+        conversationId,
         ...recipient.key,
-        role: request.role,
+        ...terms,
         grantedBy: caller.userId,
         isAccepted: recipient.key.userId === null,
-        expiresAt,
-        fromPosition,
       })
-      const stopped = await grants.cancelOfRemoved(request.conversationId)
+      const stopped = await grants.cancelOfRemoved(conversationId)
       const detail = {
-        conversationId: request.conversationId,
+        conversationId,
         recipientId: recipient.key.userId,
         teamId: recipient.key.teamId,
         role: request.role,
@@ -123,6 +136,7 @@ export class Sharing {
         role: request.role,
         isPending: !put.isAccepted,
         expiresAt,
+        replaced: before && !isSame(before, terms) ? before : null,
       }
       return { share, stopped }
     })
@@ -164,13 +178,14 @@ export class Sharing {
    * their very next call; an answer that they wait for is stopped, and what it cost until then is
    * booked.
    *
-   * @throws AppError not_found; unauthenticated, insufficient_scope.
+   * @throws AppError not_found; forbidden for one that others were given too; unauthenticated,
+   *   insufficient_scope.
    */
   async end(caller: Caller, shareId: string): Promise<void> {
     const stopped = await this.#deps.transact(async (repositories) => {
       await holdSession(repositories, caller, ['conversations:share'])
       const ended = await repositories.grants.end(shareId, reachOf(caller))
-      if (ended === undefined) return this.#endLink(repositories, caller, shareId)
+      if (ended === undefined) return this.#endOther(repositories, caller, shareId)
       const { conversationId, teamIds } = ended
       const stopped = await repositories.grants.cancelOfRemoved(conversationId)
       const detail = { conversationId }
@@ -189,7 +204,7 @@ export class Sharing {
   async endAll(caller: Caller, conversationId: string): Promise<number> {
     const { ended, stopped } = await this.#deps.transact(async (repositories) => {
       await holdSession(repositories, caller, ['conversations:share'])
-      await lockOwn(repositories, caller, conversationId)
+      await lockOwn(repositories, caller, conversationId, notOwnersShares)
       const grants = await repositories.grants.endAll(conversationId, caller.userId)
       const stopped = await repositories.grants.cancelOfRemoved(conversationId)
       if (grants.length > 0)
@@ -213,12 +228,14 @@ export class Sharing {
     })
   }
 
-  async #endLink(
-    transaction: Pick<InTransaction, 'auditEvents' | 'links'>,
+  async #endOther(
+    transaction: Pick<InTransaction, 'auditEvents' | 'grants' | 'links'>,
     caller: Caller,
     id: string,
   ): Promise<undefined> {
-    if ((await endLinks(this.#deps.audit, transaction, caller, { id })) === 0) throw shareNotFound()
+    if ((await endLinks(this.#deps.audit, transaction, caller, { id })) > 0) return
+    const conversationId = await transaction.grants.findShared(id, reachOf(caller))
+    throw conversationId === undefined ? shareNotFound() : shareOfMany(conversationId)
   }
 
   async #record(
@@ -271,10 +288,11 @@ async function lockOwn(
   { grants }: Pick<InTransaction, 'grants'>,
   caller: Caller,
   conversationId: string,
+  notOwner = (role: ConversationRole) => roleTooSmall(role, 'owner'),
 ) {
   const found = await grants.lockConversation(conversationId, reachOf(caller))
   if (found === undefined) throw conversationNotFound()
-  if (found.role !== 'owner') throw roleTooSmall(found.role, 'owner')
+  if (found.role !== 'owner') throw notOwner(found.role)
   return found
 }
 
@@ -326,9 +344,7 @@ async function refuseTooMany(
   conversationId: string,
   to: Recipient['key'],
 ): Promise<void> {
-  const { grants: count, isThere } = await grants.countOf(conversationId, userId, to)
-  if (isThere) return
-  if (count >= MAX_GRANTS) {
+  if ((await grants.countOf(conversationId, userId)) >= MAX_GRANTS) {
     throw refused(`This conversation is shared ${MAX_GRANTS} times, the most there may be.`)
   }
   if (to.userId !== null || to.teamId !== null) return
@@ -336,6 +352,11 @@ async function refuseTooMany(
     throw refused(`You share ${MAX_WITH_EVERYBODY} conversations with everybody, the most you may.`)
   }
 }
+
+const isSame = (a: GrantTerms, b: GrantTerms): boolean =>
+  a.role === b.role &&
+  a.fromPosition === b.fromPosition &&
+  a.expiresAt?.getTime() === b.expiresAt?.getTime()
 
 function expiryOf(days: number | undefined): Date | null {
   if (days === undefined) return null

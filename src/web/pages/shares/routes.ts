@@ -12,12 +12,13 @@ import {
   refused,
   textField,
 } from '../../kit/forms.ts'
+import type { Html } from '../../kit/html.ts'
 import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { optionalDays } from './days.ts'
 import { ofTeam, teamsOf } from './teams.ts'
-import { SHARES_FROM, sharesPage } from './view.ts'
+import { replacedNotice, SHARES_FROM, sharesPage } from './view.ts'
 
 const NO_NAME = 'Enter a username or an email address.'
 
@@ -34,6 +35,8 @@ const BESIDE = {
 } as const
 const TRANSFER_BESIDE = { share_refused: '', conversation_busy: '' } as const
 
+type Shown = { conversationId: string | null; form?: FormState; notice?: Html }
+
 /** /account/shares: what the visitor shares and is offered, and who may offer them something. */
 export function shareRoutes(context: PageContext): Router {
   const { services } = context
@@ -42,14 +45,14 @@ export function shareRoutes(context: PageContext): Router {
   const show = async (
     req: Request,
     res: Response,
-    { conversationId, form = EMPTY_FORM }: { conversationId: string | null; form?: FormState },
+    { conversationId, form = EMPTY_FORM, ...shown }: Shown,
     refusal?: Refusal,
   ) => {
     const caller = callerOf(req)
     const { given, received } = await services.sharing.list(caller, conversationId)
     const page = sharesPage({
       csrfField: csrfField(req, res, context),
-      notice: notice('/account/shares', req.query.done),
+      notice: shown.notice ?? notice('/account/shares', req.query.done),
       given,
       received,
       linksMode: services.links.mode,
@@ -94,6 +97,10 @@ export function shareRoutes(context: PageContext): Router {
       BESIDE,
     ).catch((error) => (values.team === '' ? asRefusal(error) : ofTeam(error, 'team')))
     if ('refusal' in result) return refuse(result.refusal)
+    const { replaced } = result.done
+    if (replaced) {
+      return show(req, res, { conversationId, notice: replacedNotice(replaced, result.done) })
+    }
     res.redirect(303, `/account/shares?conversation=${conversationId}&done=shared`)
   })
 

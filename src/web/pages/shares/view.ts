@@ -1,6 +1,6 @@
 import type { ConversationHead } from '../../../services/conversations/conversation-heads.ts'
 import type { LinksMode } from '../../../services/conversations/sharing/links.ts'
-import type { ListedShare } from '../../../services/conversations/sharing/sharing.ts'
+import type { ListedShare, NewShare } from '../../../services/conversations/sharing/sharing.ts'
 import { confirmation, type FormState, field, hidden, select, summary } from '../../kit/form.ts'
 import { day, fact } from '../../kit/format.ts'
 import { type Html, html } from '../../kit/html.ts'
@@ -73,6 +73,15 @@ ${shares.length === 0 ? html`<p class="soft">None.</p>` : html`<ul class="rows">
 </section>`
 
 const ROLES = { viewer: 'reads', contributor: 'reads and sends messages' }
+
+type Terms = NonNullable<NewShare['replaced']>
+
+/** A share with one who had another before, which has ended by this. */
+export const replacedNotice = (before: Terms, now: Pick<NewShare, 'role' | 'expiresAt'>): Html =>
+  html`<p class="notice good" role="status">Shared, in place of what you gave before. Before: ${inWords(before)}${before.fromPosition > 1 && `, from message ${before.fromPosition} on`}. Now: ${inWords(now)}.</p>`
+
+const inWords = ({ role, expiresAt }: Pick<Terms, 'role' | 'expiresAt'>) =>
+  html`${ROLES[role]}, ${expiresAt === null ? 'without an end' : html`until ${day(expiresAt)}`}`
 
 const givenRow = (share: ListedShare, csrfField: Html) => html`<li><div class="what">
 <h3><a href="/account/conversations/${share.conversationId}"><bdi>${shownTitle(share.title ?? '')}</bdi></a>

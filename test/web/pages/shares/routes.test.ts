@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { newId } from '../../../../src/crypto/random.ts'
 import { startApp, type TestApp } from '../../../support/start-app.ts'
 import { begin, signUpToTalk } from '../conversations/talking.ts'
-import { signUp, type Visitor } from '../visiting.ts'
+import { csrfTokenIn, signUp, type Visitor } from '../visiting.ts'
 
 const OWN = 'https://gateway.example'
 
@@ -55,6 +55,20 @@ test('an offer is accepted, read, and left', async () => {
   const left = await bob.browser.submit(`/account/shares/${shareIdIn(list.html)}/end`)
   expect(left.text).toContain('Ended.')
   expect((await bob.browser.open(path)).status).toBe(404)
+})
+
+test('another share with the same person says what it replaces', async () => {
+  const path = await begin(ada, 'Given twice')
+  await offer(path, { role: 'contributor' })
+  expect((await offer(path, { role: 'contributor' })).text).not.toContain('in place of')
+  const again = await offer(path, { role: 'viewer', days: '1' })
+  expect(again.status).toBe(200)
+  expect(again.text).toContain(
+    'Before: reads and sends messages, without an end. Now: reads, until ',
+  )
+  expect((await offer(path, { role: 'viewer' })).text).toMatch(
+    /Before: reads, until \d+ \w+ \d{4} *\. Now: reads, without an end\./,
+  )
 })
 
 test('an owner makes a contributor the owner, and stays a contributor', async () => {
@@ -114,7 +128,7 @@ test("another's share is not accepted, and another's conversation not shared", a
   await offer(path)
   const id = shareIdIn((await bob.browser.open('/account/shares')).html)
   await eve.browser.open('/account/shares')
-  const csrf = /name="csrf_token" value="([^"]*)"/.exec(eve.browser.page.html)?.[1] ?? ''
+  const csrf = csrfTokenIn(eve.browser.page.html)
   for (const act of ['accept', 'transfer', 'end']) {
     const address = `/account/shares/${id}/${act}`
     expect((await eve.browser.post(address, { csrf_token: csrf }, { origin: OWN })).status).toBe(
@@ -134,6 +148,18 @@ test("another's share is not accepted, and another's conversation not shared", a
   )
   expect(own.status).toBe(404)
   expect((await eve.browser.open(path)).status).toBe(404)
+})
+
+test('a share with everybody is not ended by a reader, who is shown how to hide it', async () => {
+  const path = await begin(ada, 'For all of you')
+  const shared = await offer(path, { with: 'everybody' })
+  await bob.browser.open('/account/shares')
+  const fields = { csrf_token: csrfTokenIn(bob.browser.page.html) }
+  const end = `/account/shares/${shareIdIn(shared.html)}/end`
+  const refused = await bob.browser.post(end, fields, { origin: OWN })
+  expect(refused.status).toBe(403)
+  expect(refused.text).toContain(`hide it at ${path}.`)
+  expect((await bob.browser.open(path)).html).toContain(`${path}/hide`)
 })
 
 test('who accepts nothing is offered nothing', async () => {
