@@ -1,5 +1,5 @@
 import express, { type RequestHandler, Router } from 'express'
-import { admitFormOf, type BodyAdmission } from '../http/bodies/admit-body.ts'
+import type { BodyAdmission } from '../http/bodies/admit-body.ts'
 import { IMPORT_PATH } from '../http/routes/import.ts'
 import { MCP_PATH, OPEN_MCP_PATH } from '../network/mcp-addresses.ts'
 import { SHARED_PATH } from '../services/conversations/sharing/links.ts'
@@ -8,7 +8,8 @@ import { notice } from './kit/notices.ts'
 import { pageSecurity } from './kit/page-security.ts'
 import { sendPage } from './kit/send-page.ts'
 import { STYLESHEET, STYLESHEET_PATH } from './kit/stylesheet.ts'
-import { callerOf, type PageContext, requireSignIn } from './page-context.ts'
+import { messageArrival } from './message-arrival.ts'
+import { type PageContext, requireSignIn } from './page-context.ts'
 import { accountRoutes } from './pages/account/routes.ts'
 import { adminRoutes } from './pages/admin/routes.ts'
 import { connectRoutes } from './pages/connect/routes.ts'
@@ -93,15 +94,6 @@ export function createPageRoutes(options: PageRouteOptions): Router {
     identify,
     ...limiters.requests,
   ]
-  // Only a user may send so much. Who it is, is asked again when all of it has come.
-  const messageArrival = [
-    hostGuard,
-    pageSecurity,
-    identify,
-    requireSignIn,
-    admitFormOf(admission, maxBodyBytes, (req) => callerOf(req).userId),
-    express.urlencoded({ extended: false, limit: maxBodyBytes, parameterLimit: 50 }),
-  ]
   const router = Router()
   router.get(STYLESHEET_PATH, (_req, res) => {
     res.setHeader('Cache-Control', 'public, max-age=31536000, immutable')
@@ -109,7 +101,8 @@ export function createPageRoutes(options: PageRouteOptions): Router {
   })
   router.get('/', ...arrival, home(context))
   router.get([MCP_PATH, OPEN_MCP_PATH], ...arrival, mcpAddress(context))
-  router.post([...MESSAGE_FORMS], ...messageArrival)
+  const admitted = messageArrival(admission, maxBodyBytes)
+  router.post([...MESSAGE_FORMS], hostGuard, pageSecurity, identify, ...admitted)
   router.use(SHARED_PATH, linkHeaders)
   router.use(PAGES, ...arrival)
   router.use(MEMBERS_PAGES, requireSignIn)

@@ -9,6 +9,9 @@ import type { Services } from '../services/index.ts'
 import { hidden } from './kit/form.ts'
 import type { Html } from './kit/html.ts'
 import { pageAbove } from './kit/return-to.ts'
+import { sendPage } from './kit/send-page.ts'
+import { typedForm } from './pages/unsent/typed-form.ts'
+import { sessionEndedPage } from './pages/unsent/view.ts'
 import { visitOf } from './session/browser-session.ts'
 import type { PageCookies } from './session/cookies.ts'
 import { CSRF_FIELD, csrfToken } from './session/csrf.ts'
@@ -38,14 +41,19 @@ export function callerOf(req: Request): Caller {
   return caller
 }
 
-/** Redirects a visitor who is not signed in to the sign-in page, which leads back. */
+/** Sends a visitor who is not signed in to the sign-in page, which leads back. */
 export const requireSignIn: RequestHandler = (req, res, next) => {
   if (visitOf(req).caller) return next()
   sendToSignIn(req, res)
 }
 
-export const sendToSignIn = (req: Request, res: Response): void =>
-  res.redirect(303, `/sign-in?return_to=${encodeURIComponent(addressOf(req))}`)
+/** Where text was typed, on a page that keeps it. */
+export function sendToSignIn(req: Request, res: Response): void {
+  const signIn = `/sign-in?return_to=${encodeURIComponent(addressOf(req))}`
+  const typed = typedForm(req)
+  if (typed === undefined) res.redirect(303, signIn)
+  else sendPage(req, res, sessionEndedPage(typed, signIn), { status: 403 })
+}
 
 /** Without the `done` notice; for a form, the page that it is on. */
 function addressOf({ method, originalUrl }: Request): string {

@@ -3,13 +3,18 @@ import { AppError, toAppError } from '../errors.ts'
 import { isMcp } from '../http/error-handler.ts'
 import type { Logger } from '../log.ts'
 import { errorPage, titleOf } from './kit/error-page.ts'
+import { hidden } from './kit/form.ts'
 import { messageOnPages } from './kit/forms.ts'
+import type { Html } from './kit/html.ts'
 import { applyPageSecurity } from './kit/page-security.ts'
 import { sendPage } from './kit/send-page.ts'
 import { sendToSignIn } from './page-context.ts'
 import { isPageVisit } from './page-visit.ts'
 import { askForProof } from './pages/proof/routes.ts'
+import { typedForm } from './pages/unsent/typed-form.ts'
+import { unsentForm } from './pages/unsent/view.ts'
 import { peekVisit } from './session/browser-session.ts'
+import { CSRF_FIELD, tokenOfSession } from './session/csrf.ts'
 
 /** The error handler of the pages: renders an error page. Errors of other clients are passed on. */
 export function pageErrors(log: Logger): ErrorRequestHandler {
@@ -23,13 +28,21 @@ export function pageErrors(log: Logger): ErrorRequestHandler {
     if (error.code === 'unauthenticated') return sendToSignIn(req, res)
     res.removeHeader('Content-Disposition')
     const { status, retryAfterSeconds } = error
+    const typed = typedForm(req)
     const page = errorPage({
       title: titleOf(status),
       message: messageOnPages(error),
       isSignedIn: Boolean(peekVisit(req)?.caller),
+      unsent: typed && unsentForm(typed, csrfFieldOf(req)),
     })
     sendPage(req, res, page, { status, retryAfterSeconds })
   }
+}
+
+/** Null where the session is not known, as in an outage: the form is then shown once more. */
+function csrfFieldOf(req: Request): Html | null {
+  const secret = peekVisit(req)?.sessionSecret ?? null
+  return secret === null ? null : hidden(CSRF_FIELD, tokenOfSession(secret))
 }
 
 /** Browsers name HTML in Accept; API clients accept anything. */

@@ -100,6 +100,18 @@ const refusedTitle: Way = async (page, site) => {
   return response
 }
 
+/** Sent by a visitor whose session is not there while they send it. */
+const unsentMessage: Way = async (page, site) => {
+  await page.goto(`${site.url}/account/conversations/new`)
+  await page.getByLabel('Your message').fill('A letter that is not lost')
+  const context = page.context()
+  const cookies = await context.cookies()
+  await context.clearCookies()
+  const response = await pressed(page, 'Send')
+  await context.addCookies(cookies)
+  return response
+}
+
 const editedMessage: Way = async (page, site) => {
   await newestConversation()(page, site)
   const edit = page.getByRole('link', { name: 'Edit', exact: true })
@@ -276,6 +288,7 @@ export const PAGES: readonly SitePage[] = [
     status: 422,
     open: sent('/account/conversations/new', { 'Your message': ' ' }, 'Send'),
   },
+  { name: 'unsent-message', visitor: 'member', status: 403, open: unsentMessage },
   { name: 'usage', visitor: 'member', status: 200, open: at('/account/usage') },
   {
     name: 'usage-by-day',

@@ -1,4 +1,4 @@
-import { html } from './html.ts'
+import { type Html, html } from './html.ts'
 import type { Page } from './layout.ts'
 
 const TITLES: Record<number, string> = {
@@ -13,11 +13,17 @@ export function titleOf(status: number): string {
   return TITLES[status] ?? (status >= 500 ? 'Something went wrong' : 'That did not work')
 }
 
-type ErrorPage = { title: string; message: string; isSignedIn?: boolean }
+type ErrorPage = {
+  title: string
+  message: string
+  isSignedIn?: boolean
+  /** What the visitor typed. */
+  unsent?: Html | undefined
+}
 
 /** Shows only the public message of an error, never its cause. */
-export const errorPage = ({ title, message, isSignedIn = false }: ErrorPage): Page => ({
+export const errorPage = ({ title, message, isSignedIn = false, unsent }: ErrorPage): Page => ({
   title,
   body: html`<section class="card"><h1>${title}</h1><p>${message}</p>
-<p>${isSignedIn ? html`<a href="/account">To your account</a>` : html`<a href="/">To the start page</a>`}</p></section>`,
+<p>${isSignedIn ? html`<a href="/account">To your account</a>` : html`<a href="/">To the start page</a>`}</p></section>${unsent}`,
 })

@@ -47,18 +47,25 @@ ${errorText(id, error)}
 </div>`
 }
 
-type TextArea = Pick<Field, 'name' | 'label' | 'hint' | 'isOptional'> & { rows: number }
+/** The labels of all text areas, by name: what was typed into one is never lost. */
+export const TEXT_AREAS = {
+  message: 'Your message',
+  system_prompt: 'System prompt',
+  reason: 'What for',
+} as const
+
+type TextArea = Pick<Field, 'hint' | 'isOptional'> & { name: keyof typeof TEXT_AREAS; rows: number }
 
 /** A text of several lines. */
 export function textArea(
-  { name, label, hint, isOptional = false, rows }: TextArea,
+  { name, hint, isOptional = false, rows }: TextArea,
   { values, errors }: FormState = EMPTY_FORM,
 ): Html {
   const id = `field-${name}`
   const error = errors[name]
   // The line break after the tag is not part of the text (HTML Standard, 13.2.6.4.7).
   return html`<div class="field">
-<label for="${id}">${label}${isOptional && html` <span class="soft">(optional)</span>`}</label>
+<label for="${id}">${TEXT_AREAS[name]}${isOptional && html` <span class="soft">(optional)</span>`}</label>
 ${hint && html`<p class="hint" id="${id}-hint">${hint}</p>`}
 <textarea id="${id}" name="${name}" rows="${rows}" dir="auto"${[
     !isOptional && html` required`,

@@ -35,7 +35,8 @@ export function refuseForgedForms(cookie: PageCookie, publicUrl: string): Reques
     if (!isFromOwnPage(req, ownOrigin)) return next(forged())
     // Cross-site forms are already refused, so the browser did not keep our cookie.
     if (secret === undefined) return next(noCookie())
-    next(isSame(given, tokenFrom(secret)) ? undefined : forged())
+    if (isSame(given, tokenFrom(secret))) return next()
+    next(isSaidToBeOurs(req) ? stale() : forged())
   }
 }
 
@@ -64,12 +65,26 @@ function isFromOwnPage(req: Request, ownOrigin: string): boolean {
   return origin === undefined || origin === ownOrigin || hostOf(origin) === host
 }
 
+/** Whether the browser itself says that one of our pages sent the form; not all browsers say it. */
+export function isSaidToBeOurs({ headers }: Request): boolean {
+  const { 'sec-fetch-site': site, origin, host } = headers
+  return site === undefined
+    ? origin !== undefined && hostOf(origin) === host
+    : site === 'same-origin'
+}
+
 const hostOf = (origin: string) => (URL.canParse(origin) ? new URL(origin).host : undefined)
 
 const noCookie = () =>
   new AppError(
     'forbidden',
     'Your browser sent no cookie with this form, and signing in here needs one. Allow cookies for this site, then go back, reload the page and send the form again.',
+  )
+
+const stale = () =>
+  new AppError(
+    'forbidden',
+    'This form was opened in another session, so nothing was done yet. Send it again in this one.',
   )
 
 const forged = () =>

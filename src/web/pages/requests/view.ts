@@ -31,5 +31,5 @@ const asking = ({ teams, team, csrfField, form }: RequestsPage) => html`<form cl
  method="post" action="/account/requests">${csrfField}
 ${select({ name: 'team', label: 'Of', options: { '': 'your own budget', ...teams } }, team)}
 ${field({ name: 'amount', label: 'New limit in USD', autocomplete: 'off', inputMode: 'decimal', maxLength: 20, hint: 'More than the limit that stops you now.' }, form)}
-${textArea({ name: 'reason', label: 'What for', rows: 3, hint: `At most ${MAX_REASON_CHARACTERS} characters. Those read it who decide.` }, form)}
+${textArea({ name: 'reason', rows: 3, hint: `At most ${MAX_REASON_CHARACTERS} characters. Those read it who decide.` }, form)}
 <div class="actions"><button>Ask</button></div></form>`

@@ -35,7 +35,8 @@ export const showConversation =
       through,
     })
     // What is being typed would be lost: while an answer runs there is no form.
-    const isWaiting = head.runningMessageId !== null && isNewest
+    const isWaiting =
+      head.runningMessageId !== null && isNewest && form.values.message === undefined
     if (isWaiting) res.setHeader('Refresh', String(REFRESH_SECONDS))
     const page = await readingPage({
       csrfField: csrfField(req, res, context),

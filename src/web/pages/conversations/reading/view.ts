@@ -75,16 +75,22 @@ ${head.systemPrompt !== null && html`<details><summary>System prompt</summary><d
 const origin = (id: string | null) =>
   id === null ? 'a shared conversation' : html`<a href="${pathOf(id)}">another conversation</a>`
 
-function goOn({ csrfField, head, teams, form }: ReadingPage, path: string): Html {
+/** What was typed is shown again, also where it cannot be sent any more, or not yet. */
+function goOn(given: ReadingPage, path: string): Html {
+  const { csrfField, head, form } = given
+  const again = Boolean(form.values.message) && messageForm(given, path)
   if (head.role === 'viewer')
-    return html`<p class="soft">You may read this conversation. To go on in it, make a copy of your own.</p>`
+    return html`<p class="soft">You may read this conversation. To go on in it, make a copy of your own.</p>${again}`
   if (head.runningMessageId !== null) {
     return html`<form method="post" action="${path}/stop">${csrfField}${hidden('message_id', head.runningMessageId)}
-<div class="actions"><button class="second">Stop Claude</button><a href="${path}#latest">Look again</a></div></form>`
+<div class="actions"><button class="second">Stop Claude</button><a href="${path}#latest">Look again</a></div></form>${again}`
   }
-  return html`<form class="card" method="post" action="${path}/messages">${csrfField}${messageKey()}
-${textArea({ name: 'message', label: 'Your message', rows: 4 }, form)}
+  return messageForm(given, path)
+}
+
+const messageForm = ({ csrfField, head, teams, form }: ReadingPage, path: string) => html`<form
+ class="card" method="post" action="${path}/messages">${csrfField}${messageKey()}
+${textArea({ name: 'message', rows: 4 }, form)}
 ${payerSelect({ teams, head }, form)}
 ${costBox(form)}
 <button class="start">Send</button></form>`
-}

@@ -24,7 +24,7 @@ export const editPage = ({ csrfField, path, messageId, head, teams, form }: Edit
 <p class="soft">It is sent in a copy of all that came before it. The conversation as it is now stays.</p></div>
 ${summary(form)}
 <form class="card" method="post" action="${`${path}/edit/${messageId}`}">${csrfField}${messageKey()}
-${textArea({ name: 'message', label: 'Your message', rows: 8 }, form)}
+${textArea({ name: 'message', rows: 8 }, form)}
 ${payerSelect({ teams, head, isInCopy: true }, form)}
 ${costBox(form)}
 <div class="actions"><button>Send</button><a href="${path}#latest">Back</a></div></form>`,

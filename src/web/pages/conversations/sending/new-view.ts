@@ -22,9 +22,9 @@ export const newPage = ({ csrfField, hasKey, models, teams, form }: NewPage): Pa
 ${!hasKey && html`<p class="notice warn"><span>You have not added an Anthropic key yet. <a href="/account/key">Add one</a> to send messages.</span></p>`}
 ${summary(form)}
 <form class="card" method="post" action="/account/conversations/new">${csrfField}${messageKey()}
-${textArea({ name: 'message', label: 'Your message', rows: 6 }, form)}
+${textArea({ name: 'message', rows: 6 }, form)}
 ${select({ name: 'model', label: 'Model', options: optionsOf(models) }, form.values.model ?? '')}
-${textArea({ name: 'system_prompt', label: 'System prompt', hint: 'Instructions for Claude, for the whole conversation.', isOptional: true, rows: 3 }, form)}
+${textArea({ name: 'system_prompt', hint: 'Instructions for Claude, for the whole conversation.', isOptional: true, rows: 3 }, form)}
 ${payerSelect({ teams }, form)}
 <div class="actions"><button>Send</button><a href="/account/conversations">Back</a></div>
 </form>`,
