@@ -102,7 +102,7 @@ export const manageTeam = defineTool({
       .object({ invitation_id: z.uuid(), url: z.string(), expires_at: instant })
       .optional()
       .describe(
-        'Shown once. Whoever opens the url and signs in may accept, once: give it to that person only.',
+        'Shown once. Anyone who opens the url and signs in may accept, once: give it to that person only.',
       ),
   }),
   async run({ action, ...args }, { caller, services }) {

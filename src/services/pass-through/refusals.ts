@@ -22,7 +22,7 @@ export function callRefused({ outcome, limit }: Refused, publicUrl: string, team
     const message = `${what} for this ${limit.period} has no room beside ${others} in flight: ${spent}, and they hold the rest for now. Try again in ${RETRY_AFTER_SECONDS} s. ${usage}`
     return new AppError('rate_limited', message, { retryAfterSeconds: RETRY_AFTER_SECONDS })
   }
-  const message = `${what} for this ${limit.period} has no room left for this call: ${spent}. It starts anew at ${resetsAt}. ${isOfTeam(limit) && team ? `${namesOf(team.ask)} can raise it. ` : ''}${isRaisable(limit) ? `Ask for more at ${publicUrl}/account/requests. ` : ''}${usage}`
+  const message = `${what} for this ${limit.period} has no room left for this call: ${spent}. It starts again at ${resetsAt}. ${isOfTeam(limit) && team ? `${namesOf(team.ask)} can raise it. ` : ''}${isRaisable(limit) ? `Ask for more at ${publicUrl}/account/requests. ` : ''}${usage}`
   return new AppError('budget_exceeded', message, {
     details: { period: limit.period, resets_at: resetsAt },
   })

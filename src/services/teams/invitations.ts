@@ -97,7 +97,7 @@ export class Invitations {
     await this.#deps.transact(async (repositories) => {
       const held = await holdTeam(repositories, actor, team)
       if (!mayAdmit(held.authority, 'member')) throw teamRoleTooSmall(held.authority, 'admin')
-      if (!(await repositories.invitations.revoke(id, held.id))) throw noInvitation()
+      if (!(await repositories.invitations.revoke(id, held.id))) throw noOpenInvitation()
       await recordInTeam(this.#deps.audit, repositories, actor, {
         action: 'invitation.revoked',
         target: { kind: 'invitation', id },
@@ -199,8 +199,16 @@ export function expiryOf(days = DEFAULT_DAYS): Date {
 export const noInvitation = () =>
   new AppError(
     'not_found',
-    'This invitation cannot be used: it was used, has ended, was taken back, or is for somebody else. Ask for a new one.',
+    'This invitation cannot be used: it was used, has ended, was taken back, or is for another person. Ask for a new one.',
     { details: { field: 'invitation' } },
+  )
+
+/** For those who take it back. */
+const noOpenInvitation = () =>
+  new AppError(
+    'not_found',
+    'This team has no such open invitation: it was used, has ended or was taken back.',
+    { details: { field: 'invitation_id' } },
   )
 
 const teamFull = () =>

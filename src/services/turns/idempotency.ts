@@ -72,7 +72,7 @@ const otherArguments = () =>
     'This idempotency_key was used with other arguments. Use a new key for a new message.',
     {
       onPages:
-        'This form was sent before, with other words or choices. Open the page anew, and send it there.',
+        'This form was sent before, with other words or choices. Open the page again, and send it there.',
       details: { field: 'idempotency_key' },
     },
   )

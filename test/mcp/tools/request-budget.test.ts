@@ -159,8 +159,10 @@ describeDatabases('a request for a higher limit', (kind) => {
     expect(await codeOf(sendForTeam(bob))).toBe('budget_exceeded')
     const back = { withdraw: three.data.request_id }
     expect((await bob.client.call('request_budget', back)).isError).toBe(false)
-    expect((await bob.client.call('request_budget', back)).structured.error.code).toBe('not_found')
-    expect((await decide(ada, three.data.request_id)).error.code).toBe('not_found')
+    const again = (await bob.client.call('request_budget', back)).structured.error
+    expect(again).toMatchObject({ code: 'not_found', details: { field: 'withdraw' } })
+    const decided = (await decide(ada, three.data.request_id)).error
+    expect(decided).toMatchObject({ code: 'not_found', details: { field: 'request_id' } })
     const other = { decision: 'approve', limit_usd: '$0.50' }
     expect(await decide(ada, two.data.request_id, other)).toMatchObject({ success: true })
     const { books } = (await bob.client.call('get_budget')).structured.data

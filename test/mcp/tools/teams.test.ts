@@ -104,7 +104,8 @@ describeDatabases('by tool, a team', (kind) => {
     const { invitations } = await dataOf(ada.client.call('get_teams', { team }))
     const back = { team, action: 'revoke_invitation', invitation_id: invitations[0].invitation_id }
     expect(await codeOf(manage(ada, back))).toBe('ok')
-    expect(await codeOf(manage(ada, back))).toBe('not_found')
+    const again = (await manage(ada, back)).structured.error
+    expect(again).toMatchObject({ code: 'not_found', details: { field: 'invitation_id' } })
     for (const token of [ended, revoked, 'invite_unknown', '']) {
       await expect(accept(bob, token)).rejects.toMatchObject(unusable)
       expect(await look(token)).toBeUndefined()

@@ -124,7 +124,7 @@ export class BudgetRequests {
     await this.#deps.transact(async (repositories) => {
       await holdSession(repositories, caller, ['teams:read'])
       const request = await repositories.budgetRequests.withdraw(id, caller.userId)
-      if (request === undefined) throw requestNotFound()
+      if (request === undefined) throw requestNotFound('withdraw')
       await this.#deps.audit.record(repositories, {
         action: 'budget.request_withdrawn',
         actor: actorOf(caller),

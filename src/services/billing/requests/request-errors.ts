@@ -4,11 +4,11 @@ import { toUsd } from '../../../text/usd-amount.ts'
 import { wrongField } from '../../access/field-rules.ts'
 
 /** The same for one that was never there, and for one that is about others. */
-export const requestNotFound = () =>
+export const requestNotFound = (field = 'request_id') =>
   new AppError(
     'not_found',
     'There is no such request. It may have been decided or taken back, or its period is over.',
-    { details: { field: 'request_id' } },
+    { details: { field } },
   )
 
 export function nothingToRaise(team: string | undefined): AppError {

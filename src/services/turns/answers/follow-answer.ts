@@ -176,7 +176,7 @@ export class AnswerService {
 const anothersAnswer = () =>
   new AppError(
     'forbidden',
-    'Only whoever sent this message, or the owner of the conversation, may cancel its answer.',
+    'Only the sender of this message, or the owner of the conversation, may cancel its answer.',
   )
 
 const answerNotFound = () =>

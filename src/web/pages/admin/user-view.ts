@@ -42,7 +42,7 @@ function acts({ user, csrfField }: UserPage): Html {
   return html`<section class="card" aria-labelledby="role"><h2 id="role">Role in the installation</h2>
 <form method="post" action="${path}/role">${csrfField}${select({ name: 'role', label: 'May', options: ROLES }, user.role)}<button class="start">Save</button></form></section>
 <section class="card danger" aria-labelledby="acts"><h2 id="acts">Account</h2>
-${button('password-link', 'Link to choose a password', 'You get a link for this user, good for a day and one use. Whoever opens it first can take the account over: give it to nobody else.')}
+${button('password-link', 'Link to choose a password', 'You get a link for this user, good for a day and one use. The first to open it can take the account over: give it to this user only.')}
 ${button('sign-out', 'Sign out everywhere', 'Ends every session, connection and token.', true)}
 ${user.suspendedAt === null ? button('suspend', 'Suspend', 'Ends everything that is signed in, stops running answers, and keeps the user out. Nothing is deleted.', true) : button('restore', 'Let in again', 'The user may sign in again. What ended stays ended.')}
 ${button('delete', 'Delete', 'Erases the account and its conversations for good. What was billed stays.', true)}</section>`

@@ -37,7 +37,7 @@ ${page.isAdmin && page.invitations.length > 0 && openInvitations(page)}`,
 /** The link is not shown again. */
 export const newLink = (
   url: string,
-) => html`<section class="notice good" role="status"><p>Give this link to the person you mean, and to nobody else. It is not shown again.</p>
+) => html`<section class="notice good" role="status"><p>Give this link to the person you mean, and to no other. It is not shown again.</p>
 <code class="copy">${url}</code></section>`
 
 const row = (user: Listed['users'][number]) => html`<li><div class="what">
@@ -55,7 +55,7 @@ const adding = ({
 ${field({ name: 'username', label: 'Username', autocomplete: 'off', maxLength: 64 }, form)}
 ${field({ name: 'email', label: 'Email', autocomplete: 'off', maxLength: 254 }, form)}</div>
 <button class="start">Add</button></form></section>
-<section class="card" aria-labelledby="invite"><h2 id="invite">Invite somebody</h2>
+<section class="card" aria-labelledby="invite"><h2 id="invite">Invite a person</h2>
 <p class="soft">You get a link, good for 3 days and one use, with which they make an account, also while registration is closed.</p>
 <form method="post" action="/admin/users/invite">${csrfField}<div class="pair">
 ${select({ name: 'role', label: 'They may', options: ROLES }, 'member')}
@@ -69,7 +69,7 @@ const openInvitations = ({
 ${invitations.map(
   (
     invitation,
-  ) => html`<li><div class="what"><h3>${invitation.installationRole} · <bdi>${invitation.usernameKey ?? invitation.emailKey ?? 'whoever has the link'}</bdi></h3>
+  ) => html`<li><div class="what"><h3>${invitation.installationRole} · <bdi>${invitation.usernameKey ?? invitation.emailKey ?? 'anyone who has the link'}</bdi></h3>
 <dl class="facts">${fact('By', html`<bdi>${invitation.invitedBy ?? 'the operator'}</bdi>`)}${fact('Ends', minute(invitation.expiresAt))}</dl></div>
 <form method="post" action="/admin/users/invitations/${invitation.id}/end">${csrfField}<button class="second small">Take back</button></form></li>`,
 )}</ul></section>`

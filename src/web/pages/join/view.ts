@@ -50,5 +50,5 @@ ${username !== null && html`<p>You are signed in as <strong><bdi>${username}</bd
 export const unusablePage: Page = {
   title: 'This invitation cannot be used',
   body: html`<div class="intro"><h1>This invitation cannot be used</h1>
-<p class="soft">It was used already, has ended, was taken back, or is for somebody else. If you are in the team already, there is nothing to do. Otherwise ask for a new one.</p></div>`,
+<p class="soft">It was used already, has ended, was taken back, or is for another person. If you are in the team already, there is nothing to do. Otherwise ask for a new one.</p></div>`,
 }

@@ -31,7 +31,7 @@ export async function previewPage(page: PreviewPage): Promise<Page> {
     title,
     layout: '/account/conversations',
     body: html`<div class="intro"><h1>${title}</h1>
-${wanted.readers === 'public' ? warning : html`<p class="soft">Whoever has the link and signs in here will read this.</p>`}</div>
+${wanted.readers === 'public' ? warning : html`<p class="soft">Anyone who has the link and signs in here will read this.</p>`}</div>
 ${summary(form)}
 ${keysView(preview.keys, wanted, throughPosition)}
 <h2>What they will see</h2>
@@ -54,7 +54,7 @@ function keysView(keys: readonly FoundKey[], wanted: Wanted, through: number): H
   )
   return html`<section class="notice bad" role="alert"><h2>This looks like secrets</h2>
 <ul>${rows}</ul>
-<p>Whoever reads them can use them. Take them back where they were made, or do not make this link.</p></section>`
+<p>Anyone who reads them can use them. Take them back where they were made, or do not make this link.</p></section>`
 }
 
 /** Pages begin after an even position. */

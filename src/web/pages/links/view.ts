@@ -58,7 +58,7 @@ export const newLink = (
   { conversation: { id, title }, mode, teams, csrfField }: NewLink,
   form?: FormState,
 ): Html => html`<section class="card" aria-labelledby="new-link"><h2 id="new-link">Link to <bdi>${shownTitle(title)}</bdi></h2>
-<p class="soft">Whoever has the link, and signs in here, reads the text as it is now. System prompt, thinking, costs and names are not shown.</p>
+<p class="soft">Anyone who has the link and signs in here reads the text as it is now. System prompt, thinking, costs and names are not shown.</p>
 <form method="post" action="/account/links">${csrfField}${hidden('conversation', id)}
 ${teams.length > 0 && select({ name: 'link_team', label: 'For', options: { '': 'everybody who signs in', ...Object.fromEntries(teams.map(({ id, name: team }) => [id, `members of ${team}`])) } }, form?.values.link_team ?? '')}
 ${linkFields(form)}

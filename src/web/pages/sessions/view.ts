@@ -19,7 +19,7 @@ export function sessionsPage({ csrfField, notice, sessions }: SessionsPage): Pag
     title: 'Connections',
     layout: '/account/connections',
     body: html`<div class="intro"><h1>Connections and sessions</h1>
-<p class="soft">Whatever you end here stops at once.</p></div>
+<p class="soft">What you end here stops at once.</p></div>
 ${notice}
 <section class="card" aria-labelledby="apps"><h2 id="apps">Connected apps</h2>
 ${connections.length === 0 ? html`<p class="soft">No app is connected.</p>` : html`<ul class="rows">${connections.map(row)}</ul>`}

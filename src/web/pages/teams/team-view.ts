@@ -69,7 +69,7 @@ export const teamEventsPage = (read: Events, base: Section): Page => ({
 
 const newInvitation = (
   url: string,
-) => html`<section class="notice good" role="status"><p>Give this link to the person you mean, and to nobody else. It is not shown again.</p>
+) => html`<section class="notice good" role="status"><p>Give this link to the person you mean, and to no other. It is not shown again.</p>
 <code class="copy">${url}</code></section>`
 
 function memberRow(member: Read['members'][number], page: TeamPage, isManaging: boolean): Html {
@@ -85,12 +85,12 @@ ${mayRemove && confirmation('Remove…', html`<p>They lose what is shared with t
 }
 
 const inviting = ({ base, team, csrfField, form }: TeamPage, isOwner: boolean) => html`<section
- class="card" aria-labelledby="invite"><h2 id="invite">Invite somebody</h2>
-<p class="soft">You get a link, which works once and which you pass on yourself. Unless it is bound to one person, whoever holds it may use it.</p>
+ class="card" aria-labelledby="invite"><h2 id="invite">Invite a person</h2>
+<p class="soft">You get a link, which works once and which you pass on yourself. Unless it is bound to one person, anyone who has it may use it.</p>
 <form method="post" action="${base}/${team.id}/invite">${csrfField}
 <div class="pair">${select({ name: 'role', label: 'As', options: isOwner ? ROLES : { member: 'member' } }, 'member')}
 ${select({ name: 'days', label: 'Ends after', options: DAYS }, '3')}</div>
-<div class="pair">${select({ name: 'bound', label: 'For', options: { anybody: 'whoever has the link', username: 'the user with this username', email: 'a new account with this address' } }, 'anybody')}
+<div class="pair">${select({ name: 'bound', label: 'For', options: { anybody: 'anyone who has the link', username: 'the user with this username', email: 'a new account with this address' } }, 'anybody')}
 ${field({ name: 'who', label: 'Username or address', autocomplete: 'off', isOptional: true, maxLength: 254 }, form)}</div>
 <button class="start">Make the link</button></form></section>`
 
@@ -106,7 +106,7 @@ const openInvitations = ({ base, team, invitations, csrfField }: TeamPage) => ht
 ${invitations.map(
   (
     row,
-  ) => html`<li><div class="what"><h3>${row.teamRole} · <bdi>${row.usernameKey ?? row.emailKey ?? 'whoever has the link'}</bdi></h3>
+  ) => html`<li><div class="what"><h3>${row.teamRole} · <bdi>${row.usernameKey ?? row.emailKey ?? 'anyone who has the link'}</bdi></h3>
 <dl class="facts">${fact('By', html`<bdi>${row.invitedBy ?? 'the operator'}</bdi>`)}${fact('Ends', minute(row.expiresAt))}</dl></div>
 <form method="post" action="${base}/${team.id}/invitations/${row.id}/end">${csrfField}<button class="second small">Take back</button></form></li>`,
 )}</ul></section>`

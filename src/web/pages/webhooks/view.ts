@@ -69,7 +69,7 @@ function stateOf({ disabledAt, disabledReason, failingSince, lastProblem }: Row)
 }
 
 const DISABLED = {
-  by_hand: 'somebody who may do so switched it off.',
+  by_hand: 'it was switched off by hand.',
   gone: 'the receiver answered that it is gone (410).',
   failing: 'nothing had arrived for three days.',
 }
