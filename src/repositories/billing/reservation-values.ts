@@ -73,8 +73,9 @@ export type Settlement = {
   leastPercent: number
 }
 
-/** Of the sender and month and day, without and with the session's own; and as many of a team. */
+/** The sender's, by day and by month. */
 const OWN_BOOKS = 2
+/** Besides, where a team pays: its pool and the sender's part of it, each by day and by month. */
 const TEAM_BOOKS = 4
 
 // Here and where these are used, what is spread comes last in its object: V8 builds such an object of
