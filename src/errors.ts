@@ -126,6 +126,13 @@ export function toAppError(thrown: unknown): AppError {
   })
 }
 
+/** The same error with more details, or others under the same names. */
+export function withDetails(error: AppError, details: Details): AppError {
+  const { code, message, onPages, retryable, retryAfterSeconds, cause } = error
+  const all = { ...error.details, ...details }
+  return new AppError(code, message, { onPages, retryable, retryAfterSeconds, cause, details: all })
+}
+
 /** Whether the database was unavailable, so that a retry may succeed once it is back. */
 export function isDatabaseGone(thrown: unknown): boolean {
   return thrown instanceof AppError && thrown.code === 'database_unavailable'

@@ -7,7 +7,13 @@ import type { StoredTeamPayer } from '../../src/database/schema.ts'
 import type { Limit } from '../../src/repositories/billing/budgets.ts'
 import { createRepositories, type Repositories } from '../../src/repositories/index.ts'
 import type { NewTurn } from '../../src/repositories/turns/start-turns.ts'
-import { bareEnd, bareTurn, insertTeam, insertUser } from '../support/bare-turns.ts'
+import {
+  bareEnd,
+  bareTurn,
+  countTransactions,
+  insertTeam,
+  insertUser,
+} from '../support/bare-turns.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { ownDatabase } from '../support/own-database.ts'
 
@@ -87,13 +93,7 @@ describeDatabases('members of one team at one moment', (kind) => {
     ])
   }
 
-  const transactionsOf = async (turns: readonly NewTurn[]) => {
-    const ids = turns.map(({ answerId }) => answerId)
-    const { rows } = await sql<{ count: number }>`
-      select count(distinct xmin::text)::int as count from messages where id in (${sql.join(ids)})
-    `.execute(database.db)
-    return rows[0]?.count
-  }
+  const transactionsOf = (turns: readonly NewTurn[]) => countTransactions(database.db, turns)
 
   test('they begin in one statement and end in one, also across midnight and a month', async () => {
     const { team, members } = await newTeam()

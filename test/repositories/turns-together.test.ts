@@ -5,7 +5,7 @@ import { sql } from 'kysely'
 import { beforeAll, expect, test } from 'vitest'
 import { createRepositories, type Repositories } from '../../src/repositories/index.ts'
 import type { NewTurn } from '../../src/repositories/turns/start-turns.ts'
-import { bareEnd, bareTurn, insertUser } from '../support/bare-turns.ts'
+import { bareEnd, bareTurn, countTransactions, insertUser } from '../support/bare-turns.ts'
 import { describeDatabases } from '../support/databases.ts'
 import { ownDatabase } from '../support/own-database.ts'
 
@@ -50,14 +50,7 @@ describeDatabases('turns at one moment', (kind) => {
     return rows.map(({ reservedTokens }) => Number(reservedTokens))
   }
 
-  /** How many transactions wrote these answers: a statement that stands alone is one. */
-  const transactionsOf = async (turns: readonly NewTurn[]) => {
-    const ids = turns.map(({ answerId }) => answerId)
-    const { rows } = await sql<{ count: number }>`
-      select count(distinct xmin::text)::int as count from messages where id in (${sql.join(ids)})
-    `.execute(database.db)
-    return rows[0]?.count
-  }
+  const transactionsOf = (turns: readonly NewTurn[]) => countTransactions(database.db, turns)
 
   test('those of different users begin in one statement, and end in one', async () => {
     const users = await newUsers(5)

@@ -1,6 +1,6 @@
 /** Turns as the repositories take them, for tests that begin and end them without Claude. */
 
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { newId } from '../../src/crypto/random.ts'
 import type { Schema, StoredTeamPayer } from '../../src/database/schema.ts'
 import type { EndingTurn, TurnEnd } from '../../src/repositories/turns/finish-turns.ts'
@@ -113,3 +113,15 @@ export const bareEnd = (
   changes: {},
   forgotten: null,
 })
+
+/** How many transactions wrote these answers: a statement that stands alone is one. */
+export async function countTransactions(
+  db: Kysely<Schema>,
+  turns: readonly Pick<NewTurn, 'answerId'>[],
+): Promise<number | undefined> {
+  const ids = turns.map(({ answerId }) => answerId)
+  const { rows } = await sql<{ count: number }>`
+    select count(distinct xmin::text)::int as count from messages where id in (${sql.join(ids)})
+  `.execute(db)
+  return rows[0]?.count
+}

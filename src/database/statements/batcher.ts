@@ -7,6 +7,7 @@
  * `sharedRowOf` wait, where they would wait for its lock anyway.
  */
 
+import { settledWithin } from '../../concurrency/timeouts.ts'
 import { Alone } from '../alone.ts'
 import { isLockTimeout, mayConcernOne } from '../errors.ts'
 
@@ -141,7 +142,7 @@ export class Batcher<Asked, Answer> {
   async #askGroup({ all, sharedRows }: Group<Asked, Answer>): Promise<void> {
     const done = this.#askTogether(all)
     if (sharedRows.size === 0) return
-    await atMost(MOST_AT_ROW_MS, done)
+    await settledWithin(done, MOST_AT_ROW_MS)
     const next = [...sharedRows].flatMap((row) => this.#queues.get(row) ?? [])
     for (const row of sharedRows) this.#queues.delete(row)
     this.#askInGroups(next)
@@ -180,14 +181,6 @@ type Group<Asked, Answer> = {
   sharedRows: Set<string>
   /** The row of all calls in it, where that row is held up: no others are to wait for it. */
   onlyRow: string | undefined
-}
-
-async function atMost(ms: number, work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms).unref()
-  })
-  await Promise.race([work, late]).finally(() => clearTimeout(timer))
 }
 
 function startGroup<Asked, Answer>(

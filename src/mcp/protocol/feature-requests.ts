@@ -1,6 +1,6 @@
 /** Answers what both eras ask of lists, resources, prompts and completion, in the same words. */
 
-import { AppError, toAppError } from '../../errors.ts'
+import { AppError, toAppError, withDetails } from '../../errors.ts'
 import type { Caller } from '../../services/access/caller.ts'
 import type { Scope } from '../../services/access/scopes.ts'
 import { check, inWords } from '../../text/problems.ts'
@@ -170,11 +170,9 @@ async function getPrompt(
 const inArgumentsOf =
   ({ argumentOf = {} }: Prompt) =>
   (thrown: unknown): never => {
-    const { code, message, retryable, retryAfterSeconds, details, cause } = toAppError(thrown)
-    const field = argumentOf[details?.field ?? '']
-    if (field === undefined) throw thrown
-    const told = { ...details, field }
-    throw new AppError(code, message, { retryable, retryAfterSeconds, details: told, cause })
+    const error = toAppError(thrown)
+    const field = argumentOf[error.details?.field ?? '']
+    throw field === undefined ? thrown : withDetails(error, { field })
   }
 
 async function complete(

@@ -40,7 +40,7 @@ import {
   withPoolAhead,
 } from './reservation-values.ts'
 import { type SenderContext, toSenderContext } from './sender-context.ts'
-import { loadUncontended, SpendingRows } from './spending-rows.ts'
+import { loadUncontended, SpendingRows, TEAM_LOCKS } from './spending-rows.ts'
 
 export type { CallSource }
 
@@ -118,13 +118,11 @@ export class CallRepository {
   })
   readonly #teamBeginnings = new Batcher<TeamBeginningValues, CallBeginningRow>({
     run: (calls) => this.#beginForTeams(calls),
-    keysOf: ({ userId }) => [userId],
-    sharedRowOf: ({ teamId }) => teamId,
+    ...TEAM_LOCKS,
   })
   readonly #teamEndings = new Batcher<TeamEndingValues, CallEndRow | undefined>({
     run: (calls) => this.#endForTeams(calls),
-    keysOf: ({ userId }) => [userId],
-    sharedRowOf: ({ teamId }) => teamId,
+    ...TEAM_LOCKS,
   })
   readonly #spendingRows: SpendingRows
 

@@ -15,6 +15,12 @@ type Spender = {
   month: string
 }
 
+/** What calls lock for which teams pay, as options of their batches: members of one share its pool. */
+export const TEAM_LOCKS = {
+  keysOf: ({ userId }: { userId: string }) => [userId],
+  sharedRowOf: ({ teamId }: { teamId: string }) => teamId,
+}
+
 /**
  * Asks together with others, and once more alone where the calls before it in the statement could have
  * taken what is left of the team's pool (`contended`).

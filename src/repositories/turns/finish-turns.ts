@@ -22,6 +22,7 @@ import {
   toTeamValues,
   type UsedShares,
 } from '../billing/reservation-values.ts'
+import { TEAM_LOCKS } from '../billing/spending-rows.ts'
 import {
   askedEndings,
   askedTeamEndings,
@@ -90,8 +91,7 @@ export class TurnEndingRepository {
   })
   readonly #teamEndings = new Batcher<TeamEndingValues, EndingRow | undefined>({
     run: (turns) => this.#endForTeams(turns),
-    keysOf: ({ userId }) => [userId],
-    sharedRowOf: ({ teamId }) => teamId,
+    ...TEAM_LOCKS,
   })
 
   constructor(db: Kysely<Schema>) {

@@ -30,7 +30,7 @@ import {
   toTeamValues,
   withPoolAhead,
 } from '../billing/reservation-values.ts'
-import { loadUncontended, SpendingRows } from '../billing/spending-rows.ts'
+import { loadUncontended, SpendingRows, TEAM_LOCKS } from '../billing/spending-rows.ts'
 import { violatedConstraint } from '../constraints.ts'
 import type { Versions } from './load-turn-context.ts'
 import {
@@ -110,8 +110,7 @@ export class TurnBeginningRepository {
   })
   readonly #teamBeginnings = new Batcher<TeamBeginningValues, BeginningRow>({
     run: (turns) => this.#beginForTeams(turns),
-    keysOf: ({ userId }) => [userId],
-    sharedRowOf: ({ teamId }) => teamId,
+    ...TEAM_LOCKS,
   })
   readonly #rememberedBeginnings = new Batcher<RememberedValues, RememberedBeginningRow>({
     run: (turns) => this.#beginRememberedTogether(turns),

@@ -1,7 +1,7 @@
 /** Errors of a send, as its caller gets them. */
 
 import type { ClaudeOutcome } from '../../claude/client.ts'
-import { AppError, toAppError } from '../../errors.ts'
+import { AppError, toAppError, withDetails } from '../../errors.ts'
 import { INTERRUPTED } from '../billing/running-calls.ts'
 import type { Generated } from './generate-answer.ts'
 import { emptyReceipt, type SendResult } from './receipt.ts'
@@ -35,14 +35,11 @@ export function toSendError({ turn, outcome }: Generated, signal: AbortSignal): 
     signal.reason === INTERRUPTED
       ? stoppedDuring(isKeySpent)
       : (outcome.error ?? toAppError(undefined))
-  const { code, message, onPages, retryable, retryAfterSeconds, cause } = error
-  const details = {
-    ...error.details,
+  return withDetails(error, {
     request_id: outcome.requestId,
     conversation_id: turn.conversationId,
     message_id: turn.answerId,
-  }
-  return new AppError(code, message, { onPages, retryable, retryAfterSeconds, cause, details })
+  })
 }
 
 /** A key whose call was billed is used up: a repeat gets this end again. */

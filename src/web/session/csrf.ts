@@ -58,19 +58,17 @@ function isSame(given: unknown, expected: string): boolean {
 
 /** Only browsers send these headers; a client without them has no cookies to abuse. */
 function isFromOwnPage(req: Request, ownOrigin: string): boolean {
-  const site = req.headers['sec-fetch-site']
-  if (site !== undefined) return site === 'same-origin'
-  const { origin, host } = req.headers
-  // Under another name than PUBLIC_URL's (loopback), page and form still share a host.
-  return origin === undefined || origin === ownOrigin || hostOf(origin) === host
+  const { 'sec-fetch-site': site, origin } = req.headers
+  if (isSaidToBeOurs(req)) return true
+  return site === undefined && (origin === undefined || origin === ownOrigin)
 }
 
 /** Whether the browser itself says that one of our pages sent the form; not all browsers say it. */
 export function isSaidToBeOurs({ headers }: Request): boolean {
   const { 'sec-fetch-site': site, origin, host } = headers
-  return site === undefined
-    ? origin !== undefined && hostOf(origin) === host
-    : site === 'same-origin'
+  if (site !== undefined) return site === 'same-origin'
+  // Under another name than PUBLIC_URL's (loopback), page and form still share a host.
+  return origin !== undefined && hostOf(origin) === host
 }
 
 const hostOf = (origin: string) => (URL.canParse(origin) ? new URL(origin).host : undefined)
