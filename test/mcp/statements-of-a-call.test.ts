@@ -74,17 +74,21 @@ describeDatabases('statements of a call', (kind) => {
   })
 
   const paid = [`${verb}_team_callers_by_id`, 'begin_team_turns', 'end_team_turns']
+  const paidRemembered = kind === 'embedded' ? paid : ['begin_team_turns', 'end_team_turns']
 
-  test('a message that a team pays for by its name: as many as one that is not remembered', async () => {
+  test('a message that a team pays for by its name: its beginning and its end, once it was read', async () => {
     const { user, send } = await begin()
     const team = await newTeam(app, [user])
-    await send({ pay_with: `team:${team.id}` })
-    expect(await during(() => send({ pay_with: `team:${team.name}` }))).toEqual(paid)
-    const conversation_id = await send({ pay_with: `team:${team.id}` })
-    for (let turn = 0; turn < 2; turn++) {
-      const named = { conversation_id, pay_with: `team:${team.id}` }
-      expect(await during(() => send(named))).toEqual(paid)
-    }
+    const pay_with = `team:${team.id}`
+    const conversation_id = await send({ pay_with })
+    for (let turn = 0; turn < 2; turn++)
+      expect(await during(() => send({ conversation_id, pay_with }))).toEqual(paidRemembered)
+    const byName = { pay_with: `team:${team.name.toUpperCase()}` }
+    expect(await during(() => send(byName))).toEqual(paidRemembered)
+    const another = { pay_with: `team:${(await newTeam(app, [user])).name}` }
+    // The first makes the rows that its cost is added to.
+    expect((await during(() => send(another)))[0]).toBe(paid[0])
+    expect(await during(() => send(another))).toEqual(paidRemembered)
   })
 
   test('the same where its conversation has the team pay, once this process has seen that', async () => {
@@ -97,11 +101,13 @@ describeDatabases('statements of a call', (kind) => {
     }
     await pays(`team:${team.id}`)
     await send({ conversation_id })
+    await send({ conversation_id })
     for (let turn = 0; turn < 2; turn++)
-      expect(await during(() => send({ conversation_id }))).toEqual(paid)
+      expect(await during(() => send({ conversation_id }))).toEqual(paidRemembered)
     // One's own key there: no team is looked for.
-    expect(await during(() => send({ conversation_id, pay_with: 'own' }))).toEqual(read)
+    expect(await during(() => send({ conversation_id, pay_with: 'own' }))).toEqual(remembered)
     await pays('sender')
+    await send({ conversation_id })
     await send({ conversation_id })
     expect(await during(() => send({ conversation_id }))).toEqual(remembered)
   })

@@ -19,10 +19,14 @@ export type TeamPurse = {
   caps: MemberCap[]
   /** What raises them for now. */
   raises: Raise[]
+  /** Another one after every change of the rest, for a statement that compares it. */
+  version: string
 }
 
 /** Bytes in base64, times as text, as JSON has them. */
-export type PurseRow = Pick<TeamPurse, 'id' | 'name' | 'isArchived' | 'maySpend'> & {
+export type PurseRow = { purse: PurseFields; version: string }
+
+type PurseFields = Pick<TeamPurse, 'id' | 'name' | 'isArchived' | 'maySpend'> & {
   dataKey: string
   keyId: string | null
   sealed: string | null
@@ -37,13 +41,8 @@ const limitFields = (row: string) => `'period', ${row}.period,
           'limitNanoUsd', ${row}.limit_nano_usd::text,
           'limitTokens', ${row}.limit_tokens::text`
 
-/**
- * SQL for a {@link PurseRow}; null unless the user of `a` is in the team. `s` is the session that
- * asks.
- *
- * @param isIt SQL for whether the team `t` is the one.
- */
-export const purseOf = (isIt: string) => `(
+/** SQL for the fields of a {@link PurseRow}; null unless the user of `a` is in the team. */
+const fieldsOf = (isIt: string) => `(
     select json_build_object(
       'id', t.id,
       'name', t.name,
@@ -73,11 +72,30 @@ export const purseOf = (isIt: string) => `(
     where m.user_id = a.user_id
   )`
 
-export function toPurse({ keyId, sealed, lastFour, rejectedAt, ...row }: PurseRow): TeamPurse {
+const versionOf = (fields: string) =>
+  `encode(sha256(convert_to(${fields}::text, 'UTF8')), 'base64')`
+
+/**
+ * SQL for a {@link PurseRow}; null unless the user of `a` is in the team. `s` is the session that
+ * asks.
+ *
+ * @param isIt SQL for whether the team `t` is the one.
+ */
+export const purseOf = (isIt: string) => `(
+    select json_build_object('purse', f.purse, 'version', ${versionOf('f.purse')})
+    from (select ${fieldsOf(isIt)} as purse offset 0) as f
+    where f.purse is not null
+  )`
+
+/** SQL for the `version` alone. */
+export const purseVersionOf = (isIt: string) => versionOf(fieldsOf(isIt))
+
+export function toPurse({ purse, version }: PurseRow): TeamPurse {
+  const { keyId, sealed, lastFour, rejectedAt, ...row } = purse
   const { id, name, dataKey, isArchived, maySpend, poolLimits, caps, raises } = row
   const key = keyId !== null && sealed !== null && lastFour !== null
   return {
-    ...{ id, name, isArchived, maySpend },
+    ...{ id, name, isArchived, maySpend, version },
     dataKey: Buffer.from(dataKey, 'base64'),
     key: key
       ? {

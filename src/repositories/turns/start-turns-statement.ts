@@ -24,6 +24,7 @@ import {
   payerOf,
   TEAM_RESERVING_COLUMNS,
 } from '../billing/team-reservation-sql.ts'
+import { purseVersionOf } from '../teams/purse-sql.ts'
 
 export type StartOutcome =
   | ({ outcome: 'begun' } & Grant & BegunConversation)
@@ -53,9 +54,9 @@ type Outcome = Exclude<StartOutcome['outcome'], 'duplicate_key'> | 'unprepared' 
 
 export type BeginningRow = GrantRow & { outcome: Outcome; version: string }
 
-/** `hits`: null unless it has begun. */
+/** `hits`: null unless it has begun, and nothing was read before. */
 export type RememberedBeginningRow = Omit<BeginningRow, 'outcome'> & {
-  /** `not_begun`: the sender is not as remembered, or has sent too many requests. */
+  /** `not_begun`: the sender or the team is not as remembered, or there were too many requests. */
   outcome: Outcome | 'not_begun'
   hits: number | null
   resetAt: Date | null
@@ -87,17 +88,26 @@ const COLUMNS = {
   limitBytes: 'bigint',
 }
 
-export const askedTurns = byteRows({ ...RESERVING_COLUMNS, ...COLUMNS })
-export const askedRememberedTurns = byteRows({
-  ...RESERVING_COLUMNS,
-  ...COLUMNS,
+const REMEMBERED_COLUMNS = {
   senderVersion: 'text',
   conversationVersion: 'text',
   counterKey: 'text',
   windowSeconds: 'float8',
   requestLimit: 'bigint',
+}
+
+export const askedTurns = byteRows({ ...RESERVING_COLUMNS, ...COLUMNS })
+export const askedRememberedTurns = byteRows({
+  ...RESERVING_COLUMNS,
+  ...COLUMNS,
+  ...REMEMBERED_COLUMNS,
 })
-export const askedTeamTurns = byteRows({ ...TEAM_RESERVING_COLUMNS, ...COLUMNS })
+export const askedTeamTurns = byteRows({
+  ...TEAM_RESERVING_COLUMNS,
+  ...COLUMNS,
+  ...REMEMBERED_COLUMNS,
+  purseVersion: 'text',
+})
 
 /** What a statement does besides, where a team pays. */
 type Paying = {
@@ -269,23 +279,18 @@ export const beginTurns = beginningOf('begin_turns', {
 })
 
 /**
- * Turns of different users, who pay for them, of which nothing was read before: they begin only if
- * what is remembered of them is what a statement would read now, and if the users' requests, which
- * are counted here, are not too many. The counters are locked last, by their keys.
+ * For turns of which nothing was read before: they begin only if what is remembered of them is what a
+ * statement would read now, and if the users' requests, which are counted here, are not too many. The
+ * counters are locked last, by their keys. Of a turn that was read before, `senderVersion` is null.
+ *
+ * @param purse what else is remembered: SQL for columns of `sender`, and for whether it has changed.
  */
-export const beginRememberedTurns = beginningOf<RememberedBeginningRow>('begin_remembered_turns', {
-  asked: askedRememberedTurns,
-  books: OF_SENDER,
-  payers: '',
-  isPayerGone: '',
-  isContended: '',
-  team: 'null',
-  answerColumns: {},
-  unread: {
-    parts: `
+const unreadOf = ({ columns, isOther } = { columns: '', isOther: '' }): Unread => ({
+  parts: `
   sender as (
-    select a.place, ${SENDER_VERSION} as version, ${IS_USE_TO_BE_NOTED} as is_use_to_be_noted
+    select a.place, ${SENDER_VERSION} as version, ${IS_USE_TO_BE_NOTED} as is_use_to_be_noted${columns}
     from asked a${SENDER_TABLES}
+    where a.sender_version is not null
   ),
   request as (
     select a.place, q.hits, q.reset_at
@@ -295,30 +300,43 @@ export const beginRememberedTurns = beginningOf<RememberedBeginningRow>('begin_r
     order by q.key
     for update of q
   ),`,
-    isStale: `when c.version <> a.conversation_version then 'stale'
-        when not exists (
-          select from sender v where v.place = a.place and v.version = a.sender_version
+  isStale: `when c.version <> a.conversation_version then 'stale'
+        when a.sender_version is not null and not exists (
+          select from sender v
+          where v.place = a.place and v.version = a.sender_version${isOther}
         ) or exists (
           select from request q
           where q.place = a.place and q.reset_at > now() and q.hits >= a.request_limit
         ) then 'not_begun'
         `,
-    counted: `
+  counted: `
   counted as (
     insert into rate_limits as r (key, hits, reset_at)
     select b.counter_key, 1, now() + make_interval(secs => b.window_seconds)
     from begun b
+    where b.counter_key is not null
     order by 1${COUNT_UP}
   ),`,
-    resultColumns: ', q.hits, q.reset_at, v.is_use_to_be_noted',
-    resultTables: `
+  resultColumns: ', q.hits, q.reset_at, v.is_use_to_be_noted',
+  resultTables: `
   left join counted q on q.key = verdict.counter_key
   left join sender v using (place)`,
-  },
 })
 
-/** Turns of different users, for which teams pay. */
-export const beginTeamTurns = beginningOf('begin_team_turns', {
+/** Turns of different users, who pay for them, of which nothing was read before. */
+export const beginRememberedTurns = beginningOf<RememberedBeginningRow>('begin_remembered_turns', {
+  asked: askedRememberedTurns,
+  books: OF_SENDER,
+  payers: '',
+  isPayerGone: '',
+  isContended: '',
+  team: 'null',
+  answerColumns: {},
+  unread: unreadOf(),
+})
+
+/** Turns of different users, for which teams pay: of some nothing was read before. */
+export const beginTeamTurns = beginningOf<RememberedBeginningRow>('begin_team_turns', {
   asked: askedTeamTurns,
   books: OF_TEAM,
   payers: `${payerOf('\n    left join conversation c on c.place = a.place')},`,
@@ -326,4 +344,9 @@ export const beginTeamTurns = beginningOf('begin_team_turns', {
   isContended: IS_CONTENDED,
   team: 'a.team_id',
   answerColumns: { payer: `'team'`, paying_team_id: 'b.team_id' },
+  unread: unreadOf({
+    columns: `,
+      ${purseVersionOf('t.id = a.team_id')} as purse_version`,
+    isOther: ' and v.purse_version = a.purse_version',
+  }),
 })

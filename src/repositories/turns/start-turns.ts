@@ -89,6 +89,8 @@ const OF_IDEMPOTENCY = ['messages_idempotency', 'messages_idempotency_of_sender'
 export type RememberedTurn = NewTurn & {
   /** Of what it was drafted from. */
   versions: Versions
+  /** Of the team's purse; null: the sender pays. */
+  purseVersion: string | null
   counter: Required<UserCounter>
 }
 
@@ -108,7 +110,7 @@ export class TurnBeginningRepository {
     run: (turns) => this.#beginTogether(turns),
     keysOf: ({ userId }) => [userId],
   })
-  readonly #teamBeginnings = new Batcher<TeamBeginningValues, BeginningRow>({
+  readonly #teamBeginnings = new Batcher<TeamBeginningValues, RememberedBeginningRow>({
     run: (turns) => this.#beginForTeams(turns),
     ...TEAM_LOCKS,
   })
@@ -140,7 +142,13 @@ export class TurnBeginningRepository {
    * @returns the reason as a word when it has not begun: nothing has changed then.
    */
   async beginRemembered(turn: RememberedTurn): Promise<BegunRemembered | NotBegunEarly> {
-    const row = await this.#rememberedBeginnings.load(toRememberedValues(turn))
+    const { team } = turn
+    const row = team
+      ? await loadUncontended(
+          this.#teamBeginnings,
+          toTeamTurn(team, turn, toRememberedValues(turn)),
+        )
+      : await this.#rememberedBeginnings.load(toRememberedValues(turn))
     if (row.outcome === 'stale') return 'conversation_stale'
     if (row.outcome !== 'begun') return 'not_begun'
     const { hits, resetAt, isUseToBeNoted } = row
@@ -157,12 +165,12 @@ export class TurnBeginningRepository {
     return this.#spendingRows.prepared(values, () => this.#beginnings.load(values))
   }
 
-  async #beginForTeam(turn: NewTurn & { team: StoredTeamPayer }): Promise<BeginningRow> {
-    const values = Object.assign(toTeamValues(turn.team, turn.limits.team), toValues(turn))
+  async #beginForTeam(turn: NewTurn & { team: StoredTeamPayer }): Promise<RememberedBeginningRow> {
+    const values = toTeamTurn(turn.team, turn, Object.assign(toValues(turn), READ_BEFORE))
     return this.#spendingRows.prepared(values, () => loadUncontended(this.#teamBeginnings, values))
   }
 
-  async #beginForTeams(turns: readonly TeamBeginningValues[]): Promise<BeginningRow[]> {
+  async #beginForTeams(turns: readonly TeamBeginningValues[]): Promise<RememberedBeginningRow[]> {
     const lockLimit = lockLimitOf(turns)
     return beginTeamTurns(this.#db, {
       ...askedTeamTurns.toValues(withPoolAhead(turns)),
@@ -178,13 +186,39 @@ export class TurnBeginningRepository {
 
 /** The parameters of the statements. */
 export type BeginningValues = ReturnType<typeof toValues>
-type TeamBeginningValues = BeginningValues & ReturnType<typeof toTeamValues>
+type TeamBeginningValues = BeginningValues & Remembered & ReturnType<typeof toTeamValues>
 
 type RememberedValues = ReturnType<typeof toRememberedValues>
+
+/** What a statement compares and counts for a turn of which nothing was read; null for any other. */
+type Remembered = {
+  senderVersion: string | null
+  conversationVersion: string | null
+  purseVersion: string | null
+  counterKey: string | null
+  windowSeconds: number | null
+  requestLimit: number | null
+}
+
+const READ_BEFORE: Remembered = {
+  senderVersion: null,
+  conversationVersion: null,
+  purseVersion: null,
+  counterKey: null,
+  windowSeconds: null,
+  requestLimit: null,
+}
+
+const toTeamTurn = (
+  team: StoredTeamPayer,
+  { limits }: NewTurn,
+  values: BeginningValues & Remembered,
+): TeamBeginningValues => Object.assign(toTeamValues(team, limits.team), values)
 
 const toRememberedValues = (turn: RememberedTurn) => ({
   senderVersion: turn.versions.sender,
   conversationVersion: turn.versions.conversation,
+  purseVersion: turn.purseVersion,
   counterKey: `${turn.counter.keyPrefix}${turn.userId}`,
   windowSeconds: turn.counter.windowMs / 1000,
   requestLimit: turn.counter.limit,
@@ -228,10 +262,12 @@ function toBegun(
   return { outcome: 'begun' as const, version: row.version, ref, ...toGrant(row) }
 }
 
-function toStartOutcome(row: BeginningRow, turn: NewTurn): StartOutcome {
+function toStartOutcome(row: BeginningRow | RememberedBeginningRow, turn: NewTurn): StartOutcome {
   const { outcome } = row
   if (outcome === 'begun') return toBegun(row, turn)
   if (outcome === 'spent' || outcome === 'held') return { outcome, limited: toLimited(row) }
-  if (outcome === 'unprepared' || outcome === 'contended') throw new Error(`begin_turn: ${outcome}`)
+  if (outcome === 'unprepared' || outcome === 'contended' || outcome === 'not_begun') {
+    throw new Error(`begin_turn: ${outcome}`)
+  }
   return { outcome }
 }

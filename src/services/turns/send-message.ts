@@ -110,7 +110,7 @@ export class MessageService {
    * @returns the reason as a word when nothing has begun.
    */
   async startRemembered(
-    { caller, context }: Recalled,
+    { caller, context, payer }: Recalled,
     input: SendInput,
     counter: Required<UserCounter>,
   ): Promise<EarlySend | NotBegunEarly> {
@@ -119,11 +119,12 @@ export class MessageService {
     let release = () => {}
     let isAsked = false
     try {
-      if (context.apiKey === null) return 'not_begun'
+      if (payer.team === null && context.apiKey === null) return 'not_begun'
       running.refuseWhenStopping()
       release = shares.take(caller.userId, charactersOf(input))
-      const { paidBy, ...key } = await this.#openKey(caller, context)
-      const draft = await beginning.draftRemembered(caller, input, paidBy, context)
+      const { purse, paidBy, ...key } = await this.#openPayer(caller, payer, context)
+      const prepared = { marks: undefined, paidBy, payer, purse }
+      const draft = await beginning.draftRemembered(caller, input, prepared, context)
       let begun: BegunRememberedTurn | undefined
       const reserve = async () => {
         isAsked = true
@@ -183,9 +184,7 @@ export class MessageService {
     if (stored) return stored
     const isInCopy = input.editMessageId !== undefined
     const payer = choosePayer(input.payWith, opening.conversation, isInCopy)
-    const purse = await this.#openPurse(caller, payer, opening)
-    requireOnlyTeam(payer, purse?.teamId)
-    const { paidBy, ...key } = purse ? keyOf(purse) : await this.#openKey(caller, opening)
+    const { purse, paidBy, ...key } = await this.#openPayer(caller, payer, opening)
     const countInput: CountInput = (turn) =>
       this.#deps.generation.countInput(turn, key.credentials, input, options.signal)
     const call = this.#metered(key, input, { startedAt, release })
@@ -333,6 +332,13 @@ export class MessageService {
     if (!isWanted) controller.abort(reason)
   }
 
+  /** @throws AppError payer_required, team_key_missing, api_key_missing, and others of the purse. */
+  async #openPayer(caller: Caller, payer: PayerChoice, context: TurnContext): Promise<OpenedPayer> {
+    const purse = await this.#openPurse(caller, payer, context)
+    requireOnlyTeam(payer, purse?.teamId)
+    return { purse, ...(purse ? keyOf(purse) : await this.#openKey(caller, context)) }
+  }
+
   async #openPurse(
     caller: Caller,
     { team, isNamed, onlyTeam }: PayerChoice,
@@ -415,3 +421,5 @@ type Begun = StartedTurn | NotBegun
 
 type OpenedKey = { credentials: Credentials; wasRejected: boolean }
 type PayingKey = OpenedKey & { paidBy: PaidBy }
+/** `purse`: undefined where the sender pays. */
+type OpenedPayer = PayingKey & { purse: OpenedPurse | undefined }

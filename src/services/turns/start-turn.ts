@@ -131,11 +131,9 @@ export class TurnBeginning {
   async draftRemembered(
     caller: Caller,
     input: SendInput,
-    paidBy: PaidBy,
+    prepared: Prepared,
     context: TurnContext,
   ): Promise<Draft> {
-    const payer = { isNamed: input.payWith !== undefined, conversationPayer: null }
-    const prepared = { marks: undefined, paidBy, payer }
     return this.#draft(caller, input, prepared, context, new Date(), undefined)
   }
 
@@ -144,11 +142,12 @@ export class TurnBeginning {
     { username: sender }: Caller,
     draft: Draft,
     paidBy: PaidBy,
-    { versions, conversation }: TurnContext,
+    { versions, conversation, purse }: TurnContext,
     counter: Required<UserCounter>,
   ): Promise<BegunRememberedTurn | NotBegunEarly> {
     const { turnBeginnings } = this.#deps.repositories
-    const turn = { versions, counter, ...draft.newTurn }
+    const purseVersion = purse?.version ?? null
+    const turn = { versions, purseVersion, counter, ...draft.newTurn }
     const begun = await turnBeginnings.beginRemembered(turn)
     if (typeof begun === 'string') return begun
     const { started, ...counted } = begun

@@ -6,6 +6,8 @@
  */
 
 import type { SessionService, UserCounters } from '../../access/sessions.ts'
+import { choosePayer } from '../../billing/teams/payer-choice.ts'
+import { teamRef } from '../../teams/team-name.ts'
 import type { MessageService } from '../send-message.ts'
 import type { SendInput } from '../turn.ts'
 import type { EarlySend, Recalled } from './early-turn.ts'
@@ -47,7 +49,11 @@ export class EarlySends {
     return undefined
   }
 
-  async #recall(token: string, { conversationId }: SendInput): Promise<Recalled | undefined> {
+  /** @throws AppError where the payer does not work: the usual way says so. */
+  async #recall(
+    token: string,
+    { conversationId, payWith }: SendInput,
+  ): Promise<Recalled | undefined> {
     const { sessions, memory } = this.#deps
     const named = await sessions.recognise(token)
     const found = memory.findSender(named.proof)
@@ -56,13 +62,18 @@ export class EarlySends {
     const kept = conversationId && memory.findConversation(conversationId, caller.userId)
     if (conversationId !== undefined && !kept) return undefined
     const { conversation, version = null } = kept || NEW_CONVERSATION
+    const payer = choosePayer(payWith, conversation, false)
+    const purse =
+      payer.team === null ? undefined : memory.findPurse(named.proof, teamRef(payer.team))
+    if (payer.team !== null && !purse) return undefined
     const versions = { sender: found.version, conversation: version }
-    return { proof: named.proof, caller, context: { ...found.sender, versions, conversation } }
+    const context = { ...found.sender, versions, conversation, purse }
+    return { proof: named.proof, caller, context, payer }
   }
 }
 
 const NEW_CONVERSATION = { conversation: undefined, version: null }
 
-/** Calls that read more: a repeat, another version of a message, a purse of a team. */
-const isPlain = ({ idempotencyKey, editMessageId, payWith = 'own' }: SendInput) =>
-  idempotencyKey === undefined && editMessageId === undefined && payWith === 'own'
+/** Others read more: a repeat, another version of a message. */
+const isPlain = ({ idempotencyKey, editMessageId }: SendInput) =>
+  idempotencyKey === undefined && editMessageId === undefined

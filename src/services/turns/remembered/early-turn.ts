@@ -4,11 +4,20 @@ import type { AppError } from '../../../errors.ts'
 import type { Count, SessionProof } from '../../../repositories/access/session-checks.ts'
 import type { TurnContext } from '../../../repositories/turns/load-turn-context.ts'
 import type { Caller } from '../../access/caller.ts'
+import type { PayerChoice } from '../../billing/teams/payer-choice.ts'
 import type { RunningAnswers } from '../answers/running-answers.ts'
 import type { StartedTurn } from '../turn.ts'
 
-/** A sender as remembered, and the conversation that the input names. */
-export type Recalled = { proof: SessionProof; caller: Caller; context: TurnContext }
+/**
+ * A sender as remembered, and the conversation that the input names. Where a team pays, its purse is
+ * in `context`.
+ */
+export type Recalled = {
+  proof: SessionProof
+  caller: Caller
+  context: TurnContext
+  payer: PayerChoice
+}
 
 /** `refusal`: it is unknown whether the message was stored. `count`: of the user's requests. */
 export type EarlySend = { caller: Caller } & (

@@ -11,6 +11,8 @@ import { LRUCache } from 'lru-cache'
 import type { ConversationRef } from '../../../repositories/access/conversation-ref.ts'
 import type { LiveSession, SessionProof } from '../../../repositories/access/session-checks.ts'
 import type { SenderContext } from '../../../repositories/billing/sender-context.ts'
+import type { TeamPurse } from '../../../repositories/teams/purse-sql.ts'
+import type { TeamRef } from '../../../repositories/teams/teams.ts'
 import type { ConversationChanges, TurnEnd } from '../../../repositories/turns/finish-turns.ts'
 import type {
   SendableConversation,
@@ -20,10 +22,14 @@ import type { SendableMessage } from '../../../repositories/turns/send-histories
 import type { NewTurn } from '../../../repositories/turns/start-turns.ts'
 import type { BegunConversation } from '../../../repositories/turns/start-turns-statement.ts'
 import type { FoundWith } from '../../access/read-ahead.ts'
+import { teamNameKey } from '../../teams/team-name.ts'
 import type { StartedTurn } from '../turn.ts'
 
 type RememberedSender = { session: LiveSession; sender: SenderContext; version: string }
 type RememberedConversation = { conversation: SendableConversation; version: string }
+/** Of a team, for one session: it says whether that may spend it. */
+type RememberedPurse = { purse: TeamPurse }
+type Remembered = RememberedSender | RememberedConversation | RememberedPurse
 
 type Begun = BegunConversation
 /** Empty: not yet. */
@@ -44,7 +50,7 @@ const MOST_STALE = 10_000
 const ROW_BYTES = 400
 
 export class SendMemory {
-  readonly #entries: LRUCache<string, RememberedSender | RememberedConversation> | undefined
+  readonly #entries: LRUCache<string, Remembered> | undefined
   /** Conversations that were stale, with the version in which this process has left them since. */
   readonly #left = new LRUCache<string, LeftVersion>({ max: MOST_STALE })
   #purge: NodeJS.Timeout | undefined
@@ -68,8 +74,17 @@ export class SendMemory {
 
   /** What the statement that found a session has read with it. */
   noteSender({ proof, session }: FoundWith, { versions, ...context }: TurnContext) {
-    const { conversation: _, purse: __, ...sender } = context
+    const { conversation: _, purse, ...sender } = context
     this.#keep(senderKey(proof), { session, sender, version: versions.sender })
+    if (!purse) return
+    const byName = { nameKey: teamNameKey(purse.name) }
+    for (const ref of [purse, byName]) this.#keep(purseKey(proof, ref), { purse })
+  }
+
+  /** The purse of the team that a call has pay, as its session last read it. */
+  findPurse(proof: SessionProof, team: TeamRef): TeamPurse | undefined {
+    const found = this.#entries?.get(purseKey(proof, team))
+    return found && 'purse' in found ? found.purse : undefined
   }
 
   /**
@@ -138,18 +153,19 @@ export class SendMemory {
     return found && 'conversation' in found ? found : undefined
   }
 
-  /** Only what its owner reads, whole, and pays for: of other things the version tells nothing. */
+  /**
+   * Only what its owner reads, and whole: of other things the version tells nothing. Of the team that
+   * pays neither, but the statement that begins a turn looks for itself whether it may.
+   */
   #put(remembered: RememberedConversation): void {
-    const { ref, role, history, payment } = remembered.conversation
-    const paysAlone = payment.teamId === null && !payment.isTeamOnly
+    const { ref, role, history } = remembered.conversation
     const isSettled = !this.#left.has(keyOf(ref.id))
-    if (role === 'owner' && history.isWhole && paysAlone && isSettled)
-      this.#keep(keyOf(ref.id), remembered)
+    if (role === 'owner' && history.isWhole && isSettled) this.#keep(keyOf(ref.id), remembered)
     else this.#forget(ref.id)
   }
 
   /** One timer for all: the cache's own would be one for each entry. */
-  #keep(key: string, entry: RememberedSender | RememberedConversation): void {
+  #keep(key: string, entry: Remembered): void {
     this.#entries?.set(key, entry)
     this.#purge ??= setTimeout(() => this.#forgetOld(), PURGE_EVERY_MS).unref()
   }
@@ -198,7 +214,15 @@ const senderKey = (proof: SessionProof) =>
 
 const keyOf = (id: string) => `conversation ${id.toLowerCase()}`
 
-function bytesOf(entry: RememberedSender | RememberedConversation): number {
+const purseKey = (proof: SessionProof, team: TeamRef) =>
+  `${senderKey(proof)} purse ${'id' in team ? team.id.toLowerCase() : `of ${team.nameKey}`}`
+
+function bytesOf(entry: Remembered): number {
+  if ('purse' in entry) {
+    const { dataKey, key, poolLimits, caps, raises } = entry.purse
+    const rows = 2 + poolLimits.length + caps.length + raises.length
+    return ROW_BYTES * rows + dataKey.length + (key?.sealed.length ?? 0)
+  }
   if ('sender' in entry) {
     const { userDataKey, apiKey, limits } = entry.sender
     return ROW_BYTES * (3 + limits.length) + userDataKey.length + (apiKey?.sealed.length ?? 0)
