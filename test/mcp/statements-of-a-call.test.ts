@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { preparedName } from '../../src/database/statements/prepared.ts'
 import { apiUser } from '../support/api-user.ts'
 import { describeDatabases } from '../support/databases.ts'
+import { browserSession } from '../support/signed-up.ts'
 import { type Answer, type Era, eras, startApp, type TestApp } from '../support/start-app.ts'
 import { newTeam } from '../support/teams.ts'
 
@@ -175,25 +176,42 @@ describeDatabases('statements of a call', (kind) => {
     })
   })
 
+  const pass = async (token: string) => {
+    const answer = await fetch(`${app.baseUrl}/v1/messages`, {
+      method: 'POST',
+      headers: {
+        'x-api-key': token,
+        'anthropic-version': '2023-06-01',
+        'content-type': 'application/json',
+      },
+      body: JSON.stringify({
+        model: 'claude-sonnet-5-5',
+        max_tokens: 100,
+        messages: [{ role: 'user', content: 'Hi' }],
+      }),
+    })
+    expect(answer.status, await answer.text()).toBe(200)
+  }
+
   test('a call of the Messages API: the same', async () => {
     const { token } = await apiUser(app)
-    const send = async () => {
-      const answer = await fetch(`${app.baseUrl}/v1/messages`, {
-        method: 'POST',
-        headers: {
-          'x-api-key': token,
-          'anthropic-version': '2023-06-01',
-          'content-type': 'application/json',
-        },
-        body: JSON.stringify({
-          model: 'claude-sonnet-5-5',
-          max_tokens: 100,
-          messages: [{ role: 'user', content: 'Hi' }],
-        }),
-      })
-      expect(answer.status, await answer.text()).toBe(200)
-    }
-    await send()
-    expect(await during(send)).toEqual([by('hash'), 'begin_calls', 'end_calls'])
+    await pass(token)
+    expect(await during(() => pass(token))).toEqual([by('hash'), 'begin_calls', 'end_calls'])
+  })
+
+  test('one that a team pays for: the same, once this process has seen that', async () => {
+    const user = await app.register()
+    const team = await newTeam(app, [user])
+    const caller = await browserSession(app, user.userId)
+    const { token } = await app.app.services.personalTokens.create(caller, {
+      name: 'an agent',
+      scopes: ['messages:api'],
+      expiresAt: new Date(Date.now() + 3_600_000),
+      purses: [team.id],
+    })
+    await pass(token)
+    const statements = [`${verb}_team_callers_by_hash`, 'begin_team_calls', 'end_team_calls']
+    for (let turn = 0; turn < 2; turn++) expect(await during(() => pass(token))).toEqual(statements)
+    expect(app.claude.messageRequests().at(-1)?.key).toBe(team.apiKey)
   })
 })

@@ -18,7 +18,7 @@ export type ApiRequest = {
   refusal: AppError | null
 }
 
-const CONTEXT = readsContext(undefined)
+const CONTEXT = readsContext(undefined, 'session')
 const NEEDED: Scope = 'messages:api'
 
 const requests = new WeakMap<Request, ApiRequest>()

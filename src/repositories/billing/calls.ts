@@ -8,6 +8,7 @@ import { type Kysely, sql } from 'kysely'
 import type { CallSource, Schema, StoredTeamPayer } from '../../database/schema.ts'
 import { Batcher, lockLimitOf } from '../../database/statements/batcher.ts'
 import { inPlaces } from '../../database/statements/json-rows.ts'
+import type { TeamPurse } from '../teams/purse-sql.ts'
 import type { WhichOrphans } from '../turns/leases.ts'
 import { isKnownReservation, toReservation } from './budgets.ts'
 import {
@@ -44,7 +45,8 @@ import { loadUncontended, SpendingRows, TEAM_LOCKS } from './spending-rows.ts'
 
 export type { CallSource }
 
-export type CallContext = SenderContext
+/** `purse`: of the team that pays, where it was read as well. */
+export type CallContext = SenderContext & { purse?: TeamPurse | undefined }
 
 type CallCaller = { userId: string; sessionId: string }
 

@@ -58,9 +58,10 @@ export class CallerContextReads {
     caller: AskedCaller<AskedContext>,
     counter: UserCounter | null,
   ): Promise<FoundCaller<TurnContext> | undefined> {
-    const reads = this.#teamPayers.mayPay(caller.asked) ? this.#ofTeams : this.#ofSenders
+    const { asked, proof } = caller
+    const reads = this.#teamPayers.mayPay(asked, proof) ? this.#ofTeams : this.#ofSenders
     const found = await reads.find(caller, counter)
-    if (found?.read?.conversation) this.#teamPayers.note(found.read.conversation)
+    if (found?.read) this.#teamPayers.note(found.read, proof)
     return found
   }
 }

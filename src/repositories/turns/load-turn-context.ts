@@ -220,7 +220,7 @@ export class TurnContextRepository {
     const openings = this.#teamPayers.mayPay(send) ? this.#teamOpenings : this.#openings
     const row = await openings.load(send)
     const context = row && toTurnContext(row)
-    if (context?.conversation) this.#teamPayers.note(context.conversation)
+    if (context) this.#teamPayers.note(context)
     return context
   }
 

@@ -94,7 +94,7 @@ export class CallService {
    * @throws AppError not_found when the account was deleted.
    */
   async context(caller: Pick<Caller, 'userId' | 'sessionId' | 'readAhead'>): Promise<CallContext> {
-    const ahead = caller.readAhead?.take(readsContext(undefined))
+    const ahead = caller.readAhead?.take(readsContext(undefined, 'session'))
     if (ahead) return ahead
     const context = await this.#deps.repositories.calls.findContext(caller)
     if (context === undefined) throw new AppError('not_found', 'This account has been deleted.')

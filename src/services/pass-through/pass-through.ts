@@ -90,9 +90,11 @@ export class PassThrough {
     const [teamId] = purses
     if (teamId === undefined) return this.#openOwnKey(caller, context)
     if (purses.length > 1) throw severalPayers(this.#deps.publicUrl)
-    const purse = await this.#deps.purses.open(caller, teamId, []).catch((error: unknown) => {
-      throw isPayerLost(error) ? payerLost(this.#deps.publicUrl) : error
-    })
+    const purse = await this.#deps.purses
+      .open(caller, teamId, [], context.purse)
+      .catch((error: unknown) => {
+        throw isPayerLost(error) ? payerLost(this.#deps.publicUrl) : error
+      })
     const { credentials, lastFour, wasRejected } = purse
     return { apiKey: credentials.apiKey, lastFour, wasRejected, purse }
   }
