@@ -19,6 +19,7 @@ const LAYERS = [
 ]
 /** In `services/` a folder imports from those after it. */
 const SERVICES = [
+  'composition',
   'operations',
   'accounts',
   'imports',
