@@ -267,15 +267,19 @@ const beginningOf = <Row = BeginningRow>(
   order by place`,
   )
 
-/** Turns of different users, who pay for them. */
-export const beginTurns = beginningOf('begin_turns', {
-  asked: askedTurns,
+const BY_SENDER = {
   books: OF_SENDER,
   payers: '',
   isPayerGone: '',
   isContended: '',
   team: 'null',
   answerColumns: {},
+}
+
+/** Turns of different users, who pay for them. */
+export const beginTurns = beginningOf('begin_turns', {
+  asked: askedTurns,
+  ...BY_SENDER,
 })
 
 /**
@@ -326,12 +330,7 @@ const unreadOf = ({ columns, isOther } = { columns: '', isOther: '' }): Unread =
 /** Turns of different users, who pay for them, of which nothing was read before. */
 export const beginRememberedTurns = beginningOf<RememberedBeginningRow>('begin_remembered_turns', {
   asked: askedRememberedTurns,
-  books: OF_SENDER,
-  payers: '',
-  isPayerGone: '',
-  isContended: '',
-  team: 'null',
-  answerColumns: {},
+  ...BY_SENDER,
   unread: unreadOf(),
 })
 

@@ -11,6 +11,7 @@ import { connectClient, startApp, type TestApp, type TestUser } from '../../supp
 import { callerOf, newTeam, type TestTeam } from '../../support/teams.ts'
 
 const STEPS = 30
+const NO_ROOM = { limitNanoUsd: '1', limitTokens: null }
 
 const KINDS = [
   ...Array<'send'>(6).fill('send'),
@@ -21,7 +22,7 @@ const KINDS = [
   'name',
   'no pool',
   'no part of the pool',
-  'no limit of everything',
+  'no room in everything',
   'not a member',
   'no leave to spend',
   'no key',
@@ -141,38 +142,29 @@ describe.runIf(hasPostgresql)('what replicas remember of a team', () => {
       team.name = (await app.app.services.teams.rename(caller, team.id, wanted)).name
     },
     async 'no pool'(world, step) {
-      const { db } = app.app
       const teamId = world.team.id
-      const limit = { limitNanoUsd: '1', limitTokens: null }
-      const budget = { teamId, period: 'month' as const, setBy: 'team' as const, ...limit }
+      const { db } = app.app
+      const budget = { teamId, period: 'month', setBy: 'team', ...NO_ROOM } as const
       await db.insertInto('teamBudgets').values(budget).execute()
       await refused(world, step, 'budget_exceeded')
       await db.deleteFrom('teamBudgets').where('teamId', '=', teamId).execute()
     },
     async 'no part of the pool'(world, step) {
-      const { db } = app.app
       const teamId = world.team.id
       const userId = step.which % 2 === 0 ? world.member.userId : null
-      const limit = { limitNanoUsd: '1', limitTokens: null }
-      await db
-        .insertInto('memberCaps')
-        .values({ teamId, userId, period: 'day', ...limit })
-        .execute()
+      const { db } = app.app
+      const cap = { teamId, userId, period: 'day', ...NO_ROOM } as const
+      await db.insertInto('memberCaps').values(cap).execute()
       await refused(world, step, 'budget_exceeded')
       await db.deleteFrom('memberCaps').where('teamId', '=', teamId).execute()
     },
-    async 'no limit of everything'(world, step) {
-      const { db } = app.app
+    async 'no room in everything'(world, step) {
       const { userId } = world.member
-      const limit = { limitNanoUsd: '1', limitTokens: null }
-      const kind = {
-        period: 'day' as const,
-        setBy: 'admin' as const,
-        covers: 'everything' as const,
-      }
+      const { db } = app.app
+      const limit = { period: 'day', setBy: 'admin', covers: 'everything', ...NO_ROOM } as const
       await db
         .insertInto('budgets')
-        .values({ userId, ...kind, ...limit })
+        .values({ userId, ...limit })
         .execute()
       await refused(world, step, 'budget_exceeded')
       await db.deleteFrom('budgets').where('userId', '=', userId).execute()
