@@ -13,6 +13,7 @@ import { readOrMakeKeyFile } from './crypto/key-file.ts'
 import { Passwords } from './crypto/passwords.ts'
 import { KeyRing } from './crypto/sealed.ts'
 import { AccessTokens } from './crypto/tokens.ts'
+import { blameMachine } from './database/embedded/durability/machine-faults.ts'
 import { migrateToLatest, pendingMigrations } from './database/migrations/migrate.ts'
 import type { Database } from './database/open.ts'
 import { openConfiguredDatabase } from './database/open-configured.ts'
@@ -221,11 +222,20 @@ async function embeddedKey(
   const path = join(dataDir, KEY_FILE)
   // The very first start seals a signing key before anything else.
   const isNew = async () => (await signingKeys.list()).length === 0
-  const text = await readOrMakeKeyFile(path, isNew)
-  if (text !== undefined) return parseEncryptionKey(text)
+  const text = await readOrMakeKeyFile(path, isNew).catch(blameMachine)
+  if (text !== undefined) return keyIn(path, text)
   throw new Error(
     `The key that sealed the data in ${dataDir} is missing: ${path} is empty or not there. Put it back from a backup, or set ENCRYPTION_KEY to it. Without it the data cannot be read; no other key was made.`,
   )
+}
+
+function keyIn(path: string, text: string): Buffer {
+  try {
+    return parseEncryptionKey(text)
+  } catch (cause) {
+    const todo = 'Put it back from a backup, or set ENCRYPTION_KEY to the key that sealed the data'
+    throw new Error(`${path} holds something else than an encryption key. ${todo}.`, { cause })
+  }
 }
 
 async function readPrices(file: string | undefined): Promise<unknown> {

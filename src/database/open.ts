@@ -5,6 +5,7 @@ import type { Logger } from '../log.ts'
 import { pgliteDialect } from './embedded/dialect.ts'
 import type { CopyReason } from './embedded/durability/copies.ts'
 import type { Durability } from './embedded/durability/log-flush.ts'
+import { blameMachine } from './embedded/durability/machine-faults.ts'
 import type { Recovery } from './embedded/durability/recovery.ts'
 import { claimDataDir } from './embedded/folder-lock.ts'
 import { Housekeeping } from './embedded/housekeeping.ts'
@@ -82,11 +83,11 @@ const REFUSAL_MS = 10_000
  * Does not migrate. The embedded database claims the data folder for itself (see claimDataDir).
  *
  * @throws AppError database_unavailable when the server is unreachable or unfit (retryable when it
- *   may pass by itself), or when another process uses the data folder.
+ *   may pass by itself), or when the data folder is used by another process or cannot be written.
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const { acquireTimeoutMs = 15_000 } = options
-  if (options.url === undefined) return openEmbedded(options)
+  if (options.url === undefined) return openEmbedded(options).catch(blameMachine)
   const onError = options.onError ?? (() => {})
   const connectTimeoutMs = options.connectTimeoutMs ?? 5_000
   const sharesSessions = options.pooler === 'transaction'

@@ -11,6 +11,7 @@ import { flushFolder, flushFolders } from './durability/flush-folder.ts'
 import { FlushingFs, LOG_FOLDER, LOG_SEGMENT } from './durability/flushing-fs.ts'
 import { type Durability, LogFlush } from './durability/log-flush.ts'
 import { LogSpace } from './durability/log-space.ts'
+import { explainMachineFault, machineFaultIn } from './durability/machine-faults.ts'
 import { finishRecovery, type Recovery, recover } from './durability/recovery.ts'
 import { unpackSnapshot } from './snapshot-store.ts'
 
@@ -65,19 +66,19 @@ export async function openPglite(
 
 /** @throws AppError when the machine is at fault; otherwise Error with PostgreSQL's message. */
 async function connect(folder: string, durability: Durability): Promise<Embedded> {
-  // A killed process leaves this file, and after a power cut it is empty, which PostgreSQL refuses.
-  // The claim guarantees that no other process uses the folder.
-  await rm(join(folder, 'postmaster.pid'), { force: true })
-  const log = new LogFlush(durability)
-  const segmentBytes = await logSegmentBytes(folder)
-  const space = new LogSpace(folder, segmentBytes)
-  const files = new FlushingFs(folder, log, space)
   let lastWords = ''
   const hear = (words: string) => {
     if (!WHY_IT_ENDED.test(lastWords)) lastWords = words
     return false // not to be printed
   }
   try {
+    // A killed process leaves this file, and after a power cut it is empty, which PostgreSQL refuses.
+    // The claim guarantees that no other process uses the folder.
+    await rm(join(folder, 'postmaster.pid'), { force: true })
+    const log = new LogFlush(durability)
+    const segmentBytes = await logSegmentBytes(folder)
+    const space = new LogSpace(folder, segmentBytes)
+    const files = new FlushingFs(folder, log, space)
     const pglite = await start(segmentBytes, { fs: files, onStderr: hear })
     return { pglite, files, log, space }
   } catch (cause) {
@@ -87,13 +88,12 @@ async function connect(folder: string, durability: Durability): Promise<Embedded
 
 /** The first such message has the reason; later ones are consequences. */
 const WHY_IT_ENDED = /FATAL|PANIC/
-const MACHINE_AT_FAULT = /No space left|Permission denied|Read-only file system|Too many open files/
 
-function explained(folder: string, lastWords: string, cause: unknown): Error {
-  const message = `The embedded database in ${folder} does not open. PostgreSQL says: ${lastWords}`
-  return MACHINE_AT_FAULT.test(lastWords)
-    ? new AppError('database_unavailable', message, { cause, retryable: false })
-    : new Error(message, { cause })
+function explained(folder: string, lastWords: string, cause: unknown): unknown {
+  const fault = explainMachineFault(cause)
+  if (fault instanceof AppError) return fault
+  const said = `The embedded database in ${folder} does not open. PostgreSQL says: ${lastWords.trim()}`
+  return machineFaultIn(lastWords, said, cause) ?? new Error(said, { cause })
 }
 
 export const connectInMemory = (): Promise<PGlite> => start(LOG_SEGMENT_BYTES, {})

@@ -32,10 +32,14 @@ export type Copy = { path: string; takenAt: Date; reason: CopyReason }
 const MOST_BYTES = 2 * 1024 ** 3
 const CHUNK_BYTES = 1 << 16
 
-/** Newest first. */
+/**
+ * Newest first.
+ *
+ * @throws a system error when the folder is there and cannot be read: its copies are not none.
+ */
 export async function listCopies(dataDir: string): Promise<Copy[]> {
   const folder = join(dataDir, 'copies')
-  const names = await readdir(folder).catch(() => [])
+  const names = await readdir(folder).catch(noneYet)
   return names
     .flatMap((name) => {
       const [, time, reason] = /^(.{24})-(hourly|before-migration)\.tar\.gz$/.exec(name) ?? []
@@ -44,6 +48,11 @@ export async function listCopies(dataDir: string): Promise<Copy[]> {
       return [{ path: join(folder, name), takenAt, reason: reason as CopyReason }]
     })
     .sort((a, b) => b.takenAt.getTime() - a.takenAt.getTime())
+}
+
+function noneYet(error: NodeJS.ErrnoException): string[] {
+  if (error.code === 'ENOENT') return []
+  throw error
 }
 
 /**

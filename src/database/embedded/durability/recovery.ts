@@ -6,6 +6,7 @@ import { basename, join } from 'node:path'
 import { AppError } from '../../../errors.ts'
 import { type Copy, listCopies, unpackCopy } from './copies.ts'
 import { flushFolder } from './flush-folder.ts'
+import { explainMachineFault } from './machine-faults.ts'
 
 export type Recovery = {
   /** When the copy was taken: all changes since then are lost. */
@@ -22,7 +23,8 @@ const CHOSEN = 'postgres.recovered'
  *
  * @param tryToOpen rejects for a folder that does not open.
  * @param cause why the folder itself does not open.
- * @throws AppError database_unavailable when no copy opens; then nothing was changed.
+ * @throws AppError database_unavailable when no copy opens, or the machine hinders it; then nothing
+ *   was changed.
  */
 export async function recover(
   dataDir: string,
@@ -34,15 +36,17 @@ export async function recover(
     try {
       await unpackCopy(copy, folder)
       await tryToOpen(folder)
-    } catch {
+    } catch (error) {
       await rm(folder, { recursive: true })
+      const fault = explainMachineFault(error)
+      if (fault instanceof AppError) throw fault
       continue
     }
     return replace(dataDir, folder, copy)
   }
   throw new AppError(
     'database_unavailable',
-    `The embedded database in ${join(dataDir, 'postgres')} does not open, and there is no copy of it in ${join(dataDir, 'copies')} that does. Put a backup of DATA_DIR in its place; docs/OPERATIONS.md, Backup, says how.`,
+    `The embedded database in ${join(dataDir, 'postgres')} does not open, and there is no copy of it in ${join(dataDir, 'copies')} that does. Put a backup of DATA_DIR in its place; docs/OPERATIONS.md, Backups, says how.`,
     { cause, retryable: false },
   )
 }

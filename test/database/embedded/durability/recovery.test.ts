@@ -1,7 +1,7 @@
 /** A database that does not open, and the copies it is recovered from. */
 
 import { existsSync } from 'node:fs'
-import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { chmod, chown, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
@@ -45,6 +45,9 @@ async function keptOf({ db }: Database): Promise<{ count: number; broken: number
 /** As a power cut leaves a folder that was never flushed. */
 const damage = ({ dataDir }: FreshDatabase) =>
   truncate(join(dataDir, 'postgres', 'global', 'pg_control'), 0)
+
+/** The user id of `nobody`. */
+const NOBODY = 65_534
 
 const asidesIn = async (dataDir: string) =>
   (await readdir(dataDir)).filter((name) => name.startsWith('postgres.'))
@@ -152,6 +155,47 @@ test(
     await fresh.drop()
   },
 )
+
+test('a folder that this user may not read is not taken for damaged', limits, async () => {
+  const fresh = await freshDatabaseOptions('embedded')
+  await withDatabase(fresh, async (database) => {
+    await makeTable(database)
+    await database.keepCopy('hourly')
+    await insert(database, 1, 10)
+  })
+  const before = await readdir(fresh.dataDir)
+  for (const closed of ['postgres/pg_wal', 'postgres/base', 'copies', 'gateway.lock']) {
+    if (closed === 'copies') await damage(fresh)
+    await withoutRightsTo(join(fresh.dataDir, closed), fresh, async () => {
+      await expect(openDatabase(fresh), closed).rejects.toMatchObject({
+        code: 'database_unavailable',
+        message: expect.stringMatching(/permission denied.*Give DATA_DIR and all in it to the user/i),
+      })
+    })
+    expect(await readdir(fresh.dataDir)).toEqual(before)
+  }
+  await fresh.drop()
+})
+
+/** Root may read everything: there another user works. */
+async function withoutRightsTo(
+  folder: string,
+  { dataDir }: FreshDatabase,
+  work: () => Promise<void>,
+): Promise<void> {
+  const isRoot = process.getuid?.() === 0
+  const below = await readdir(dataDir, { recursive: true })
+  const all = [dataDir, ...below.map((name) => join(dataDir, name))]
+  if (isRoot) for (const path of all) await chown(path, NOBODY, NOBODY)
+  await chmod(folder, 0)
+  if (isRoot) process.seteuid?.(NOBODY)
+  try {
+    await work()
+  } finally {
+    if (isRoot) process.seteuid?.(0)
+    await chmod(folder, 0o700)
+  }
+}
 
 test('of many copies few are kept', limits, async () => {
   const fresh = await freshDatabaseOptions('embedded')
