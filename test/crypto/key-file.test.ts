@@ -81,7 +81,9 @@ describe('a data folder whose key is gone', () => {
     const key = await readFile(path)
     await writeFile(path, 'no key\n')
     const error = await start().catch((thrown: Error) => thrown)
-    expect(error).toMatchObject({ message: expect.stringContaining(`${path} holds something else`) })
+    expect(error).toMatchObject({
+      message: expect.stringContaining(`${path} holds something else`),
+    })
     expect(error).toMatchObject({ message: expect.not.stringContaining('openssl') })
     await writeFile(path, key)
     await (await start()).close(0)

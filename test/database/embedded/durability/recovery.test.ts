@@ -169,7 +169,9 @@ test('a folder that this user may not read is not taken for damaged', limits, as
     await withoutRightsTo(join(fresh.dataDir, closed), fresh, async () => {
       await expect(openDatabase(fresh), closed).rejects.toMatchObject({
         code: 'database_unavailable',
-        message: expect.stringMatching(/permission denied.*Give DATA_DIR and all in it to the user/i),
+        message: expect.stringMatching(
+          /permission denied.*Give DATA_DIR and all in it to the user/i,
+        ),
       })
     })
     expect(await readdir(fresh.dataDir)).toEqual(before)
