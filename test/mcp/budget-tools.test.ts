@@ -239,8 +239,15 @@ describeDatabases('budgets', (kind) => {
   test('a refused repeat costs nothing, and its key is free for another try', async () => {
     const { client } = await newcomer()
     const args = { message: 'Once.', idempotency_key: 'again' }
-    await data(client, 'set_budget', { period: 'day', limit_usd: 0 })
-    expect(await failure(client, 'send_message', args)).toMatchObject({ code: 'budget_exceeded' })
+    await data(client, 'set_budget', { period: 'day', limit_usd: 0, limit_tokens: 0 })
+    const refused = await failure(client, 'send_message', args)
+    expect(refused).toMatchObject({
+      code: 'budget_exceeded',
+      message: expect.stringMatching(
+        /your own limit for this day\. .*; claude-api-gateway_set_budget changes it\.$/,
+      ),
+    })
+    expect(refused.details).not.toHaveProperty('ask')
     await data(client, 'set_budget', { period: 'day', reset: true })
     expect(await data(client, 'send_message', args)).toMatchObject({ replayed: false })
     await data(client, 'set_budget', { period: 'day', limit_usd: 0 })

@@ -146,7 +146,17 @@ export class Budgets {
     if (given.nanoUsd === null) return false
     return own?.nanoUsd == null || given.nanoUsd <= own.nanoUsd
   }
+
+  /** Whether what limits the user in a period is their own cap, in USD as in tokens. */
+  isOwn(stored: readonly StoredLimit[], period: BudgetPeriod): boolean {
+    const { given, own } = sourceOf(period, this.#deps.defaults, stored)
+    return own !== null && isBelow(own.nanoUsd, given.nanoUsd) && isBelow(own.tokens, given.tokens)
+  }
 }
+
+/** Of two limits; null is no limit, and below nothing but itself. */
+const isBelow = <T extends bigint | number>(a: T | null, b: T | null): boolean =>
+  b === null || (a !== null && a < b)
 
 /** Where a user's limit of a period comes from. */
 export type LimitSource = {
@@ -228,41 +238,45 @@ function refuseUnpriced(limits: LimitSet): void {
   )
 }
 
-/**
- * @param kind of the session that asked, whose own limit it may have been.
- * @param ask usernames of those who can raise the limit.
- */
+/** Who can let the caller spend more: the user, by their own limit, or those named in `ask`. */
+type Raisable = { isOwn?: boolean; ask?: readonly string[] }
+
+/** @param kind of the session that asked, whose own limit it may have been. */
 export function budgetExceeded(
   { period, by }: Limited,
   now: Date,
   kind: SessionKind = 'connection',
-  ask: readonly string[] = [],
+  { isOwn = false, ask = [] }: Raisable = {},
 ): AppError {
   const resetsAt = nextStart(period, now)
   const resets_at = resetsAt.toISOString()
-  const limitedBy = kind === 'connection' ? 'connection' : 'token'
-  const message =
-    by === 'connection'
-      ? `This call does not fit into what is left of this ${limitedBy}'s own cap for this ${period}. It resets at ${resets_at}; ${OTHER_CAP[limitedBy]}.`
-      : `This call does not fit into what is left of your budget for this ${period}. It resets at ${resets_at}.`
-  const isRaisable = by !== 'connection' && ask.length > 0
-  const raised = `${message} ${ask.join(', ')} can raise it until then`
-  const way = ask.length > 0 ? { ask, raise_with: 'request_budget' } : {}
-  return new AppError(
-    'budget_exceeded',
-    isRaisable ? `${raised}: ask with request_budget.` : message,
-    {
-      onPages: isRaisable ? `${raised}: ask at /account/requests.` : undefined,
-      retryAfterSeconds: Math.ceil((resetsAt.getTime() - now.getTime()) / 1000),
-      details: {
-        period,
-        resets_at,
-        ...(by === 'connection' ? { limited_by: limitedBy } : {}),
-        ...way,
-      },
+  const capped = by === 'connection' ? (kind === 'connection' ? 'connection' : 'token') : undefined
+  const what = capped ? `this ${capped}'s own cap` : isOwn ? 'your own limit' : 'your budget'
+  const said = `This call does not fit into what is left of ${what} for this ${period}. It resets at ${resets_at}`
+  const wayOut = capped ? both(`; ${OTHER_CAP[capped]}.`) : wayOutOf({ isOwn, ask })
+  return new AppError('budget_exceeded', `${said}${wayOut.inTools}`, {
+    onPages: `${said}${wayOut.onPages}`,
+    retryAfterSeconds: Math.ceil((resetsAt.getTime() - now.getTime()) / 1000),
+    details: {
+      period,
+      resets_at,
+      ...(capped && { limited_by: capped }),
+      ...(ask.length > 0 && { ask, raise_with: 'request_budget' }),
     },
-  )
+  })
 }
+
+function wayOutOf({ isOwn, ask }: Required<Raisable>): { inTools: string; onPages: string } {
+  if (isOwn) return { inTools: '; set_budget changes it.', onPages: '; the page Usage changes it.' }
+  if (ask.length === 0) return both('.')
+  const names = `. ${ask.join(', ')} can raise it until then`
+  return {
+    inTools: `${names}: ask with request_budget.`,
+    onPages: `${names}: ask at /account/requests.`,
+  }
+}
+
+const both = (words: string) => ({ inTools: words, onPages: words })
 
 const OTHER_CAP = {
   connection: 'its user can set another by connecting again',

@@ -43,6 +43,7 @@ export class LimitRefusals {
     }
     const isRaisable = limited.by === 'user' && budgets.isGiven(limits, limited.period)
     const ask = isRaisable ? await requests.deciders(repositories, null, { setBy: 'admin' }) : []
-    return budgetExceeded(limited, now, kind, ask)
+    const isOwn = limited.by === 'user' && budgets.isOwn(limits, limited.period)
+    return budgetExceeded(limited, now, kind, { isOwn, ask })
   }
 }
