@@ -1,4 +1,6 @@
-/** Validates DATABASE_URL. Messages never quote it: it may hold a password. */
+/** Validates DATABASE_URL. Messages never quote its values: one may be a password. */
+
+import { editsBetween } from '../text/edit-distance.ts'
 
 const EXAMPLE = 'postgres://user:password@host:5432/database'
 const AS_IT_IS = 'or leave the password out and set DATABASE_PASSWORD to it as it is'
@@ -12,7 +14,7 @@ export function databaseUrlProblem(text: string): string | undefined {
   if (!/^postgres(ql)?:\/\/./.test(text)) {
     return `must look like ${EXAMPLE} (or be left out for the embedded database)`
   }
-  return cutShort(text) ?? hostProblem(text)
+  return cutShort(text) ?? hostProblem(text) ?? misspeltParameter(text)
 }
 
 /** An unescaped `/`, `?` or `#` in the password would end the host part of the URL. */
@@ -51,4 +53,17 @@ function hostProblem(text: string): string | undefined {
   }
   if (url) return undefined
   return `cannot be read as a URL: write ${EXAMPLE}, with % and two digits for each character of the password that is no letter or digit, ${AS_IT_IS}`
+}
+
+/** The driver ignores what it does not know; without these the connection is another one. */
+const PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'schema']
+
+function misspeltParameter(text: string): string | undefined {
+  for (const name of new URL(toReadableUrl(text)).searchParams.keys()) {
+    const meant = PARAMETERS.find((known) => editsBetween(name.toLowerCase(), known) <= 1)
+    if (meant !== undefined && meant !== name) {
+      return `has the parameter ${name}, which does nothing: write ${meant}, or remove it`
+    }
+  }
+  return undefined
 }

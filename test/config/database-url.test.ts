@@ -15,6 +15,7 @@ test.each([
   'postgres://db:5432/gateway?user=ada&options=-c%20a=b@c',
   'postgres://ada:secret@/gateway?host=/var/run/postgresql',
   'postgres:///gateway',
+  'postgres://ada@db/gateway?channel_binding=require&target_session_attrs=any&sslcrl=a&ssl=true',
 ])('%s can be one', (url) => {
   expect(load(url)).not.toThrow()
 })
@@ -31,6 +32,10 @@ test.each([
   ['postgres://ada:hunter@/gateway?host=one,two', /several hosts/],
   ['postgres://ada:hunter@db:port/gateway', /cannot be read as a URL/],
   ['"postgres://ada:hunter@db/gateway"', /quotes/],
+  ['postgres://ada:hunter@db/gateway?sslmod=require', /parameter sslmod, .*write sslmode,/],
+  ['postgres://ada:hunter@db/gateway?ssl_mode=require', /parameter ssl_mode, .*write sslmode,/],
+  ['postgres://ada:hunter@db/gateway?SSLMODE=require', /parameter SSLMODE, .*write sslmode,/],
+  ['postgres://ada:hunter@/gateway?shema=hunter', /parameter shema, .*write schema,/],
   ['mysql://ada:hunter@db/gateway', /must look like/],
   ['host=db user=ada password=hunter', /must look like/],
   ['sqlite:///hunter.db', /SQLite is not supported/],
