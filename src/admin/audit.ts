@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Repositories } from '../repositories/index.ts'
+import { CHECKPOINT_ORIGIN } from '../services/audit/checkpoint-note.ts'
 import type { Services } from '../services/index.ts'
 import { csvField } from '../text/csv.ts'
 import { UsageError } from './arguments.ts'
@@ -11,9 +12,28 @@ const ROWS_PER_PAGE = 1000
 /** @throws UsageError when the file cannot be read. */
 export function readCheckpoint(path: string): string {
   try {
-    return readFileSync(path, 'utf8')
+    return checkpointIn(readFileSync(path, 'utf8'))
   } catch {
     throw new UsageError(`--checkpoint: ${path} cannot be read.`)
+  }
+}
+
+/** The newest one in lines of the gateway's log; else the text, without what npm prints before it. */
+function checkpointIn(text: string): string {
+  const logged = text.split('\n').flatMap(loggedIn).at(-1)
+  if (logged !== undefined) return logged
+  const lines = text.replaceAll('\r\n', '\n')
+  return `${lines.slice(Math.max(0, lines.indexOf(CHECKPOINT_ORIGIN))).trimEnd()}\n`
+}
+
+/** Docker Compose writes the name of the service before a line. */
+function loggedIn(line: string): string[] {
+  if (!line.includes('"checkpoint":')) return []
+  try {
+    const { checkpoint } = JSON.parse(line.slice(line.indexOf('{')))
+    return typeof checkpoint === 'string' ? [checkpoint] : []
+  } catch {
+    return []
   }
 }
 

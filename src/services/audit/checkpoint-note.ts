@@ -9,7 +9,8 @@ import { isSignedBy, readNote, signNote } from '../../crypto/signed-note.ts'
 import type { Head } from '../../repositories/audit/events.ts'
 import type { AuditKey } from './audit-keys.ts'
 
-const ORIGIN = 'claude-api-gateway/audit'
+/** The first line. */
+export const CHECKPOINT_ORIGIN = 'claude-api-gateway/audit'
 
 export type Checkpoint = { heads: Map<string, { seq: bigint; hash: string }> }
 
@@ -17,7 +18,7 @@ export type Checkpoint = { heads: Map<string, { seq: bigint; hash: string }> }
 export function toCheckpoint(heads: readonly Head[], key: AuditKey): string {
   const lines = heads.map(({ chain, seq, hash }) => `${chain} ${seq} ${hash.toString('hex')}\n`)
   const size = heads.reduce((sum, { seq }) => sum + BigInt(seq), 0n)
-  const text = `${ORIGIN}\n${size}\n${rootOf(lines)}\n${lines.join('')}`
+  const text = `${CHECKPOINT_ORIGIN}\n${size}\n${rootOf(lines)}\n${lines.join('')}`
   return signNote(text, key.id, key.vault.signingJwk)
 }
 
@@ -32,7 +33,7 @@ export function openCheckpoint(
   if (!key) return `it is signed with key ${read.keyId}, which this installation does not have`
   if (!isSignedBy(note, key.publicJwk)) return 'its signature does not fit its text'
   const [origin, , root, ...lines] = read.text.split('\n').slice(0, -1)
-  if (origin !== ORIGIN) return 'it is of something else'
+  if (origin !== CHECKPOINT_ORIGIN) return 'it is of something else'
   if (root !== rootOf(lines.map((line) => `${line}\n`))) return 'its root does not fit its chains'
   return { heads: new Map(lines.map(toEntry)) }
 }

@@ -17,6 +17,7 @@ export type AuditFault = {
     | 'forged'
     | 'made with an unknown key'
     | 'cut off'
+    | 'beyond the head'
     | 'not in the checkpoint'
 }
 
@@ -74,6 +75,7 @@ export class AuditVerification {
           signal?.throwIfAborted()
           return events.list(head.chain, seq, eventsPerPage)
         },
+        head: async () => (await events.listHeads(head.chain))[0],
       }
       const walk = new ChainWalk(head.chain, keys, known?.heads.get(head.chain))
       const { count, fault } = await verifyChain(walk, head, pages)
@@ -98,8 +100,12 @@ export class AuditVerification {
 
 type Mark = { seq: bigint; hash: string }
 
-/** Of one chain. */
-type Pages = { size: number; after(seq: string): Promise<ListedEvent[]> }
+/** Of one chain. `head`: as it is now. */
+type Pages = {
+  size: number
+  after(seq: string): Promise<ListedEvent[]>
+  head(): Promise<Head | undefined>
+}
 
 async function verifyChain(
   walk: ChainWalk,
@@ -118,7 +124,10 @@ async function verifyChain(
     if (!isLast) next = pages.after(end.seq)
     next.catch(() => {})
     for (const event of page) {
-      if (BigInt(event.seq) > last && last > 0n) return { count: walk.count }
+      if (BigInt(event.seq) > last && last > 0n) {
+        const fault = (await walk.beyond(event, pages)) ?? walk.end(head)
+        return { count: walk.count, ...(fault && { fault }) }
+      }
       const fault = walk.step(event)
       if (fault) return { count: walk.count, fault }
       // The next page can be received only in between.
@@ -163,6 +172,13 @@ class ChainWalk {
     this.#seq = expected
     this.count += 1
     return undefined
+  }
+
+  /** An event behind the head that was read: added since together with a newer head, or by SQL alone. */
+  async beyond({ seq }: ListedEvent, pages: Pages): Promise<AuditFault | undefined> {
+    const now = await pages.head()
+    const isReached = now !== undefined && BigInt(now.seq) >= BigInt(seq)
+    return isReached ? undefined : this.#fault('beyond the head', BigInt(seq))
   }
 
   /** After the last event: whether the chain was cut off behind it. */

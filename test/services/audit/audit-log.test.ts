@@ -158,6 +158,20 @@ describeDatabases('the audit log', (kind) => {
       '6',
     ],
     [
+      'an event that only SQL made, behind the head',
+      `insert into audit_events (chain, seq, at, action, actor_kind, detail, prev_hash, hash, mac, key_id)
+       select chain, 6, at, action, actor_kind, detail, hash, sha256(hash), mac, key_id
+       from audit_events where seq = 5`,
+      'beyond the head',
+      '6',
+    ],
+    [
+      'a head that was set back',
+      `update audit_heads set seq = 4, hash = (select hash from audit_events where seq = 4)`,
+      'beyond the head',
+      '5',
+    ],
+    [
       'a MAC of another event',
       `update audit_events set mac = (select mac from audit_events where seq = 1) where seq = 3`,
       'forged',
