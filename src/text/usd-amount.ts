@@ -9,6 +9,9 @@ const NANO_DIGITS = 9
 /** Completes "takes an amount" and "must be an amount". */
 export const AMOUNT_EXAMPLES = 'like 20, 7.50 or $5'
 
+/** The largest limit that forms and tools take. */
+export const MAX_USD = 1_000_000
+
 /**
  * The amount in nano-USD: `5`, `$5`, `5 USD`, `7.50` and `7,50`. A comma before three digits is
  * ambiguous (thousands or decimals), and refused. A number is rounded to a nano-USD.

@@ -1,7 +1,5 @@
 import { z } from 'zod'
-import { AMOUNT_EXAMPLES, parseUsd } from '../../text/usd-amount.ts'
-
-const MAX_USD = 1_000_000
+import { AMOUNT_EXAMPLES, MAX_USD, parseUsd } from '../../text/usd-amount.ts'
 
 /** A limit in USD as a tool takes it. */
 export const usdNumber = z.number().min(0).max(MAX_USD)

@@ -52,7 +52,8 @@ export const refused = (errors: FormErrors): Refusal => ({ status: UNPROCESSABLE
 /**
  * Runs the action of a form.
  *
- * @param fields the field that shows a code's message; other messages are shown above the form.
+ * @param fields the field that shows a code's message; other messages are shown above the form. With
+ *   `not_found` a name that leads nowhere is a mistake in that field, and else a missing page.
  * @returns the result, or why it was refused.
  * @throws errors that the user cannot correct in the form.
  */
@@ -63,10 +64,10 @@ export async function attempt<T>(
   try {
     return { done: await work() }
   } catch (error) {
-    if (!(error instanceof AppError) || UNMENDABLE.has(error.code)) throw error
+    if (!(error instanceof AppError) || !isMendable(error, fields)) throw error
     const { status: given, retryAfterSeconds } = error
-    // A 401 would have to name an HTTP authentication scheme (RFC 9110, 15.5.2).
-    const status = given === 401 ? UNPROCESSABLE : given
+    // A 401 would have to name an HTTP authentication scheme (RFC 9110, 15.5.2); a 404 is a missing page.
+    const status = given === 401 || given === 404 ? UNPROCESSABLE : given
     return {
       refusal: {
         status,
@@ -90,6 +91,11 @@ export function messageOnPages({ message, onPages, details }: AppError): string 
   // A rule that begins with the name of its field.
   return asSentence(String(details?.field), message.slice(prefix.length).replace(/\.$/, ''))
 }
+
+/** Only what was typed can lead nowhere and be typed again. */
+const isMendable = ({ code, details }: AppError, fields: Partial<Record<ErrorCode, string>>) =>
+  !UNMENDABLE.has(code) ||
+  (code === 'not_found' && fields.not_found !== undefined && details?.field !== undefined)
 
 const UNMENDABLE = new Set<ErrorCode>([
   'internal',

@@ -1,16 +1,20 @@
 /** USD amounts in form fields. */
 
 import { z } from 'zod'
-import { AMOUNT_EXAMPLES, parseUsd, toUsd } from '../../text/usd-amount.ts'
+import { AMOUNT_EXAMPLES, MAX_USD, parseUsd, toUsd } from '../../text/usd-amount.ts'
 
 const NANO_USD_PER_CENT = 10_000_000n
 const DECIMALS = 2
-const TOO_MUCH = 1_000_000n * 1_000_000_000n
+const MOST_NANO_USD = BigInt(MAX_USD) * 1_000_000_000n
+const RULE = `must be an amount ${AMOUNT_EXAMPLES}, up to ${MAX_USD}`
 
-/** At most two decimals, below a million; or empty. */
+/** At most two decimals; or empty. */
 export const UsdAmount = z
   .string()
-  .refine((text) => text === '' || isAmount(text), `must be an amount ${AMOUNT_EXAMPLES}`)
+  .refine((text) => text === '' || isAmount(text, DECIMALS), `${RULE}, with at most two decimals`)
+
+/** The same with all decimals, for forms that begin with what a tool has said. */
+export const ExactUsdAmount = z.string().refine((text) => text === '' || isAmount(text), RULE)
 
 /** Converts a {@link UsdAmount}. @returns null if empty: no limit. */
 export const toNanoUsd = (amount: string): bigint | null => parseUsd(amount, DECIMALS) ?? null
@@ -22,4 +26,7 @@ export function toAmount(nanoUsd: bigint | null): string {
   return toUsd(nanoUsd).toFixed(digits)
 }
 
-const isAmount = (text: string) => (parseUsd(text, DECIMALS) ?? TOO_MUCH) < TOO_MUCH
+function isAmount(text: string, decimals?: number): boolean {
+  const nanoUsd = parseUsd(text, decimals)
+  return nanoUsd !== undefined && nanoUsd <= MOST_NANO_USD
+}

@@ -12,17 +12,17 @@ type RequestsPage = {
   form: FormState
 }
 
-export const adminRequestsPage = ({ requests, csrfField, notice, form }: RequestsPage): Page => ({
+export const adminRequestsPage = (page: RequestsPage): Page => ({
   title: 'Requests',
   layout: '/admin/requests',
   body: html`<div class="intro"><h1>Requests for a higher limit</h1>
 <p class="soft">Of users, about their own budget. Those about the money of a team are on the team’s page.</p></div>
-${notice}${summary(form)}
-<section class="card">${shown(requests, csrfField)}</section>`,
+${page.notice}${summary(page.form)}
+<section class="card">${shown(page)}</section>`,
 })
 
-function shown(requests: readonly ShownRequest[] | null, csrfField: Html): Html {
+function shown({ requests, csrfField, form }: RequestsPage): Html {
   if (requests === null) return html`<p class="soft">Only admins read and decide them.</p>`
   if (requests.length === 0) return html`<p class="soft">None.</p>`
-  return decidableRequests(requests, '/admin/requests', csrfField)
+  return decidableRequests(requests, '/admin/requests', csrfField, form)
 }

@@ -4,7 +4,7 @@ import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { takesProof } from '../proof/routes.ts'
-import { decisionOf } from '../requests/decision-form.ts'
+import { decisionOf, typedDecision } from '../requests/decision-form.ts'
 import { adminRequestsPage } from './requests-view.ts'
 
 /** /admin/requests: users who ask for a higher limit of their own. */
@@ -21,7 +21,7 @@ export function adminRequestRoutes(context: PageContext): Router {
       requests,
       csrfField: csrfField(req, res, context),
       notice: notice('/admin/requests', req.query.done),
-      form: { values: {}, errors: refusal?.errors ?? {} },
+      form: { values: refusal ? typedDecision(req) : {}, errors: refusal?.errors ?? {} },
     })
     sendPage(req, res, page, refusal)
   }

@@ -1,15 +1,12 @@
 import { type Request, type Response, Router } from 'express'
-import { attempt, brokenRules, type Refusal, textField } from '../../kit/forms.ts'
+import { attempt, type Refusal } from '../../kit/forms.ts'
 import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
-import { toNanoUsd, UsdAmount } from '../../kit/usd-amount.ts'
 import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { takesProof } from '../proof/routes.ts'
-import { POOL_FIELDS } from '../teams/money-view.ts'
+import { poolChanges, poolValues } from '../teams/pool-form.ts'
 import { idOf } from '../teams/team-id.ts'
 import { teamMoneyPage } from './team-money-view.ts'
-
-const PERIODS = ['day', 'month'] as const
 
 /** /admin/teams/:id/money: what a team spends, and the installation's limit of it. */
 export function teamMoneyRoutes(context: PageContext): Router {
@@ -33,30 +30,23 @@ export function teamMoneyRoutes(context: PageContext): Router {
   router.get(path, (req, res) => show(req, res))
 
   router.post(path, ...takesProof(context), async (req, res) => {
-    const values = Object.fromEntries(
-      PERIODS.map((period) => [POOL_FIELDS[period], textField(req, POOL_FIELDS[period]).trim()]),
+    const [caller, values] = [callerOf(req), poolValues(req)]
+    const { limits } = await services.teamBudgets.showAny(caller, idOf(req))
+    const read = poolChanges(
+      values,
+      limits.filter(({ setBy }) => setBy === 'admin'),
     )
-    const rules = { [POOL_FIELDS.day]: UsdAmount, [POOL_FIELDS.month]: UsdAmount }
-    const broken = brokenRules(rules, values)
-    if (broken) return show(req, res, { values, refusal: broken })
-    const result = await attempt(() => store(req, values))
+    if ('refusal' in read) return show(req, res, { values, refusal: read.refusal })
+    const store = async () => {
+      const admin = services.teams.asAdmin(caller)
+      for (const { period, limit } of read.changes) {
+        await services.teamBudgets.setPool(admin, idOf(req), period, limit)
+      }
+    }
+    const result = await attempt(store)
     if ('refusal' in result) return show(req, res, { values, refusal: result.refusal })
     res.redirect(303, `/admin/teams/${idOf(req)}/money?done=saved`)
   })
-
-  /** Keeps what has not changed, and limits in tokens, which only tools set. */
-  const store = async (req: Request, values: Record<string, string>) => {
-    const caller = callerOf(req)
-    const { limits } = await services.teamBudgets.showAny(caller, idOf(req))
-    for (const period of PERIODS) {
-      const before = limits.find((limit) => limit.period === period && limit.setBy === 'admin')
-      const nanoUsd = toNanoUsd(values[POOL_FIELDS[period]] ?? '')
-      const tokens = before?.tokens ?? null
-      if (nanoUsd === (before?.nanoUsd ?? null)) continue
-      const limit = nanoUsd === null && tokens === null ? null : { nanoUsd, tokens }
-      await services.teamBudgets.setPool(services.teams.asAdmin(caller), idOf(req), period, limit)
-    }
-  }
 
   return router
 }

@@ -40,8 +40,8 @@ const amount = ({ nanoUsd }: LimitSource['given'], covers: LimitSource['givenCov
 
 const setting = ({ username, sources, csrfField, form }: BudgetPage) => html`<form class="card"
  method="post" action="/admin/users/${encodeURIComponent(username)}/budget">${csrfField}
-<div class="pair">${select({ name: 'period', label: 'For', options: { month: 'the month', day: 'the day' } }, 'month')}
-${select({ name: 'covers', label: 'Counts', options: COVERS }, sources.month.givenCovers)}</div>
+<div class="pair">${select({ name: 'period', label: 'For', options: { month: 'the month', day: 'the day' } }, form.values.period ?? 'month')}
+${select({ name: 'covers', label: 'Counts', options: COVERS }, form.values.covers ?? sources.month.givenCovers)}</div>
 ${field({ name: 'amount', label: 'Limit in USD', isOptional: true, hint: 'Empty: the limit for everybody again. 0 lets them spend nothing.', autocomplete: 'off', inputMode: 'decimal', maxLength: 20 }, form)}
 <button class="start">Save</button></form>`
 

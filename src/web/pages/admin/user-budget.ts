@@ -32,7 +32,11 @@ export function userBudgetRoutes(context: PageContext): Router {
   router.get(path, (req, res) => show(req, res))
 
   router.post(path, ...takesProof(context), async (req, res) => {
-    const values = { amount: textField(req, 'amount').trim() }
+    const values = {
+      amount: textField(req, 'amount').trim(),
+      period: textField(req, 'period'),
+      covers: textField(req, 'covers'),
+    }
     const broken = brokenRules({ amount: UsdAmount }, values)
     if (broken) return show(req, res, { values, refusal: broken })
     const result = await attempt(() => store(req, toNanoUsd(values.amount)))

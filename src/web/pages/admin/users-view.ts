@@ -58,7 +58,7 @@ ${field({ name: 'email', label: 'Email', autocomplete: 'off', maxLength: 254 }, 
 <section class="card" aria-labelledby="invite"><h2 id="invite">Invite a person</h2>
 <p class="soft">You get a link, good for 3 days and one use, with which they make an account, also while registration is closed.</p>
 <form method="post" action="/admin/users/invite">${csrfField}<div class="pair">
-${select({ name: 'role', label: 'They may', options: ROLES }, 'member')}
+${select({ name: 'role', label: 'They may', options: ROLES }, form.values.role ?? 'member')}
 ${field({ name: 'address', label: 'Only with this email address', autocomplete: 'off', isOptional: true, maxLength: 254 }, form)}</div>
 <button class="start">Make the link</button></form></section>`
 

@@ -66,11 +66,12 @@ export function userRoutes(context: PageContext): Router {
 
   router.post('/admin/users/invite', ...proof, async (req, res) => {
     const email = textField(req, 'address').trim()
-    const invite = { role: roleOf(req), ...(email !== '' && { email }) }
+    const role = roleOf(req)
+    const invite = { role, ...(email !== '' && { email }) }
     const make = () => services.accountInvitations.create(callerOf(req), invite)
     const result = await attempt(make, { invalid_input: 'address' })
     if ('refusal' in result) {
-      return showAll(req, res, { values: { address: email } }, result.refusal)
+      return showAll(req, res, { values: { role, address: email } }, result.refusal)
     }
     await showAll(req, res, { url: result.done.url })
   })

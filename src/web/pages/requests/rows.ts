@@ -1,10 +1,11 @@
 /** Requests for a higher limit as they are listed on several pages. */
 
 import type { ShownRequest } from '../../../services/billing/requests/budget-requests.ts'
-import { toUsd } from '../../../text/usd-amount.ts'
-import { hidden } from '../../kit/form.ts'
+import { type FormState, hidden } from '../../kit/form.ts'
 import { fact, minute, usd } from '../../kit/format.ts'
 import { type Html, html } from '../../kit/html.ts'
+import { toAmount } from '../../kit/usd-amount.ts'
+import { grantField } from './decision-form.ts'
 
 const PERIODS = { day: 'today', month: 'this month' }
 const ABOUT = {
@@ -25,13 +26,14 @@ export const decidableRequests = (
   requests: readonly ShownRequest[],
   path: string,
   csrfField: Html,
+  { values }: FormState,
 ): Html => html`<ul class="rows">
 ${requests.map((request) =>
   row(
     request,
     html`<form method="post" action="${path}/${request.id}">${csrfField}${hidden('decision', 'approve')}
-<div class="field"><label for="amount-${request.id}">Limit to grant in USD</label>
-<input id="amount-${request.id}" name="amount" autocomplete="off" inputmode="decimal" maxlength="20" value="${String(toUsd(request.wantedNanoUsd))}"></div>
+<div class="field"><label for="${grantField(request.id)}">Limit to grant in USD</label>
+<input id="${grantField(request.id)}" name="amount" autocomplete="off" inputmode="decimal" maxlength="20" value="${values[grantField(request.id)] ?? toAmount(request.wantedNanoUsd)}"></div>
 <button class="small">Grant<span class="hush"> ${request.username}</span></button></form>
 <form method="post" action="${path}/${request.id}">${csrfField}${hidden('decision', 'deny')}<button class="second small">Deny<span class="hush"> ${request.username}</span></button></form>`,
   ),

@@ -28,7 +28,6 @@ const RULES = {
   days: optionalDays(MAX_SHARE_DAYS),
 }
 const BESIDE = {
-  not_found: 'with',
   invalid_input: 'with',
   rate_limited: 'with',
   share_refused: '',

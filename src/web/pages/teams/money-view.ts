@@ -104,7 +104,7 @@ ${fact('Spent', usd(month.spent.nanoUsd))}${month.limit.nanoUsd !== null && fact
 )}</ul>
 <form method="post" action="/account/teams/${money.team.id}/money/cap">${csrfField}
 <div class="pair">${field({ name: 'member', label: 'Username', isOptional: true, hint: 'Empty: every member without a limit of their own.', autocomplete: 'off', maxLength: 64 }, form)}
-${select({ name: 'period', label: 'For', options: { month: 'the month', day: 'the day' } }, 'month')}</div>
+${select({ name: 'period', label: 'For', options: { month: 'the month', day: 'the day' } }, form.values.period ?? 'month')}</div>
 ${field({ name: 'cap', label: 'Limit in USD', isOptional: true, hint: 'Empty removes it. 0 lets them spend nothing.', ...AMOUNT }, form)}
 <button class="start">Save</button></form></section>`
 

@@ -1,5 +1,4 @@
 import { type Request, type Response, Router } from 'express'
-import type { Caller } from '../../../services/access/caller.ts'
 import { AnthropicApiKey } from '../../../services/access/field-rules.ts'
 import { attempt, brokenRules, type Refusal, textField } from '../../kit/forms.ts'
 import { notice } from '../../kit/notices.ts'
@@ -7,11 +6,11 @@ import { sendPage } from '../../kit/send-page.ts'
 import { toNanoUsd, UsdAmount } from '../../kit/usd-amount.ts'
 import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { takesProof } from '../proof/routes.ts'
-import { moneyPage, POOL_FIELDS } from './money-view.ts'
+import { moneyPage } from './money-view.ts'
+import { poolChanges, poolValues } from './pool-form.ts'
 import { idOf } from './team-id.ts'
 
 const BESIDE = { invalid_api_key: 'key' } as const
-const PERIODS = ['day', 'month'] as const
 
 /** /account/teams/:id/money: the key that the team pays with, and what may be spent with it. */
 export function moneyRoutes(context: PageContext): Router {
@@ -66,43 +65,51 @@ export function moneyRoutes(context: PageContext): Router {
   })
 
   router.post('/account/teams/:id/money/pool', async (req, res) => {
-    const typed = PERIODS.map((period) => textField(req, POOL_FIELDS[period]).trim())
-    const values = Object.fromEntries(
-      typed.map((text, i) => [POOL_FIELDS[PERIODS[i] ?? 'day'], text]),
+    const values = poolValues(req)
+    const { limits } = await services.teamBudgets.show(callerOf(req), idOf(req))
+    const read = poolChanges(
+      values,
+      limits.filter(({ setBy }) => setBy === 'team'),
     )
-    const rules = { [POOL_FIELDS.day]: UsdAmount, [POOL_FIELDS.month]: UsdAmount }
-    const broken = brokenRules(rules, values)
-    if (broken) return show(req, res, { values, refusal: broken })
-    const result = await attempt(() => storePool(callerOf(req), idOf(req), values))
+    if ('refusal' in read) return show(req, res, { values, refusal: read.refusal })
+    const store = async () => {
+      for (const { period, limit } of read.changes) {
+        await services.teamBudgets.setPool(callerOf(req), idOf(req), period, limit)
+      }
+    }
+    const result = await attempt(store)
     if ('refusal' in result) return show(req, res, { values, refusal: result.refusal })
     done(req, res, 'saved')
   })
 
   router.post('/account/teams/:id/money/cap', async (req, res) => {
-    const values = { member: textField(req, 'member').trim(), cap: textField(req, 'cap').trim() }
-    const period = textField(req, 'period') === 'day' ? 'day' : 'month'
+    const values = {
+      member: textField(req, 'member').trim(),
+      period: textField(req, 'period'),
+      cap: textField(req, 'cap').trim(),
+    }
     const broken = brokenRules({ cap: UsdAmount }, values)
     if (broken) return show(req, res, { values, refusal: broken })
-    const nanoUsd = toNanoUsd(values.cap)
-    const limit = nanoUsd === null ? null : { nanoUsd, tokens: null }
-    const work = () =>
-      services.teamBudgets.setCap(callerOf(req), idOf(req), values.member || null, period, limit)
-    const result = await attempt(work, { not_found: 'member' })
+    const result = await attempt(() => storeCap(req, values), { not_found: 'member' })
     if ('refusal' in result) return show(req, res, { values, refusal: result.refusal })
     done(req, res, 'saved')
   })
 
-  /** Keeps the token limits, which only tools set, and what has not changed. */
-  const storePool = async (caller: Caller, team: string, values: Record<string, string>) => {
-    const { limits } = await services.teamBudgets.show(caller, team)
-    for (const period of PERIODS) {
-      const before = limits.find((limit) => limit.period === period && limit.setBy === 'team')
-      const nanoUsd = toNanoUsd(values[POOL_FIELDS[period]] ?? '')
-      const tokens = before?.tokens ?? null
-      if (nanoUsd === (before?.nanoUsd ?? null)) continue
-      const limit = nanoUsd === null && tokens === null ? null : { nanoUsd, tokens }
-      await services.teamBudgets.setPool(caller, team, period, limit)
-    }
+  /** Keeps a limit in tokens, which only tools set. */
+  const storeCap = async (
+    req: Request,
+    values: { member: string; period: string; cap: string },
+  ) => {
+    const [caller, member] = [callerOf(req), values.member]
+    const { caps, members } = await services.teamBudgets.showAll(caller, idOf(req))
+    const period = values.period === 'day' ? 'day' : 'month'
+    const isMeant = ({ username }: { username: string }) =>
+      username.toLowerCase() === member.toLowerCase()
+    const userId = member === '' ? null : members.find(isMeant)?.userId
+    const before = caps.find((cap) => cap.period === period && cap.userId === userId)
+    const [nanoUsd, tokens] = [toNanoUsd(values.cap), before?.tokens ?? null]
+    const limit = nanoUsd === null && tokens === null ? null : { nanoUsd, tokens }
+    await services.teamBudgets.setCap(caller, idOf(req), member || null, period, limit)
   }
 
   return router

@@ -55,9 +55,12 @@ ${isOwner && archiving(`${base}/${team.id}`, csrfField)}`,
   }
 }
 
-const requestsOf = ({ base, team, requests, csrfField }: TeamPage, isManaging: boolean) => html`
+const requestsOf = (
+  { base, team, requests, csrfField, form }: TeamPage,
+  isManaging: boolean,
+) => html`
 <section class="card" aria-labelledby="requests"><h2 id="requests">Requests for a higher limit</h2>
-${isManaging ? decidableRequests(requests, `${base}/${team.id}/requests`, csrfField) : ownRequests(requests, csrfField)}</section>`
+${isManaging ? decidableRequests(requests, `${base}/${team.id}/requests`, csrfField, form) : ownRequests(requests, csrfField)}</section>`
 
 export const teamEventsPage = (read: Events, base: Section): Page => ({
   title: 'What was done',
@@ -88,9 +91,9 @@ const inviting = ({ base, team, csrfField, form }: TeamPage, isOwner: boolean) =
  class="card" aria-labelledby="invite"><h2 id="invite">Invite a person</h2>
 <p class="soft">You get a link, which works once and which you pass on yourself. Unless it is bound to one person, anyone who has it may use it.</p>
 <form method="post" action="${base}/${team.id}/invite">${csrfField}
-<div class="pair">${select({ name: 'role', label: 'As', options: isOwner ? ROLES : { member: 'member' } }, 'member')}
-${select({ name: 'days', label: 'Ends after', options: DAYS }, '3')}</div>
-<div class="pair">${select({ name: 'bound', label: 'For', options: { anybody: 'anyone who has the link', username: 'the user with this username', email: 'a new account with this address' } }, 'anybody')}
+<div class="pair">${select({ name: 'role', label: 'As', options: isOwner ? ROLES : { member: 'member' } }, form.values.role ?? 'member')}
+${select({ name: 'days', label: 'Ends after', options: DAYS }, form.values.days ?? '3')}</div>
+<div class="pair">${select({ name: 'bound', label: 'For', options: { anybody: 'anyone who has the link', username: 'the user with this username', email: 'a new account with this address' } }, form.values.bound ?? 'anybody')}
 ${field({ name: 'who', label: 'Username or address', autocomplete: 'off', isOptional: true, maxLength: 254 }, form)}</div>
 <button class="start">Make the link</button></form></section>`
 

@@ -5,12 +5,12 @@ import type { Services } from '../../../services/index.ts'
 import type { TeamActor } from '../../../services/teams/team-authority.ts'
 import { placeOf } from '../../kit/events.ts'
 import { EMPTY_FORM, type FormErrors, type FormState } from '../../kit/form.ts'
-import { attempt, type Refusal, textField } from '../../kit/forms.ts'
+import { attempt, type Refusal, refused, textField } from '../../kit/forms.ts'
 import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
 import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { takesProof } from '../proof/routes.ts'
-import { decisionOf } from '../requests/decision-form.ts'
+import { decisionOf, typedDecision } from '../requests/decision-form.ts'
 import { DEFAULT_PAYMENTS } from './default-payment.ts'
 import { moneyRoutes } from './money.ts'
 import { idOf, uuidOf } from './team-id.ts'
@@ -81,18 +81,24 @@ export function teamRoutes(context: PageContext, place: TeamPlace): Router {
   })
 
   router.post(`${base}/:id/invite`, ...proof, async (req, res) => {
-    const bound = BOUND_TO.find((kind) => kind === textField(req, 'bound')) ?? 'anybody'
-    const who = textField(req, 'who').trim()
-    const invite = {
+    const values = {
       role: roleOf(req),
+      days: textField(req, 'days') || '3',
+      bound: boundOf(req),
+      who: textField(req, 'who').trim(),
+    }
+    const refuse = (refusal: Refusal) =>
+      show(req, res, { form: { ...EMPTY_FORM, values } }, refusal)
+    const { role, days, bound, who } = values
+    if (bound === 'anybody' && who !== '') return refuse(refused({ who: ONE_PERSON }))
+    const invite = {
+      role,
       ...(bound === 'anybody' ? {} : { [bound]: who }),
-      expiresInDays: Number(textField(req, 'days') || 3),
+      expiresInDays: Number(days),
     }
     const work = () => services.invitations.create(actorOf(req), idOf(req), invite)
     const result = await attempt(work, { invalid_input: 'who' })
-    if ('refusal' in result) {
-      return show(req, res, { form: { ...EMPTY_FORM, values: { who } } }, result.refusal)
-    }
+    if ('refusal' in result) return refuse(result.refusal)
     await show(req, res, { url: result.done.url })
   })
 
@@ -109,7 +115,7 @@ export function teamRoutes(context: PageContext, place: TeamPlace): Router {
       const { id, decision } = decisionOf(req)
       await services.requestDecisions.decideInTeam(actorOf(req), idOf(req), id, decision)
     }
-    return act(req, res, work, { done: 'decided' })
+    return act(req, res, work, { done: 'decided', values: typedDecision(req) })
   })
 
   router.post(`${base}/:id/role`, ...proof, (req, res) => {
@@ -165,6 +171,15 @@ export function teamRoutes(context: PageContext, place: TeamPlace): Router {
 
   router.use(moneyRoutes(context))
   return router
+}
+
+/** Without it a link that was meant for one person would be for all who have it. */
+const ONE_PERSON = 'Choose whether this is a username or an address, or leave it empty.'
+
+function boundOf(req: Request) {
+  const bound = BOUND_TO.find((kind) => kind === textField(req, 'bound'))
+  if (bound === undefined) throw new AppError('invalid_input', 'Choose whom the link is for.')
+  return bound
 }
 
 function roleOf(req: Request) {

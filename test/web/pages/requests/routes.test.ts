@@ -68,7 +68,13 @@ test('a member asks, an owner grants another amount on the team’s page', async
       { csrf_token: csrf, ...fields },
       { origin: OWN },
     )
-  expect((await send({ decision: 'approve', amount: 'lots' })).status).toBe(400)
+  for (const amount of ['lots', '1000001', '1,000']) {
+    const refused = await send({ decision: 'approve', amount })
+    expect([refused.status, refused.text]).toEqual([400, expect.stringContaining('up to 1000000')])
+    expect(refused.html).toContain(
+      `name="amount" autocomplete="off" inputmode="decimal" maxlength="20" value="${amount}"`,
+    )
+  }
   await send({ decision: 'approve', amount: '2.50' })
   expect(await stateOf(bob.userId)).toMatchObject({ state: 'approved', granted: '2500000000' })
   expect((await send({ decision: 'deny' })).status).toBe(404)
@@ -122,5 +128,10 @@ test('an admin limits a team, and a user in all that they spend', async () => {
   expect(limited.text).toContain('Counts what teams pay for you, too.')
   const usage = await bob.browser.open('/account/usage')
   expect(usage.text).toContain('$0.00 of $7.00')
+  await boss.browser.open(path)
+  const refused = { period: 'day', covers: 'everything', amount: '7,000' }
+  await boss.browser.submit(path, refused)
+  const form = boss.browser.forms().find(({ action }) => action === path)
+  expect(Object.fromEntries(form?.fields ?? [])).toMatchObject(refused)
   for (const page of [money, path]) expect((await bob.browser.open(page)).status).toBe(403)
 })

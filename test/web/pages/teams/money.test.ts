@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { startApp, type TestApp } from '../../../support/start-app.ts'
-import { signUp, type Visitor } from '../visiting.ts'
+import { PASSWORD, signUp, type Visitor } from '../visiting.ts'
 
 const KEY = 'sk-ant-api03-canary-of-the-team-key-that-nobody-may-see-7777'
 
@@ -65,11 +65,29 @@ test('limits are set by those who manage the team, and seen by its members', asy
   expect(seen.text).toContain('$0.00 of $2.50')
   expect(seen.html).not.toContain(`${path}/pool`)
   await ada.browser.open(path)
-  const wrong = await ada.browser.submit(`${path}/cap`, { member: 'nobody here', cap: '1' })
-  expect([wrong.status, wrong.text]).toEqual([404, expect.stringContaining('no member')])
-  await ada.browser.open(path)
+  const wrong = { member: 'nobody here', period: 'day', cap: '1' }
+  const refused = await ada.browser.submit(`${path}/cap`, wrong)
+  expect([refused.status, refused.text]).toEqual([422, expect.stringContaining('no member')])
+  const form = ada.browser.forms().find(({ action }) => action === `${path}/cap`)
+  expect(Object.fromEntries(form?.fields ?? [])).toMatchObject(wrong)
   const bad = await ada.browser.submit(`${path}/pool`, { daily_limit: 'lots', monthly_limit: '' })
   expect(bad.status).toBe(422)
+})
+
+test('what tools have set stays when the page changes something else', async () => {
+  const { teamBudgets, accounts, sessions } = app.app.services
+  const { accessToken } = await accounts.authenticate(ada.username, PASSWORD)
+  const owner = await sessions.resolve(accessToken)
+  const exact = { nanoUsd: 1_500_000n, tokens: 7000 }
+  await teamBudgets.setPool(owner, id, 'day', exact)
+  await teamBudgets.setCap(owner, id, bob.username, 'day', exact)
+  await ada.browser.open(path)
+  const saved = await ada.browser.submit(`${path}/pool`, { monthly_limit: '50' })
+  expect(saved.text).toContain('Saved.')
+  await ada.browser.submit(`${path}/cap`, { member: bob.username, period: 'day', cap: '2' })
+  const { limits, caps } = await teamBudgets.show(owner, id)
+  expect(limits.find(({ period }) => period === 'day')).toMatchObject(exact)
+  expect(caps).toMatchObject([{ userId: bob.userId, nanoUsd: 2_000_000_000n, tokens: 7000 }])
 })
 
 test('is not there for those who are not in the team', async () => {

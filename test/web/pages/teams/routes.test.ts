@@ -48,6 +48,28 @@ test('a team is made, and its name is not taken twice', async () => {
   expect([again.status, again.text]).toEqual([400, expect.stringContaining('The name is taken')])
 })
 
+test('a refused invitation keeps what was chosen, and none is for everybody by mistake', async () => {
+  const path = await makeTeam()
+  const send = async (filled: Record<string, string>) => {
+    const page = await ada.browser.submit(`${path}/invite`, filled)
+    const form = ada.browser.forms().find(({ action }) => action === `${path}/invite`)
+    return { ...page, fields: Object.fromEntries(form?.fields ?? []) }
+  }
+  await ada.browser.open(path)
+  const chosen = { role: 'admin', days: '7', bound: 'username', who: 'Bob Smith' }
+  const refused = await send(chosen)
+  expect(refused.status).toBe(400)
+  expect(refused.fields).toMatchObject(chosen)
+  const forAll = await send({ bound: 'anybody', who: bob.username })
+  expect([forAll.status, forAll.fields.who]).toEqual([422, bob.username])
+  expect(forAll.text).toContain('Choose whether this is a username or an address')
+  const ofMember = await send({ bound: 'username', who: ada.username })
+  expect(ofMember.text).toContain('The username is a member already: owner.')
+  expect(ofMember.text).not.toContain('Open invitations')
+  await ada.browser.open(path)
+  expect((await send({ bound: 'whoever' })).text).toContain('Choose whom the link is for.')
+})
+
 test('an invitation is opened as often as one likes, and accepted once', async () => {
   const path = await makeTeam()
   const link = await invite(path)
@@ -88,6 +110,8 @@ test('a visitor signs in on the way, or makes an account with it', async () => {
   const username = newName()
   const fresh = browserOf(app)
   await fresh.open(await invite(path, { bound: 'email', who: `${username}@example.com` }))
+  // An account that is there already could not use it.
+  expect(fresh.page.html).not.toContain('/sign-in?return_to=')
   const signUpLink = /href="(\/sign-up\?invitation=[^"]+)"/.exec(fresh.page.html)?.[1] ?? ''
   await fresh.open(signUpLink)
   const wrong = { username, email: 'another@example.com', password: PASSWORD }
