@@ -117,7 +117,7 @@ type Result = {
 
 const RUN: Record<Action, (args: Args, caller: Caller, services: Services) => Promise<Result>> = {
   async create({ team }, caller, { teams }) {
-    return { team: (await teams.create(caller, team)).name }
+    return { team: (await teams.create(caller, team, 'team')).name }
   },
   async rename({ team, name }, caller, { teams }) {
     return { team: (await teams.rename(caller, team, needed('name', name))).name }

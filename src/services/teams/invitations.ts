@@ -57,7 +57,7 @@ export class Invitations {
   /**
    * @param team an id or a name.
    * @throws AppError not_found; forbidden for a role that the actor's does not include;
-   *   invalid_input, also for too many; unauthenticated, insufficient_scope.
+   *   invalid_input, also for a member and for too many; unauthenticated, insufficient_scope.
    */
   async create(actor: TeamActor, team: string, invite: Invite): Promise<NewInvite> {
     const bound = boundTo(invite)
@@ -69,6 +69,7 @@ export class Invitations {
       if (!mayAdmit(held.authority, invite.role)) {
         throw teamRoleTooSmall(held.authority, held.authority === 'member' ? 'admin' : 'owner')
       }
+      await refuseMember(repositories, held.id, bound.usernameKey)
       const open = await repositories.invitations.listOpen(held.id, MAX_INVITATIONS)
       if (open.length >= MAX_INVITATIONS) throw tooMany()
       await repositories.invitations.insert({
@@ -173,6 +174,17 @@ export class Invitations {
       detail: { invitation: id, role: teamRole ?? installationRole },
     })
   }
+}
+
+/** A member could not use it. @throws AppError invalid_input. */
+async function refuseMember(
+  { teamMembers }: Pick<InTransaction, 'teamMembers'>,
+  teamId: string,
+  usernameKey: string | null,
+): Promise<void> {
+  if (usernameKey === null) return
+  const member = await teamMembers.find(teamId, usernameKey)
+  if (member !== undefined) throw wrongField('username', `is a member already: ${member.role}`)
 }
 
 /** @throws AppError invalid_input. */

@@ -40,5 +40,8 @@ export const lastOwner = () =>
     'A team needs an owner who can sign in. Make another member its owner first, or archive the team.',
   )
 
-export const teamNameTaken = () =>
-  wrongField('name', 'is taken, or too much like the name of another team. Choose another one')
+/** The argument that holds a new name: the tool that makes a team has it as `team`. */
+export type TeamNameField = 'name' | 'team'
+
+export const teamNameTaken = (field: TeamNameField) =>
+  wrongField(field, 'is taken, or too much like the name of another team. Choose another one')

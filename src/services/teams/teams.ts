@@ -15,7 +15,13 @@ import {
   type TeamActor,
   type TeamAdmin,
 } from './team-authority.ts'
-import { noSuchTeam, teamNameTaken, teamNotFound, teamRoleTooSmall } from './team-errors.ts'
+import {
+  noSuchTeam,
+  type TeamNameField,
+  teamNameTaken,
+  teamNotFound,
+  teamRoleTooSmall,
+} from './team-errors.ts'
 import { TeamName, teamNameKey, teamRef } from './team-name.ts'
 import { mayAdmit, mayDecide } from './team-roles.ts'
 
@@ -52,15 +58,20 @@ export class Teams {
   /**
    * Makes a team with the caller as its owner.
    *
+   * @param field the argument that holds the name, for errors.
    * @throws AppError invalid_input, also for a name that is taken and for too many teams;
    *   unauthenticated, insufficient_scope.
    */
-  async create(caller: Caller, wantedName: string): Promise<{ id: string; name: string }> {
-    const name = checked(TeamName, wantedName, 'name')
+  async create(
+    caller: Caller,
+    wantedName: string,
+    field: TeamNameField = 'name',
+  ): Promise<{ id: string; name: string }> {
+    const name = checked(TeamName, wantedName, field)
     return this.#deps.transact(async (repositories) => {
       await holdSession(repositories, caller, ['teams:manage'])
       await refuseTooManyTeams(repositories, caller.userId)
-      const team = await this.#insert(repositories, caller, caller.userId, name)
+      const team = await this.#insert(repositories, caller, caller.userId, { name, field })
       await this.#record(repositories, 'team.created', caller, team.id)
       return team
     })
@@ -75,7 +86,7 @@ export class Teams {
     const name = checked(TeamName, wantedName, 'name')
     return this.#deps.transact(async (repositories) => {
       await refuseTooManyTeams(repositories, ownerId)
-      const team = await this.#insert(repositories, 'operator', ownerId, name)
+      const team = await this.#insert(repositories, 'operator', ownerId, { name, field: 'name' })
       await this.#record(repositories, 'team.created', 'operator', team.id)
       return team
     })
@@ -89,7 +100,7 @@ export class Teams {
     const name = checked(TeamName, wantedName, 'name')
     return this.#decide(actor, team, async (repositories, id) => {
       const outcome = await repositories.teams.rename(id, name, teamNameKey(name))
-      if (outcome === 'name_taken') throw teamNameTaken()
+      if (outcome === 'name_taken') throw teamNameTaken('name')
       await this.#record(repositories, 'team.renamed', actor, id)
       return { name }
     })
@@ -218,13 +229,13 @@ export class Teams {
     { teams, teamMembers }: Pick<InTransaction, 'teamMembers' | 'teams'>,
     actor: TeamActor,
     ownerId: string,
-    name: string,
+    { name, field }: { name: string; field: TeamNameField },
   ) {
     const id = newId()
     const createdBy = personOf(actor)?.userId ?? null
     const dataKey = this.#deps.vault.createTeamKey(id)
     const outcome = await teams.insert({ id, name, nameKey: teamNameKey(name), dataKey, createdBy })
-    if (outcome === 'name_taken') throw teamNameTaken()
+    if (outcome === 'name_taken') throw teamNameTaken(field)
     await teamMembers.insert({ teamId: id, userId: ownerId, role: 'owner', addedBy: createdBy })
     return { id, name }
   }

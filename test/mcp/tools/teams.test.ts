@@ -67,6 +67,14 @@ describeDatabases('by tool, a team', (kind) => {
     expect((await namesIn(cyd, team)).sort()).toEqual(
       [`${ada.username} owner`, `${bob.username} admin`, `${cyd.username} member`].sort(),
     )
+    // The tool has no other argument that holds the name of a new team.
+    for (const wrong of ['ab', team.toUpperCase()]) {
+      const { error } = (await manage(ada, { team: wrong, action: 'create' })).structured
+      expect(error).toMatchObject({
+        message: expect.stringMatching(/^team /),
+        details: { field: 'team' },
+      })
+    }
     const { teams } = await dataOf(cyd.client.call('get_teams'))
     expect(teams).toMatchObject([{ name: team, role: 'member', member_count: 3, archived: false }])
     const set = { team, action: 'set_role', username: cyd.username, role: 'admin' }

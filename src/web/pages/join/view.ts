@@ -22,7 +22,7 @@ export const joinPage = (page: JoinPage): Page => {
 <p><bdi>${invitedBy ?? 'The operator of this gateway'}</bdi> invites you ${team === null ? 'to this gateway' : html`into the team <strong><bdi>${team}</bdi></strong> as ${teamRole}`}.</p>
 <p class="soft">It works once, until ${minute(expiresAt)}${usernameKey !== null && html`, for the user <bdi>${usernameKey}</bdi> alone`}${emailKey !== null && html`, for a new account with the address that it was made for`}.</p></div>
 ${summary({ values: {}, errors })}
-${username !== null && emailKey === null && team !== null ? accepting(page) : entering(token, username)}`,
+${username !== null && emailKey === null && team !== null ? accepting(page) : entering(token, username, emailKey !== null)}`,
   }
 }
 
@@ -41,9 +41,13 @@ const DEPARTURES = {
     'If you delete your account, yours are deleted, also those that you have made the team’s.',
 }
 
-const entering = (token: string, username: string | null) => html`<section class="card">
+const entering = (
+  token: string,
+  username: string | null,
+  isForNewAccount: boolean,
+) => html`<section class="card">
 ${username !== null && html`<p>You are signed in as <strong><bdi>${username}</bdi></strong>, and this invitation is for a new account: sign out first.</p>`}
-<ul class="steps"><li><a href="${`/sign-in?return_to=${encodeURIComponent(`/join?invitation=${token}`)}`}">Sign in</a>, if you have an account here.</li>
+<ul class="steps">${!isForNewAccount && html`<li><a href="${`/sign-in?return_to=${encodeURIComponent(`/join?invitation=${token}`)}`}">Sign in</a>, if you have an account here.</li>`}
 <li><a href="${`/sign-up?invitation=${token}`}">Create an account</a> with this invitation.</li></ul></section>`
 
 /** The same for all that keeps one from being used. */
