@@ -57,8 +57,9 @@ export function choosePayer(
   const paying = { id: teamId, name: teamName ?? teamId }
   const choice = { isNamed, conversationPayer: teamId, onlyTeam: isTeamOnly ? paying : null }
   if (team !== null) return { ...choice, team }
-  if (isTeamOnly && (isNamed || !isMember))
-    throw isMember ? teamOnly(paying.name) : notInOnlyTeam(paying.name)
+  if (isTeamOnly && (isNamed || !isMember)) {
+    throw isMember ? teamOnly(paying.name) : notInOnlyTeam(paying.name, role === 'owner')
+  }
   if (isNamed) return { ...choice, team: null }
   if (!isMember && role === 'owner') throw payerLeft(paying.name)
   return { ...choice, team: isMember ? teamId : null }
@@ -79,12 +80,18 @@ const teamOnly = (name: string) =>
     },
   )
 
-const notInOnlyTeam = (name: string) =>
-  new AppError(
-    'payer_required',
-    `Only the key of the team ${name} may be used in this conversation, and you are not in that team. Ask its owners to let you in, or continue in a copy of your own.`,
-    { details: { field: 'pay_with', choices: [] } },
-  )
+/** @param isOwner of the conversation, who alone may choose another payer for it. */
+function notInOnlyTeam(name: string, isOwner: boolean): AppError {
+  const why = `Only the key of the team ${name} may be used in this conversation, and you are not in that team, or it is archived.`
+  const details = { field: 'pay_with', choices: [] }
+  if (!isOwner) {
+    const message = `${why} Ask its owners to let you in, or continue in a copy of your own.`
+    return new AppError('payer_required', message, { details })
+  }
+  const message = `${why} The conversation is yours: set its payer to "sender" and payers to "any" with update_conversation.`
+  const onPages = `${why} The conversation is yours: choose another payer for it.`
+  return new AppError('payer_required', message, { onPages, details })
+}
 
 const payerLeft = (name: string) =>
   new AppError(
