@@ -115,8 +115,15 @@ async function onGateway(run: Run): Promise<boolean> {
   }
 }
 
+/** `head` and pagers may close the pipe before all is written, which is no failure. */
+function endQuietly(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+}
+
 /** Exit code: 0 for success, 1 when a check failed, 2 when the command could not be run. */
 export async function runAdmin(args: string[]): Promise<void> {
+  process.stdout.on('error', endQuietly)
   try {
     readDotEnv()
     process.exitCode = (await main(args)) ? 0 : 1

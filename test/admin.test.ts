@@ -155,6 +155,17 @@ test(
   PROCESSES_TIMEOUT_MS,
 )
 
+test('a reader that has seen enough ends the command, and nothing is complained of', async () => {
+  const { PATH, HOME } = process.env
+  const child = spawn(process.execPath, [ADMIN, 'help'], {
+    env: { PATH, HOME, ...NOWHERE },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  child.stdout.destroy()
+  const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'close')])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+})
+
 describe.runIf(hasPostgresql)('beside the gateway, on PostgreSQL', () => {
   const ENCRYPTION_KEY = randomBytes(32).toString('base64')
   const TAGS = ['=1+1', '+1', '-1', '@SUM(A1)', 'a,b', 'say "hi"', 'two\nlines', 'a;=b', '＝1']

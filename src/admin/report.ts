@@ -4,7 +4,7 @@ import {
   type AllocationRow,
 } from '../repositories/billing/allocation.ts'
 import type { Repositories } from '../repositories/index.ts'
-import { csvLine } from '../text/csv.ts'
+import { csvField } from '../text/csv.ts'
 import { toDecimalUsd } from '../text/usd-amount.ts'
 import { UsageError } from './arguments.ts'
 
@@ -30,11 +30,11 @@ export async function printReport(
   print: (line: string) => void,
 ): Promise<void> {
   const rows = await allocation.sum(range, groups, {}, ALL)
-  if (format === 'csv') print(csvLine(columnsOf(groups)))
+  if (format === 'csv') print(columnsOf(groups).join(','))
   for (const row of rows) {
     const record = toRecord(row)
     const fields = columnsOf(groups).map((column) => record[column] ?? null)
-    print(format === 'csv' ? csvLine(fields) : JSON.stringify(record))
+    print(format === 'csv' ? fields.map(csvField).join(',') : JSON.stringify(record))
   }
 }
 

@@ -63,6 +63,8 @@ describeDatabases('an allocation of costs', (kind) => {
     const csv = await report('team,member', 'csv')
     expect(csv[0]).toMatch(/^team,team_id,member,member_id,calls,/)
     expect(csv).toHaveLength(10)
+    // Each is printed with a line break, and an empty line is a row to a spreadsheet.
+    expect(csv.filter((line) => /[\r\n]/.test(line))).toEqual([])
   })
 
   test('stays when the team is renamed or archived, and when a member is deleted', async () => {
