@@ -34,12 +34,23 @@ export function toSendError({ turn, outcome }: Generated, signal: AbortSignal): 
   const error =
     signal.reason === INTERRUPTED
       ? stoppedDuring(isKeySpent)
-      : (outcome.error ?? toAppError(undefined))
+      : ofPayer(outcome.error ?? toAppError(undefined), turn)
   return withDetails(error, {
     request_id: outcome.requestId,
     conversation_id: turn.conversationId,
     message_id: turn.answerId,
   })
+}
+
+/** A member who is told of a rejected key would otherwise replace their own. */
+function ofPayer(error: AppError, { paidBy }: StartedTurn): AppError {
+  if (error.code !== 'upstream_key_rejected' || paidBy?.kind !== 'team') return error
+  const { details } = error
+  return new AppError(
+    error.code,
+    `Anthropic rejected the key of the team ${paidBy.team}: it is invalid, revoked or expired. An owner of the team can enter a new one: Money on its page, below /account/teams.`,
+    details && { details },
+  )
 }
 
 /** A key whose call was billed is used up: a repeat gets this end again. */

@@ -132,6 +132,16 @@ describeDatabases('a message that a team pays for', (kind) => {
     expect(app.claude.messageRequests()).toHaveLength(before)
   })
 
+  test("with a key that Anthropic rejects is not blamed on the member's own key", async () => {
+    app.claude.script({ kind: 'status', status: 401 })
+    const error = await errorOf(send(bobs, by(team)))
+    expect(error.code).toBe('upstream_key_rejected')
+    expect(error.message).toContain(`the key of the team ${team.name}`)
+    expect(error.message).not.toContain('update_api_key')
+    app.claude.script({ kind: 'status', status: 401 })
+    expect((await errorOf(send(bobs, 'own'))).message).toContain('update_api_key')
+  })
+
   test('is refused to a connection whose user did not allow it', async () => {
     const { userId } = bob
     const expiresAt = new Date('2999-01-01')
