@@ -157,6 +157,16 @@ const invited: Way = async (page, site) => {
   return page.goto(await page.locator('code.copy').innerText())
 }
 
+/** A page of the team. */
+const ofTeam =
+  (link: string): Way =>
+  async (page, site) => {
+    await page.goto(`${site.url}/account/teams`)
+    await page.locator('.rows a').first().click()
+    const address = await page.getByRole('link', { name: link }).first().getAttribute('href')
+    return page.goto(`${site.url}${address}`)
+  }
+
 const REFUSED_SIGN_UP = { Username: MEMBER, Email: 'not an address', Password: 'short' }
 
 export const PAGES: readonly SitePage[] = [
@@ -274,6 +284,8 @@ export const PAGES: readonly SitePage[] = [
   },
   { name: 'teams', visitor: 'member', status: 200, open: at('/account/teams') },
   { name: 'team-join', visitor: 'member', status: 200, open: invited },
+  { name: 'team-money', visitor: 'member', status: 200, open: ofTeam('Money') },
+  { name: 'team-audit', visitor: 'member', status: 200, open: ofTeam('What was done') },
   { name: 'data', visitor: 'member', status: 200, open: at('/account/data') },
   { name: 'import', visitor: 'newcomer', status: 200, open: at('/account/import') },
   {

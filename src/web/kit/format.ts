@@ -56,3 +56,17 @@ export const inPlainTime = (message: string) =>
 /** One entry of a definition list. */
 export const fact = (term: string, value: Html | string): Html =>
   html`<div><dt>${term}</dt><dd>${value}</dd></div>`
+
+/**
+ * A table of words, which may be long. Narrow screens stack the labelled cells, whose semantics are
+ * lost without explicit roles.
+ */
+export const wordTable = (
+  columns: readonly string[],
+  rows: readonly (readonly (Html | string)[])[],
+): Html => html`<table class="stacks words" role="table">
+<thead role="rowgroup"><tr role="row">${columns.map((name) => html`<th role="columnheader" scope="col">${name}</th>`)}</tr></thead>
+<tbody role="rowgroup">${rows.map(
+  (cells) =>
+    html`<tr role="row">${cells.map((cell, i) => html`<td role="cell" data-label="${columns[i] ?? ''}"><span>${cell}</span></td>`)}</tr>`,
+)}</tbody></table>`

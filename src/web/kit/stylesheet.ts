@@ -172,12 +172,18 @@ thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: 0.875
 tbody th { font-weight: 500; }
 tfoot th, tfoot td { font-weight: 620; }
 tbody th { overflow-wrap: anywhere; white-space: normal; }
+/* Equal columns: long words would take the room of all others. */
+.words { table-layout: fixed; }
+.words :is(th, td) { text-align: start; vertical-align: top; white-space: normal; overflow-wrap: anywhere; }
+.words .tag { white-space: normal; border-radius: 10px; }
 @media (max-width: 40rem) {
   .stacks thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   .stacks, .stacks tbody, .stacks tfoot, .stacks tr { display: grid; }
   .stacks tr { gap: 0.15rem; padding: 0.7rem 0; border-top: 1px solid var(--line); }
   .stacks tbody tr:first-child { border-top: 0; padding-top: 0; }
   .stacks th, .stacks td { display: flex; justify-content: space-between; gap: 1rem; padding: 0; border: 0; text-align: left; }
+  .words td > span { min-width: 0; text-align: end; }
+  .words td::before { flex: none; }
   .stacks td::before { content: attr(data-label); content: attr(data-label) / ""; color: var(--soft); font-weight: 400; }
 }
 .figures { margin: 0; display: grid; gap: 0.4rem; }

@@ -15,5 +15,5 @@ export const auditPage = (
 <section class="card" aria-labelledby="events"><h2 id="events">Events</h2>${eventsTable(events, '/admin/audit')}</section>
 <section class="card" aria-labelledby="checkpoints"><h2 id="checkpoints">Checkpoints</h2>
 <p class="soft">A checkpoint that is kept elsewhere shows later whether anything before it was changed: <code>npm run admin -- audit verify --checkpoint FILE</code>.</p>
-${checkpoints.map(({ at, text }) => html`<h3>${minute(at)}</h3><pre>${text}</pre>`)}</section>`,
+${checkpoints.map(({ at, text }) => html`<h3>${minute(at)}</h3><pre class="verbatim">${text}</pre>`)}</section>`,
 })

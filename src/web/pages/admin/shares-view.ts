@@ -1,5 +1,5 @@
 import type { Services } from '../../../services/index.ts'
-import { count } from '../../kit/format.ts'
+import { count, wordTable } from '../../kit/format.ts'
 import { html } from '../../kit/html.ts'
 import type { Page } from '../../kit/layout.ts'
 
@@ -10,11 +10,13 @@ export const sharesCountPage = (rows: Counts): Page => ({
   layout: '/admin/shares',
   body: html`<div class="intro"><h1>Shares and links</h1>
 <p class="soft">How much is shared, and by how many people. Which conversations, and what they are about, is not shown to anybody but those who have access.</p></div>
-<section class="card"><div class="scroll"><table><thead><tr><th>With</th><th>In force</th><th>Conversations</th><th>Owners</th></tr></thead>
-<tbody>${rows.map(
-    ({ kind, shares, conversations, owners }) => html`<tr><td>${KINDS[kind] ?? kind}</td>
-<td>${count(shares)}</td><td>${count(conversations)}</td><td>${count(owners)}</td></tr>`,
-  )}</tbody></table></div></section>`,
+<section class="card">${wordTable(
+    ['With', 'In force', 'Conversations', 'Owners'],
+    rows.map(({ kind, shares, conversations, owners }) => [
+      KINDS[kind] ?? kind,
+      ...[shares, conversations, owners].map(count),
+    ]),
+  )}</section>`,
 })
 
 const KINDS: Record<string, string> = {

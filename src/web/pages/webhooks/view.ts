@@ -1,7 +1,7 @@
 import type { Services } from '../../../services/index.ts'
 import type { ShownWebhook } from '../../../services/webhooks/webhooks.ts'
 import { checkboxes, confirmation, type FormState, field, summary } from '../../kit/form.ts'
-import { count, fact, minute } from '../../kit/format.ts'
+import { count, fact, minute, wordTable } from '../../kit/format.ts'
 import { type Html, html } from '../../kit/html.ts'
 import type { Page } from '../../kit/layout.ts'
 
@@ -74,15 +74,11 @@ const DISABLED = {
   failing: 'nothing had arrived for three days.',
 }
 
-const deliveries = (
-  rows: readonly Delivery[],
-) => html`<details><summary>Last deliveries</summary><div class="scroll"><table><thead><tr><th scope="col">At</th><th scope="col">Event</th><th scope="col">Attempts</th><th scope="col">State</th></tr></thead><tbody>
-${rows.map(
-  (
-    row,
-  ) => html`<tr><td>${minute(row.createdAt)}</td><td>${row.event}</td><td>${count(row.attempts)}</td>
-<td>${deliveryState(row)}</td></tr>`,
-)}</tbody></table></div></details>`
+const deliveries = (rows: readonly Delivery[]) =>
+  html`<details><summary>Last deliveries</summary>${wordTable(
+    ['At', 'Event', 'Attempts', 'State'],
+    rows.map((row) => [minute(row.createdAt), row.event, count(row.attempts), deliveryState(row)]),
+  )}</details>`
 
 function deliveryState({ deliveredAt, attempts, lastStatus, nextAttemptAt }: Delivery): Html {
   if (deliveredAt !== null) return html`delivered (${lastStatus})`
