@@ -192,9 +192,10 @@ export class TurnBeginning {
         if (draft.isWhole) counted = await countInput(toAsked(draft))
         else if (!(await this.#isReleased(verdict, prepared, waitUntil))) {
           await this.#noteStop(verdict, sender, prepared, draft.limits, now)
-          const { kind } = sender
           const { limits } = current
-          throw await this.#deps.refusals.of(verdict, { kind, limits, purse: prepared.purse }, now)
+          const { worst } = draft.newTurn
+          const refused = { sender, limits, purse: prepared.purse, worst }
+          throw await this.#deps.refusals.of(verdict, refused, now)
         }
         continue
       }

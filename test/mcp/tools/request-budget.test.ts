@@ -212,6 +212,25 @@ describeDatabases('a request for a higher limit', (kind) => {
     expect(await codeOf(sendForTeam(bob))).toBe('ok')
   })
 
+  test('is not offered where tokens stop, and those are named who set that limit', async () => {
+    const { teamBudgets, budgetSettings } = app.app.services
+    const [room, oneToken] = [1000n * CENT, { nanoUsd: null, tokens: 1 }]
+    await teamBudgets.setPool('operator', team.id, 'month', { nanoUsd: room, tokens: null })
+    await teamBudgets.setPool(ada.caller, team.id, 'month', oneToken)
+    const { details, message } = (await sendForTeam(bob)).error
+    expect(details).toMatchObject({ limited_by: 'team_month', limit_tokens: 1 })
+    expect([...details.ask].sort()).toEqual([ada.username, cyd.username].sort())
+    expect(details.raise_with).toBeUndefined()
+    expect(message).not.toContain('request_budget')
+    const own = { nanoUsd: room, tokens: 1 }
+    await budgetSettings.set(boss.caller, bob.username, 'month', own)
+    const stopped = (await send(bob)).error
+    expect(stopped.code).toBe('budget_exceeded')
+    expect(stopped.message).not.toContain('request_budget')
+    await budgetSettings.set(boss.caller, bob.username, 'month', { nanoUsd: 1n, tokens: null })
+    expect((await send(bob)).error.details.ask).toEqual([boss.username])
+  })
+
   test('about one’s own limit goes to the admins of the installation', async () => {
     const stopped = (await send(eve)).error
     expect(stopped).toMatchObject({

@@ -11,13 +11,13 @@ const RETRY_AFTER_SECONDS = 5
 export const isOfTeam = ({ by }: Limited): boolean => by === 'team' || by === 'member'
 
 /**
- * @param ask usernames of those who can raise the limit.
+ * @param ask usernames of those who can raise the limit; `isRaisable`: whether a request helps.
  * @returns budget_exceeded; rate_limited when only what other calls hold is in the way.
  */
 export function teamLimitReached(
   { outcome, limited }: Refusal,
   { teamName, limits }: { teamName: string; limits: TeamLimits },
-  ask: readonly string[],
+  { ask, ...raising }: { ask: readonly string[]; isRaisable: boolean },
   now: Date,
 ): AppError {
   const { period, by } = limited
@@ -41,7 +41,7 @@ export function teamLimitReached(
       details,
     })
   }
-  const isRaisable = limit.nanoUsd !== null
+  const isRaisable = raising.isRaisable && limit.nanoUsd !== null
   const names = ask.length === 0 ? 'The operator' : ask.join(', ')
   const who = `This call does not fit into what is left of ${what} for this ${period}. It resets at ${details.resets_at}. ${names} can raise it`
   const byTool = `${who} until then: ask with request_budget, naming the team.`

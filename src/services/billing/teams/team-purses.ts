@@ -4,13 +4,12 @@ import { AppError } from '../../../errors.ts'
 import type { BudgetPeriod, TeamLimits } from '../../../repositories/billing/budgets.ts'
 import type { Repositories } from '../../../repositories/index.ts'
 import type { TeamPurse } from '../../../repositories/teams/purse-sql.ts'
-import type { PoolSetBy } from '../../../repositories/teams/team-budgets.ts'
 import type { TeamRef } from '../../../repositories/teams/teams.ts'
 import type { Caller } from '../../access/caller.ts'
 import type { Vault } from '../../keys/vault.ts'
 import { teamArchived, teamNotFound } from '../../teams/team-errors.ts'
 import { teamNameKey, teamRef } from '../../teams/team-name.ts'
-import { memberCapIn, poolLimitIn, poolLimitsIn } from './raised-limits.ts'
+import { memberCapIn, poolLimitIn } from './raised-limits.ts'
 
 type Deps = {
   repositories: Pick<Repositories, 'teamKeys' | 'teamPurses'>
@@ -28,8 +27,6 @@ export type OpenedPurse = {
   wasRejected: boolean
   credentials: { apiKey: string; endUserId: string }
   limits: TeamLimits
-  /** Who set the stricter limit of the pool. */
-  poolSetBy: Record<BudgetPeriod, PoolSetBy>
 }
 
 export class TeamPurses {
@@ -71,7 +68,6 @@ export class TeamPurses {
         endUserId: vault.endUserId(caller.userId),
       },
       limits: limitsOf(purse, caller.userId),
-      poolSetBy: { day: setterOf(purse, 'day'), month: setterOf(purse, 'month') },
     }
   }
 
@@ -116,19 +112,6 @@ function limitsOf({ poolLimits, caps, raises }: TeamPurse, userId: string): Team
     pool: { day: pool('day'), month: pool('month') },
     member: { day: member('day'), month: member('month') },
   }
-}
-
-/** Where both limit it, the installation's counts as the stricter one unless the team's is. */
-function setterOf({ poolLimits, raises }: TeamPurse, period: BudgetPeriod): PoolSetBy {
-  const limits = poolLimitsIn(period, poolLimits, raises)
-  const [ofTeam, beyond] = (['team', 'admin'] as const).map((setBy) =>
-    limits.find((limit) => limit.setBy === setBy),
-  )
-  if (beyond === undefined || ofTeam === undefined) return beyond ? 'admin' : 'team'
-  if (beyond.nanoUsd === null || ofTeam.nanoUsd === null) {
-    return beyond.nanoUsd === null ? 'team' : 'admin'
-  }
-  return ofTeam.nanoUsd < beyond.nanoUsd ? 'team' : 'admin'
 }
 
 export const namesOf = (ask: readonly string[]) =>
