@@ -48,9 +48,12 @@ const NAMES = new Set([
   'source',
   'file_id',
   'model',
+  'max_tokens',
   'max_uses',
   'max_content_tokens',
+  'speed',
   'cache_control',
+  'caching',
   'budget_tokens',
   'user_id',
   'input',
@@ -58,14 +61,22 @@ const NAMES = new Set([
 ])
 const LONGEST_NAME = 18
 const OPAQUE = new Set(['input', 'input_schema'])
+/** Where writes to the cache are asked for; an advisor has its own. */
+const CACHES = new Set(['cache_control', 'caching'])
 /** Longer values of these members mean nothing. */
 const LONGEST_VALUE = 1024
 
 /** Tools that Anthropic runs: `web_search_20250305`. Others with a date are run by the client. */
-const SERVER_TOOL = /^(web_search|web_fetch|code_execution|advisor|mcp_toolset|compact)_\d{8}$/
+const SERVER_TOOL =
+  /^(?:(web_search|web_fetch|code_execution|advisor|mcp_toolset|compact)_\d{8}|(tool_search)_tool_(?:regex|bm25)(?:_\d{8})?)$/
 /** At least as long as the longest model id, and short enough to be shown. */
 const MODEL = /^[\x21-\x7e]{1,200}$/
 const MOST_TOKENS_DIGITS = 7
+
+/** No client needs so many; without a bound a list could take more memory than its body. */
+const MOST_FIELDS = 1000
+const MOST_MODELS = 100
+const MOST_TOOLS = 10_000
 
 type Kind = 'string' | 'number' | 'true' | 'false' | 'null' | 'object' | 'array'
 
@@ -88,6 +99,8 @@ export class FactsReader implements JsonHandler {
   #endUserId: string | null = null
   #cacheWrites: RequestFacts['cacheWrites'] = 'none'
   #thinkingBudget: number | null = null
+  #fallbackMaxTokens: number | null = null
+  #hasOpenFallbacks = false
   /** Depth of a tool's input or schema, whose contents are text to the model; 0 outside of one. */
   #opaqueFrom = 0
   #embeddedBytes = 0
@@ -97,7 +110,7 @@ export class FactsReader implements JsonHandler {
   #isCountable = true
   readonly #members: { name: string; start: number }[] = []
   #namesStored = false
-  readonly #otherModels: string[] = []
+  readonly #otherModels = new Set<string>()
   readonly #serverTools: ServerTool[] = []
 
   constructor(body: Buffer) {
@@ -114,15 +127,17 @@ export class FactsReader implements JsonHandler {
       isStream: this.#isStream,
       isFast: this.#isFast,
       endUserId: this.#endUserId,
-      otherModels: this.#otherModels,
+      otherModels: [...this.#otherModels],
+      hasOpenFallbacks: this.#hasOpenFallbacks,
       serverTools: this.#serverTools,
       cacheWrites: this.#cacheWrites,
       thinkingBudgetTokens: this.#thinkingBudget,
+      fallbackMaxTokens: this.#fallbackMaxTokens,
       textBytes: this.#body.length - this.#embeddedBytes,
       images: this.#images,
       documents: this.#documents,
       remoteSources: this.#remoteSources,
-      isCountable: this.#isCountable && this.#otherModels.length === 0,
+      isCountable: this.#isCountable && this.#otherModels.size === 0 && !this.#hasOpenFallbacks,
       members: this.#members,
       namesStored: this.#namesStored,
     }
@@ -132,7 +147,7 @@ export class FactsReader implements JsonHandler {
     if (this.#depth === 0) this.#isObject = !isArray
     if (this.#depth === 1) this.#noteTop(isArray ? 'array' : 'object', 0, 0, false)
     const parent = this.#frame
-    if (!isArray && parent?.member === 'cache_control') this.#noteCacheWrite('5m')
+    if (!isArray && CACHES.has(parent?.member ?? '')) this.#noteCacheWrite('5m')
     // The objects in an array have the array's own name.
     const name = parent === undefined ? '' : parent.isArray ? parent.name : parent.member
     const frame = this.#frames[this.#depth] ?? new Frame()
@@ -152,7 +167,8 @@ export class FactsReader implements JsonHandler {
     if (frame.isBase64 && frame.dataBytes > 0) this.#noteEmbedded(frame)
     if (frame.toolKind !== null) this.#noteTool(frame, frame.toolKind)
     if (this.#top === 'fallbacks' || frame.toolKind === 'advisor') {
-      this.#otherModels.push(...frame.models)
+      for (const model of frame.models) this.#otherModels.add(model)
+      requireAtMost(MOST_MODELS, this.#otherModels.size, 'models')
     }
   }
 
@@ -173,7 +189,7 @@ export class FactsReader implements JsonHandler {
       frame.dataBytes += end - start
       return
     }
-    if (this.#top === 'fallbacks' && frame.member === '') this.#noteFallback(start, end, isEscaped)
+    if (this.#top === 'fallbacks') this.#noteFallbackText(frame, start, end, isEscaped)
     if (frame.member === '' || end - start > LONGEST_VALUE) {
       if (frame.member === 'user_id') this.#endUserId = null
       return
@@ -185,8 +201,7 @@ export class FactsReader implements JsonHandler {
     if (this.#depth === 1) return this.#noteTop(kindOf(first), start, end, false)
     const frame = this.#frame
     if (frame === undefined || kindOf(first) !== 'number') return
-    const { member } = frame
-    if (member === 'max_uses' || member === 'max_content_tokens' || member === 'budget_tokens') {
+    if (NUMBERS.has(frame.member)) {
       this.#noteNumber(frame, Number(this.#body.toString('latin1', start, end)))
     }
   }
@@ -202,6 +217,7 @@ export class FactsReader implements JsonHandler {
     }
     this.#seen.add(folded)
     this.#members.push({ name, start })
+    requireAtMost(MOST_FIELDS, this.#members.length, 'top-level fields')
     this.#top = name
   }
 
@@ -216,8 +232,9 @@ export class FactsReader implements JsonHandler {
     if (this.#top === 'max_tokens') this.#noteMaxTokens(start, end)
     if (this.#top === 'stream') this.#isStream = kind === 'true'
     if (this.#top === 'speed') {
-      this.#isFast = kind === 'string' && this.#text(start, end, isEscaped) !== 'standard'
+      this.#isFast ||= kind === 'string' && this.#text(start, end, isEscaped) !== 'standard'
     }
+    if (this.#top === 'fallbacks') this.#hasOpenFallbacks = kind === 'string'
     if (this.#top === 'mcp_servers' && kind === 'array') {
       this.#serverTools.push({ kind: 'mcp', maxUses: null, maxContentTokens: null })
     }
@@ -230,10 +247,13 @@ export class FactsReader implements JsonHandler {
 
   #noteMaxTokens(start: number, end: number): void {
     const digits = this.#body.toString('latin1', start, end)
-    if (!/^\d+$/.test(digits) || digits.length > MOST_TOKENS_DIGITS) {
+    if (!/^\d+$/.test(digits)) {
       throw new JsonProblem(
         'has a max_tokens that is not a whole number in plain digits, such as 4096',
       )
+    }
+    if (digits.length > MOST_TOKENS_DIGITS) {
+      throw new JsonProblem('has a max_tokens that no model can write')
     }
     this.#maxTokens = { value: Number(digits), start, end }
   }
@@ -246,7 +266,7 @@ export class FactsReader implements JsonHandler {
         if (text === 'base64') frame.isBase64 = true
         else if (text === 'url' || text === 'file') this.#noteRemote(frame, text)
         else if (text === 'container_upload') frame.isRemote = true
-        else frame.toolKind = SERVER_TOOL.exec(text)?.[1] ?? frame.toolKind
+        else frame.toolKind = toolKindOf(text) ?? frame.toolKind
         break
       case 'media_type':
         frame.isAmbiguous ||= frame.mediaType !== '' && frame.mediaType !== text
@@ -258,10 +278,11 @@ export class FactsReader implements JsonHandler {
         this.#namesStored = true
         break
       case 'model':
-        if (MODEL.test(text)) frame.models.push(text)
+        if (MODEL.test(text) && !frame.models.includes(text)) frame.models.push(text)
+        requireAtMost(MOST_MODELS, frame.models.length, 'models')
         break
       case 'ttl':
-        if (frame.name === 'cache_control' && text !== '5m') this.#noteCacheWrite('1h')
+        if (CACHES.has(frame.name) && text !== '5m') this.#noteCacheWrite('1h')
         break
       case 'user_id':
         if (this.#top === 'metadata' && this.#depth === 2) this.#endUserId = text
@@ -289,14 +310,26 @@ export class FactsReader implements JsonHandler {
     if (frame.member === 'max_uses') frame.maxUses = Math.max(frame.maxUses ?? 0, count)
     else if (frame.member === 'max_content_tokens') {
       frame.maxContentTokens = Math.max(frame.maxContentTokens ?? 0, count)
-    } else if (this.#top === 'thinking' && this.#depth === 2) {
-      this.#thinkingBudget = Math.max(this.#thinkingBudget ?? 0, count)
+    } else if (frame.member === 'budget_tokens') this.#noteThinkingBudget(count)
+    else if (this.#top === 'fallbacks') {
+      this.#fallbackMaxTokens = Math.max(this.#fallbackMaxTokens ?? 0, count)
     }
   }
 
-  #noteFallback(start: number, end: number, isEscaped: boolean): void {
-    const model = this.#text(start, end, isEscaped)
-    if (MODEL.test(model)) this.#otherModels.push(model)
+  #noteThinkingBudget(tokens: number): void {
+    const isOfCall = this.#top === 'thinking' && this.#depth === 2
+    if (!isOfCall && this.#top !== 'fallbacks') return
+    this.#thinkingBudget = Math.max(this.#thinkingBudget ?? 0, tokens)
+  }
+
+  /** A fallback may have another speed and length than the call. */
+  #noteFallbackText({ member }: Frame, start: number, end: number, isEscaped: boolean): void {
+    if (member === 'max_tokens') throw new JsonProblem('has a fallback whose max_tokens is a text')
+    if (member !== '' && member !== 'speed') return
+    const text = this.#text(start, end, isEscaped)
+    if (member === 'speed') this.#isFast ||= text !== 'standard'
+    else if (MODEL.test(text)) this.#otherModels.add(text)
+    requireAtMost(MOST_MODELS, this.#otherModels.size, 'models')
   }
 
   #noteCacheWrite(ttl: '5m' | '1h'): void {
@@ -313,12 +346,26 @@ export class FactsReader implements JsonHandler {
 
   #noteTool({ maxUses, maxContentTokens }: Frame, kind: string): void {
     this.#serverTools.push({ kind, maxUses, maxContentTokens })
+    requireAtMost(MOST_TOOLS, this.#serverTools.length, 'tools that Anthropic runs')
   }
 
   #text(start: number, end: number, isEscaped: boolean): string {
     const text = this.#body.toString('utf8', start, end)
     return isEscaped ? String(JSON.parse(`"${text}"`)) : text
   }
+}
+
+/** Nested members whose numbers matter. */
+const NUMBERS = new Set(['max_tokens', 'max_uses', 'max_content_tokens', 'budget_tokens'])
+
+const toolKindOf = (type: string): string | undefined => {
+  const [, dated, search] = SERVER_TOOL.exec(type) ?? []
+  return dated ?? search
+}
+
+/** @throws JsonProblem */
+function requireAtMost(most: number, found: number, what: string): void {
+  if (found > most) throw new JsonProblem(`has more than ${most} ${what}`)
 }
 
 /** Top-level fields that name what earlier calls left at Anthropic. */

@@ -55,9 +55,9 @@ export function holdBoundOf(
   at: Date,
   countedTokens?: number,
 ): HoldBound {
-  const inputTokens = inputAtMost(facts, countedTokens)
-  const maxTokens = facts.maxTokens?.value ?? 0
-  const models = [facts.model, ...facts.otherModels]
+  const models = modelsOf(facts)
+  const inputTokens = inputAtMost(facts, models, countedTokens)
+  const maxTokens = Math.max(facts.maxTokens?.value ?? 0, facts.fallbackMaxTokens ?? 0)
   return {
     inputTokens,
     maxTokens,
@@ -68,16 +68,34 @@ export function holdBoundOf(
   }
 }
 
-/** Above the budget of thinking, which an answer must exceed. */
-function leastTokensOf({ thinkingBudgetTokens }: RequestFacts, maxTokens: number): number {
+/** All that may serve. Which ones Anthropic falls back to by itself is not known. */
+const modelsOf = ({ model, otherModels, hasOpenFallbacks }: RequestFacts): string[] => [
+  model,
+  ...otherModels,
+  ...(hasOpenFallbacks ? MODELS.map(({ id }) => id) : []),
+]
+
+/**
+ * Above the budget of thinking, which an answer must exceed, and not below what a fallback asks for
+ * itself: only the `max_tokens` of the call can be lowered.
+ */
+function leastTokensOf(
+  { thinkingBudgetTokens, fallbackMaxTokens }: RequestFacts,
+  maxTokens: number,
+): number {
   const aboveThinking = thinkingBudgetTokens === null ? 0 : thinkingBudgetTokens + 1
-  return Math.min(maxTokens, Math.max(LEAST_USEFUL_TOKENS, aboveThinking))
+  const least = Math.max(LEAST_USEFUL_TOKENS, aboveThinking, fallbackMaxTokens ?? 0)
+  return Math.min(maxTokens, least)
 }
 
 /** A longer prompt than the window is refused, and not billed. */
-function inputAtMost(facts: RequestFacts, countedTokens: number | undefined): number {
+function inputAtMost(
+  facts: RequestFacts,
+  models: readonly string[],
+  countedTokens: number | undefined,
+): number {
   const { serverTools } = facts
-  const window = Math.max(...[facts.model, ...facts.otherModels].map(windowOf))
+  const window = Math.max(...models.map(windowOf))
   const prompt = Math.min(window, promptAtMost(facts, countedTokens))
   if (serverTools.length === 0) return prompt
   // Each round reads the prompt again, mostly from the cache.
@@ -108,7 +126,7 @@ function windowOf(model: string): number {
 const usesOf = ({ maxUses }: ServerTool) => maxUses ?? USES_AT_MOST
 
 function resultTokens(tool: ServerTool): number {
-  if (tool.kind === 'compact') return 0
+  if (tool.kind === 'compact' || tool.kind === 'tool_search') return 0
   return usesOf(tool) * (tool.maxContentTokens ?? TOKENS_PER_USE)
 }
 

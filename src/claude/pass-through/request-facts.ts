@@ -13,15 +13,20 @@ export type RequestFacts = {
   /** Null only where the endpoint takes none. */
   maxTokens: { value: number; start: number; end: number } | null
   isStream: boolean
+  /** Of the call, or of a fallback. */
   isFast: boolean
   /** `metadata.user_id`. */
   endUserId: string | null
   /** Further models that may serve: fallbacks and advisors. */
   otherModels: readonly string[]
+  /** Whether Anthropic chooses what to fall back to: models that the body does not name. */
+  hasOpenFallbacks: boolean
   serverTools: readonly ServerTool[]
   /** The dearest kind of cache write that is asked for. */
   cacheWrites: 'none' | '5m' | '1h'
   thinkingBudgetTokens: number | null
+  /** The largest `max_tokens` of a fallback's own, which holds instead of that of the call. */
+  fallbackMaxTokens: number | null
   /** Bytes of the body without those of images and documents in base64. */
   textBytes: number
   images: number

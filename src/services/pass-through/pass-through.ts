@@ -75,7 +75,7 @@ export class PassThrough {
       if (!(error instanceof JsonProblem)) throw error
       throw new AppError('invalid_input', `The request body ${error.message}.`)
     })
-    requireModels(caller, [facts.model, ...facts.otherModels])
+    requireModels(caller, facts)
     return facts
   }
 
@@ -187,13 +187,18 @@ function takenOut(call: IncomingCall, { apiKey }: OpenedKey, isStream: boolean):
 
 const withoutDate = (model: string) => model.replace(/-\d{8}$/, '')
 
-function requireModels({ allowedModels }: Caller, asked: readonly string[]): void {
+function requireModels({ allowedModels }: Caller, facts: RequestFacts): void {
   if (allowedModels === undefined) return
   const allowed = new Set(allowedModels.map(withoutDate))
+  const asked = [facts.model, ...facts.otherModels]
   const refused = asked.find((model) => !allowed.has(withoutDate(model)))
-  if (refused === undefined) return
+  const mayUse = `It may use ${allowedModels.join(', ')}.`
+  if (refused !== undefined) {
+    throw new AppError('policy_blocked', `This token may not use ${refused}. ${mayUse}`)
+  }
+  if (!facts.hasOpenFallbacks) return
   throw new AppError(
     'policy_blocked',
-    `This token may not use ${refused}. It may use ${allowedModels.join(', ')}.`,
+    `This token may not leave the choice of fallbacks to Anthropic: name the models. ${mayUse}`,
   )
 }

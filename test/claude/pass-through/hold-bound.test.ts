@@ -21,9 +21,11 @@ const FACTS: RequestFacts = {
   isFast: false,
   endUserId: null,
   otherModels: [],
+  hasOpenFallbacks: false,
   serverTools: [],
   cacheWrites: 'none',
   thinkingBudgetTokens: null,
+  fallbackMaxTokens: null,
   textBytes: 50_000,
   images: 0,
   documents: 0,
@@ -64,6 +66,32 @@ test('fast costs twice, and the dearest of the models counts', () => {
   expect(bound({ otherModels: ['claude-of-next-year'] }).outputNanoUsd).toBeNull()
 })
 
+test('where Anthropic chooses the fallbacks, the dearest model that it serves counts', () => {
+  const open = bound({ model: 'claude-haiku-4-5', hasOpenFallbacks: true })
+  const [input, output] = ['input', 'output'].map((kind) =>
+    Math.max(...ANTHROPIC_PRICES.map((price) => price[kind as 'input' | 'output'])),
+  ) as [number, number]
+  expect(open.outputNanoUsd).toBe((output * 11) / 10)
+  expect(Number(open.inputNanoUsd)).toBeGreaterThanOrEqual(open.inputTokens * input)
+  expect(bound({ hasOpenFallbacks: true, documents: 1 }).inputTokens).toBe(1_000_000)
+})
+
+test('a fallback that asks for more is held for with all of it', () => {
+  const short = { maxTokens: { value: 100, start: 0, end: 3 } }
+  expect(bound({ ...short, fallbackMaxTokens: 64_000 })).toMatchObject({
+    maxTokens: 64_000,
+    leastTokens: 64_000,
+  })
+  expect(bound({ fallbackMaxTokens: 32_000 })).toMatchObject({
+    maxTokens: 128_000,
+    leastTokens: 32_000,
+  })
+  expect(bound({ ...short, fallbackMaxTokens: 50 })).toMatchObject({
+    maxTokens: 100,
+    leastTokens: 100,
+  })
+})
+
 test('the band is that of the longest prompt it may be', () => {
   const haiku = { model: 'claude-haiku-5-5' }
   expect(bound({ ...haiku, textBytes: 90_000 }).outputNanoUsd).toBe(550)
@@ -97,6 +125,11 @@ test('rounds of Anthropic’s tools read the prompt again, and searches cost a c
   expect(found.inputNanoUsd).toBe(BigInt(found.inputTokens) * 5500n + 30_000_000n)
   const fetch = { kind: 'web_fetch', maxUses: null, maxContentTokens: 5000 }
   expect(bound({ serverTools: [fetch] }).inputTokens).toBe(2 * 51_024 + 10 * 5000)
+})
+
+test('a search among tools reads the prompt again, and what it finds is in the prompt', () => {
+  const search = { kind: 'tool_search', maxUses: null, maxContentTokens: null }
+  expect(bound({ serverTools: [search] }).inputTokens).toBe(2 * 51_024)
 })
 
 test('the least output stays above the budget of thinking, and below what was asked for', () => {

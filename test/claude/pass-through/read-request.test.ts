@@ -173,6 +173,10 @@ describe('top-level fields', () => {
     },
   )
 
+  test('a max_tokens of eight digits is one that no model can write', async () => {
+    await expect(read('{"model":"a","max_tokens":10000000}')).rejects.toThrow(/no model can write/)
+  })
+
   test.each([
     ['{"max_tokens":1}', /model/],
     ['{"model":"a"}', /max_tokens/],
@@ -332,6 +336,58 @@ describe('what makes a call dearer', () => {
     ])
   })
 
+  test('a search among tools, which reads the prompt again; its results are text', async () => {
+    const named = (type: string) => ({ tools: [{ type, name: 'search' }] })
+    const search = { kind: 'tool_search', maxUses: null, maxContentTokens: null }
+    for (const type of ['tool_search_tool_regex', 'tool_search_tool_bm25_20251119']) {
+      expect((await facts(named(type))).serverTools).toEqual([search])
+    }
+    const result = { type: 'tool_search_tool_result', tool_use_id: 'x', content: [] }
+    expect((await facts(inMessage(result))).serverTools).toEqual([])
+  })
+
+  test('what a fallback asks for itself: length, speed and thinking', async () => {
+    const fallback = (fields: object) =>
+      facts({ fallbacks: [{ model: 'claude-opus-5' }, { model: 'claude-opus-4-8', ...fields }] })
+    expect(await fallback({})).toMatchObject({
+      isFast: false,
+      fallbackMaxTokens: null,
+      hasOpenFallbacks: false,
+    })
+    expect(await fallback({ max_tokens: 64_000, speed: 'fast' })).toMatchObject({
+      maxTokens: { value: 100 },
+      fallbackMaxTokens: 64_000,
+      isFast: true,
+      otherModels: ['claude-opus-5', 'claude-opus-4-8'],
+    })
+    const thinking = { type: 'enabled', budget_tokens: 20_000 }
+    expect(await fallback({ thinking, speed: 'standard', max_tokens: null })).toMatchObject({
+      thinkingBudgetTokens: 20_000,
+      fallbackMaxTokens: null,
+      isFast: false,
+    })
+    const twice = '"fallbacks":[{"max_tokens":9,"speed":"fast","max_tokens":5,"speed":"standard"}]'
+    expect(await read(`{"model":"m","max_tokens":1,${twice}}`)).toMatchObject({
+      fallbackMaxTokens: 9,
+      isFast: true,
+    })
+    await expect(fallback({ max_tokens: '64000' })).rejects.toThrow(/fallback.*max_tokens/)
+  })
+
+  test('fallbacks that Anthropic chooses', async () => {
+    expect(await facts({ fallbacks: 'default' })).toMatchObject({
+      hasOpenFallbacks: true,
+      isCountable: false,
+    })
+  })
+
+  test('an advisor writes its own prompt to the cache', async () => {
+    const advisor = { type: 'advisor_20260301', name: 'advisor', model: 'claude-opus-5-5' }
+    const caching = (ttl: string) => ({ tools: [{ ...advisor, caching: { type: 'x', ttl } }] })
+    expect(await facts(caching('5m'))).toMatchObject({ cacheWrites: '5m' })
+    expect(await facts(caching('1h'))).toMatchObject({ cacheWrites: '1h' })
+  })
+
   test('fallbacks and the budget of thinking', async () => {
     const found = await facts({
       fallbacks: [{ model: 'claude-fable-5-2' }, 'claude-opus-5'],
@@ -339,6 +395,27 @@ describe('what makes a call dearer', () => {
     })
     expect(found.otherModels).toEqual(['claude-fable-5-2', 'claude-opus-5'])
     expect(found.thinkingBudgetTokens).toBe(20_000)
+  })
+})
+
+describe('a list that would take more memory than its body', () => {
+  const numbered = (make: (index: number) => string) =>
+    Array.from({ length: 20_000 }, (_, index) => make(index)).join()
+  const withField = (field: string) => read(`{"model":"m","max_tokens":1,${field}}`)
+
+  test.each([
+    ['top-level fields', numbered((index) => `"f${index}":0`)],
+    ['models', `"fallbacks":[${numbered((index) => `"m${index}"`)}]`],
+    ['models', `"fallbacks":[${numbered((index) => `{"model":"m${index}"}`)}]`],
+    ['models', `"fallbacks":[{${numbered((index) => `"model":"m${index}"`)}}]`],
+    ['tools', `"tools":[${numbered(() => '{"type":"web_search_20250305"}')}]`],
+  ])('is refused: %s', async (what, field) => {
+    await expect(withField(field)).rejects.toThrow(new RegExp(`more than \\d+ ${what}`))
+  })
+
+  test('is no list of one model, named again and again', async () => {
+    const found = await withField(`"fallbacks":[${numbered(() => '"a"')}]`)
+    expect(found.otherModels).toEqual(['a'])
   })
 })
 
