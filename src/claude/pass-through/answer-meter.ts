@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream'
+import { isOfLateness } from '../transport/answer-errors.ts'
 import { codingsOf, openDecoder } from '../transport/content-coding.ts'
 import type { Progress } from './bill.ts'
 import { BodyMeter } from './body-meter.ts'
@@ -20,9 +21,9 @@ export class AnswerMeter {
     this.#sentAt = performance.now()
   }
 
-  /** Errors are not billed. */
+  /** Errors are not billed, unless only a proxy says that it was too late for the answer. */
   begin(status: number, headers: Headers): void {
-    this.#isFree = status !== 200
+    this.#isFree = status !== 200 && !isOfLateness(status)
     if (this.#isFree) return
     const isStream = /^text\/event-stream\b/i.test(String(headers['content-type'] ?? ''))
     const meter = isStream ? new StreamMeter() : new BodyMeter()
@@ -48,14 +49,14 @@ export class AnswerMeter {
     this.#decoder?.end()
     await this.#decoded
     if (isWhole) this.#meter?.end()
-    // An error in place of an answer, under status 200.
+    // Anthropic's own error in place of an answer, whatever its status.
     const { report } = this.progress()
     if (this.errorType !== null && !report.hasStarted) this.#isFree = true
   }
 
-  /** Of the `error` event in a stream; null without one. */
+  /** Of an `error` event, or of an error instead of an answer; null without one. */
   get errorType(): string | null {
-    return this.#meter instanceof StreamMeter ? this.#meter.errorType : null
+    return this.#meter?.errorType ?? null
   }
 
   /** How far the answer has come. */

@@ -44,7 +44,7 @@ export function billOf(call: CallFacts, progress: Progress): Bill | null {
   if (report.isFreeRefusal) return null
   const { rate, webSearches } = report
   if (report.isComplete) {
-    const isEstimated = rate.geo === 'unknown'
+    const isEstimated = rate.geo === 'unknown' || report.isGarbled
     return { charges: report.charges(call.model, unsplit), rate, webSearches, isEstimated }
   }
   if (progress.sentMs === null) return null

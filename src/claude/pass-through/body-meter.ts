@@ -1,4 +1,5 @@
-import { fieldsOf } from '../upstream-value.ts'
+import { isErrorBody } from '../transport/answer-errors.ts'
+import { fieldsOf, toLabel } from '../upstream-value.ts'
 import { UsageReport } from './usage-report.ts'
 
 /** Longer answers than any model writes are not read: their usage is estimated. */
@@ -7,6 +8,8 @@ const MOST_BYTES = 32 * 1024 * 1024
 /** Reads the usage of an answer that is one JSON document. Never throws. */
 export class BodyMeter {
   readonly report = new UsageReport()
+  /** Of an error in Anthropic's form. */
+  errorType: string | null = null
   #chunks: Buffer[] = []
   #bytes = 0
 
@@ -28,6 +31,8 @@ export class BodyMeter {
     this.#chunks = []
     try {
       const message = fieldsOf(JSON.parse(text))
+      if (isErrorBody(message))
+        this.errorType = toLabel(fieldsOf(message.error).type) ?? 'api_error'
       if (message.usage !== undefined) this.report.addWhole(message)
     } catch {
       // Cut off, or no JSON.

@@ -110,6 +110,7 @@ export class StreamMeter {
   }
 
   #addDelta(line: Buffer): void {
+    this.report.hasStarted = true
     const shown = Math.max(0, line.length - DATA.length - DELTA_FRAME_BYTES)
     if (!line.includes('"thinking_delta"')) {
       this.#textBytes += shown
@@ -139,6 +140,7 @@ export class StreamMeter {
       case 'message_delta':
         return this.report.addDelta(event)
       case 'content_block_start':
+        this.report.hasStarted = true
         if (fieldsOf(event.content_block).type === 'thinking') this.#silentSince = this.#now()
         return
       case 'content_block_delta':

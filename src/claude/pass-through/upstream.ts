@@ -7,8 +7,10 @@ import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { AppError } from '../../errors.ts'
 import { Outgoing } from '../../network/outgoing.ts'
+import { ForeignAnswer } from '../transport/answer-errors.ts'
 import { connectionError } from '../transport/connection-errors.ts'
 import { toFailure } from '../transport/failure.ts'
+import { foreignFailure, isForGateway } from '../transport/foreign-answers.ts'
 import { OneTimeBody } from '../transport/one-time-body.ts'
 
 export type UpstreamRequest = {
@@ -216,6 +218,12 @@ class RawExchange implements Dispatcher.DispatchHandler, UpstreamCall {
 
 const sizeOf = (body: Buffer | readonly Buffer[]): number =>
   Buffer.isBuffer(body) ? body.length : body.reduce((sum, { length }) => sum + length, 0)
+
+/** The error for a status that only the gateway can act on, such as a redirect; null for others. */
+export const answerOfHop = (status: number): AppError | null =>
+  isForGateway(status)
+    ? foreignFailure(new ForeignAnswer(status, undefined, undefined, new Headers()))
+    : null
 
 const silent = () =>
   new AppError('upstream_timeout', 'Anthropic fell silent. Try again, or ask for less at once.')

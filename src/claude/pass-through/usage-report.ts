@@ -20,8 +20,10 @@ export class UsageReport {
   /** The one that the answer names; null until then. */
   model: string | null = null
   stopReason: string | null = null
-  /** Whether the answer has begun. */
+  /** Whether the answer has begun, as far as can be read. */
   hasStarted = false
+  /** Whether the runs of models were told in a form that cannot be read. */
+  isGarbled = false
 
   /** The `message` of `message_start`. */
   addStart(message: unknown): void {
@@ -35,6 +37,7 @@ export class UsageReport {
   /** A `message_delta`: counts are cumulative, and may exceed those of the start. */
   addDelta(event: unknown): void {
     const { delta, usage } = fieldsOf(event)
+    this.hasStarted = true
     this.stopReason = toLabel(fieldsOf(delta).stop_reason) ?? this.stopReason
     this.#top.addDelta(usage)
     this.#addRest(fieldsOf(usage))
@@ -107,11 +110,20 @@ export class UsageReport {
     const searches = toTokens(fieldsOf(usage.server_tool_use).web_search_requests) ?? 0
     this.#webSearches = Math.max(this.#webSearches, searches)
     const { iterations } = usage
-    if (Array.isArray(iterations)) this.#iterations = iterations.map(fieldsOf)
+    if (Array.isArray(iterations)) this.#noteIterations(iterations.map(fieldsOf))
+  }
+
+  /** A run without counts would cost nothing: then those of the whole answer are taken. */
+  #noteIterations(runs: readonly Fields[]): void {
+    this.isGarbled = !runs.every(isCounted)
+    this.#iterations = this.isGarbled ? [] : runs
   }
 }
 
 const wrote = (iteration: Fields) => (toTokens(iteration.output_tokens) ?? 0) > 0
+
+const isCounted = ({ input_tokens, output_tokens }: Fields) =>
+  toTokens(input_tokens) !== undefined && toTokens(output_tokens) !== undefined
 
 /** An entry without a model of its own is of the model that answered. */
 function chargeOf(iteration: Fields, model: string, unsplit: '5m' | '1h'): Charge {

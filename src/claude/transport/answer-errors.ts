@@ -10,14 +10,16 @@ import type { Head } from './exchange.ts'
 
 /** A response that does not come from Anthropic. */
 export class ForeignAnswer extends APIError {
-  /**
-   * Whether it reports only that a forwarded request got no answer in time (RFC 9110, section
-   * 15.6.5; 524 is Cloudflare's): the request may have reached Anthropic, and be billed.
-   */
   get isOfLateness(): boolean {
-    return this.status === 504 || this.status === 524
+    return isOfLateness(this.status ?? 0)
   }
 }
+
+/**
+ * Whether a status reports only that a forwarded request got no answer in time (RFC 9110, section
+ * 15.6.5; 524 is Cloudflare's): from a proxy, the request may have reached Anthropic, and be billed.
+ */
+export const isOfLateness = (status: number): boolean => status === 504 || status === 524
 
 /** Nothing was sent: the proxy could not be reached. */
 export class ProxyAway extends APIConnectionError {
@@ -51,7 +53,7 @@ export const requestIdOf = ({ headers }: Head): string | null =>
   [headers['request-id'] ?? null].flat()[0] ?? null
 
 /** Anthropic API docs: Errors. */
-function isErrorBody(body: object | undefined): body is object {
+export function isErrorBody(body: object | undefined): body is object {
   const { type, error } = fieldsOf(body)
   const { type: kind, message } = fieldsOf(error)
   return type === 'error' && typeof kind === 'string' && typeof message === 'string'

@@ -44,6 +44,10 @@ export function wrongAddress(details: Record<string, unknown>): AppError {
   return new AppError('upstream_unavailable', WRONG_ADDRESS, { retryable: false, details })
 }
 
+/** Whether a status is meant for the gateway, and would mislead its client: a 304 is not. */
+export const isForGateway = (status: number): boolean =>
+  status === 407 || (status >= 300 && status < 400 && status !== 304)
+
 function say(status: number): string {
   const known = MESSAGES[status]
   if (known !== undefined) return known

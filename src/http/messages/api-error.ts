@@ -39,7 +39,11 @@ const BY_CODE: Partial<Record<ErrorCode, Told>> = {
 
 const INTERNAL = passing(500, 'api_error')
 
-const toldOf = ({ code }: AppError): Told => BY_CODE[code] ?? INTERNAL
+/** A fault on the way to Anthropic that only its operator can mend is final. */
+function toldOf({ code, retryable }: AppError): Told {
+  const told = BY_CODE[code] ?? INTERNAL
+  return code === 'upstream_unavailable' && !retryable ? { ...told, isFinal: true } : told
+}
 
 /** The body, and the data of an `error` event. */
 export function apiErrorBody(error: AppError, requestId: string): string {

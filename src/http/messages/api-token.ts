@@ -32,9 +32,9 @@ export function refused(why: string, origin: string): AppError {
   )
 }
 
-/** A header of another scheme counts as a wrong token, not as none. */
+/** A header of another scheme counts as a wrong token, not as none; an empty one counts as none. */
 function bearerOf(header: string | undefined): string | undefined {
-  if (header === undefined || header.trim() === '') return undefined
+  if (header === undefined || /^\s*(Bearer\s*)?$/i.test(header)) return undefined
   return /^Bearer\s+(\S+)$/i.exec(header.trim())?.[1] ?? 'malformed'
 }
 

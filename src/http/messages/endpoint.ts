@@ -20,7 +20,7 @@ import {
   requireApiCaller,
 } from './api-caller.ts'
 import { sendApiError } from './api-error.ts'
-import { type ApiRoute, isApiPath, rawPathOf, routeOf } from './paths.ts'
+import { type ApiRoute, isApiPath, lacksVersion, rawPathOf, routeOf } from './paths.ts'
 import type { ApiBodyRooms } from './request-body.ts'
 
 export type ApiOptions = {
@@ -109,13 +109,17 @@ function inMethod({ methods }: ApiRoute, answer: RequestHandler): RequestHandler
 }
 
 function nothingHere(path: string): RequestHandler {
-  const isDoubled = /^\/v1\/v1(\/|$)/i.test(path)
-  const hint = isDoubled
-    ? ' The path begins with /v1 twice: leave it out of the base URL of your client.'
-    : ' Of Anthropic’s API the gateway has /v1/messages, /v1/messages/count_tokens and /v1/models.'
   return () => {
-    throw new AppError('not_found', `There is nothing at this address.${hint}`)
+    throw new AppError('not_found', `There is nothing at this address. ${hintFor(path)}`)
   }
+}
+
+function hintFor(path: string): string {
+  if (/^\/v1\/v1(\/|$)/i.test(path)) {
+    return 'The path begins with /v1 twice: leave it out of the base URL of your client.'
+  }
+  if (lacksVersion(path)) return 'Add /v1 to the base URL of your client.'
+  return 'Of Anthropic’s API the gateway has /v1/messages, /v1/messages/count_tokens and /v1/models.'
 }
 
 function tellError(log: Logger, req: Request, res: Response, thrown: unknown): void {

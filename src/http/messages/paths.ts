@@ -25,9 +25,16 @@ export function routeOf(path: string): ApiRoute | undefined {
 
 /** Whether an address is meant for Anthropic's API, however it is written. */
 export function isApiPath(path: string): boolean {
-  const tidy = decoded(path).replaceAll('\\', '/').replace(/\/+/g, '/').toLowerCase()
-  return tidy === '/v1' || tidy.startsWith('/v1/') || tidy === '/api/hello'
+  const tidy = tidied(path)
+  return /^\/v1(?:\/|$)/.test(tidy) || tidy === '/api/hello' || lacksVersion(path)
 }
+
+/** Whether a client was given a base URL without `/v1` that needs one with it. */
+export const lacksVersion = (path: string): boolean =>
+  /^\/(messages|models)(\/|$)/.test(tidied(path))
+
+const tidied = (path: string): string =>
+  decoded(path).replaceAll('\\', '/').replace(/\/+/g, '/').toLowerCase()
 
 function decoded(path: string): string {
   try {

@@ -55,7 +55,8 @@ export async function readApiBody(
   if (declared > SMALL_BODY_BYTES) rooms.memory.refuseWhenShort()
   const held = rooms.budget.hold({ kind: 'user', key: userId }, declared)
   try {
-    if (req.headers.expect !== undefined) res.writeContinue()
+    // A client of HTTP/1.0 does not know that answer.
+    if (req.headers.expect !== undefined && req.httpVersion !== '1.0') res.writeContinue()
     const late = latenessOf(req, res, declared, rooms.pace)
     const bytes = await collect(req, decoder, { held, counted: declared, late })
     return { bytes, release: held.release }

@@ -5,7 +5,11 @@ import { requestHeaders } from '../../claude/pass-through/headers.ts'
 import { JsonProblem } from '../../claude/pass-through/json-scanner.ts'
 import { type Endpoint, readRequest } from '../../claude/pass-through/read-request.ts'
 import type { RequestFacts } from '../../claude/pass-through/request-facts.ts'
-import type { Upstream, UpstreamRequest } from '../../claude/pass-through/upstream.ts'
+import {
+  answerOfHop,
+  type Upstream,
+  type UpstreamRequest,
+} from '../../claude/pass-through/upstream.ts'
 import { AppError } from '../../errors.ts'
 import type { Caller } from '../access/caller.ts'
 import type { KeyRejections } from '../api-keys/key-rejections.ts'
@@ -116,7 +120,8 @@ export class PassThrough {
     const request = takenOut(call, key, isStream)
     const end = await relay(this.#deps.upstream, request, answer, meter, {
       headers: { 'x-accel-buffering': 'no', 'cache-control': 'no-store', ...headers },
-      keyRejected: (upstreamRequestId) => this.#keyRejected(key, upstreamRequestId),
+      instead: (status, upstreamRequestId) =>
+        status === 401 ? this.#keyRejected(key, upstreamRequestId) : answerOfHop(status),
       isKeyShared: key.purse !== undefined,
       onBodySent: call.onBodySent,
       stop,

@@ -22,8 +22,11 @@ export type RelayEnd = {
 type Options = {
   /** Beside those of the answer. */
   headers: Record<string, string>
-  /** What a client is told whose stored key was rejected: a 401 would mean its own token. */
-  keyRejected: (upstreamRequestId: string | null) => AppError
+  /**
+   * What a client is told instead of an answer that would mislead it: a 401 would mean its own token,
+   * not the stored key. Null: the answer passes.
+   */
+  instead: (status: number, upstreamRequestId: string | null) => AppError | null
   /** Whether others use the key too, who are not told whose it is. */
   isKeyShared: boolean
   onBodySent: () => void
@@ -64,6 +67,7 @@ class Relay implements UpstreamAnswer {
   #call: UpstreamCall | undefined
   #status: number | null = null
   #upstreamRequestId: string | null = null
+  #instead: AppError | null = null
   #msToFirstByte: number | null = null
 
   constructor(
@@ -96,13 +100,14 @@ class Relay implements UpstreamAnswer {
     this.#upstreamRequestId = firstOf(headers['request-id'])
     this.#options.onBodySent()
     this.#meter.begin(status, headers)
-    if (this.#isKeyRejected) return
-    const { headers: added, isKeyShared } = this.#options
+    const { headers: added, isKeyShared, instead } = this.#options
+    this.#instead = instead(status, this.#upstreamRequestId)
+    if (this.#instead) return
     this.#answer.head(status, { ...responseHeaders(headers, isKeyShared), ...added })
   }
 
   onData(chunk: Buffer): boolean {
-    if (this.#isKeyRejected) return true
+    if (this.#instead) return true
     // Before it is metered: the client does not wait for that.
     const goesOn = this.#answer.write(chunk, this.#resume)
     this.#meter.add(chunk)
@@ -110,20 +115,16 @@ class Relay implements UpstreamAnswer {
   }
 
   onEnd(): void {
-    if (this.#isKeyRejected) this.#answer.fail(this.#options.keyRejected(this.#upstreamRequestId))
+    if (this.#instead) this.#answer.fail(this.#instead)
     else this.#answer.end()
     this.#end(null)
   }
 
   onBroken(error: AppError, isStopped: boolean) {
-    if (this.#isKeyRejected) return this.onEnd()
+    if (this.#instead) return this.onEnd()
     if (this.#status === null || isStopped) this.#answer.fail(error)
     else this.#answer.cut()
     this.#end(error)
-  }
-
-  get #isKeyRejected(): boolean {
-    return this.#status === 401
   }
 
   #end(error: AppError | null): void {

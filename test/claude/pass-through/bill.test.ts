@@ -181,6 +181,18 @@ describe('what Anthropic counted', () => {
     expect(cost(found)).toBeCloseTo(perMillion / 1e6, 9)
   })
 
+  test.each([
+    ['no entries', [null, 5, 'x']],
+    ['an entry without counts', [{ type: 'message', input_tokens: 9, output_tokens: 9 }, {}]],
+    ['an odd count', [{ type: 'message', input_tokens: -1, output_tokens: 'many' }]],
+  ])('runs that cannot be read are not free: %s', (_, iterations) => {
+    const found = bill(
+      started({ input_tokens: 100, output_tokens: 1 }) + ended({ output_tokens: 90, iterations }),
+    )
+    expect(found).toMatchObject({ isEstimated: true })
+    expect(onlyUsage(found)).toMatchObject({ inputTokens: 100, outputTokens: 90 })
+  })
+
   test('the price band is that of each run', () => {
     const run = (input_tokens: number) => ({ type: 'message', input_tokens, output_tokens: 1 })
     const of = (...iterations: object[]) =>
@@ -282,6 +294,16 @@ describe('what was cut off', () => {
       () => clock,
     )
     expect(onlyUsage(billOf(CALL, progressOf(counting)))).toMatchObject({ outputTokens: 800 })
+  })
+
+  test('in an answer whose beginning cannot be read: its likely input, and what it wrote', () => {
+    const beginning = 'event: message_start\ndata: {"half\n\n'
+    const found = bill(beginning + opened('text') + text('x'.repeat(3000)))
+    expect(found).toMatchObject({ isEstimated: true })
+    expect(onlyUsage(found)?.inputTokens).toBe(1000)
+    expect(onlyUsage(found)?.outputTokens).toBeGreaterThanOrEqual(1000)
+    const counted = onlyUsage(bill(beginning + ended({ output_tokens: 700 })))
+    expect(counted).toMatchObject({ inputTokens: 1000, outputTokens: 700 })
   })
 
   test('signatures are no output', () => {

@@ -102,6 +102,47 @@ describe('Anthropic', () => {
     expect(line?.outputTokens).toBeGreaterThanOrEqual(100)
   })
 
+  const failing =
+    (status: number, text: string, headers = {}) =>
+    (res: ServerResponse) =>
+      void res.writeHead(status, headers).end(text)
+
+  test.each([504, 524])(
+    'was asked in vain by a proxy, which says %s: it passes, and the likely input is booked',
+    async (status) => {
+      const page = '<html>timed out</html>'
+      origin.script(failing(status, page, { 'content-type': 'text/html' }))
+      expect(await see()).toEqual({ status, text: page, isCut: false })
+      expect(await booked()).toMatchObject([{ status: 'failed', estimated: 'usage_missing' }])
+    },
+  )
+
+  test('itself says that it was too late: it passes, and costs nothing', async () => {
+    const error = '{"type":"error","error":{"type":"timeout_error","message":"Too late"}}'
+    origin.script(failing(504, error))
+    expect(await see()).toEqual({ status: 504, text: error, isCut: false })
+    expect(await booked()).toEqual([])
+  })
+
+  test.each([301, 302, 303, 307, 308, 407])(
+    'is elsewhere (%s): the client is not sent there, and it costs nothing',
+    async (status) => {
+      const headers = { location: 'https://elsewhere.example/', 'content-length': '0' }
+      origin.script(failing(status, '', headers))
+      const answer = await open()
+      expect(answer.statusCode).toBe(502)
+      expect(answer.headers).toMatchObject({ 'x-should-retry': 'false' })
+      expect(answer.headers.location).toBeUndefined()
+      let text = ''
+      for await (const chunk of answer) text += chunk
+      expect(JSON.parse(text).error).toMatchObject({
+        type: 'api_error',
+        message: expect.stringMatching(/operator of the gateway/),
+      })
+      expect(await booked()).toEqual([])
+    },
+  )
+
   test('tells an error instead of an answer: it passes, and costs nothing', async () => {
     origin.script(ends(FAILURE))
     expect(await see()).toEqual({ status: 200, text: FAILURE, isCut: false })

@@ -2,6 +2,8 @@
 
 import { once } from 'node:events'
 import { request } from 'node:http'
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type ApiUser, apiUser } from '../../support/api-user.ts'
@@ -123,6 +125,15 @@ describe('a request', () => {
     expect(await ask('cag_wrong')).toEqual({ status: 401, isContinued: false })
     expect(await ask(user.token)).toEqual({ status: 200, isContinued: true })
   })
+})
+
+test('a client of HTTP/1.0 gets one answer, and no word to go on', async () => {
+  origin.script((res) => void res.end('{}'))
+  const { port } = new URL(app.baseUrl)
+  const socket = connect(Number(port), '127.0.0.1')
+  const head = `POST ${path} HTTP/1.0\r\nHost: 127.0.0.1\r\nX-Api-Key: ${user.token}\r\n`
+  socket.write(`${head}Expect: 100-continue\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`)
+  expect(await text(socket)).toMatch(/^HTTP\/1\.1 200 /)
 })
 
 describe('an answer', () => {

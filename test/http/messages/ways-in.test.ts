@@ -32,11 +32,13 @@ describe('a token', () => {
       { authorization: `bearer  ${token} ` },
       { 'x-api-key': token },
       { authorization: `Bearer ${token}`, 'x-api-key': token },
+      { authorization: `Bearer ${token}`, 'x-api-key': '' },
+      { authorization: 'Bearer ', 'x-api-key': token },
     ]) {
       expect(await models({ ...VERSION, ...headers })).toMatchObject({ status: 200 })
     }
     const asked = app.claude.journal.filter(({ path }) => path === '/v1/models')
-    expect(asked.slice(-4).map(({ key }) => key)).toEqual(Array(4).fill(user.apiKey))
+    expect(asked.slice(-6).map(({ key }) => key)).toEqual(Array(6).fill(user.apiKey))
     expect(JSON.stringify(asked.map(({ headers }) => headers))).not.toContain(token)
   })
 
@@ -134,6 +136,19 @@ describe('addresses', () => {
     const { json } = await ask('POST', '/v1/v1/messages')
     expect(json.error.message).toMatch(/twice.*base URL/)
   })
+
+  test.each(['/messages', '/messages/count_tokens', '/models', '/models/claude-opus-5-5'])(
+    '%s, of a base URL that lacks /v1, gets the hint',
+    async (path) => {
+      const before = app.claude.journal.length
+      const answer = await ask('POST', path)
+      expect(answer).toMatchObject({
+        status: 404,
+        json: refusal('not_found_error', /Add \/v1 to the base URL/),
+      })
+      expect(app.claude.journal).toHaveLength(before)
+    },
+  )
 
   test('the wrong method is 405', async () => {
     const answer = await ask('DELETE', '/v1/models')
