@@ -16,6 +16,7 @@ export class AnswerMeter {
   #decoded: Promise<void> = Promise.resolve()
   #sentAt: number | null = null
   #isFree = false
+  #isLate = false
 
   noteSent(): void {
     this.#sentAt = performance.now()
@@ -23,7 +24,8 @@ export class AnswerMeter {
 
   /** Errors are not billed, unless only a proxy says that it was too late for the answer. */
   begin(status: number, headers: Headers): void {
-    this.#isFree = status !== 200 && !isOfLateness(status)
+    this.#isLate = isOfLateness(status)
+    this.#isFree = status !== 200 && !this.#isLate
     if (this.#isFree) return
     const isStream = /^text\/event-stream\b/i.test(String(headers['content-type'] ?? ''))
     const meter = isStream ? new StreamMeter() : new BodyMeter()
@@ -49,9 +51,14 @@ export class AnswerMeter {
     this.#decoder?.end()
     await this.#decoded
     if (isWhole) this.#meter?.end()
-    // Anthropic's own error in place of an answer, whatever its status.
-    const { report } = this.progress()
-    if (this.errorType !== null && !report.hasStarted) this.#isFree = true
+    if (this.#isNoAnswer) this.#isFree = true
+  }
+
+  /** Whether an error of Anthropic's, or a page of a network, came in place of an answer. */
+  get #isNoAnswer(): boolean {
+    const isError = this.errorType !== null && !this.progress().report.hasStarted
+    const isForeign = this.#meter instanceof BodyMeter && this.#meter.isForeign
+    return isError || (isForeign && !this.#isLate)
   }
 
   /** Of an `error` event, or of an error instead of an answer; null without one. */

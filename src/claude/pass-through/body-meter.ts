@@ -1,4 +1,4 @@
-import { isErrorBody } from '../transport/answer-errors.ts'
+import { isAnswer, isErrorBody } from '../transport/answer-errors.ts'
 import { fieldsOf, toLabel } from '../upstream-value.ts'
 import { UsageReport } from './usage-report.ts'
 
@@ -10,6 +10,8 @@ export class BodyMeter {
   readonly report = new UsageReport()
   /** Of an error in Anthropic's form. */
   errorType: string | null = null
+  /** Whether the body is whole, and neither an answer nor an error of Anthropic's. */
+  isForeign = false
   #chunks: Buffer[] = []
   #bytes = 0
 
@@ -29,11 +31,17 @@ export class BodyMeter {
   end(): void {
     const text = Buffer.concat(this.#chunks).toString('utf8')
     this.#chunks = []
+    this.#read(text)
+    const isKnown = this.report.hasStarted || this.errorType !== null
+    this.isForeign = !isKnown && this.#bytes <= MOST_BYTES && !isAnswer(text)
+  }
+
+  #read(text: string): void {
     try {
       const message = fieldsOf(JSON.parse(text))
-      if (isErrorBody(message))
-        this.errorType = toLabel(fieldsOf(message.error).type) ?? 'api_error'
-      if (message.usage !== undefined) this.report.addWhole(message)
+      const { error, usage } = message
+      if (isErrorBody(message)) this.errorType = toLabel(fieldsOf(error).type) ?? 'api_error'
+      if (usage !== undefined) this.report.addWhole(message)
     } catch {
       // Cut off, or no JSON.
     }

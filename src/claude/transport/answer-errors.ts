@@ -60,7 +60,7 @@ export function isErrorBody(body: object | undefined): body is object {
 }
 
 /** A whole message instead of a stream, or a stream with another content type, made by a proxy. */
-const isAnswer = (text: string) =>
+export const isAnswer = (text: string): boolean =>
   /^\s*\{.*"type"\s*:\s*"message"/s.test(text) || /^\s*(event|data)?:/.test(text)
 
 function toHeaders(headers: Head['headers']): Headers {

@@ -124,6 +124,16 @@ describe('Anthropic', () => {
     expect(await booked()).toEqual([])
   })
 
+  test.each(['text/html', 'application/json'])(
+    'is not who answers, but a page of a network, as %s: it passes',
+    async (type) => {
+      const page = '<html>Please sign in to this network</html>'
+      origin.script(failing(200, page, { 'content-type': type }))
+      expect(await see()).toEqual({ status: 200, text: page, isCut: false })
+      expect(await booked()).toEqual([])
+    },
+  )
+
   test.each([301, 302, 303, 307, 308, 407])(
     'is elsewhere (%s): the client is not sent there, and it costs nothing',
     async (status) => {
