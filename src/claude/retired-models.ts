@@ -26,6 +26,9 @@ export const RETIRED_MODELS: readonly RetiredModel[] = [
   { pattern: /^claude-2\b/, retiredOn: '2025-07-21', replacement: SONNET },
 ]
 
+export const isRetired = (model: string): boolean =>
+  RETIRED_MODELS.some(({ pattern }) => pattern.test(model))
+
 function retired(name: string, retiredOn: string, replacement: string): RetiredModel {
   return { pattern: new RegExp(`^claude-${name}(-\\d{8}|-latest)?$`), retiredOn, replacement }
 }

@@ -3,6 +3,7 @@
 import { MODELS } from '../models.ts'
 import { FAST_PERCENT } from '../prices/price-list.ts'
 import { type PriceTable, type UnitPrices, WEB_SEARCH_NANO_USD } from '../prices/prices.ts'
+import { isRetired } from '../retired-models.ts'
 import type { RequestFacts, ServerTool } from './request-facts.ts'
 
 /** Input is held whole; output can be lowered, token by token. */
@@ -68,12 +69,16 @@ export function holdBoundOf(
   }
 }
 
-/** All that may serve. Which ones Anthropic falls back to by itself is not known. */
-const modelsOf = ({ model, otherModels, hasOpenFallbacks }: RequestFacts): string[] => [
-  model,
-  ...otherModels,
-  ...(hasOpenFallbacks ? MODELS.map(({ id }) => id) : []),
-]
+/**
+ * All that may serve. Which ones Anthropic falls back to by itself is not known. A retired one has no
+ * price, and passes all the same: clients know Anthropic's own refusal.
+ */
+function modelsOf({ model, otherModels, hasOpenFallbacks }: RequestFacts): string[] {
+  const named = [model, ...otherModels]
+  const served = named.filter((name) => !isRetired(name))
+  const isOpen = hasOpenFallbacks || served.length < named.length
+  return isOpen ? [...served, ...MODELS.map(({ id }) => id)] : served
+}
 
 /**
  * Above the budget of thinking, which an answer must exceed, and not below what a fallback asks for

@@ -17,12 +17,12 @@ export function callRefused({ outcome, limit }: Refused, publicUrl: string, team
   const others = limit.by === 'team' ? 'other calls' : 'your calls'
   const usage = `See ${publicUrl}/account/usage.`
   const resetsAt = limit.resetsAt.toISOString()
-  const spent = `${amountOf(limit)} is spent`
+  const spent = spentOf(limit)
   if (outcome === 'held_by_others') {
     const message = `${what} for this ${limit.period} has no room beside ${others} in flight: ${spent}, and they hold the rest for now. Try again in ${RETRY_AFTER_SECONDS} s. ${usage}`
     return new AppError('rate_limited', message, { retryAfterSeconds: RETRY_AFTER_SECONDS })
   }
-  const message = `${what} for this ${limit.period} has no room left for this call: ${spent}. It starts again at ${resetsAt}. ${isOfTeam(limit) && team ? `${namesOf(team.ask)} can raise it. ` : ''}${isRaisable(limit) ? `Ask for more at ${publicUrl}/account/requests. ` : ''}${usage}`
+  const message = `${what} for this ${limit.period} has no room left for this call: ${spent}. ${hasRest(limit) ? 'With fewer max_tokens or a shorter prompt it may have. ' : ''}It starts again at ${resetsAt}. ${isOfTeam(limit) && team ? `${namesOf(team.ask)} can raise it. ` : ''}${isRaisable(limit) ? `Ask for more at ${publicUrl}/account/requests. ` : ''}${usage}`
   return new AppError('budget_exceeded', message, {
     details: { period: limit.period, resets_at: resetsAt },
   })
@@ -47,9 +47,13 @@ export const sessionOver = (publicUrl: string) =>
     `This token was revoked or has expired: make another one at ${publicUrl}/account/tokens.`,
   )
 
-function amountOf({ limitNanoUsd, limitTokens, spentNanoUsd, spentTokens }: LimitDetails): string {
-  if (limitNanoUsd !== null) return `$${usd(spentNanoUsd)} of $${usd(limitNanoUsd)}`
-  return `${spentTokens} of ${limitTokens ?? 0} tokens`
+function spentOf({ limitNanoUsd, limitTokens, spentNanoUsd, spentTokens }: LimitDetails): string {
+  if (limitNanoUsd !== null) return `$${usd(spentNanoUsd)} of $${usd(limitNanoUsd)} is spent`
+  return `${spentTokens} of ${limitTokens ?? 0} tokens are spent`
 }
+
+const hasRest = ({ limitNanoUsd, limitTokens, spentNanoUsd, spentTokens }: LimitDetails) =>
+  (limitNanoUsd === null || spentNanoUsd < limitNanoUsd) &&
+  (limitTokens === null || spentTokens < limitTokens)
 
 const usd = (nanoUsd: bigint) => (Number(nanoUsd) / 1e9).toFixed(2)

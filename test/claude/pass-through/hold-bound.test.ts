@@ -76,6 +76,12 @@ test('where Anthropic chooses the fallbacks, the dearest model that it serves co
   expect(bound({ hasOpenFallbacks: true, documents: 1 }).inputTokens).toBe(1_000_000)
 })
 
+test('a retired model, which Anthropic itself refuses, is held for at the dearest price', () => {
+  const dearest = bound({ hasOpenFallbacks: true }).outputNanoUsd
+  expect(bound({ model: 'claude-3-opus-20240229' }).outputNanoUsd).toBe(dearest)
+  expect(bound({ otherModels: ['claude-3-opus-20240229'] }).outputNanoUsd).toBe(dearest)
+})
+
 test('a fallback that asks for more is held for with all of it', () => {
   const short = { maxTokens: { value: 100, start: 0, end: 3 } }
   expect(bound({ ...short, fallbackMaxTokens: 64_000 })).toMatchObject({

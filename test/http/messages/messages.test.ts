@@ -173,6 +173,26 @@ describeDatabases('the Messages API', (kind) => {
       expect(origin.asked).toEqual([])
     })
 
+    test('that is not spent, but too small for a call, says how it may fit', async () => {
+      await limit(0.000001)
+      const { json } = await send()
+      expect(json.error.message).toMatch(/ \$0\.00 of \$0\.00 is spent\. With fewer max_tokens/)
+      const client = await app.connect('legacy', user.accessToken)
+      await client.call('set_budget', { period: 'day', limit_tokens: 5 })
+      expect((await send()).json.error.message).toMatch(/ 0 of 5 tokens are spent\. With fewer/)
+      await client.call('set_budget', { period: 'day', limit_tokens: 0 })
+      expect((await send()).json.error.message).toMatch(/ 0 of 0 tokens are spent\. It starts/)
+    })
+
+    test('lets a retired model pass, whose refusal by Anthropic clients know', async () => {
+      await limit(5)
+      const refusal = '{"type":"error","error":{"type":"not_found_error","message":"model: x"}}'
+      origin.script((res) => void res.writeHead(404).end(refusal))
+      const answer = await send({ model: 'claude-3-opus-20240229' })
+      expect(answer).toMatchObject({ status: 404, json: JSON.parse(refusal) })
+      await settled()
+    })
+
     test('lowers max_tokens, and nothing else', async () => {
       await limit(1)
       origin.script((res) => void res.writeHead(200, STREAM).end(START + TEXT + END))
