@@ -50,6 +50,8 @@ const KEEP_ALIVE_MS = 65_000
 
 const RECEIVE_TIMEOUT_MS = 30_000
 const SEND_TIMEOUT_MS = 30_000
+/** Before a silent connection is probed: an answer in one piece sends nothing for minutes. */
+const PROBE_MS = 60_000
 /** How many times per timeout Node checks for late requests. */
 const LOOKS_PER_TIMEOUT = 10
 
@@ -67,6 +69,9 @@ export async function listen(app: Application, options: ListenOptions): Promise<
     requestTimeout: receiveTimeoutMs,
     headersTimeout: receiveTimeoutMs,
     connectionsCheckingInterval: receiveTimeoutMs / LOOKS_PER_TIMEOUT,
+    // So that nothing on the way forgets the connection, and a client that is gone is noticed.
+    keepAlive: true,
+    keepAliveInitialDelay: PROBE_MS,
   }
   const server = tls
     ? createTlsServer({ ...readCertificate(tls), ...classes }, app)

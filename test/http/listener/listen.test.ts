@@ -1,11 +1,15 @@
 /** Requests and responses are born as Express's own, on every version of Node.js this runs on. */
 
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { IncomingMessage, ServerResponse } from 'node:http'
+import { connect } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
 import express from 'express'
 import { afterEach, expect, test } from 'vitest'
 import { type Listening, listen } from '../../../src/http/listener/listen.ts'
 import { listenProblem } from '../../../src/http/listener/listen-problem.ts'
+import { isLinux } from '../../support/left-out.ts'
 
 let listening: Listening | undefined
 afterEach(() => {
@@ -51,6 +55,21 @@ test('Express finds its prototypes already there, and nothing is missing of Node
   expect(seen[0]).toBe(app.request)
   expect(seen[1]).toBe(app.response)
 })
+
+test.runIf(isLinux('silent connections'))(
+  'a connection on which nothing is said is probed, so that it is not forgotten',
+  async () => {
+    listening = await listen(express(), { host: '127.0.0.1', port: 0, tls: undefined })
+    const port = Number(new URL(listening.url).port)
+    const client = connect(port, '127.0.0.1')
+    await once(client, 'connect')
+    // The kernel's table: own address, the other's, state 1 (established), queues, timer 2 (probe).
+    const own = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`
+    const probed = new RegExp(`: ${own} \\w+:\\w+ 01 \\w+:\\w+ 02:`)
+    await expect.poll(() => readFileSync('/proc/self/net/tcp', 'latin1')).toMatch(probed)
+    client.destroy()
+  },
+)
 
 test('requests and responses keep their fields where V8 finds them at once', async () => {
   setFlagsFromString('--allow-natives-syntax')
