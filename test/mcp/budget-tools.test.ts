@@ -207,15 +207,10 @@ describeDatabases('budgets', (kind) => {
     expect(refused.isError).toBe(true)
     expect(refused.structured.error).toEqual({
       code: 'budget_exceeded',
-      message: expect.stringContaining(`for this day. It resets at ${day.resets_at}.`),
+      message: `This call does not fit into what is left of your own limit for this day. It resets at ${day.resets_at}; claude-api-gateway_set_budget changes it.`,
       retryable: false,
       retry_after_seconds: expect.any(Number),
-      details: {
-        period: 'day',
-        resets_at: day.resets_at,
-        ask: ['boss'],
-        raise_with: 'claude-api-gateway_request_budget',
-      },
+      details: { period: 'day', resets_at: day.resets_at },
     })
     const { retry_after_seconds } = refused.structured.error
     const untilReset = (Date.parse(day.resets_at) - Date.now()) / 1000

@@ -139,24 +139,7 @@ export class Budgets {
       return books.filter(({ limit }) => isLimit(limit))
     })
   }
-
-  /** Whether what limits the user in a period is rather what was given to them than their own cap. */
-  isGiven(stored: readonly StoredLimit[], period: BudgetPeriod): boolean {
-    const { given, own } = sourceOf(period, this.#deps.defaults, stored)
-    if (given.nanoUsd === null) return false
-    return own?.nanoUsd == null || given.nanoUsd <= own.nanoUsd
-  }
-
-  /** Whether what limits the user in a period is their own cap, in USD as in tokens. */
-  isOwn(stored: readonly StoredLimit[], period: BudgetPeriod): boolean {
-    const { given, own } = sourceOf(period, this.#deps.defaults, stored)
-    return own !== null && isBelow(own.nanoUsd, given.nanoUsd) && isBelow(own.tokens, given.tokens)
-  }
 }
-
-/** Of two limits; null is no limit, and below nothing but itself. */
-const isBelow = <T extends bigint | number>(a: T | null, b: T | null): boolean =>
-  b === null || (a !== null && a < b)
 
 /** Where a user's limit of a period comes from. */
 export type LimitSource = {

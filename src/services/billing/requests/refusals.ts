@@ -38,7 +38,7 @@ export class LimitRefusals {
   /** @returns budget_exceeded; rate_limited where only other calls of a team are in the way. */
   async of(refusal: Refusal, refused: Refused, now: Date): Promise<AppError> {
     const { limited } = refusal
-    const { repositories, requests, budgets } = this.#deps
+    const { repositories, requests } = this.#deps
     const { purse, worst } = refused
     if (purse && isOfTeam(limited)) {
       const books = await this.#booksOfTeam(refusal, refused.sender.userId, purse, now)
@@ -48,12 +48,14 @@ export class LimitRefusals {
       const ask = await requests.deciders(repositories, purse.teamId, {
         setBy: stop?.setBy ?? 'team',
       })
+      // What is granted is USD: it makes no room where tokens are used up.
       const isRaisable = !stops.some((book) => hasNoTokens(book, worst))
       return teamLimitReached(refusal, purse, { ask, isRaisable }, now)
     }
-    const isRaisable = await this.#isOwnRaisable(refusal, refused, now)
+    const stops = await this.#stopsOfUser(refusal, refused, now)
+    const isOwn = stops.length > 0 && stops.every(({ setBy }) => setBy === 'user')
+    const isRaisable = !isOwn && stops.length > 0 && !stops.some((book) => hasNoTokens(book, worst))
     const ask = isRaisable ? await requests.deciders(repositories, null, { setBy: 'admin' }) : []
-    const isOwn = limited.by === 'user' && budgets.isOwn(refused.limits, limited.period)
     return budgetExceeded(limited, now, refused.sender.kind, { isOwn, ask })
   }
 
@@ -68,17 +70,21 @@ export class LimitRefusals {
     return books.filter(({ kind, period }) => kind === limited.by && period === limited.period)
   }
 
-  /** What is granted is USD: it makes no room where tokens are used up. */
-  async #isOwnRaisable(
+  /** The user's own limits that refuse; none where it is no limit of theirs. */
+  async #stopsOfUser(
     { limited }: Refusal,
-    { sender, limits, worst }: Refused,
+    { sender, limits, purse, worst }: Refused,
     now: Date,
-  ): Promise<boolean> {
+  ): Promise<Book[]> {
+    if (limited.by !== 'user') return []
     const { repositories, budgets } = this.#deps
-    if (limited.by !== 'user' || !budgets.isGiven(limits, limited.period)) return false
     const spending = await repositories.budgets.findSpending(sender.userId, periodsAt(now))
-    const books = budgets.books(limits, spending, now)
-    return !books.some((book) => book.period === limited.period && hasNoTokens(book, worst))
+    const books = budgets
+      .books(limits, spending, now)
+      .filter(({ period, covers }) => period === limited.period && (!purse || covers !== 'own_key'))
+    const stops = books.filter((book) => hasNoRoom(book, worst))
+    // What held the call may have been released since.
+    return stops.length > 0 ? stops : [tightest(books)].filter((book) => book !== undefined)
   }
 }
 
