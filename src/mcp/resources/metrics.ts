@@ -5,7 +5,7 @@ export const metrics = defineResource({
   name: 'metrics',
   title: 'Usage metrics',
   description:
-    "Active users, conversations, messages of the last 24 hours, send_message times and security status: your own figures, or everybody's for an admin.",
+    "Active users, conversations, messages of the last 24 hours, send_message times and security status: your own figures, or everybody's for an admin or auditor.",
   mimeType: 'application/json',
   scope: 'usage:read',
   async read({ caller, services }) {

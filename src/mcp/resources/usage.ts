@@ -6,7 +6,7 @@ export const usage = defineResource({
   name: 'usage',
   title: 'Usage and cost',
   description:
-    "Tokens and cost of the last 30 days, by day and by model: your own, or everybody's for an admin.",
+    "Tokens and cost of the last 30 days, by day and by model: your own, or everybody's for an admin or auditor.",
   mimeType: 'application/json',
   scope: 'usage:read',
   async read({ caller, services }) {

@@ -48,7 +48,7 @@ export const getUsage = defineTool({
   name: 'get_usage',
   title: 'Usage and cost',
   description:
-    "What was used and what it cost, per day, model, conversation, tag, session or client of the Messages API, source or user: your own, or everybody's for an admin. With team: what that team paid for. group_by may be a list of two.",
+    "What was used and what it cost, per day, model, conversation, tag, session or client of the Messages API, source or user: your own, or everybody's for an admin or auditor. With team: what that team paid for. group_by may be a list of two.",
   access: 'user',
   scope: 'usage:read',
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },

@@ -101,7 +101,7 @@ export class UsageService {
   /**
    * Usage by one or two groups at once. Of a team: what it paid for, of every member for those who
    * manage it, else the caller's part. Without one: what the caller sent, paid by any key, or for an
-   * admin what everybody did.
+   * auditor or admin what everybody did.
    *
    * @param team an id or a name.
    * @throws AppError invalid_input for days in the wrong order; not_found for a team that the caller
@@ -127,7 +127,7 @@ export class UsageService {
   }
 
   async #scopeOf(caller: Caller, team: string | undefined): Promise<AllocationScope> {
-    if (team === undefined) return caller.isAdmin ? {} : { userId: caller.userId }
+    if (team === undefined) return caller.isAuditor ? {} : { userId: caller.userId }
     const found = await this.#deps.repositories.teams.findOwn(teamRef(team), caller.userId)
     if (found === undefined) throw teamNotFound()
     const teamId = found.id

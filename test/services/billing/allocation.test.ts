@@ -82,6 +82,22 @@ describeDatabases('an allocation of costs', (kind) => {
     expect(await app.app.repositories.ledgerAudit.listDrift()).toEqual([])
   })
 
+  test('shows an auditor what everybody did, by one group and by two', async () => {
+    const auditor = await app.register()
+    const { userAdministration } = app.app.services
+    await userAdministration.setRole('operator', auditor.username, 'auditor')
+    const client = await app.connect('modern', auditor.accessToken)
+    const spentBy = async (group_by: string | string[]) => {
+      const { rows, scope } = (await client.call('get_usage', { group_by })).structured.data
+      const usd = rows.map((row: { cost_usd: number }) => row.cost_usd)
+      return [scope, Math.round(usd.reduce((a: number, b: number) => a + b, 0) * 1e9)]
+    }
+    const total = Number((await ledgerSum())?.nanoUsd)
+    for (const groups of ['tag', ['team', 'member'], ['member', 'tag']]) {
+      expect(await spentBy(groups)).toEqual(['everybody', total])
+    }
+  })
+
   test('shows a member their own part, and those who manage the team all of it', async () => {
     const args = { team: teams[0]?.id, group_by: ['member', 'tag'] }
     const [owners, members] = clients as [TestClient, TestClient]
