@@ -17,6 +17,8 @@ export class AnswerMeter {
   #sentAt: number | null = null
   #isFree = false
   #isLate = false
+  /** False for a coding that is not known, or a body that is not in it. */
+  #isDecoded = true
 
   noteSent(): void {
     this.#sentAt = performance.now()
@@ -30,13 +32,17 @@ export class AnswerMeter {
     const isStream = /^text\/event-stream\b/i.test(String(headers['content-type'] ?? ''))
     const meter = isStream ? new StreamMeter() : new BodyMeter()
     this.#meter = meter
-    const codings = codingsOf(headers['content-encoding']) ?? []
-    if (codings.length === 0) return
+    const codings = codingsOf(headers['content-encoding'])
+    this.#isDecoded = codings !== undefined
+    if (codings === undefined || codings.length === 0) return
     this.#decoded = new Promise((resolve) => {
       this.#decoder = openDecoder(
         codings,
         (chunk) => meter.add(chunk),
-        () => resolve(),
+        (error) => {
+          this.#isDecoded = error === undefined
+          resolve()
+        },
       )
     })
   }
@@ -58,7 +64,7 @@ export class AnswerMeter {
   get #isNoAnswer(): boolean {
     const isError = this.errorType !== null && !this.progress().report.hasStarted
     const isForeign = this.#meter instanceof BodyMeter && this.#meter.isForeign
-    return isError || (isForeign && !this.#isLate)
+    return isError || (isForeign && this.#isDecoded && !this.#isLate)
   }
 
   /** Of an `error` event, or of an error instead of an answer; null without one. */

@@ -134,6 +134,16 @@ describe('Anthropic', () => {
     },
   )
 
+  test.each([
+    ['a coding that is not known', 'compress'],
+    ['another coding than it says', 'gzip'],
+  ])('answers in %s: it passes, and is booked as likely', async (_, coding) => {
+    const headers = { 'content-type': 'application/json', 'content-encoding': coding }
+    origin.script(failing(200, '\u001f packed', headers))
+    expect(await see()).toMatchObject({ status: 200, text: '\u001f packed' })
+    expect(await booked()).toMatchObject([{ estimated: 'usage_missing' }])
+  })
+
   test.each([301, 302, 303, 307, 308, 407])(
     'is elsewhere (%s): the client is not sent there, and it costs nothing',
     async (status) => {
