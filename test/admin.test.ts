@@ -366,7 +366,7 @@ describe.runIf(hasPostgresql)('beside the gateway, on PostgreSQL', () => {
       /^budget of ada\nday: limit 987654321\.\d{6} USD, 5 tokens\n {2}spent 0\.\d{6} USD, /,
     )
     expect(set.stdout).toContain(` USD, ${spent?.tokens} tokens\n  reserved 0.`)
-    expect(set.stdout).toMatch(/ {2}resets at \d{4}-\d\d-\d\dT00:00:00.000Z\nmonth: limit no limit/)
+    expect(set.stdout).toMatch(/ {2}resets at \d{4}-\d\d-\d\dT00:00:00.000Z\nmonth: limit none in USD/)
     const stored = await sql('select limit_nano_usd::text, limit_tokens::int, set_by from budgets')
     expect(stored).toEqual([
       { limit_nano_usd: '987654321000000001', limit_tokens: 5, set_by: 'admin' },
@@ -375,7 +375,7 @@ describe.runIf(hasPostgresql)('beside the gateway, on PostgreSQL', () => {
     expect(refused.structured.error.code).toBe('budget_exceeded')
 
     const reset = await runHere(settings, 'budget', 'reset', 'ada', ...period)
-    expect(reset).toMatch(/^budget of ada\nday: limit no limit in USD, no limit in tokens\n/)
+    expect(reset).toMatch(/^budget of ada\nday: limit none in USD, none in tokens\n/)
     expect((await client.call('send_message', { message: 'Hi.' })).isError).toBe(false)
     const stranger = await runAdmin(settings, 'budget', 'show', 'nobody-at-all')
     expect(stranger).toEqual({

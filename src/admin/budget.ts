@@ -15,8 +15,8 @@ export async function showBudget(
   print(`budget of ${user?.username ?? name}`)
   for (const { period, covers, limit, spent, reserved, resetsAt } of budgets) {
     const limits = [
-      limit.nanoUsd === null ? 'no limit in USD' : `${usd(limit.nanoUsd)} USD`,
-      limit.tokens === null ? 'no limit in tokens' : `${limit.tokens} tokens`,
+      limit.nanoUsd === null ? 'none in USD' : `${usd(limit.nanoUsd)} USD`,
+      limit.tokens === null ? 'none in tokens' : `${limit.tokens} tokens`,
     ]
     const of = covers === 'everything' ? ' of everything' : ''
     print(`${period}: limit${of} ${limits.join(', ')}`)
