@@ -13,7 +13,7 @@ const health = z.object({
   }),
   upstream: z.object({
     status: z.enum(['unknown', 'reachable', 'unreachable']).describe('As the last call found it.'),
-    last_seen_at: instant.nullable(),
+    last_seen_at: instant.nullable().describe('When that call was.'),
   }),
 })
 
