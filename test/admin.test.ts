@@ -366,7 +366,9 @@ describe.runIf(hasPostgresql)('beside the gateway, on PostgreSQL', () => {
       /^budget of ada\nday: limit 987654321\.\d{6} USD, 5 tokens\n {2}spent 0\.\d{6} USD, /,
     )
     expect(set.stdout).toContain(` USD, ${spent?.tokens} tokens\n  reserved 0.`)
-    expect(set.stdout).toMatch(/ {2}resets at \d{4}-\d\d-\d\dT00:00:00.000Z\nmonth: limit none in USD/)
+    expect(set.stdout).toMatch(
+      / {2}resets at \d{4}-\d\d-\d\dT00:00:00.000Z\nmonth: limit none in USD/,
+    )
     const stored = await sql('select limit_nano_usd::text, limit_tokens::int, set_by from budgets')
     expect(stored).toEqual([
       { limit_nano_usd: '987654321000000001', limit_tokens: 5, set_by: 'admin' },

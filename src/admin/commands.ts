@@ -154,7 +154,8 @@ export const COMMANDS: Record<string, Command> = {
     },
   },
   report: {
-    usage: 'report [--group team,member,tag,model,day] --format csv|jsonl [--from DAY] [--to DAY]',
+    usage:
+      'report [--group team,member,tag,model,day,payer] --format csv|jsonl [--from DAY] [--to DAY]',
     note: 'what was used and what it cost; by team and member unless told otherwise',
     options: ['group', 'format', 'to', 'from'],
     prepare({ group, format: wanted, from = '0001-01-01', to = '9999-12-31' }) {

@@ -160,7 +160,7 @@ describeDatabases('the sums that are kept', (kind) => {
     expect(sum('costNanoUsd')).toBe(((60 * 61) / 2 - (5 * 12 * 13) / 2) * 1000)
     const expected = {
       ...{ day: 2, model: 3, conversation: 60, tag: 4, user: 1 },
-      ...{ session: 1, client: 1, source: 1 },
+      ...{ session: 1, client: 1, source: 1, key: 1 },
     }
     expect([rows.length, groups]).toEqual([expected[group], expected[group]])
     const pages = await Promise.all(

@@ -91,7 +91,7 @@ test.each([
   [
     'get_usage',
     { group_by: 'week' },
-    'group_by must be day, model, conversation, tag, session, client, source, user, team or member.',
+    'group_by must be day, model, conversation, tag, session, client, source, key, user, team, member or payer.',
   ],
   ['get_conversation_history', {}, 'conversation_id is missing.'],
   ['health_check', { a: 1 }, 'a is unknown. It takes no arguments.'],

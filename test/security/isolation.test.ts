@@ -33,7 +33,12 @@ type World = {
   requestIds: string[]
 }
 
-type Attack = { args: Record<string, unknown>; stolen: (world: World) => string[] }
+type Attack = {
+  args: Record<string, unknown>
+  stolen: (world: World) => string[]
+  /** Roles that may: they get figures, and no text. */
+  openTo?: readonly string[]
+}
 
 /** Arguments that name something stored: put somebody else's into them. */
 const NAMES: Record<string, (world: World) => Attack> = {
@@ -105,7 +110,11 @@ const NAMES: Record<string, (world: World) => Attack> = {
     stolen: ({ teamId }) => [teamId],
   }),
   'request_budget.withdraw': () => ({ args: {}, stolen: ({ requestIds }) => requestIds }),
-  'get_usage.team': () => ({ args: {}, stolen: ({ teamId }) => [teamId] }),
+  'get_usage.team': () => ({
+    args: {},
+    stolen: ({ teamId }) => [teamId],
+    openTo: ['admin of the installation', 'admin by ADMIN_USERNAMES', 'auditor'],
+  }),
   'get_budget.team': () => ({ args: {}, stolen: ({ teamId }) => [teamId] }),
   'set_budget.team': () => ({
     args: { period: 'day', limit_usd: 1 },
@@ -371,13 +380,14 @@ describeDatabases('another user', (kind) => {
 
   test.each(Object.keys(NAMES))("%s with another's id exists for no role either", async (name) => {
     const [tool = '', argument = ''] = name.split('.')
-    const { args, stolen } = (NAMES[name] as (world: World) => Attack)(world)
+    const { args, stolen, openTo = [] } = (NAMES[name] as (world: World) => Attack)(world)
     const before = { history: await adasHistory(), asked: app.claude.messageRequests().length }
     expect(Object.keys(inRoles)).toHaveLength(6)
     for (const [role, client] of Object.entries(inRoles)) {
       for (const id of stolen(world)) {
         const answer = await client.call(tool, { ...args, [argument]: id })
-        expect(answer.structured.error?.code, `${role}: ${answer.text}`).toBe('not_found')
+        const code = openTo.includes(role) ? undefined : 'not_found'
+        expect(answer.structured.error?.code, `${role}: ${answer.text}`).toBe(code)
         for (const text of forbiddenTexts) expect(answer.text).not.toContain(text)
       }
     }

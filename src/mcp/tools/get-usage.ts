@@ -48,7 +48,7 @@ export const getUsage = defineTool({
   name: 'get_usage',
   title: 'Usage and cost',
   description:
-    "What was used and what it cost, per day, model, conversation, tag, session or client of the Messages API, source or user: your own, or everybody's for an admin or auditor. With team: what that team paid for. group_by may be a list of two.",
+    "What was used and what it cost, per day, model, conversation, tag, session or client of the Messages API, source, key or user: your own, or everybody's for an admin or auditor. With team: what that team paid for. group_by may be a list of two.",
   access: 'user',
   scope: 'usage:read',
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
@@ -65,15 +65,17 @@ export const getUsage = defineTool({
           'session',
           'client',
           'source',
+          'key',
           'user',
           'team',
           'member',
+          'payer',
         ]),
         z.array(z.enum(ALLOCATION_GROUPS)).max(2),
       ])
       .default('day')
       .describe(
-        'What each row stands for. session: of Claude Code and its like; client: the program; source: mcp or messages (Messages API); team: that paid; member: who sent. A list of one or two of team, member, tag, model, day.',
+        'What each row stands for. session: of Claude Code and its like; client: the program; source: mcp or messages (Messages API); key: last four characters of the key that paid; team: that paid; member: who sent; payer: own or team. A list of one or two of team, member, tag, model, day, payer.',
       ),
     team: storableText
       .trim()
@@ -81,8 +83,12 @@ export const getUsage = defineTool({
       .max(64)
       .optional()
       .describe(
-        'Name or id of a team of yours: what it paid for, of all members if you manage it, by team, member, tag, model or day.',
+        'Name or id of a team of yours: what it paid for, of all members if you manage it, by team, member, tag, model, day or payer.',
       ),
+    payer: z
+      .enum(['own', 'team', 'all'])
+      .default('all')
+      .describe('Count only what was paid with own keys, or by teams. With the groups of team.'),
     limit: z
       .number()
       .int()
@@ -122,7 +128,9 @@ export const getUsage = defineTool({
     total: z
       .object(figures)
       .optional()
-      .describe('Of all rows, on this page or not; left out with team, and with a list of groups.'),
+      .describe(
+        'Of all rows, on this page or not; left out with team or payer, and with a list of groups.',
+      ),
     next_offset: z
       .number()
       .int()
@@ -135,11 +143,13 @@ export const getUsage = defineTool({
       })
       .describe('What is kept of you now: messages, titles and system prompts, encrypted.'),
   }),
-  async run({ from, to, group_by: groupBy, team, limit, offset }, { caller, services }) {
+  async run(args, { caller, services }) {
+    const { from, to, group_by: groupBy, team, limit, offset } = args
     const page = { limit, offset }
     const range = { from, to }
-    if (team !== undefined || !isUsageGroup(groupBy)) {
-      return allocated({ caller, services }, range, groupsOf(groupBy), team, page)
+    const payer = args.payer === 'all' ? undefined : args.payer
+    if (team !== undefined || payer !== undefined || !isUsageGroup(groupBy)) {
+      return allocated({ caller, services }, range, groupsOf(groupBy), { team, payer }, page)
     }
     const report = await services.usage.report(caller, range, groupBy, page)
     const next = report.nextOffset === null ? {} : { next_offset: report.nextOffset }
@@ -166,7 +176,7 @@ function groupsOf(asked: string | readonly string[]): AllocationGroup[] {
     return groups
   throw new AppError(
     'invalid_input',
-    `With team or a list, group_by takes one or two of ${ALLOCATION_GROUPS.join(', ')}.`,
+    `With team, payer or a list, group_by takes one or two of ${ALLOCATION_GROUPS.join(', ')}.`,
     { details: { fields: ['group_by'] } },
   )
 }
@@ -175,10 +185,10 @@ async function allocated(
   { caller, services }: Asked,
   range: Range,
   groups: readonly AllocationGroup[],
-  team: string | undefined,
+  of: { team: string | undefined; payer: 'own' | 'team' | undefined },
   page: { limit: number; offset: number },
 ) {
-  const report = await services.usage.allocate(caller, range, groups, team, page)
+  const report = await services.usage.allocate(caller, range, groups, of, page)
   const { from, to, isOwn, rows, nextOffset } = report
   return {
     scope: isOwn ? ('own' as const) : ('everybody' as const),

@@ -1,14 +1,17 @@
-/** Sums of the ledger by team, member, tag, model and day, from the sums that its triggers keep. */
+/** Sums of the ledger by team, member, tag, model, day and payer, from the sums that its triggers keep. */
 
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Schema } from '../../database/schema.ts'
 import type { DayRange, UsageFigures } from './ledger.ts'
 
-export const ALLOCATION_GROUPS = ['team', 'member', 'tag', 'model', 'day'] as const
+export const ALLOCATION_GROUPS = ['team', 'member', 'tag', 'model', 'day', 'payer'] as const
 export type AllocationGroup = (typeof ALLOCATION_GROUPS)[number]
 
+/** `own`: users with their own keys. */
+export type Payer = 'own' | 'team'
+
 /** What is counted; left out: everything. */
-export type AllocationScope = { teamId?: string; userId?: string }
+export type AllocationScope = { teamId?: string; userId?: string; payer?: Payer | undefined }
 
 /** `id`: of a team or user, also one that is gone. A null `key`: no team, no tag. */
 export type AllocationKey = { key: string | null; id?: string | null }
@@ -51,11 +54,13 @@ export class AllocationRepository {
     readerId: string | null = null,
   ): Promise<AllocationRow[]> {
     const keys = groups.flatMap((group) => COLUMNS[group])
+    const isOfTeams = scope.teamId !== undefined || scope.payer === 'team'
     const { rows } = await sql<StoredRow>`
       with l as (
-        select * from ${scope.teamId === undefined ? ALL : OF_TEAMS} as l
+        select * from ${isOfTeams ? OF_TEAMS : ALL} as l
         where l.booked_on between ${from}::date and ${to}::date
           ${scope.teamId === undefined ? sql`` : sql`and l.team_id = ${scope.teamId}::uuid`}
+          ${scope.payer === 'own' ? sql`and l.team_id is null` : sql``}
           ${scope.userId === undefined ? sql`` : sql`and l.user_id = ${scope.userId}::uuid`}
       )
       select ${sql.join(keys)},
@@ -94,6 +99,7 @@ const COLUMNS: Record<AllocationGroup, RawBuilder<unknown>[]> = {
   tag: [sql`nullif(l.tag, '') as tag`],
   model: [sql`l.model as model`],
   day: [sql`to_char(l.booked_on, 'YYYY-MM-DD') as day`],
+  payer: [sql`case when l.team_id is null then 'own' else 'team' end as payer`],
 }
 
 function toRow(row: StoredRow, groups: readonly AllocationGroup[]): AllocationRow {

@@ -29,6 +29,7 @@ export const USAGE_GROUPS = [
   'session',
   'client',
   'source',
+  'key',
   'user',
 ] as const
 export type UsageGroup = (typeof USAGE_GROUPS)[number]
@@ -260,5 +261,6 @@ const GROUP_KEYS: Record<UsageGroup, RawBuilder<unknown>> = {
   session: sql`l.session_label`,
   client: sql`l.client`,
   source: sql`l.source`,
+  key: sql`l.key_last_four`,
   user: USERNAME,
 }

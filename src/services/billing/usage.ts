@@ -4,6 +4,7 @@ import {
   type AllocationGroup,
   type AllocationRow,
   type AllocationScope,
+  type Payer,
 } from '../../repositories/billing/allocation.ts'
 import {
   type DayRange,
@@ -100,23 +101,26 @@ export class UsageService {
 
   /**
    * Usage by one or two groups at once. Of a team: what it paid for, of every member for those who
-   * manage it, else the caller's part. Without one: what the caller sent, paid by any key, or for an
-   * auditor or admin what everybody did.
+   * manage it, an auditor or admin, else the caller's part. Without one: what the caller sent, or for
+   * an auditor or admin what everybody did.
    *
-   * @param team an id or a name.
-   * @throws AppError invalid_input for days in the wrong order; not_found for a team that the caller
-   *   is not in.
+   * @param of `team`: an id or a name; `payer`: only what such keys paid for.
+   * @throws AppError invalid_input for days in the wrong order, and for a team whose members are to
+   *   have paid themselves; not_found for a team that the caller is not in.
    */
   async allocate(
     caller: Caller,
     range: { from?: string | undefined; to?: string | undefined },
     groups: readonly AllocationGroup[],
-    team: string | undefined,
+    of: { team?: string | undefined; payer?: Payer | undefined },
     { limit, offset }: GroupPage,
   ) {
     requireOrder(range)
     const days = wholeRange(range, new Date())
-    const scope = await this.#scopeOf(caller, team)
+    const scope = { ...(await this.#scopeOf(caller, of.team)), payer: of.payer }
+    if (of.team !== undefined && of.payer === 'own') {
+      throw wrongField('payer', 'must be "team" or "all" with a team: it counts what the team paid')
+    }
     const page = { limit: limit + 1, offset }
     const found = await this.#deps.heavyReads.run(caller.userId, () =>
       this.#deps.repositories.allocation.sum(days, groups, scope, page, caller.userId),
@@ -128,10 +132,17 @@ export class UsageService {
 
   async #scopeOf(caller: Caller, team: string | undefined): Promise<AllocationScope> {
     if (team === undefined) return caller.isAuditor ? {} : { userId: caller.userId }
+    if (caller.isAuditor) return { teamId: (await this.#findAny(team)).id }
     const found = await this.#deps.repositories.teams.findOwn(teamRef(team), caller.userId)
     if (found === undefined) throw teamNotFound()
     const teamId = found.id
     return mayAdmit(found.role, 'member') ? { teamId } : { teamId, userId: caller.userId }
+  }
+
+  async #findAny(team: string): Promise<{ id: string }> {
+    const found = await this.#deps.repositories.teams.findAny(teamRef(team))
+    if (found === undefined) throw teamNotFound()
+    return found
   }
 
   async #deleted(rows: readonly UsageSum[]): Promise<Set<string>> {

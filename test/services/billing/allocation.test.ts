@@ -42,7 +42,7 @@ describeDatabases('an allocation of costs', (kind) => {
   const records = async (groups: string) => (await report(groups)).map((line) => JSON.parse(line))
   const nano = (usd: string) => BigInt(Math.round(Number(usd) * 1e9))
 
-  test.each(['team,member,tag,model,day', 'team', 'member,tag', 'day'])(
+  test.each(['team,member,tag,model,day,payer', 'team', 'member,tag', 'day', 'payer'])(
     'by %s adds up to the ledger',
     async (groups) => {
       const rows = await records(groups)
@@ -113,5 +113,49 @@ describeDatabases('an allocation of costs', (kind) => {
     expect(page.next_offset).toBe(2)
     const stranger = await app.connect('modern', (await app.register()).accessToken)
     expect((await stranger.call('get_usage', args)).structured.error.code).toBe('not_found')
+  })
+
+  test('shows what was paid with own keys, and what by teams', async () => {
+    const [client] = clients as [TestClient]
+    const ask = async (args: object) =>
+      (await client.call('get_usage', { group_by: 'payer', ...args })).structured
+    const byPayer = (await ask({})).data.rows
+    expect(byPayer.map(({ key, calls }: { key: string; calls: number }) => [key, calls])).toEqual([
+      ['own', 3],
+      ['team', 6],
+    ])
+    for (const [index, payer] of ['own', 'team'].entries())
+      expect((await ask({ payer })).data.rows).toEqual([byPayer[index]])
+    const teamId = teams[0]?.id
+    const ofOne = (await ask({ payer: 'team', team: teamId, group_by: ['payer', 'member'] })).data
+    expect(ofOne.rows).toContainEqual(
+      expect.objectContaining({ key: 'team', second_key: people[0]?.username, calls: 3 }),
+    )
+    const wrong = (await ask({ payer: 'own', team: teamId })).error
+    expect([wrong.code, wrong.details.fields ?? [wrong.details.field]]).toEqual([
+      'invalid_input',
+      ['payer'],
+    ])
+    expect((await ask({ payer: 'own', group_by: 'session' })).error.details.fields).toEqual([
+      'group_by',
+    ])
+  })
+
+  test('has the last four characters of each key that paid', async () => {
+    const [client] = clients as [TestClient]
+    const { rows } = (await client.call('get_usage', { group_by: 'key' })).structured.data
+    const calls = new Map(rows.map((row: { key: string; calls: number }) => [row.key, row.calls]))
+    const keys = [people[0], ...teams].map((payer) => payer?.apiKey.slice(-4) ?? '')
+    expect(calls).toEqual(new Map(keys.map((key) => [key, 3])))
+  })
+
+  test('shows an auditor what any team paid for, also one that they are not in', async () => {
+    const auditor = await app.register()
+    const { userAdministration } = app.app.services
+    await userAdministration.setRole('operator', auditor.username, 'auditor')
+    const client = await app.connect('modern', auditor.accessToken)
+    const args = { team: teams[0]?.id, group_by: 'team' }
+    const { rows, scope } = (await client.call('get_usage', args)).structured.data
+    expect([scope, rows.length, rows[0].calls]).toEqual(['everybody', 1, 9])
   })
 })
