@@ -75,7 +75,7 @@ export const getUsage = defineTool({
       ])
       .default('day')
       .describe(
-        'What each row stands for. session: of Claude Code and its like; client: the program; source: mcp or messages (Messages API); key: last four characters of the key that paid; team: that paid; member: who sent; payer: own or team. A list of one or two of team, member, tag, model, day, payer.',
+        'What each row is. session: of Claude Code and its like; client: the program; source: mcp or messages; key: its last four characters; team: that paid; member: who sent; payer: own or team. A list: two of team, member, tag, model, day, payer.',
       ),
     team: storableText
       .trim()
