@@ -134,7 +134,7 @@ export const SETTINGS = {
   SEND_MEMORY_MIB: count(0, 65_536)
     .default(64)
     .describe(
-      'Memory in which each process keeps the newest conversations, sealed as in the database, so that it need not read them for the next message. `0`: none. Only with PostgreSQL and without `REDIS_URL`.',
+      'Memory in which each process keeps the newest conversations, with the keys and limits of those who pay, sealed as in the database, so that it need not read them for the next message. `0`: none. Only with PostgreSQL and without `REDIS_URL`.',
     ),
   BUDGET_USD_PER_DAY: usd
     .optional()

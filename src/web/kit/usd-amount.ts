@@ -6,15 +6,20 @@ import { AMOUNT_EXAMPLES, MAX_USD, parseUsd, toUsd } from '../../text/usd-amount
 const NANO_USD_PER_CENT = 10_000_000n
 const DECIMALS = 2
 const MOST_NANO_USD = BigInt(MAX_USD) * 1_000_000_000n
-const RULE = `must be an amount ${AMOUNT_EXAMPLES}, up to ${MAX_USD}`
+const RULE = `must be an amount ${AMOUNT_EXAMPLES}`
 
-/** At most two decimals; or empty. */
+/** At most two decimals, below {@link MAX_USD}; or empty. */
 export const UsdAmount = z
   .string()
-  .refine((text) => text === '' || isAmount(text, DECIMALS), `${RULE}, with at most two decimals`)
+  .refine(
+    (text) => text === '' || isAmount(text, MOST_NANO_USD - 1n, DECIMALS),
+    `${RULE}, below ${MAX_USD}, with at most two decimals`,
+  )
 
-/** The same with all decimals, for forms that begin with what a tool has said. */
-export const ExactUsdAmount = z.string().refine((text) => text === '' || isAmount(text), RULE)
+/** What tools take: all decimals, up to {@link MAX_USD}. For forms that begin with what one has said. */
+export const ExactUsdAmount = z
+  .string()
+  .refine((text) => text === '' || isAmount(text, MOST_NANO_USD), `${RULE}, up to ${MAX_USD}`)
 
 /** Converts a {@link UsdAmount}. @returns null if empty: no limit. */
 export const toNanoUsd = (amount: string): bigint | null => parseUsd(amount, DECIMALS) ?? null
@@ -26,7 +31,7 @@ export function toAmount(nanoUsd: bigint | null): string {
   return toUsd(nanoUsd).toFixed(digits)
 }
 
-function isAmount(text: string, decimals?: number): boolean {
+function isAmount(text: string, mostNanoUsd: bigint, decimals?: number): boolean {
   const nanoUsd = parseUsd(text, decimals)
-  return nanoUsd !== undefined && nanoUsd <= MOST_NANO_USD
+  return nanoUsd !== undefined && nanoUsd <= mostNanoUsd
 }
