@@ -15,11 +15,13 @@ import { mayDo } from './reach.ts'
 import {
   type Count,
   countedRequests,
+  counterKeyOf,
   type LiveSession,
   liveSessions,
   NAMED_BY,
   NO_COUNTER,
   type SessionProof,
+  sessionKeyOf,
   type UserCounter,
 } from './session-checks.ts'
 
@@ -224,12 +226,10 @@ export class CallerReads<Asked extends Columns<Asked>, Row, Read> {
 }
 
 /** What a call locks: its user's counter. */
-const lockedBy = ({ proof }: Pick<AskedCaller<unknown>, 'proof'>) => [
-  'id' in proof ? proof.userId : proof.tokenHash.toString('base64'),
-]
+const lockedBy = ({ proof }: AskedCaller<unknown>) => [counterKeyOf(proof)]
 
 const keyOf = ({ proof, readsAll, asked }: AskedCaller<unknown>) =>
-  JSON.stringify([lockedBy({ proof }), 'id' in proof && proof.id, readsAll, asked])
+  JSON.stringify([sessionKeyOf(proof), readsAll, asked])
 
 type Group<Asked> = AskedCaller<Asked> & { times: number }
 

@@ -12,6 +12,14 @@ import { prepare } from '../../database/statements/prepared.ts'
 /** How requests identify a session: by the id in a signed token, or by the hash of a secret. */
 export type SessionProof = { id: string; userId: string } | { tokenHash: Buffer }
 
+/** The same for requests of one session, and for no others. */
+export const sessionKeyOf = (proof: SessionProof): string =>
+  'id' in proof ? `${proof.id}/${proof.userId}` : proof.tokenHash.toString('base64')
+
+/** The same for requests that a statement may count in one row, as far as they tell. */
+export const counterKeyOf = (proof: SessionProof): string =>
+  'id' in proof ? proof.userId : proof.tokenHash.toString('base64')
+
 /** The use of a session is recorded at most this often. */
 export const NOTED_EVERY = "interval '5 minutes'"
 
@@ -164,7 +172,7 @@ export class SessionCheckRepository {
     const made = new Batcher<AskedSession, FoundSession | undefined>({
       run: (asked) => this.#findTogether(asked, counter),
       mostTogether: MOST_TOGETHER,
-      ...(counter === null ? {} : { keysOf: ({ proof }: AskedSession) => [keyOf(proof)] }),
+      ...(counter === null ? {} : { keysOf: ({ proof }: AskedSession) => [counterKeyOf(proof)] }),
     })
     this.#checks.set(counter?.keyPrefix ?? null, made)
     return made
@@ -187,9 +195,6 @@ export class SessionCheckRepository {
     return inOrder(asked, rows)
   }
 }
-
-const keyOf = (proof: SessionProof) =>
-  'id' in proof ? proof.userId : proof.tokenHash.toString('base64')
 
 /** A counter includes all requests of its user, which may name several sessions. */
 function inOrder(asked: readonly AskedSession[], rows: readonly Row[]) {

@@ -9,7 +9,7 @@
 
 import { LRUCache } from 'lru-cache'
 import { payingTeam } from '../access/conversation-access.ts'
-import type { SessionProof } from '../access/session-checks.ts'
+import { type SessionProof, sessionKeyOf } from '../access/session-checks.ts'
 import { purseOf } from '../teams/purse-sql.ts'
 import type { TeamRef } from '../teams/teams.ts'
 
@@ -80,5 +80,4 @@ export class TeamPayers {
 
 const conversationKey = (id: string) => `conversation ${id.toLowerCase()}`
 
-const sessionKey = (proof: SessionProof) =>
-  `session ${'id' in proof ? proof.id : proof.tokenHash.toString('base64')}`
+const sessionKey = (proof: SessionProof) => `session ${sessionKeyOf(proof)}`

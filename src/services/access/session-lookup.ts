@@ -5,13 +5,14 @@
  * revoked before is always found revoked.
  */
 
-import type {
-  AskedSession,
-  Count,
-  FoundSession,
-  LiveSession,
-  SessionProof,
-  UserCounter,
+import {
+  type AskedSession,
+  type Count,
+  type FoundSession,
+  type LiveSession,
+  type SessionProof,
+  sessionKeyOf,
+  type UserCounter,
 } from '../../repositories/access/session-checks.ts'
 import type { Repositories } from '../../repositories/index.ts'
 
@@ -75,16 +76,13 @@ export class SessionChecks {
 function grouped(waiting: readonly Waiting[]): Group[] {
   const groups = new Map<string, Group>()
   for (const one of waiting) {
-    const key = keyOf(one.proof)
+    const key = sessionKeyOf(one.proof)
     const group = groups.get(key) ?? { proof: one.proof, waiting: [] }
     group.waiting.push(one)
     groups.set(key, group)
   }
   return [...groups.values()]
 }
-
-const keyOf = (proof: SessionProof) =>
-  'id' in proof ? `${proof.id}/${proof.userId}` : proof.tokenHash.toString('base64')
 
 /** Each request gets its own count, in the order of arrival, as if counted one by one. */
 function answer(waiting: readonly Waiting[], found: FoundSession | undefined): void {

@@ -49,8 +49,11 @@ const peopleIn = ({ actorId, targetKind, targetId }: StoredEvent) => [
   ...(targetKind === 'user' && targetId !== null ? [targetId] : []),
 ]
 
+/** Ids begin with their time, which users of one minute share. */
+const formerName = (id: string) => `former user …${id.slice(-8)}`
+
 function toRead(row: StoredEvent, names: ReadonlyMap<string, string>): ReadEvent {
-  const nameOf = (id: string) => names.get(id) ?? `former user ${id.slice(0, 8)}…`
+  const nameOf = (id: string) => names.get(id) ?? formerName(id)
   const { targetKind, targetId, actorId, actorKind } = row
   return {
     seq: row.seq,

@@ -7,6 +7,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hasPostgresql } from '../../support/databases.ts'
+import { type ReplicaStep, replicaSteps } from '../../support/replica-steps.ts'
 import { connectClient, startApp, type TestApp, type TestUser } from '../../support/start-app.ts'
 
 const STEPS = 40
@@ -18,8 +19,6 @@ type Conversation = { id: string; said: string[]; system: string | undefined; is
 /** Of one user, as they should be. */
 type Sender = { user: TestUser; key: string; token: string; oldTokens: string[] }
 
-/** `which` chooses among what there is. */
-type Step = { kind: Kind; which: number; replica: 0 | 1 }
 const KINDS = [
   ...Array<'send'>(6).fill('send'),
   'send to a new one',
@@ -37,15 +36,7 @@ const KINDS = [
   ...Array<'contribute'>(2).fill('contribute'),
 ] as const
 type Kind = (typeof KINDS)[number]
-
-const anySteps = fc.array(
-  fc.record({
-    kind: fc.constantFrom<Kind>(...KINDS),
-    which: fc.nat(1000),
-    replica: fc.constantFrom<0 | 1>(0, 1),
-  }),
-  { minLength: STEPS, maxLength: STEPS },
-)
+type Step = ReplicaStep<Kind>
 
 describe.runIf(hasPostgresql)('what replicas remember', () => {
   let apps: [TestApp, TestApp]
@@ -303,7 +294,7 @@ describe.runIf(hasPostgresql)('what replicas remember', () => {
     timeout: 600_000,
   }, async () => {
     await fc.assert(
-      fc.asyncProperty(anySteps, async (steps) => {
+      fc.asyncProperty(replicaSteps(KINDS, STEPS), async (steps) => {
         const [ada, bob] = [await apps[0].register(), await apps[0].register()]
         const world = new World(ada, bob)
         for (const step of steps) await STEPS_OF[step.kind](world, step)

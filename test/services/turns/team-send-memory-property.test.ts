@@ -7,6 +7,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startSecondReplica } from '../../mcp/second-replica.ts'
 import { hasPostgresql } from '../../support/databases.ts'
+import { type ReplicaStep, replicaSteps } from '../../support/replica-steps.ts'
 import { connectClient, startApp, type TestApp, type TestUser } from '../../support/start-app.ts'
 import { callerOf, newTeam, type TestTeam } from '../../support/teams.ts'
 
@@ -28,16 +29,7 @@ const KINDS = [
   'no key',
 ] as const
 type Kind = (typeof KINDS)[number]
-type Step = { kind: Kind; which: number; replica: 0 | 1 }
-
-const anySteps = fc.array(
-  fc.record({
-    kind: fc.constantFrom<Kind>(...KINDS),
-    which: fc.nat(1000),
-    replica: fc.constantFrom<0 | 1>(0, 1),
-  }),
-  { minLength: STEPS, maxLength: STEPS },
-)
+type Step = ReplicaStep<Kind>
 
 /** `isPaidFor`: whether the team pays in it where a call says nothing. */
 type Conversation = { id: string; isPaidFor: boolean }
@@ -137,7 +129,7 @@ describe.runIf(hasPostgresql)('what replicas remember of a team', () => {
       await app.app.services.teamKeys.replace(await callerOf(app, owner), team.id, team.apiKey)
     },
     async name({ owner, team }, { which }) {
-      const wanted = `Team ${team.id.slice(0, 8)} ${which}`
+      const wanted = `Team ${team.id.slice(-12)} ${which}`
       const caller = await callerOf(app, owner)
       team.name = (await app.app.services.teams.rename(caller, team.id, wanted)).name
     },
@@ -202,7 +194,7 @@ describe.runIf(hasPostgresql)('what replicas remember of a team', () => {
     timeout: 600_000,
   }, async () => {
     await fc.assert(
-      fc.asyncProperty(anySteps, async (steps) => {
+      fc.asyncProperty(replicaSteps(KINDS, STEPS), async (steps) => {
         const [owner, member] = [await app.register(), await app.register()]
         const team = await newTeam(app, [owner, member])
         const world: World = { owner, member, team, conversations: [] }

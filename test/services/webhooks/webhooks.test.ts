@@ -36,7 +36,7 @@ describeDatabases('webhooks', (kind) => {
   const newPeople = async () => {
     const { teams, teamMembers } = app.app.services
     const [owner, manager, member] = [await signUp(app), await signUp(app), await signUp(app)]
-    const { id } = await teams.create(owner.caller, `Team ${owner.userId.slice(0, 13)}`)
+    const { id } = await teams.create(owner.caller, `Team ${owner.userId.slice(-12)}`)
     await teamMembers.add(manager.userId, id, 'admin')
     await teamMembers.add(member.userId, id, 'member')
     const of = (actor: Caller): WebhookOwner => ({ of: 'team', actor, team: id })

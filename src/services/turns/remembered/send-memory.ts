@@ -9,7 +9,11 @@
 
 import { LRUCache } from 'lru-cache'
 import type { ConversationRef } from '../../../repositories/access/conversation-ref.ts'
-import type { LiveSession, SessionProof } from '../../../repositories/access/session-checks.ts'
+import {
+  type LiveSession,
+  type SessionProof,
+  sessionKeyOf,
+} from '../../../repositories/access/session-checks.ts'
 import type { SenderContext } from '../../../repositories/billing/sender-context.ts'
 import type { TeamPurse } from '../../../repositories/teams/purse-sql.ts'
 import type { TeamRef } from '../../../repositories/teams/teams.ts'
@@ -209,8 +213,7 @@ const newConversation = (
   history: { messages: [], isWhole: true },
 })
 
-const senderKey = (proof: SessionProof) =>
-  'id' in proof ? `session ${proof.id}` : `token ${proof.tokenHash.toString('base64')}`
+const senderKey = (proof: SessionProof) => `session ${sessionKeyOf(proof)}`
 
 const keyOf = (id: string) => `conversation ${id.toLowerCase()}`
 

@@ -24,6 +24,7 @@ async function* file() {
     bytes += text.length
     for (let at = 0; at < text.length; at += 64 * 1024) yield text.subarray(at, at + 64 * 1024)
     separator = ','
+    if (id % 100 === 0) globalThis.gc?.()
   }
   yield Buffer.from(']')
 }
