@@ -43,6 +43,8 @@ export class Transport {
     { onSent, onEvent, onPing, isOver }: AnswerHooks,
   ): Promise<AnswerStream> {
     let requestId: string | null = null
+    // No callback refers to the request, so that it can be collected while the answer streams.
+    const bytesAtMost = streamBytesAtMost(request.body.max_tokens)
     const { ended } = await this.#wire.attempt(
       {
         method: 'POST',
@@ -57,7 +59,7 @@ export class Transport {
         if (!isEventStream(head)) return undefined
         requestId = requestIdOf(head)
         const reader = new EventReader(requestId, onEvent, onPing)
-        return within(streamBytesAtMost(request.body.max_tokens), (chunk) => {
+        return within(bytesAtMost, (chunk) => {
           reader.push(chunk)
           return isOver()
         })

@@ -2,25 +2,16 @@
 
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { messagesBody, START, STREAM_HEADERS } from '../../support/api-exchange.ts'
 import { apiUser } from '../../support/api-user.ts'
+import { memoryInUse } from '../../support/garbage.ts'
 import { openRequest } from '../../support/raw-request.ts'
 import { startScriptedApp } from '../../support/scripted-app.ts'
 
 const MIB = 1024 * 1024
 const STREAMS = 12
 const BODY_BYTES = 2 * MIB
-
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc') as () => void
-
-function bufferBytes(): number {
-  collectGarbage()
-  return process.memoryUsage().arrayBuffers
-}
 
 test('a stream does not keep the request that it answers', async () => {
   const { origin, app, close } = await startScriptedApp('embedded')
@@ -41,10 +32,10 @@ test('a stream does not keep the request that it answers', async () => {
       answers.push(answer)
     }
     await open()
-    const before = bufferBytes()
+    const before = memoryInUse().arrayBuffers
     while (answers.length < STREAMS) await open()
     await expect
-      .poll(() => bufferBytes() - before, { timeout: 30_000 })
+      .poll(() => memoryInUse().arrayBuffers - before, { timeout: 30_000 })
       .toBeLessThan((STREAMS / 4) * BODY_BYTES)
     expect(app.app.services.runningCalls.ids).toHaveLength(STREAMS)
   } finally {
