@@ -256,13 +256,6 @@ function toConversation(row: TurnContextRow, id: string): SendableConversation {
     runningMessageId,
   } = row
   const { historyStart, historyOmitted, isListed } = row
-  const [isWhole, newest] = row.history
-  const messages = newest.map(([id, position, role, content]) => ({
-    id,
-    position,
-    role,
-    content: content === null ? null : Buffer.from(content, 'base64'),
-  }))
   return {
     ref: toConversationRef({ id, sealedFor, dataKey }),
     ownerId,
@@ -281,6 +274,29 @@ function toConversation(row: TurnContextRow, id: string): SendableConversation {
       isMember: row.isPayingMember,
       isTeamOnly: row.isTeamOnly,
     },
-    history: { messages, isWhole },
+    history: toHistory(row.history),
   }
 }
+
+/** All contents are in one allocation of their own, since the history may be kept (own-bytes.ts). */
+function toHistory([isWhole, newest]: TurnContextRow['history']): SendablePage {
+  const bytes = newest.reduce((sum, [, , , content]) => sum + decodedBytesAtMost(content), 0)
+  const all = Buffer.allocUnsafeSlow(bytes)
+  let end = 0
+  const decoded = (content: string) => {
+    const start = end
+    end += all.write(content, start, 'base64')
+    return all.subarray(start, end)
+  }
+  const messages = newest.map(([id, position, role, content]) => ({
+    id,
+    position,
+    role,
+    content: content === null ? null : decoded(content),
+  }))
+  return { messages, isWhole }
+}
+
+/** PostgreSQL breaks base64 into lines. */
+const decodedBytesAtMost = (base64: string | null) =>
+  base64 === null ? 0 : Buffer.byteLength(base64, 'base64')

@@ -28,6 +28,7 @@ import type { BegunConversation } from '../../../repositories/turns/start-turns-
 import type { FoundWith } from '../../access/read-ahead.ts'
 import { teamNameKey } from '../../teams/team-name.ts'
 import type { StartedTurn } from '../turn.ts'
+import { conversationInOwnBytes, ownBytes, purseInOwnBytes, senderInOwnBytes } from './own-bytes.ts'
 
 type RememberedSender = { session: LiveSession; sender: SenderContext; version: string }
 type RememberedConversation = { conversation: SendableConversation; version: string }
@@ -78,9 +79,11 @@ export class SendMemory {
 
   /** What the statement that found a session has read with it. */
   noteSender({ proof, session }: FoundWith, { versions, ...context }: TurnContext) {
-    const { conversation: _, purse, ...sender } = context
-    this.#keep(senderKey(proof), { session, sender, version: versions.sender })
-    if (!purse) return
+    const { conversation: _, purse: read, ...sender } = context
+    const remembered = { session, sender: senderInOwnBytes(sender), version: versions.sender }
+    this.#keep(senderKey(proof), remembered)
+    if (!read) return
+    const purse = purseInOwnBytes(read)
     const byName = { nameKey: teamNameKey(purse.name) }
     for (const ref of [purse, byName]) this.#keep(purseKey(proof, ref), { purse })
   }
@@ -116,7 +119,8 @@ export class SendMemory {
     if (conversation.runningMessageId !== null) return
     const key = keyOf(conversation.ref.id)
     if (this.#left.get(key) === versions.conversation) this.#left.delete(key)
-    this.#put({ conversation, version: versions.conversation })
+    const version = versions.conversation
+    this.#put({ conversation: conversationInOwnBytes(conversation), version })
   }
 
   /** @param before the conversation as the turn was drafted from it; undefined: a new one. */
@@ -147,7 +151,12 @@ export class SendMemory {
     }
     const answer = { id, position: position + 1, role: 'assistant', content: end.content }
     const { model = conversation.model, systemPrompt = conversation.systemPrompt } = changes
-    const ended = { model, systemPrompt, runningMessageId: null, isListed: true }
+    const ended = {
+      model,
+      systemPrompt: ownBytes(systemPrompt),
+      runningMessageId: null,
+      isListed: true,
+    }
     const left = { ...withMessage(conversation, answer), ...ended }
     this.#put({ conversation: left, version: versions.after })
   }
@@ -189,7 +198,10 @@ const withMessage = (conversation: SendableConversation, message: SendableMessag
   ...conversation,
   history: {
     ...conversation.history,
-    messages: [message, ...conversation.history.messages],
+    messages: [
+      { ...message, content: ownBytes(message.content) },
+      ...conversation.history.messages,
+    ],
   },
 })
 
@@ -198,7 +210,7 @@ const newConversation = (
   ref: ConversationRef,
   model: string,
 ): SendableConversation => ({
-  ref,
+  ref: { ...ref, dataKey: ownBytes(ref.dataKey) },
   ownerId: userId,
   role: 'owner',
   hasSent: null,
