@@ -6,7 +6,7 @@ export const deleteConversation = defineTool({
   name: 'delete_conversation',
   title: 'Delete a conversation',
   description:
-    'Delete a conversation of yours with all its messages, at once and for ever: there is no trash. An answer that is running is stopped. Whoever it is shared with loses it too. What it cost stays in the usage.',
+    'Delete a conversation of yours with all its messages, at once and for ever: there is no trash. An answer that is running is stopped. Those it is shared with lose it too. What it cost stays in the usage.',
   access: 'user',
   scope: 'conversations:write',
   hints: { readOnly: false, destructive: true, idempotent: true, openWorld: false },

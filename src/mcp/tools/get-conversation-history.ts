@@ -54,7 +54,7 @@ export const getConversationHistory = defineTool({
           .string()
           .nullable()
           .describe(
-            "Username of whoever sent it, who may be somebody else than you; null for Claude's answers, for a former user, and for what was copied from a link.",
+            "Username of its sender, who may be another user than you; null for Claude's answers, for a former user, and for what was copied from a link.",
           ),
         paid_by: paidBy.describe(
           "Of an answer: whose Anthropic key paid; own is the sender's. null: not yours to know, or not known.",

@@ -22,7 +22,7 @@ const input = z.object({
     .uuid('must be a message id of this conversation')
     .optional()
     .describe(
-      'Send message in place of this one, which a person sent: in a new branch with all that came before it. The same text again has Claude answer anew.',
+      'Send message in place of this one, which a person sent: in a new branch with all that came before it. The same text again has Claude answer again.',
     ),
   model: storableText
     .trim()
