@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { preparedName } from '../../src/database/statements/prepared.ts'
 import { apiUser } from '../support/api-user.ts'
 import { describeDatabases } from '../support/databases.ts'
+import { PATIENCE } from '../support/patience.ts'
 import { browserSession } from '../support/signed-up.ts'
 import { type Answer, type Era, eras, startApp, type TestApp } from '../support/start-app.ts'
 import { newTeam } from '../support/teams.ts'
@@ -191,11 +192,13 @@ describeDatabases('statements of a call', (kind) => {
       }),
     })
     expect(answer.status, await answer.text()).toBe(200)
+    // It is booked once its client has the whole answer.
+    await expect.poll(() => asked.at(-1), PATIENCE).toMatch(/^end_/)
   }
 
   test('a call of the Messages API: the same', async () => {
     const { token } = await apiUser(app)
-    await pass(token)
+    await during(() => pass(token))
     expect(await during(() => pass(token))).toEqual([by('hash'), 'begin_calls', 'end_calls'])
   })
 
@@ -209,7 +212,7 @@ describeDatabases('statements of a call', (kind) => {
       expiresAt: new Date(Date.now() + 3_600_000),
       purses: [team.id],
     })
-    await pass(token)
+    await during(() => pass(token))
     const statements = [`${verb}_team_callers_by_hash`, 'begin_team_calls', 'end_team_calls']
     for (let turn = 0; turn < 2; turn++) expect(await during(() => pass(token))).toEqual(statements)
     expect(app.claude.messageRequests().at(-1)?.key).toBe(team.apiKey)
