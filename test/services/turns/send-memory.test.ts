@@ -91,24 +91,28 @@ function readContext(messageBytes: readonly number[]): Context {
   return toTurnContext(row as unknown as TurnContextRow)
 }
 
-test('what is remembered of a conversation keeps no more bytes than its own', () => {
-  const memory = new SendMemory(MEGABYTE)
-  memory.noteConversation(readContext(Array(20).fill(300)))
-  const sent = { messageCount: 20, userMessageId: 'q', answerId: 'a', opening: null }
-  const turn = { ...sent, content: poolPart(400) } as unknown as NewTurn
-  const end = { status: 'complete', content: poolPart(500) } as TurnEnd
-  const find = () => memory.findConversation(CONVERSATION_ID, USER_ID)?.conversation
-  memory.noteBegun(turn, find(), { ref: undefined, version: '2' })
-  const ofTurn = { conversationId: CONVERSATION_ID, answerId: 'a', position: 21 }
-  memory.noteEnded(ofTurn, end, {}, { before: '2', after: '3' })
+test.each(['once it was read', 'once a turn began'])(
+  'what is remembered of a conversation %s keeps no more bytes than its own',
+  (from) => {
+    const memory = new SendMemory(MEGABYTE)
+    const context = readContext(Array(20).fill(300))
+    if (from === 'once it was read') memory.noteConversation(context)
+    const sent = { messageCount: 20, userMessageId: 'q', answerId: 'a', opening: null }
+    const turn = { ...sent, content: poolPart(400) } as unknown as NewTurn
+    const end = { status: 'complete', content: poolPart(500) } as TurnEnd
+    const find = () => memory.findConversation(CONVERSATION_ID, USER_ID)?.conversation
+    memory.noteBegun(turn, find() ?? context.conversation, { ref: undefined, version: '2' })
+    const ofTurn = { conversationId: CONVERSATION_ID, answerId: 'a', position: 21 }
+    memory.noteEnded(ofTurn, end, {}, { before: '2', after: '3' })
 
-  const contents = find()?.history.messages.map(({ content }) => content) ?? []
-  expect(contents.map((content) => content?.length)).toEqual([500, 400, ...Array(20).fill(300)])
-  expect(contents.every((content) => content?.toString().match(/^x+$/))).toBe(true)
-  const kept = [find()?.ref.dataKey, find()?.systemPrompt, ...contents]
-  const allocations = new Set(kept.map((buffer) => buffer?.buffer))
-  const keptBytes = [...allocations].reduce((sum, buffer) => sum + (buffer?.byteLength ?? 0), 0)
-  const ownBytes = 60 + 100 + 400 + 500 + 20 * 300
-  expect(keptBytes).toBeGreaterThanOrEqual(ownBytes)
-  expect(keptBytes).toBeLessThan(1.02 * ownBytes)
-})
+    const contents = find()?.history.messages.map(({ content }) => content) ?? []
+    expect(contents.map((content) => content?.length)).toEqual([500, 400, ...Array(20).fill(300)])
+    expect(contents.every((content) => content?.toString().match(/^x+$/))).toBe(true)
+    const kept = [find()?.ref.dataKey, find()?.systemPrompt, ...contents]
+    const allocations = new Set(kept.map((buffer) => buffer?.buffer))
+    const keptBytes = [...allocations].reduce((sum, buffer) => sum + (buffer?.byteLength ?? 0), 0)
+    const ownBytes = 60 + 100 + 400 + 500 + 20 * 300
+    expect(keptBytes).toBeGreaterThanOrEqual(ownBytes)
+    expect(keptBytes).toBeLessThan(1.02 * ownBytes)
+  },
+)

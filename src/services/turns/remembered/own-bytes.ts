@@ -1,6 +1,6 @@
 /**
  * What is remembered, in bytes of its own. A small buffer is a part of a larger one, which it keeps
- * whole (Node.js documentation: Buffer.poolSize): 8 KB for a message of 300 bytes.
+ * whole (Node.js documentation: Buffer.poolSize): up to 64 KB for a message of 300 bytes.
  */
 
 import type { SenderContext } from '../../../repositories/billing/sender-context.ts'
@@ -16,12 +16,14 @@ export function ownBytes(bytes: Buffer | null): Buffer | null {
   return own
 }
 
-/** As it was read: its messages are in bytes of their own already. */
-export const conversationInOwnBytes = (conversation: SendableConversation) => ({
-  ...conversation,
-  ref: { ...conversation.ref, dataKey: ownBytes(conversation.ref.dataKey) },
-  systemPrompt: ownBytes(conversation.systemPrompt),
-})
+/** But for the messages, which were read into bytes of their own, or got them one by one. */
+export function conversationInOwnBytes(conversation: SendableConversation): SendableConversation {
+  const { ref, systemPrompt } = conversation
+  const dataKey = ownBytes(ref.dataKey)
+  const prompt = ownBytes(systemPrompt)
+  if (dataKey === ref.dataKey && prompt === systemPrompt) return conversation
+  return { ...conversation, ref: { ...ref, dataKey }, systemPrompt: prompt }
+}
 
 export const senderInOwnBytes = (sender: SenderContext): SenderContext => ({
   ...sender,

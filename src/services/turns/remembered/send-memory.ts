@@ -119,8 +119,7 @@ export class SendMemory {
     if (conversation.runningMessageId !== null) return
     const key = keyOf(conversation.ref.id)
     if (this.#left.get(key) === versions.conversation) this.#left.delete(key)
-    const version = versions.conversation
-    this.#put({ conversation: conversationInOwnBytes(conversation), version })
+    this.#put({ conversation, version: versions.conversation })
   }
 
   /** @param before the conversation as the turn was drafted from it; undefined: a new one. */
@@ -173,8 +172,10 @@ export class SendMemory {
   #put(remembered: RememberedConversation): void {
     const { ref, role, history } = remembered.conversation
     const isSettled = !this.#left.has(keyOf(ref.id))
-    if (role === 'owner' && history.isWhole && isSettled) this.#keep(keyOf(ref.id), remembered)
-    else this.#forget(ref.id)
+    if (role === 'owner' && history.isWhole && isSettled) {
+      const conversation = conversationInOwnBytes(remembered.conversation)
+      this.#keep(keyOf(ref.id), { conversation, version: remembered.version })
+    } else this.#forget(ref.id)
   }
 
   /** One timer for all: the cache's own would be one for each entry. */
@@ -210,7 +211,7 @@ const newConversation = (
   ref: ConversationRef,
   model: string,
 ): SendableConversation => ({
-  ref: { ...ref, dataKey: ownBytes(ref.dataKey) },
+  ref,
   ownerId: userId,
   role: 'owner',
   hasSent: null,
