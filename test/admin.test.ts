@@ -513,7 +513,7 @@ describe.runIf(hasPostgresql)('beside the gateway, on PostgreSQL', () => {
         /day: limit none[\s\S]*month: limit 40\.000000/,
       )
       await expect(budget('--daily', 'lots')).rejects.toThrow('--daily takes an amount')
-      expect(await runHere(settings, 'request', 'list')).toBe('')
+      expect(await runHere(settings, 'request', 'list')).toBe('no open requests\n')
       const request = '00000000-0000-4000-8000-000000000000'
       await expect(runHere(settings, 'request', 'approve', request)).rejects.toThrow('no such')
       await expect(runHere(settings, 'request', 'deny', 'all')).rejects.toThrow('REQUEST is an id')

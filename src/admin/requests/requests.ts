@@ -5,7 +5,9 @@ import { toUsd } from '../../text/usd-amount.ts'
 type Print = (line: string) => void
 
 export async function listRequests({ budgetRequests }: Services, print: Print): Promise<void> {
-  for (const request of await budgetRequests.listAll()) {
+  const requests = await budgetRequests.listAll()
+  if (requests.length === 0) print('no open requests')
+  for (const request of requests) {
     const { id, username, teamName, book, period, wantedNanoUsd, reason } = request
     const whose = teamName === null ? 'own limit' : `${ABOUT[book]} ${teamName}`
     print(`${id}  ${username}  ${whose}  ${toUsd(wantedNanoUsd)} USD for this ${period}`)

@@ -12,15 +12,11 @@ export async function setTeamBudget(
   team: string,
   limits: Record<Period, bigint | null | undefined>,
 ): Promise<void> {
-  const { limits: stored } = await teamBudgets.showForOperator(team)
-  for (const period of PERIODS) {
+  const changes = PERIODS.flatMap((period) => {
     const nanoUsd = limits[period]
-    if (nanoUsd === undefined) continue
-    const before = stored.find((limit) => limit.period === period && limit.setBy === 'admin')
-    const tokens = before?.tokens ?? null
-    const limit = nanoUsd === null && tokens === null ? null : { nanoUsd, tokens }
-    await teamBudgets.setPool('operator', team, period, limit)
-  }
+    return nanoUsd === undefined ? [] : [{ period, change: { nanoUsd } }]
+  })
+  if (changes.length > 0) await teamBudgets.setPool('operator', team, changes)
 }
 
 export async function showTeamBudget(

@@ -20,6 +20,7 @@ export async function listTeams(
   print: Print,
 ): Promise<void> {
   const { teams: rows, next } = await teams.listAll(page)
+  if (rows.length === 0) print(page.after === '' ? 'no teams' : `no teams after ${page.after}`)
   for (const { id, name, members, owners, archivedAt } of rows) {
     const state = archivedAt === null ? '' : '  archived'
     print(`${id}  ${name}  members: ${members}  owners: ${owners.join(', ') || 'none'}${state}`)

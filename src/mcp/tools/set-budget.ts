@@ -56,7 +56,8 @@ export const setBudget = defineTool({
     if (team !== undefined) {
       refuseBoth(username)
       refuseCovers(covers)
-      await services.teamBudgets.setPool(caller, team, period, args.reset ? null : limit)
+      const change = args.reset ? null : limit
+      await services.teamBudgets.setPool(caller, team, [{ period, change }])
       return toBudget((await services.teamBudgets.show(caller, team)).pool)
     }
     await services.budgetSettings.set(caller, username, period, args.reset ? null : limit, covers)

@@ -17,6 +17,9 @@ export type NewBudgetRequest = {
   until: Date
 }
 
+/** What a request is about, and whose it is. */
+export type RequestedLimit = Pick<NewBudgetRequest, 'userId' | 'teamId' | 'book' | 'period'>
+
 /** One that is not decided, and whose period is not over. */
 export type OpenRequest = Omit<NewBudgetRequest, 'reason'> & {
   reason: Buffer | null
@@ -60,7 +63,7 @@ export class BudgetRequestRepository {
     this.#db = db
   }
 
-  /** Until the transaction ends no other adds a request of the user's, so that they can be counted. */
+  /** Until the transaction ends no other adds a request of the user's: they can be found and counted. */
   async lockOf(userId: string): Promise<void> {
     await sql`select pg_advisory_xact_lock(hashtextextended('budget requests of ' || ${userId}::text, 0))`.execute(
       this.#db,
@@ -92,6 +95,20 @@ export class BudgetRequestRepository {
 
   async findOpen(id: string): Promise<OpenRequest | undefined> {
     const row = await this.#open().where('r.id', '=', id).executeTakeFirst()
+    return row && toOpenRequest(row)
+  }
+
+  /** The newest of the user's about one book and period. */
+  async findOpenAbout(about: RequestedLimit): Promise<OpenRequest | undefined> {
+    const { userId, teamId, book, period } = about
+    const row = await this.#open()
+      .where('r.userId', '=', userId)
+      .where('r.teamId', teamId === null ? 'is' : '=', teamId)
+      .where('r.book', '=', book)
+      .where('r.period', '=', period)
+      .clearOrderBy()
+      .orderBy('r.createdAt', 'desc')
+      .executeTakeFirst()
     return row && toOpenRequest(row)
   }
 
@@ -156,6 +173,22 @@ export class BudgetRequestRepository {
       .where(sql<boolean>`until > now()`)
       .returning('teamId')
       .executeTakeFirst()
+  }
+
+  /** All open ones of the user's about one book and period. @returns their ids. */
+  async withdrawAbout({ userId, teamId, book, period }: RequestedLimit): Promise<string[]> {
+    const rows = await this.#db
+      .updateTable('budgetRequests')
+      .set({ state: 'withdrawn', decidedAt: sql<Date>`now()` })
+      .where('userId', '=', userId)
+      .where('teamId', teamId === null ? 'is' : '=', teamId)
+      .where('book', '=', book)
+      .where('period', '=', period)
+      .where('state', '=', 'open')
+      .where(sql<boolean>`until > now()`)
+      .returning('id')
+      .execute()
+    return rows.map(({ id }) => id)
   }
 
   /** Ends what a new limit replaces. */

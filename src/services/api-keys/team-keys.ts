@@ -4,11 +4,12 @@ import { newId } from '../../crypto/random.ts'
 import type { Repositories, Transact } from '../../repositories/index.ts'
 import type { TeamKeyStatus } from '../../repositories/teams/team-keys.ts'
 import type { Caller } from '../access/caller.ts'
+import { requireAdmin, requireAuditor } from '../access/installation-roles.ts'
 import type { SessionService } from '../access/sessions.ts'
 import type { AuditLog } from '../audit/audit-log.ts'
 import type { Vault } from '../keys/vault.ts'
-import { holdTeam, recordInTeam } from '../teams/team-authority.ts'
-import { teamArchived, teamNotFound, teamRoleTooSmall } from '../teams/team-errors.ts'
+import { holdTeam, personOf, recordInTeam, type TeamAdmin } from '../teams/team-authority.ts'
+import { noSuchTeam, teamArchived, teamNotFound, teamRoleTooSmall } from '../teams/team-errors.ts'
 import { teamRef } from '../teams/team-name.ts'
 import { mayDecide } from '../teams/team-roles.ts'
 
@@ -22,9 +23,12 @@ type Deps = {
   validateApiKeys: boolean
 }
 
+/** No command enters a key. */
+type KeyActor = Caller | TeamAdmin
+
 /**
- * The Anthropic key of a team, which its members may spend and no role may read. Its owners enter it
- * on a page only.
+ * The Anthropic key of a team, which its members may spend and no role may read. Its owners and admins
+ * of the installation enter it, on a page only.
  */
 export class TeamKeys {
   readonly #deps: Deps
@@ -39,25 +43,33 @@ export class TeamKeys {
     return (await this.#deps.repositories.teamKeys.findStatus(id)) ?? null
   }
 
+  /** The same of any team, for auditors and admins of the installation. @throws AppError forbidden. */
+  async statusOfAny(caller: Caller, id: string): Promise<TeamKeyStatus | null> {
+    requireAuditor(caller)
+    return (await this.#deps.repositories.teamKeys.findStatus(id)) ?? null
+  }
+
   /**
    * Stores the team's key, in place of the one that it has. Running answers end with the old one.
    *
    * @param team an id or a name.
-   * @throws AppError not_found, forbidden unless the caller owns the team, proof_required,
-   *   invalid_api_key, upstream_unavailable, unauthenticated; the old key then stays.
+   * @throws AppError not_found, forbidden unless the actor owns the team or is an admin of the
+   *   installation, proof_required, invalid_api_key, upstream_unavailable, unauthenticated; the old key
+   *   then stays.
    */
-  async replace(caller: Caller, team: string, apiKey: string): Promise<void> {
-    const { role, archivedAt } = await this.#find(caller, team)
-    if (!mayDecide(role)) throw teamRoleTooSmall(role, 'owner')
+  async replace(actor: KeyActor, team: string, apiKey: string): Promise<void> {
+    const { authority, archivedAt } = await this.#find(actor, team)
+    if (!mayDecide(authority)) throw teamRoleTooSmall(authority, 'owner')
     if (archivedAt !== null) throw teamArchived()
-    await this.#deps.sessions.requireProof(caller)
+    const person = personOf(actor)
+    await this.#deps.sessions.requireProof(person)
     refuseAdminKey(apiKey)
     if (this.#deps.validateApiKeys) await this.#deps.claude.proveKey(apiKey)
-    await this.#change(caller, team, 'key.set', async ({ teamKeys }, teamId) => {
+    await this.#change(actor, team, 'key.set', async ({ teamKeys }, teamId) => {
       const [id, lastFour] = [newId(), apiKey.slice(-4)]
       const vault = this.#deps.vault.openTeam(teamId, await teamKeys.getDataKey(teamId))
       const sealed = vault.sealApiKey(id, apiKey)
-      await teamKeys.replace({ id, teamId, sealed, lastFour, addedBy: caller.userId })
+      await teamKeys.replace({ id, teamId, sealed, lastFour, addedBy: person.userId })
       return { lastFour }
     })
   }
@@ -66,23 +78,31 @@ export class TeamKeys {
    * Destroys the team's key: nothing is paid by the team until it has another one. Running answers
    * end with it.
    *
-   * @throws AppError not_found, forbidden unless the caller owns the team, unauthenticated.
+   * @throws AppError not_found, forbidden unless the actor owns the team or is an admin of the
+   *   installation, for whom also proof_required; unauthenticated.
    */
-  async remove(caller: Caller, team: string): Promise<void> {
-    await this.#change(caller, team, 'key.removed', async ({ teamKeys }, teamId) =>
+  async remove(actor: KeyActor, team: string): Promise<void> {
+    await this.#change(actor, team, 'key.removed', async ({ teamKeys }, teamId) =>
       (await teamKeys.remove(teamId)) ? {} : null,
     )
   }
 
-  async #find(caller: Caller, team: string) {
-    const found = await this.#deps.repositories.teams.findOwn(teamRef(team), caller.userId)
-    if (found === undefined) throw teamNotFound()
-    return found
+  async #find(actor: KeyActor, team: string) {
+    const { teams } = this.#deps.repositories
+    if ('admin' in actor) {
+      requireAdmin(actor.admin)
+      const any = await teams.findAny(teamRef(team))
+      if (any === undefined) throw noSuchTeam()
+      return { ...any, authority: 'installation' as const }
+    }
+    const own = await teams.findOwn(teamRef(team), actor.userId)
+    if (own === undefined) throw teamNotFound()
+    return { ...own, authority: own.role }
   }
 
   /** @param work returns the details of the event; null when nothing has changed. */
   async #change(
-    caller: Caller,
+    actor: KeyActor,
     team: string,
     action: 'key.set' | 'key.removed',
     work: (
@@ -92,13 +112,13 @@ export class TeamKeys {
   ): Promise<void> {
     await this.#deps.transact(async (repositories) => {
       const mustBeProven = action === 'key.set'
-      const held = await holdTeam(repositories, caller, team, { mustBeProven })
+      const held = await holdTeam(repositories, actor, team, { mustBeProven })
       if (!mayDecide(held.authority)) throw teamRoleTooSmall(held.authority, 'owner')
       const detail = await work(repositories, held.id)
       if (detail === null) return
       const target = { kind: 'team', id: held.id }
       const event = { action, target, teamId: held.id, detail }
-      await recordInTeam(this.#deps.audit, repositories, caller, event)
+      await recordInTeam(this.#deps.audit, repositories, actor, event)
     })
   }
 }

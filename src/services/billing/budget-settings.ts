@@ -52,14 +52,28 @@ export class BudgetSettings {
     limit: Limit | null,
     covers?: Covers,
   ): Promise<void> {
+    if (username === undefined) return this.setOwn(caller, [{ period, limit, covers }])
     const userId = await this.#whose(caller, username)
-    const setBy = username === undefined ? 'user' : 'admin'
-    const wanted = { userId, period, setBy, limit, covers } as const
+    const wanted = { userId, period, setBy: 'admin', limit, covers } as const
     await this.#deps.transact(async (repositories) => {
-      if (setBy === 'user') await holdSession(repositories, caller, ['account'])
-      else await this.#deps.roles.holdAdmin(repositories, caller)
+      await this.#deps.roles.holdAdmin(repositories, caller)
       await store(repositories, wanted)
       await this.#record(repositories, actorOf(caller), wanted)
+    })
+  }
+
+  /** The caller's own limits, all of them or none. @throws AppError unauthenticated. */
+  async setOwn(
+    caller: Caller,
+    limits: readonly Pick<NewLimit, 'period' | 'limit' | 'covers'>[],
+  ): Promise<void> {
+    await this.#deps.transact(async (repositories) => {
+      await holdSession(repositories, caller, ['account'])
+      for (const limit of limits) {
+        const wanted = { ...limit, userId: caller.userId, setBy: 'user' } as const
+        await store(repositories, wanted)
+        await this.#record(repositories, actorOf(caller), wanted)
+      }
     })
   }
 

@@ -7,7 +7,7 @@ import type { Caller } from '../access/caller.ts'
 import type { InstallationRoles } from '../access/installation-roles.ts'
 import { OPERATOR } from '../audit/audit-actor.ts'
 import type { AuditEvent, AuditLog, AuditTransaction } from '../audit/audit-log.ts'
-import { teamArchived, teamNotFound } from './team-errors.ts'
+import { noSuchTeam, teamArchived, teamNotFound } from './team-errors.ts'
 import { teamRef } from './team-name.ts'
 import type { TeamAuthority } from './team-roles.ts'
 
@@ -18,14 +18,20 @@ export type TeamAdmin = { admin: Caller; roles: InstallationRoles }
 export type TeamActor = Caller | TeamAdmin | 'operator'
 
 /** Undefined for the operator, who has no account. */
-export const personOf = (actor: TeamActor): Caller | undefined =>
-  actor === 'operator' ? undefined : 'admin' in actor ? actor.admin : actor
+export function personOf(actor: Caller | TeamAdmin): Caller
+export function personOf(actor: TeamActor): Caller | undefined
+export function personOf(actor: TeamActor): Caller | undefined {
+  if (actor === 'operator') return undefined
+  return 'admin' in actor ? actor.admin : actor
+}
 
 /** Undefined for those who act without being in the team. */
 export const memberOf = (actor: TeamActor): Caller | undefined =>
   actor === 'operator' || 'admin' in actor ? undefined : actor
 
-export type HeldTeam = { id: string; name: string; authority: TeamAuthority }
+export type HeldTeam = { id: string; name: string; authority: TeamAuthority; isArchived: boolean }
+
+type TeamDemand = { mustBeProven?: boolean; mayBeArchived?: boolean }
 
 type Locks = Pick<InTransaction, 'authority' | 'teamMembers' | 'teams' | 'users'>
 
@@ -35,6 +41,7 @@ type Locks = Pick<InTransaction, 'authority' | 'teamMembers' | 'teams' | 'users'
  *
  * @param team an id or a name.
  * @param mustBeProven on the pages, the password was given recently.
+ * @param mayBeArchived for what changes nothing of the team itself.
  * @throws AppError not_found, also for a team that the actor is not in; forbidden when it is
  *   archived; unauthenticated, insufficient_scope, proof_required.
  */
@@ -42,7 +49,7 @@ export async function holdTeam(
   repositories: Locks,
   actor: TeamActor,
   team: string,
-  { mustBeProven = false }: { mustBeProven?: boolean } = {},
+  { mustBeProven = false, mayBeArchived = false }: TeamDemand = {},
 ): Promise<HeldTeam> {
   const member = memberOf(actor)
   const memberId = member?.userId ?? null
@@ -51,13 +58,14 @@ export async function holdTeam(
     await actor.roles.holdAdmin(repositories, actor.admin)
   }
   const found = await repositories.teams.lock(teamRef(team), memberId)
-  if (found === undefined) throw teamNotFound()
+  if (found === undefined) throw memberId === null ? noSuchTeam() : teamNotFound()
   // Read behind the lock: it may have changed while that was waited for.
   const authority =
     memberId === null ? 'installation' : await repositories.teamMembers.roleOf(found.id, memberId)
   if (authority === undefined) throw teamNotFound()
-  if (found.archivedAt !== null) throw teamArchived()
-  return { id: found.id, name: found.name, authority }
+  const isArchived = found.archivedAt !== null
+  if (isArchived && !mayBeArchived) throw teamArchived()
+  return { id: found.id, name: found.name, authority, isArchived }
 }
 
 /**

@@ -40,6 +40,13 @@ export const lastOwner = () =>
     'A team needs an owner who can sign in. Make another member its owner first, or archive the team.',
   )
 
+/** Its figures stay, and with them an owner who can read them. */
+export const lastOwnerOfArchived = () =>
+  new AppError(
+    'forbidden',
+    'You are the last owner of this archived team who can sign in. It keeps you, so that its figures and its audit log keep a reader.',
+  )
+
 /** The argument that holds a new name: the tool that makes a team has it as `team`. */
 export type TeamNameField = 'name' | 'team'
 

@@ -11,7 +11,13 @@ import {
   recordInTeam,
   type TeamActor,
 } from './team-authority.ts'
-import { lastOwner, memberNotFound, notOneself, teamRoleTooSmall } from './team-errors.ts'
+import {
+  lastOwner,
+  lastOwnerOfArchived,
+  memberNotFound,
+  notOneself,
+  teamRoleTooSmall,
+} from './team-errors.ts'
 import { mayAdmit, mayDecide } from './team-roles.ts'
 import { MAX_MEMBERS, refuseTooManyTeams } from './teams.ts'
 
@@ -79,9 +85,9 @@ export class TeamMembers {
   }
 
   /**
-   * Takes a member out, or lets the actor leave. What they were given through the team ends with
-   * their very next call, also for an answer that they wait for; their own conversations, keys and
-   * sessions stay.
+   * Takes a member out, or lets the actor leave, also a team that is archived. What they were given
+   * through the team ends with their very next call, also for an answer that they wait for; their own
+   * conversations, keys and sessions stay.
    *
    * @throws AppError not_found for the team or the member; forbidden when the actor's role does not
    *   include it, and when the team would be left without an owner; unauthenticated,
@@ -90,7 +96,8 @@ export class TeamMembers {
   async remove(actor: TeamActor, team: string, username: string): Promise<void> {
     const isLeaving = isSame(username, memberOf(actor)?.username ?? '')
     const stopped = await this.#deps.transact(async (repositories) => {
-      const held = await holdTeam(repositories, actor, team, { mustBeProven: !isLeaving })
+      const demand = { mustBeProven: !isLeaving, mayBeArchived: isLeaving }
+      const held = await holdTeam(repositories, actor, team, demand)
       const member = await find(repositories, held, username)
       if (!isLeaving && !mayAdmit(held.authority, member.role)) {
         throw teamRoleTooSmall(held.authority, held.authority === 'member' ? 'admin' : 'owner')
@@ -158,5 +165,6 @@ async function keepAnOwner(
   member: TeamMember,
 ): Promise<void> {
   if (member.role !== 'owner') return
-  if ((await teamMembers.countActiveOwners(team.id)) === 0) throw lastOwner()
+  if ((await teamMembers.countActiveOwners(team.id)) > 0) return
+  throw team.isArchived ? lastOwnerOfArchived() : lastOwner()
 }

@@ -72,7 +72,6 @@ const NOTICES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   '/admin/webhooks': OF_WEBHOOKS,
   '/admin/requests': { decided: 'Decided.' },
-  '/admin/teams/:id/money': { saved: 'Saved.' },
   '/admin/users/:name/budget': { saved: 'Saved. It has its effect from now on.' },
   '/admin/users/:name': {
     saved: 'Saved. It has its effect from now on.',

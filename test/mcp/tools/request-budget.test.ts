@@ -150,24 +150,65 @@ describeDatabases('a request for a higher limit', (kind) => {
 
   test('can be granted with another amount, denied, and taken back', async () => {
     await cap(bob.username, 1n)
-    const [one, two, three] = [await ask(bob), await ask(bob), await ask(bob)]
+    const one = await ask(bob)
     const tooLittle = { decision: 'approve', limit_usd: 0 }
     expect((await decide(ada, one.data.request_id, tooLittle)).error.code).toBe('invalid_input')
     expect(await decide(ada, one.data.request_id, { decision: 'deny' })).toMatchObject({
       success: true,
     })
     expect(await codeOf(sendForTeam(bob))).toBe('budget_exceeded')
-    const back = { withdraw: three.data.request_id }
+    const two = await ask(bob)
+    const back = { withdraw: two.data.request_id }
     expect((await bob.client.call('request_budget', back)).isError).toBe(false)
     const again = (await bob.client.call('request_budget', back)).structured.error
     expect(again).toMatchObject({ code: 'not_found', details: { field: 'withdraw' } })
-    const decided = (await decide(ada, three.data.request_id)).error
+    const decided = (await decide(ada, two.data.request_id)).error
     expect(decided).toMatchObject({ code: 'not_found', details: { field: 'request_id' } })
     const other = { decision: 'approve', limit_usd: '$0.50' }
-    expect(await decide(ada, two.data.request_id, other)).toMatchObject({ success: true })
+    const { data } = await ask(bob)
+    expect(await decide(ada, data.request_id, other)).toMatchObject({ success: true })
     const { books } = (await bob.client.call('get_budget')).structured.data
     const part = books.find(({ book }: { book: string }) => book === 'member')
     expect(part).toMatchObject({ limit_usd: 0.5, binding: true, set_by: 'team' })
+  })
+
+  test('is one of its book and period, however often and at once it is asked', async () => {
+    await cap(bob.username, 1n)
+    const openIn = async (whose: Person) => {
+      const { rows } = await sql<{ id: string }>`
+        select id from budget_requests
+        where user_id = ${whose.userId} and state = 'open'`.execute(app.app.db)
+      return rows.map(({ id }) => id)
+    }
+    const both = await Promise.all([ask(bob), ask(bob), ask(bob), ask(bob)])
+    const [id, ...others] = new Set(both.map(({ data }) => data.request_id))
+    expect(others).toEqual([])
+    expect(await openIn(bob)).toEqual([id])
+    const amounts = await Promise.all([2, 3, 4, 5].map((limit_usd) => ask(bob, { limit_usd })))
+    const [last] = await openIn(bob)
+    expect(await openIn(bob)).toHaveLength(1)
+    expect(amounts.map(({ data }) => data.request_id)).toContain(last)
+    // Those who decide have read the one before: they decide about nothing else.
+    expect((await decide(ada, id as string)).error.code).toBe('not_found')
+    const reworded = await ask(bob, { limit_usd: 5, reason: 'for the report' })
+    expect(await seenBy(ada)).toMatchObject([
+      { request_id: reworded.data.request_id, limit_usd: 5, reason: 'for the report' },
+    ])
+    const events = await app.app.repositories.auditEvents.list(team.id, '0', 100)
+    const asked = events.filter(({ action }) => action === 'budget.requested')
+    expect(asked).toHaveLength(6)
+    expect(JSON.parse(asked.at(-1)?.detail ?? '')).toMatchObject({ replaces: last })
+    // Another person, book or period is another request.
+    await cap(null, 1n)
+    await ask(cyd)
+    await cap(bob.username, null)
+    await cap(null, null)
+    await cap(bob.username, 1n, 'month')
+    await ask(bob)
+    const own = await ask(bob, { team: undefined })
+    expect(await openIn(bob)).toHaveLength(3)
+    await bob.client.call('request_budget', { withdraw: own.data.request_id })
+    expect(await openIn(cyd)).toHaveLength(1)
   })
 
   test('ends with a new limit, and with the membership', async () => {
@@ -189,7 +230,9 @@ describeDatabases('a request for a higher limit', (kind) => {
   test('raises the pool where that stops, up to what the installation allows', async () => {
     const { services } = app.app
     const pool = (actor: Parameters<typeof services.teamBudgets.setPool>[0], nanoUsd: bigint) =>
-      services.teamBudgets.setPool(actor, team.id, 'month', { nanoUsd, tokens: null })
+      services.teamBudgets.setPool(actor, team.id, [
+        { period: 'month', change: { nanoUsd, tokens: null } },
+      ])
     await pool(ada.caller, 1n)
     await pool('operator', 2n * CENT)
     const stopped = (await sendForTeam(bob)).error
@@ -215,8 +258,10 @@ describeDatabases('a request for a higher limit', (kind) => {
   test('is not offered where tokens stop, and those are named who set that limit', async () => {
     const { teamBudgets, budgetSettings } = app.app.services
     const [room, oneToken] = [1000n * CENT, { nanoUsd: null, tokens: 1 }]
-    await teamBudgets.setPool('operator', team.id, 'month', { nanoUsd: room, tokens: null })
-    await teamBudgets.setPool(ada.caller, team.id, 'month', oneToken)
+    await teamBudgets.setPool('operator', team.id, [
+      { period: 'month', change: { nanoUsd: room, tokens: null } },
+    ])
+    await teamBudgets.setPool(ada.caller, team.id, [{ period: 'month', change: oneToken }])
     const { details, message } = (await sendForTeam(bob)).error
     expect(details).toMatchObject({ limited_by: 'team_month', limit_tokens: 1 })
     expect([...details.ask].sort()).toEqual([ada.username, cyd.username].sort())
@@ -275,9 +320,23 @@ describeDatabases('a request for a higher limit', (kind) => {
       expect(code, JSON.stringify(more)).toBe(index < 3 ? 'invalid_input' : 'ok')
     }
     expect((await ask(eve)).error.code).toBe('not_found')
-    const many = await codes(...Array.from({ length: 8 }, () => ask(bob)))
+    const { teams, teamMembers, teamBudgets } = app.app.services
+    const more = await Promise.all(
+      Array.from({ length: 8 }, async (_, index) => {
+        const { id } = await teams.add(ada.userId, `More of ${bob.username} ${index}`)
+        await teamMembers.add(bob.userId, id, 'member')
+        const least = { nanoUsd: 1n, tokens: null }
+        await teamBudgets.setCap('operator', id, null, 'day', least)
+        return id
+      }),
+    )
+    const many = await codes(...more.map((id) => ask(bob, { team: id })))
     expect(many.filter((code) => code === 'ok')).toHaveLength(4)
     expect(new Set(many)).toEqual(new Set(['ok', 'invalid_input']))
+    // In place of one that is open it is no further one.
+    expect((await ask(bob, { limit_usd: 3 })).success).toBe(true)
+    for (let asked = 6; asked < 20; asked++) await ask(bob, { limit_usd: asked })
+    expect((await ask(bob, { limit_usd: 1000 })).error.code).toBe('rate_limited')
     await app.app.services.teams.archive(ada.caller, team.id)
     expect((await ask(cyd)).error.code).toBe('forbidden')
   })
@@ -323,7 +382,9 @@ describeDatabases('a request for a higher limit', (kind) => {
 
   test('is not needed to see what is left: every book that binds, and the pool of each team', async () => {
     const { services } = app.app
-    await services.teamBudgets.setPool(ada.caller, team.id, 'day', { nanoUsd: CENT, tokens: null })
+    await services.teamBudgets.setPool(ada.caller, team.id, [
+      { period: 'day', change: { nanoUsd: CENT, tokens: null } },
+    ])
     await cap(null, 2n * CENT)
     const { data } = (await bob.client.call('get_teams')).structured
     expect(data.teams[0].pool_left).toMatchObject([{ period: 'day', left_usd: 0.01 }])

@@ -172,6 +172,22 @@ describeDatabases('a team', (kind) => {
     }
   })
 
+  test('is left by anybody but its last owner, also once it is archived', async () => {
+    const team = await newTeam('owner')
+    await teams().archive(ada, team)
+    await members().remove(cyd, team, cyd.username)
+    await members().remove(ada, team, ada.username)
+    await expect(teams().read(ada, team)).rejects.toMatchObject({ code: 'not_found' })
+    await expect(members().remove(bob, team, bob.username)).rejects.toMatchObject({
+      code: 'forbidden',
+      message: expect.stringMatching(/last owner of this archived team/),
+    })
+    expect(await rolesIn(team, bob)).toEqual({ [bob.userId]: 'owner' })
+    const events = await app.app.repositories.auditEvents.list(team, '0', 100)
+    const left = events.filter(({ action }) => action === 'member.left')
+    expect(left.map(({ targetId }) => targetId)).toEqual([cyd.userId, ada.userId])
+  })
+
   test('does not count an owner who may not sign in', async () => {
     const team = await newTeam('owner')
     await sql`update users set suspended_at = now() where id = ${bob.userId}`.execute(app.app.db)
@@ -189,6 +205,7 @@ describeDatabases('a team', (kind) => {
       () => teams().rename(bob, team, newName()),
       () => members().setRole(bob, team, cyd.username, 'admin'),
       () => members().remove(bob, team, cyd.username),
+      () => members().remove('operator', team, cyd.username),
       () => members().add(dan.userId, team, 'member'),
     ]
     for (const act of tries) {

@@ -8,7 +8,11 @@ import { z } from 'zod'
 import { newId } from '../../../crypto/random.ts'
 import { nextStart, periodsAt } from '../../../repositories/billing/periods.ts'
 import type { InTransaction, Repositories, Transact } from '../../../repositories/index.ts'
-import type { NewBudgetRequest, OpenRequest } from '../../../repositories/teams/budget-requests.ts'
+import type {
+  NewBudgetRequest,
+  OpenRequest,
+  RequestedBook,
+} from '../../../repositories/teams/budget-requests.ts'
 import { actorOf } from '../../access/actor.ts'
 import { holdSession } from '../../access/authority.ts'
 import type { Caller } from '../../access/caller.ts'
@@ -85,7 +89,10 @@ export class BudgetRequests {
   }
 
   /**
-   * Asks for a higher limit in the book that stops the caller first, until its period is over.
+   * Asks for a higher limit in the book that stops the caller first, until its period is over. Of one
+   * book and period a user has one open request: what asks for the same again is that request, and
+   * another amount or reason takes its place, under an id of its own, so that what was read is what is
+   * decided.
    *
    * @returns `asked`: usernames of those who can grant it.
    * @throws AppError invalid_input, also where there is nothing to raise and for too many open ones;
@@ -97,7 +104,7 @@ export class BudgetRequests {
     const now = new Date()
     return this.#deps.transact(async (repositories) => {
       await holdSession(repositories, caller, ['teams:read'])
-      await refuseTooMany(repositories, caller.userId)
+      await repositories.budgetRequests.lockOf(caller.userId)
       const teamId = await teamOf(repositories, caller, wish.team)
       const book = await this.#bookOf(repositories, caller, teamId, now)
       const { limit, period } = book ?? {}
@@ -106,16 +113,24 @@ export class BudgetRequests {
       }
       if (wish.nanoUsd <= limit.nanoUsd) throw noRaise(period, limit.nanoUsd)
       const { userId } = caller
+      const names = await this.deciders(repositories, teamId, book)
+      const asked = names.filter((name) => name !== caller.username)
+      const vault = await this.#open(repositories, { teamId, userId })
+      const about = { userId, teamId, period, book: bookOf(book) }
+      const open = await repositories.budgetRequests.findOpenAbout(about)
+      if (open && isSame(open, { wantedNanoUsd: wish.nanoUsd, reason }, vault)) {
+        return { id: open.id, asked }
+      }
+      const replaced = await repositories.budgetRequests.withdrawAbout(about)
+      await refuseTooMany(repositories, userId)
       const request: NewBudgetRequest = {
-        ...{ id, userId, teamId, period, wantedNanoUsd: wish.nanoUsd },
-        book: book.kind === 'team' || book.kind === 'member' ? book.kind : 'user',
-        reason: await this.#seal(repositories, { id, userId, teamId }, reason),
+        ...{ ...about, id, wantedNanoUsd: wish.nanoUsd },
+        reason: vault.sealReason(userId, id, reason),
         until: nextStart(period, now),
       }
       await repositories.budgetRequests.insert(request)
-      const asked = await this.deciders(repositories, teamId, book)
-      await this.#record(repositories, caller, request)
-      return { id, asked: asked.filter((name) => name !== caller.username) }
+      await this.#record(repositories, caller, request, replaced)
+      return { id, asked }
     })
   }
 
@@ -208,24 +223,11 @@ export class BudgetRequests {
     return tightest(books.filter(({ setBy }) => setBy !== 'user'))
   }
 
-  async #seal(
-    { teamKeys, users }: Asking,
-    { id, userId, teamId }: Pick<NewBudgetRequest, 'id' | 'userId' | 'teamId'>,
-    reason: string,
-  ): Promise<Buffer> {
-    const { vault } = this.#deps
-    const own =
-      teamId === null
-        ? vault.openUser(userId, await users.getDataKey(userId))
-        : vault.openTeam(teamId, await teamKeys.getDataKey(teamId))
-    return own.sealReason(userId, id, reason)
-  }
-
   async #shown<Row extends OpenRequest>(rows: readonly Row[]) {
-    const vaults = new Map<string, Promise<Reading>>()
+    const vaults = new Map<string, Promise<Reasons>>()
     const vaultOf = (row: OpenRequest) => {
       const owner = row.teamId ?? row.userId
-      const vault = vaults.get(owner) ?? this.#open(row)
+      const vault = vaults.get(owner) ?? this.#open(this.#deps.repositories, row)
       vaults.set(owner, vault)
       return vault
     }
@@ -238,8 +240,10 @@ export class BudgetRequests {
     )
   }
 
-  async #open({ teamId, userId }: OpenRequest): Promise<Reading> {
-    const { teamKeys, users } = this.#deps.repositories
+  async #open(
+    { teamKeys, users }: Pick<Repositories, 'teamKeys' | 'users'>,
+    { teamId, userId }: Pick<OpenRequest, 'teamId' | 'userId'>,
+  ): Promise<Reasons> {
     const { vault } = this.#deps
     return teamId === null
       ? vault.openUser(userId, await users.getDataKey(userId))
@@ -250,21 +254,41 @@ export class BudgetRequests {
     transaction: Pick<InTransaction, 'auditEvents'>,
     caller: Caller,
     { id, userId, teamId, book, period, wantedNanoUsd }: NewBudgetRequest,
+    replaced: readonly string[],
   ): Promise<void> {
     await this.#deps.audit.record(transaction, {
       action: 'budget.requested',
       actor: actorOf(caller),
       target: { kind: 'user', id: userId },
       ...(teamId !== null && { teamId }),
-      detail: { request: id, book, period, nanoUsd: String(wantedNanoUsd) },
+      detail: {
+        ...{ request: id, book, period, nanoUsd: String(wantedNanoUsd) },
+        ...(replaced.length > 0 && { replaces: replaced.join(' ') }),
+      },
     })
   }
 }
 
-type Reading = { openReason(userId: string, id: string, sealed: Buffer): string }
+/** What seals and opens reasons. */
+type Reasons = {
+  sealReason(userId: string, id: string, reason: string): Buffer
+  openReason(userId: string, id: string, sealed: Buffer): string
+}
 
+const bookOf = ({ kind }: Book): RequestedBook =>
+  kind === 'team' || kind === 'member' ? kind : 'user'
+
+function isSame(
+  open: OpenRequest,
+  wish: { wantedNanoUsd: bigint; reason: string },
+  vault: Reasons,
+): boolean {
+  const reason = open.reason && vault.openReason(open.userId, open.id, open.reason)
+  return open.wantedNanoUsd === wish.wantedNanoUsd && reason === wish.reason
+}
+
+/** Call it once the user's requests are locked. @throws AppError invalid_input, rate_limited. */
 async function refuseTooMany({ budgetRequests }: Asking, userId: string): Promise<void> {
-  await budgetRequests.lockOf(userId)
   await budgetRequests.deleteOld(userId)
   const { open, lately } = await budgetRequests.countOf(userId)
   if (open >= MAX_OPEN_REQUESTS) throw tooManyOpen(MAX_OPEN_REQUESTS)

@@ -3,29 +3,30 @@
 import type { BudgetPeriod, Limit, Spending } from '../../../repositories/billing/budgets.ts'
 import { nextStart, periodsAt } from '../../../repositories/billing/periods.ts'
 import type { InTransaction, Repositories, Transact } from '../../../repositories/index.ts'
-import type { MemberCap } from '../../../repositories/teams/team-budgets.ts'
-import type { TeamRole } from '../../../repositories/teams/teams.ts'
+import type { PoolSetBy } from '../../../repositories/teams/team-budgets.ts'
 import type { Caller } from '../../access/caller.ts'
 import { requireAuditor } from '../../access/installation-roles.ts'
-import type { AuditDetail, AuditLog } from '../../audit/audit-log.ts'
+import type { AuditDetail, AuditLog, AuditTransaction } from '../../audit/audit-log.ts'
 import {
   type HeldTeam,
   holdTeam,
   memberOf,
+  personOf,
   recordInTeam,
   type TeamActor,
 } from '../../teams/team-authority.ts'
 import {
   memberNotFound,
   noSuchTeam,
+  notOneself,
   teamNotFound,
   teamRoleTooSmall,
 } from '../../teams/team-errors.ts'
 import { teamRef } from '../../teams/team-name.ts'
 import { mayAdmit } from '../../teams/team-roles.ts'
+import { changedBy, type LimitChange } from '../books/limit.ts'
 import { memberCapIn, poolLimitIn } from './raised-limits.ts'
 
-type Needed = 'budgetRequests' | 'teamBudgets' | 'teamMembers'
 type Deps = {
   repositories: Pick<
     Repositories,
@@ -43,6 +44,9 @@ type Deps = {
   audit: Pick<AuditLog, 'record'>
 }
 
+/** Of the pool, for a day or a month. */
+export type PoolChange = { period: BudgetPeriod; change: LimitChange }
+
 /** One book: its limit, and what it holds. */
 export type BookStatus = {
   period: BudgetPeriod
@@ -55,7 +59,7 @@ export type BookStatus = {
 export type MemberBudget = {
   userId: string
   username: string
-  isOwnCap: boolean
+  day: BookStatus
   month: BookStatus
 }
 
@@ -89,16 +93,23 @@ export class TeamBudgets {
    * days of the last month.
    */
   async showAll(caller: Caller, team: string, now = new Date()) {
-    return this.#withMembers(await this.show(caller, team, now), now)
+    const shown = await this.show(caller, team, now)
+    return this.#withMembers(shown, now, { seesAll: mayAdmit(shown.team.role, 'member') })
   }
 
-  /** The same of any team, for auditors and admins of the installation. @throws AppError forbidden, not_found. */
+  /**
+   * The same of any team, for auditors and admins of the installation: admins may change in it what its
+   * owners may.
+   *
+   * @throws AppError forbidden, not_found.
+   */
   async showAny(caller: Caller, id: string, now = new Date()) {
     requireAuditor(caller)
     const found = await this.#deps.repositories.teams.find(id)
     if (found === undefined) throw noSuchTeam()
-    const shown = await this.#show({ ...found, role: 'owner' as const }, caller.userId, now)
-    return this.#withMembers(shown, now)
+    const role = caller.isAdmin ? ('owner' as const) : ('member' as const)
+    const shown = await this.#show({ ...found, role }, caller.userId, now)
+    return this.#withMembers(shown, now, { seesAll: true })
   }
 
   /** For the operator. @throws AppError not_found. */
@@ -142,103 +153,137 @@ export class TeamBudgets {
     }
   }
 
-  async #withMembers<Shown extends ShownBudgets>(shown: Shown, now: Date) {
+  async #withMembers<Shown extends ShownBudgets>(
+    shown: Shown,
+    now: Date,
+    { seesAll }: { seesAll: boolean },
+  ) {
     const { teamBudgets, teamMembers } = this.#deps.repositories
-    const { id, role } = shown.team
+    const { id } = shown.team
     const from = new Date(now.getTime() - (CHART_DAYS - 1) * DAY_MS).toISOString().slice(0, 10)
-    const members = mayAdmit(role, 'member') ? await teamMembers.list(id, MOST_MEMBERS) : []
+    const members = seesAll ? await teamMembers.list(id, MOST_MEMBERS) : []
     return {
       ...shown,
       days: await teamBudgets.listDays(id, from),
       members: members.map(({ userId, username }): MemberBudget => {
-        const isOwnCap = shown.caps.some((cap) => cap.userId === userId)
-        return { userId, username, isOwnCap, month: shown.statusOfMember(userId, 'month') }
+        const [day, month] = [
+          shown.statusOfMember(userId, 'day'),
+          shown.statusOfMember(userId, 'month'),
+        ]
+        return { userId, username, day, month }
       }),
     }
   }
 
   /**
-   * Sets (null: removes) a limit of the pool, and ends what raised it: the installation's where the
-   * actor is the operator or one of its admins, else the team's own. Both apply.
+   * Changes limits of the pool, all of them or none, and ends what raised them: the installation's where
+   * the actor is the operator or one of its admins, else the team's own. Both apply.
    *
+   * @param change null: removes the limit; what is left out of it stays.
    * @throws AppError not_found, forbidden unless the actor manages the team, unauthenticated,
-   *   insufficient_scope.
+   *   insufficient_scope, proof_required.
    */
-  async setPool(
-    actor: TeamActor,
-    team: string,
-    period: BudgetPeriod,
-    limit: Limit | null,
-  ): Promise<void> {
+  async setPool(actor: TeamActor, team: string, changes: readonly PoolChange[]): Promise<void> {
     const setBy = memberOf(actor) === undefined ? 'admin' : 'team'
-    await this.#change(
-      actor,
-      team,
-      { period, limit, detail: { setBy } },
-      async (repositories, id) => {
-        const { budgetRequests, teamBudgets } = repositories
-        const isInstallations = setBy === 'admin'
-        const raised = { teamId: id, userId: null, book: 'team', period, isInstallations } as const
-        await budgetRequests.endRaises(raised)
-        if (limit === null) await teamBudgets.deletePoolLimit(id, period, setBy)
-        else await teamBudgets.putPoolLimit(id, { period, setBy, ...limit })
-        return undefined
-      },
-    )
+    await this.#deps.transact(async (repositories) => {
+      const held = await holdTeam(repositories, actor, team)
+      refuseMembers(held)
+      const stored = await repositories.teamBudgets.listPoolLimits(held.id)
+      for (const { period, change } of changes) {
+        const before = stored.find((one) => one.period === period && one.setBy === setBy)
+        const limit = changedBy(before, change)
+        await storePool(repositories, held.id, { period, setBy, limit })
+        await this.#record(repositories, actor, held, { period, limit, detail: { setBy } })
+      }
+    })
   }
 
   /**
-   * Sets (null: removes) what one member may spend of the pool.
+   * Changes what one member may spend of the pool, and ends what raised it.
    *
    * @param username null: every member who has no cap of their own.
-   * @throws AppError like {@link setPool}; not_found also for the member.
+   * @param change like that of {@link setPool}.
+   * @throws AppError like {@link setPool}; not_found also for the member; forbidden for an admin of the
+   *   installation who names themselves.
    */
   async setCap(
     actor: TeamActor,
     team: string,
     username: string | null,
     period: BudgetPeriod,
-    limit: Limit | null,
-  ): Promise<void> {
-    const detail = { setBy: 'team', ofMembers: true }
-    await this.#change(actor, team, { period, limit, detail }, async (repositories, id) => {
-      const { budgetRequests, teamBudgets, teamMembers } = repositories
-      const member =
-        username === null ? null : await teamMembers.find(id, username.trim().toLowerCase())
-      if (member === undefined) throw memberNotFound()
-      const userId = member?.userId ?? null
-      await budgetRequests.endRaises({ teamId: id, userId, book: 'member', period })
-      await teamBudgets.replaceCap(id, userId, period, limit)
-      return member?.userId
-    })
-  }
-
-  async #change(
-    actor: TeamActor,
-    team: string,
-    { period, limit, detail }: { period: BudgetPeriod; limit: Limit | null; detail: AuditDetail },
-    work: (
-      repositories: Pick<InTransaction, Needed>,
-      teamId: string,
-    ) => Promise<string | undefined>,
+    change: LimitChange,
   ): Promise<void> {
     await this.#deps.transact(async (repositories) => {
       const held = await holdTeam(repositories, actor, team)
       refuseMembers(held)
-      const memberId = await work(repositories, held.id)
-      await recordInTeam(this.#deps.audit, repositories, actor, {
-        action: limit === null ? 'budget.removed' : 'budget.set',
-        target: memberId ? { kind: 'user', id: memberId } : { kind: 'team', id: held.id },
+      const userId = await memberIn(repositories, held.id, username)
+      if (memberOf(actor) === undefined && userId !== null && userId === personOf(actor)?.userId) {
+        throw notOneself()
+      }
+      const caps = await repositories.teamBudgets.listCaps(held.id)
+      const before = caps.find((cap) => cap.period === period && cap.userId === userId)
+      const limit = changedBy(before, change)
+      await repositories.budgetRequests.endRaises({
         teamId: held.id,
-        detail: {
-          ...detail,
-          period,
-          nanoUsd: limit?.nanoUsd == null ? null : String(limit.nanoUsd),
-          tokens: limit?.tokens ?? null,
-        },
+        userId,
+        book: 'member',
+        period,
       })
+      await repositories.teamBudgets.replaceCap(held.id, userId, period, limit)
+      const detail = { setBy: 'team', ofMembers: true }
+      await this.#record(repositories, actor, held, { period, limit, detail, userId })
     })
   }
+
+  async #record(
+    transaction: AuditTransaction,
+    actor: TeamActor,
+    { id }: HeldTeam,
+    { period, limit, detail, userId = null }: Recorded,
+  ): Promise<void> {
+    await recordInTeam(this.#deps.audit, transaction, actor, {
+      action: limit === null ? 'budget.removed' : 'budget.set',
+      target: userId === null ? { kind: 'team', id } : { kind: 'user', id: userId },
+      teamId: id,
+      detail: {
+        ...detail,
+        period,
+        nanoUsd: limit?.nanoUsd == null ? null : String(limit.nanoUsd),
+        tokens: limit?.tokens ?? null,
+      },
+    })
+  }
+}
+
+type Recorded = {
+  period: BudgetPeriod
+  limit: Limit | null
+  detail: AuditDetail
+  /** Of the member whom it is about. */
+  userId?: string | null
+}
+
+async function storePool(
+  { budgetRequests, teamBudgets }: Pick<InTransaction, 'budgetRequests' | 'teamBudgets'>,
+  teamId: string,
+  { period, setBy, limit }: { period: BudgetPeriod; setBy: PoolSetBy; limit: Limit | null },
+): Promise<void> {
+  const isInstallations = setBy === 'admin'
+  await budgetRequests.endRaises({ teamId, userId: null, book: 'team', period, isInstallations })
+  if (limit === null) return teamBudgets.deletePoolLimit(teamId, period, setBy)
+  await teamBudgets.putPoolLimit(teamId, { period, setBy, ...limit })
+}
+
+/** @returns null where none is named. @throws AppError not_found. */
+async function memberIn(
+  { teamMembers }: Pick<InTransaction, 'teamMembers'>,
+  teamId: string,
+  username: string | null,
+): Promise<string | null> {
+  if (username === null) return null
+  const member = await teamMembers.find(teamId, username.trim().toLowerCase())
+  if (member === undefined) throw memberNotFound()
+  return member.userId
 }
 
 function refuseMembers({ authority }: HeldTeam): void {
@@ -246,8 +291,7 @@ function refuseMembers({ authority }: HeldTeam): void {
 }
 
 type ShownBudgets = {
-  team: { id: string; role: TeamRole }
-  caps: readonly MemberCap[]
+  team: { id: string }
   statusOfMember(userId: string, period: BudgetPeriod): BookStatus
 }
 

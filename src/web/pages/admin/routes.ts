@@ -10,7 +10,6 @@ import { adminWebhookRoutes } from '../webhooks/routes.ts'
 import { auditPage } from './audit-view.ts'
 import { adminRequestRoutes } from './requests.ts'
 import { sharesCountPage } from './shares-view.ts'
-import { teamMoneyRoutes } from './team-money.ts'
 import { allTeamsPage } from './teams-view.ts'
 import { userBudgetRoutes } from './user-budget.ts'
 import { userRoutes } from './users.ts'
@@ -32,13 +31,14 @@ export function adminRoutes(context: PageContext): Router {
     const page = { after: queryText(req, 'after'), limit: TEAMS_PER_PAGE }
     sendPage(req, res, allTeamsPage(await services.teams.listAll(page)))
   })
-  router.use(teamMoneyRoutes(context))
   router.use(
     teamRoutes(context, {
       base: '/admin/teams',
       actorOf: (req) => services.teams.asAdmin(callerOf(req)),
       read: (req, id) => services.teams.readAny(callerOf(req), id),
       listEvents: (req, id, before) => services.teams.listEventsOfAny(callerOf(req), id, before),
+      readMoney: (req, id) => services.teamBudgets.showAny(callerOf(req), id),
+      readKey: (req, id) => services.teamKeys.statusOfAny(callerOf(req), id),
       listRequests: async (req, id) =>
         callerOf(req).isAdmin ? services.budgetRequests.listForAdmin(callerOf(req), id) : [],
     }),

@@ -1,16 +1,13 @@
 /** The form with the limits of a team in USD: those that it sets itself, or those of the installation. */
 
 import type { Request } from 'express'
+import type { PoolChange } from '../../../services/billing/teams/team-budgets.ts'
 import type { Services } from '../../../services/index.ts'
 import { brokenRules, type Refusal, textField } from '../../kit/forms.ts'
 import { toAmount, toNanoUsd, UsdAmount } from '../../kit/usd-amount.ts'
 import { POOL_FIELDS } from './money-view.ts'
 
 type Limits = Awaited<ReturnType<Services['teamBudgets']['show']>>['limits']
-type Change = {
-  period: 'day' | 'month'
-  limit: Parameters<Services['teamBudgets']['setPool']>[3]
-}
 
 const PERIODS = ['day', 'month'] as const
 
@@ -29,21 +26,20 @@ export const poolValues = (req: Request): Record<string, string> =>
 export function poolChanges(
   values: Record<string, string>,
   limits: Limits,
-): { refusal: Refusal } | { changes: Change[] } {
+): { refusal: Refusal } | { changes: PoolChange[] } {
   const entries = PERIODS.map((period) => {
     const name = POOL_FIELDS[period]
-    const before = limits.find((limit) => limit.period === period)
+    const before = limits.find((limit) => limit.period === period)?.nanoUsd ?? null
     return { period, name, typed: values[name] ?? '', before }
-  }).filter(({ typed, before }) => typed !== toAmount(before?.nanoUsd ?? null))
+  }).filter(({ typed, before }) => typed !== toAmount(before))
   const refusal = brokenRules(
     Object.fromEntries(entries.map(({ name }) => [name, UsdAmount])),
     values,
   )
   if (refusal) return { refusal }
   const changes = entries.flatMap(({ period, typed, before }) => {
-    const [nanoUsd, tokens] = [toNanoUsd(typed), before?.tokens ?? null]
-    if (nanoUsd === (before?.nanoUsd ?? null)) return []
-    return [{ period, limit: nanoUsd === null && tokens === null ? null : { nanoUsd, tokens } }]
+    const nanoUsd = toNanoUsd(typed)
+    return nanoUsd === before ? [] : [{ period, change: { nanoUsd } }]
   })
   return { changes }
 }

@@ -45,6 +45,8 @@ export function teamsRoutes(context: PageContext): Router {
       actorOf: callerOf,
       read: (req, id) => services.teams.read(callerOf(req), id),
       listEvents: (req, id, before) => services.teams.listEvents(callerOf(req), id, before),
+      readMoney: (req, id) => services.teamBudgets.showAll(callerOf(req), id),
+      readKey: (req, id) => services.teamKeys.status(callerOf(req), id),
       listRequests: (req, id) => services.budgetRequests.listOfTeam(callerOf(req), id),
     }),
   )

@@ -50,7 +50,7 @@ ${page.requests.length > 0 && requestsOf(page, isManaging)}
 ${isManaging && inviting(page, isOwner)}
 ${isManaging && invitations.length > 0 && openInvitations(page)}
 ${isOwner && settings(page)}
-${isInUse && isMember && leaving(team.id, csrfField)}
+${isMember && leaving(page, isInUse)}
 ${isOwner && archiving(`${base}/${team.id}`, csrfField)}`,
   }
 }
@@ -133,10 +133,10 @@ ${select({ name: 'on_departure', label: 'When a member deletes their account, co
 <button class="start">Save</button></form></section>`
 
 const leaving = (
-  id: string,
-  csrfField: Html,
+  { base, team, csrfField }: TeamPage,
+  isInUse: boolean,
 ) => html`<section class="card danger" aria-labelledby="leave"><h2 id="leave">Leave</h2>
-${confirmation('Leave the team…', html`<p>You lose what is shared with the team at once. Your own conversations stay yours.</p><form method="post" action="/account/teams/${id}/leave">${csrfField}<button class="harm start">Leave</button></form>`)}</section>`
+${confirmation('Leave the team…', html`<p>${isInUse ? 'You lose what is shared with the team at once.' : 'You see no more of the team.'} Your own conversations stay yours.</p><form method="post" action="${base}/${team.id}/leave">${csrfField}<button class="harm start">Leave</button></form>`)}</section>`
 
 const archiving = (
   path: string,

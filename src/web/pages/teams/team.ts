@@ -2,7 +2,6 @@ import { type Request, type Response, Router } from 'express'
 import { z } from 'zod'
 import { AppError } from '../../../errors.ts'
 import type { Services } from '../../../services/index.ts'
-import type { TeamActor } from '../../../services/teams/team-authority.ts'
 import { placeOf } from '../../kit/events.ts'
 import { EMPTY_FORM, type FormErrors, type FormState } from '../../kit/form.ts'
 import { attempt, type Refusal, refused, textField } from '../../kit/forms.ts'
@@ -12,7 +11,7 @@ import { callerOf, csrfField, type PageContext } from '../../page-context.ts'
 import { takesProof } from '../proof/routes.ts'
 import { decisionOf, typedDecision } from '../requests/decision-form.ts'
 import { DEFAULT_PAYMENTS } from './default-payment.ts'
-import { moneyRoutes } from './money.ts'
+import { type MoneyPlace, moneyRoutes } from './money.ts'
 import { idOf, uuidOf } from './team-id.ts'
 import { ON_DEPARTURE, SHARES_FROM, teamEventsPage, teamPage } from './team-view.ts'
 
@@ -22,10 +21,7 @@ const Role = z.enum(['owner', 'admin', 'member'])
 type Shown = { form?: FormState; errors?: FormErrors; url?: string }
 
 /** Whose pages they are: a member's own, or those of an admin of the installation. */
-export type TeamPlace = {
-  /** Address of the list of teams. */
-  base: '/account/teams' | '/admin/teams'
-  actorOf(req: Request): TeamActor
+export type TeamPlace = MoneyPlace & {
   read(req: Request, id: string): ReturnType<Services['teams']['read']>
   listEvents(
     req: Request,
@@ -169,7 +165,7 @@ export function teamRoutes(context: PageContext, place: TeamPlace): Router {
     act(req, res, () => services.teams.archive(actorOf(req), idOf(req)), { done: 'archived' }),
   )
 
-  router.use(moneyRoutes(context))
+  router.use(moneyRoutes(context, place))
   return router
 }
 

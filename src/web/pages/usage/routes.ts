@@ -1,5 +1,4 @@
 import { type Request, type Response, Router } from 'express'
-import type { Caller } from '../../../services/access/caller.ts'
 import type { LimitSource } from '../../../services/billing/budgets.ts'
 import { usd } from '../../kit/format.ts'
 import { brokenRules, type Refusal, refused, textField } from '../../kit/forms.ts'
@@ -69,19 +68,18 @@ export function usageRoutes(context: PageContext): Router {
     const rules = Object.fromEntries(changed.map(({ name }) => [name, UsdAmount]))
     const refusal = brokenRules(rules, values) ?? raised(changed)
     if (refusal) return show(req, res, sources, { values, refusal })
-    for (const entry of changed) await store(callerOf(req), entry)
+    await services.budgetSettings.setOwn(callerOf(req), changed.map(limitOf))
     res.redirect(303, '/account/usage?done=limits-saved')
   })
 
-  /** Keeps the token limit, which only tools set. */
-  const store = (caller: Caller, { period, typed, source }: Entry) => {
-    const nanoUsd = toNanoUsd(typed)
-    const tokens = source.own?.tokens ?? null
-    const limit = nanoUsd === null && tokens === null ? null : { nanoUsd, tokens }
-    return services.budgetSettings.set(caller, undefined, period, limit)
-  }
-
   return router
+}
+
+/** Keeps the token limit, which only tools set. */
+function limitOf({ period, typed, source }: Entry) {
+  const nanoUsd = toNanoUsd(typed)
+  const tokens = source.own?.tokens ?? null
+  return { period, limit: nanoUsd === null && tokens === null ? null : { nanoUsd, tokens } }
 }
 
 function entriesOf(req: Request, sources: Sources): Entry[] {

@@ -116,7 +116,7 @@ test('an admin of the installation decides about it, and nobody else reads it', 
 
 test('an admin limits a team, and a user in all that they spend', async () => {
   const money = `/admin/teams/${id}/money`
-  const saved = await act(boss, money, money, { daily_limit: '4', monthly_limit: '' })
+  const saved = await act(boss, money, `${money}/pool`, { daily_limit: '4', monthly_limit: '' })
   expect(saved.text).toContain('$0.00 of $4.00')
   const { rows } = await sql<{ setBy: string }>`
     select set_by from team_budgets where team_id = ${id}`.execute(app.app.db)

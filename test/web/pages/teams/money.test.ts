@@ -79,7 +79,7 @@ test('what tools have set stays when the page changes something else', async () 
   const { accessToken } = await accounts.authenticate(ada.username, PASSWORD)
   const owner = await sessions.resolve(accessToken)
   const exact = { nanoUsd: 1_500_000n, tokens: 7000 }
-  await teamBudgets.setPool(owner, id, 'day', exact)
+  await teamBudgets.setPool(owner, id, [{ period: 'day', change: exact }])
   await teamBudgets.setCap(owner, id, bob.username, 'day', exact)
   await ada.browser.open(path)
   const saved = await ada.browser.submit(`${path}/pool`, { monthly_limit: '50' })

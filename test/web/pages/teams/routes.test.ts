@@ -165,6 +165,20 @@ test('the last owner stays, and others leave', async () => {
   expect((await bob.browser.open(path)).status).toBe(404)
 })
 
+test('a team that is archived can be left, by all but its last owner', async () => {
+  const path = await makeTeam()
+  await bob.browser.open(await invite(path))
+  await bob.browser.submit('/join')
+  await ada.browser.open(path)
+  expect((await ada.browser.submit(`${path}/archive`)).text).toContain('The team is archived.')
+  expect((await bob.browser.open(path)).text).toContain('You see no more of the team.')
+  expect((await bob.browser.submit(`${path}/leave`)).text).toContain('You have left the team.')
+  expect((await bob.browser.open(path)).status).toBe(404)
+  await ada.browser.open(path)
+  const kept = await ada.browser.submit(`${path}/leave`)
+  expect([kept.status, kept.text]).toEqual([403, expect.stringContaining('last owner of this')])
+})
+
 test('what was done is shown to those who manage it, with names and without secrets', async () => {
   const path = await makeTeam()
   const link = await invite(path)
