@@ -15,6 +15,7 @@ import type { Orphans } from '../turns/orphans.ts'
 import type { WebhookDeliveries } from '../webhooks/webhook-deliveries.ts'
 import { LeaseWatch } from './lease-watch.ts'
 import { Rounds } from './rounds.ts'
+import { TroubleLog } from './trouble-log.ts'
 
 type Deps = {
   repositories: Pick<
@@ -71,6 +72,7 @@ const MOST_ANONYMOUS_RECORDS = 20_000
 
 export class Maintenance {
   readonly #deps: Deps
+  readonly #trouble: TroubleLog
   readonly #rounds = new Rounds(ROUND_MS, () => this.#runRound())
   /** Apart from the rounds, so that closing many orphans does not delay the renewal of leases. */
   readonly #searches = new Rounds(ROUND_MS, (signal) => this.#search(signal))
@@ -88,6 +90,7 @@ export class Maintenance {
   constructor(deps: Deps) {
     const { repositories, orphans, calls } = deps
     this.#deps = deps
+    this.#trouble = new TroubleLog((err) => deps.log.warn({ err }, 'upkeep failed, will try again'))
     this.#leased = [
       {
         kind: 'answers',
@@ -147,7 +150,7 @@ export class Maintenance {
 
   #noteTrouble(err: unknown): void {
     for (const { watch } of this.#leased) watch.forgetAll()
-    this.#deps.log.warn({ err }, 'upkeep failed, will try again')
+    this.#trouble.note(err)
   }
 
   async #keepRunning(): Promise<void> {
