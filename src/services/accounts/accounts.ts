@@ -172,7 +172,7 @@ export class AccountService {
   ): Promise<{ endedSessions: number; renewed: BrowserSecret | null }> {
     const { userId, username, sessionId, kind } = caller
     const user = await this.#deps.passwordCheck.findUser(username, currentPassword, userId)
-    if (!user) throw wrongPassword()
+    if (!user) throw wrongPassword('current_password')
     await checkChosenPassword(newPassword, user, 'new_password')
     if (newPassword === currentPassword) throw wrongField('new_password', 'must be a new one')
     const passwordHash = await this.#deps.passwords.hash(newPassword, userId)
@@ -180,7 +180,7 @@ export class AccountService {
       await authority.lockEntrance(userId)
       await holdSessions({ authority }, caller, 'all')
       const isCurrent = await users.replacePasswordHash(userId, user.passwordHash, passwordHash)
-      if (!isCurrent) throw wrongPassword()
+      if (!isCurrent) throw wrongPassword('current_password')
       const endedSessions = await sessions.revokeAll(userId, sessionId)
       const renewed = kind === 'browser' ? await renewBrowser(sessions, sessionId) : null
       await this.#record({ auditEvents }, 'password.changed', caller, { sessions: endedSessions })
@@ -257,7 +257,7 @@ export class AccountService {
 
   async #checkOwnPassword({ userId, username }: Caller, password: string) {
     const user = await this.#deps.passwordCheck.findUser(username, password, userId)
-    if (user?.id !== userId) throw wrongPassword()
+    if (user?.id !== userId) throw wrongPassword('password')
     return user
   }
 
@@ -349,4 +349,6 @@ const linkUsed = () =>
     'This link has been used, or has expired. Nothing was stored: ask for a new one, or open the page without it.',
   )
 
-const wrongPassword = () => new AppError('invalid_credentials', 'The password is wrong.')
+/** @param field the argument of the tool; pages say it beside their own. */
+const wrongPassword = (field: string) =>
+  new AppError('invalid_credentials', 'The password is wrong.', { details: { field } })

@@ -42,13 +42,16 @@ describe.each(eras)('change_password (%s)', (era) => {
     ['one that is too short', () => ({ new_password: 'eleven char' }), 'invalid_input'],
     ['one that many people use', () => ({ new_password: 'iloveyou1234' }), 'invalid_input'],
     ['the username', (name: string) => ({ new_password: name.toUpperCase() }), 'invalid_input'],
-  ])('refuses %s, and the old password stays', async (_, wrong, code) => {
+  ])('refuses %s, names its argument, and the old password stays', async (_, wrong, code) => {
     const user = await app.register()
     const client = await app.connect(era, user.accessToken)
     const { username, password } = user
     const good = { current_password: password, new_password: NEW_PASSWORD }
     const { structured } = await client.call('change_password', { ...good, ...wrong(username) })
     expect(structured.error.code).toBe(code)
+    // Schemas name all that are wrong, as `fields`.
+    const { field, fields = [field] } = structured.error.details
+    expect(fields).toEqual(Object.keys(wrong(username)))
     expect((await signIn(user, password)).success).toBe(true)
   })
 })

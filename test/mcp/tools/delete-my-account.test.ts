@@ -41,7 +41,10 @@ describe.each(eras)('delete_my_account (%s)', (era) => {
     const client = await app.connect(era, user.accessToken)
     const good = { password: user.password, confirm: user.username }
     const answer = await client.call('delete_my_account', { ...good, ...wrong })
-    expect(answer.structured.error.code).toBe(code)
+    expect(answer.structured.error).toMatchObject({
+      code,
+      details: { field: Object.keys(wrong)[0] },
+    })
     expect((await client.call('get_conversations')).isError).toBe(false)
   })
 })
