@@ -22,7 +22,8 @@ export class RecentKeys<Key extends object> {
     // An entry is kept for one millisecond more than its ttl.
     ttl: REMEMBERED_MS - 1,
     ttlAutopurge: true,
-    perf: { now: () => Date.now() },
+    // Not the time of day: where that is set back, timers would be set again and again.
+    perf: { now: () => performance.now() },
     ttlResolution: 0,
   })
 

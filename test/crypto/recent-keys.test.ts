@@ -7,7 +7,9 @@ const MINUTE_MS = 60_000
 const HERE: Binding = { table: 'conversations', column: 'data_key', row: 'c1', owner: 'u1' }
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] })
+  // The cache takes a time of 0 for none.
+  vi.advanceTimersByTime(1)
 })
 afterEach(() => {
   vi.useRealTimers()
@@ -72,4 +74,14 @@ test('four thousand at most, and the newest stay', () => {
   const found = wrapped.map((bytes) => recent.get(bytes, HERE) !== undefined)
   expect(found.filter(Boolean).length).toBeLessThanOrEqual(4_000)
   expect(found.slice(-2_000)).not.toContain(false)
+})
+
+test('a clock that is set back by a month keeps no key, and sets no timer again and again', () => {
+  const recent = new RecentKeys()
+  const wrapped = randomBytes(69)
+  recent.set(wrapped, HERE, {})
+  vi.setSystemTime(Date.now() - 31 * 24 * 60 * MINUTE_MS)
+  vi.advanceTimersByTime(5 * MINUTE_MS)
+  expect(recent.get(wrapped, HERE)).toBeUndefined()
+  expect(vi.getTimerCount()).toBe(0)
 })
