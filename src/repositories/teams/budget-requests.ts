@@ -164,31 +164,28 @@ export class BudgetRequestRepository {
 
   /** An open one of the user's. */
   async withdraw(id: string, userId: string): Promise<{ teamId: string | null } | undefined> {
-    return this.#db
-      .updateTable('budgetRequests')
-      .set({ state: 'withdrawn', decidedAt: sql<Date>`now()` })
-      .where('id', '=', id)
-      .where('userId', '=', userId)
-      .where('state', '=', 'open')
-      .where(sql<boolean>`until > now()`)
-      .returning('teamId')
-      .executeTakeFirst()
+    return this.#withdrawn(userId).where('id', '=', id).returning('teamId').executeTakeFirst()
   }
 
   /** All open ones of the user's about one book and period. @returns their ids. */
   async withdrawAbout({ userId, teamId, book, period }: RequestedLimit): Promise<string[]> {
-    const rows = await this.#db
-      .updateTable('budgetRequests')
-      .set({ state: 'withdrawn', decidedAt: sql<Date>`now()` })
-      .where('userId', '=', userId)
+    const rows = await this.#withdrawn(userId)
       .where('teamId', teamId === null ? 'is' : '=', teamId)
       .where('book', '=', book)
       .where('period', '=', period)
-      .where('state', '=', 'open')
-      .where(sql<boolean>`until > now()`)
       .returning('id')
       .execute()
     return rows.map(({ id }) => id)
+  }
+
+  /** Open ones of the user's, as an update. */
+  #withdrawn(userId: string) {
+    return this.#db
+      .updateTable('budgetRequests')
+      .set({ state: 'withdrawn', decidedAt: sql<Date>`now()` })
+      .where('userId', '=', userId)
+      .where('state', '=', 'open')
+      .where(sql<boolean>`until > now()`)
   }
 
   /** Ends what a new limit replaces. */

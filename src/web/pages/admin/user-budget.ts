@@ -1,4 +1,5 @@
 import { type Request, type Response, Router } from 'express'
+import { changedBy } from '../../../services/billing/books/limit.ts'
 import { attempt, brokenRules, type Refusal, textField } from '../../kit/forms.ts'
 import { notice } from '../../kit/notices.ts'
 import { sendPage } from '../../kit/send-page.ts'
@@ -52,8 +53,7 @@ export function userBudgetRoutes(context: PageContext): Router {
     const { given, givenBy } = (await services.budgetSettings.sourcesOf(caller, nameOf(req)))[
       period
     ]
-    const tokens = givenBy === 'admin' ? given.tokens : null
-    const limit = nanoUsd === null && tokens === null ? null : { nanoUsd, tokens }
+    const limit = changedBy(givenBy === 'admin' ? given : undefined, { nanoUsd })
     await services.budgetSettings.set(caller, nameOf(req), period, limit, covers)
   }
 

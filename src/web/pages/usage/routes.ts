@@ -1,4 +1,5 @@
 import { type Request, type Response, Router } from 'express'
+import { changedBy } from '../../../services/billing/books/limit.ts'
 import type { LimitSource } from '../../../services/billing/budgets.ts'
 import { usd } from '../../kit/format.ts'
 import { brokenRules, type Refusal, refused, textField } from '../../kit/forms.ts'
@@ -76,11 +77,10 @@ export function usageRoutes(context: PageContext): Router {
 }
 
 /** Keeps the token limit, which only tools set. */
-function limitOf({ period, typed, source }: Entry) {
-  const nanoUsd = toNanoUsd(typed)
-  const tokens = source.own?.tokens ?? null
-  return { period, limit: nanoUsd === null && tokens === null ? null : { nanoUsd, tokens } }
-}
+const limitOf = ({ period, typed, source }: Entry) => ({
+  period,
+  limit: changedBy(source.own ?? undefined, { nanoUsd: toNanoUsd(typed) }),
+})
 
 function entriesOf(req: Request, sources: Sources): Entry[] {
   const before = ownAmounts(sources)
